@@ -1,0 +1,69 @@
+"""stridiag: exact direct algebra for sparse-plus-tridiagonal matrices, and structured networks on top of it.
+
+Importing this package loads numpy and nothing heavier; scipy, numba and the kernels come when first needed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from stridiag import errors
+from stridiag._version import __version__
+from stridiag.errors import (
+    AmbiguousRankWarning,
+    FileFormatError,
+    IllConditionedWarning,
+    NonFiniteError,
+    PlanError,
+    SingularMatrixError,
+    SizeLimitError,
+    StridiagError,
+    StructureError,
+)
+from stridiag.structure import Detection, StridiagMatrix, Structure, detect, load, random, save
+
+if TYPE_CHECKING:
+    from stridiag import linalg
+    from stridiag.factorization import Factor
+    from stridiag.planning import Plan, plan
+
+__all__ = [
+    "AmbiguousRankWarning",
+    "Detection",
+    "Factor",
+    "FileFormatError",
+    "IllConditionedWarning",
+    "NonFiniteError",
+    "Plan",
+    "PlanError",
+    "SingularMatrixError",
+    "SizeLimitError",
+    "StridiagError",
+    "StridiagMatrix",
+    "Structure",
+    "StructureError",
+    "__version__",
+    "detect",
+    "errors",
+    "linalg",
+    "load",
+    "plan",
+    "random",
+    "save",
+]
+
+# Public names that live in rooms which import scipy or numba: loaded when first asked for.
+_LATER = {"Factor": "factorization", "Plan": "planning", "plan": "planning"}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "linalg":
+        return import_module("stridiag.linalg")
+    if name in _LATER:
+        return getattr(import_module(f"stridiag.{_LATER[name]}"), name)
+    raise AttributeError(f"module 'stridiag' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

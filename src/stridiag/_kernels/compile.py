@@ -1,0 +1,30 @@
+"""The one place where compiler flags stand.
+
+``contract`` lets a multiply and an add fuse, ``nsz`` ignores the sign of zero. Flags that let NaN or infinity
+pass a test (``nnan``, ``ninf``) or that reorder sums (``reassoc``) must never be added: kernels test pivots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+
+__all__ = ["inlined", "kernel"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FAST = {"contract", "nsz"}
+
+
+def kernel(function: F) -> F:
+    """Compile a kernel: no Python objects, the interpreter's lock released, cached on disk."""
+    compiled: F = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)(function)
+    return compiled
+
+
+def inlined(function: F) -> F:
+    """Compile a scalar helper that disappears into the kernels that call it."""
+    compiled: F = numba.njit(nogil=True, error_model="numpy", fastmath=_FAST, forceinline=True)(function)
+    return compiled

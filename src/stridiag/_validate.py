@@ -1,0 +1,69 @@
+"""Checks of what comes in from outside. Each accepts what is good, so that NaN fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stridiag.errors import NonFiniteError, StructureError
+
+__all__ = ["VALUE_TYPES", "as_index", "as_values", "check_option", "require_finite"]
+
+VALUE_TYPES = (np.dtype("f4"), np.dtype("f8"), np.dtype("c8"), np.dtype("c16"))
+
+T = TypeVar("T")
+
+
+def as_values(array: ArrayLike, name: str) -> NDArray[Any]:
+    """Give `array` one of the four value types; integers and booleans become float64."""
+    result = np.asarray(array)
+    if result.dtype in VALUE_TYPES and result.dtype.isnative:
+        return result
+    if result.dtype.kind in "biu":
+        return result.astype(np.float64)
+    if result.dtype.newbyteorder("=") in VALUE_TYPES:
+        return result.astype(result.dtype.newbyteorder("="))
+    if result.dtype == np.float16:
+        return result.astype(np.float32)
+    raise TypeError(
+        f"{name} must hold float32, float64, complex64, complex128, integers or booleans, "
+        f"got dtype {result.dtype}; convert it with .astype first"
+    )
+
+
+def as_index(array: ArrayLike, name: str) -> NDArray[np.int64]:
+    """Give `array` as a one-dimensional int64 array; a float with a fraction is refused, not rounded."""
+    result = np.asarray(array)
+    if result.ndim != 1:
+        raise StructureError(f"{name} must be one-dimensional, got shape {result.shape}")
+    if result.size == 0:
+        return np.empty(0, np.int64)
+    if result.dtype.kind not in "iu":
+        raise StructureError(f"{name} must hold integers, got dtype {result.dtype}")
+    return result.astype(np.int64)
+
+
+def require_finite(array: NDArray[Any], name: str) -> None:
+    """Raise `NonFiniteError`, naming the first place, unless every entry is finite."""
+    # The sum is finite whenever all entries are, short of overflow: then look closer.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(array.sum()):
+            return
+    bad = np.flatnonzero(~np.isfinite(array))
+    if bad.size:
+        place = np.unravel_index(bad[0], array.shape)
+        index = ", ".join(str(int(i)) for i in place)
+        raise NonFiniteError(
+            f"{name} must be finite, got {array[place]} at index [{index}] ({bad.size} such entries)"
+        )
+
+
+def check_option(value: T, name: str, allowed: Iterable[T]) -> T:
+    """Return `value` if it is one of `allowed`; an unknown option is an error that lists the known ones."""
+    choices = tuple(allowed)
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    return value

@@ -1,0 +1,65 @@
+"""The one protocol of this room: what every kind of decomposition of a single square matrix can do.
+
+A decomposition works on plain arrays of its own dtype; `Factor` checks and converts what users pass, and deals
+with batches, warnings and errors. So a decomposition neither validates nor raises for singular values: it
+records them in `singularity`, and `solve` may then return NaN or infinity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+__all__ = ["Decomposition", "Singularity"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Singularity:
+    """Where a factorization found that the matrix has no inverse.
+
+    Attributes
+    ----------
+    row : int or None
+        Original row without a pivot (LU).
+    column : int or None
+        Original column that depends on others (QR).
+    """
+
+    row: int | None = None
+    column: int | None = None
+
+
+class Decomposition(Protocol):
+    r"""A square matrix A of order n, factored.
+
+    Attributes
+    ----------
+    singularity : Singularity or None
+        Set where a pivot is exactly zero.
+    name : str
+        What was done, for people: "tridiagonal LU with partial pivoting", for instance.
+    """
+
+    name: str
+    singularity: Singularity | None
+
+    def solve(self, b: Array, *, adjoint: bool = False) -> Array:
+        r"""Return :math:`A^{-1} b`, or :math:`A^{-H} b`, for a C-contiguous `b`, (n, m), which may be overwritten."""
+        ...
+
+    def multiply(self, x: Array) -> Array:
+        """Return A x for a C-contiguous `x`, (n, m), from the factors alone (to check the factorization)."""
+        ...
+
+    def slogdet(self) -> tuple[Any, float]:
+        """Return the sign (or complex phase) of det A and log|det A|; (0, -inf) if singular."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the stored factors occupy."""
+        ...

@@ -1,0 +1,575 @@
+"""The matrix: a structure with values in its slots."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from stridiag._validate import VALUE_TYPES, as_values
+from stridiag.errors import StructureError
+from stridiag.structure.structure import Structure, diagonal_length
+
+if TYPE_CHECKING:
+    from scipy.sparse import sparray
+
+    from stridiag.factorization import Factor, Method
+
+__all__ = ["StridiagMatrix"]
+
+Array = NDArray[Any]
+
+
+class StridiagMatrix:
+    """A matrix of a few diagonals at any offsets and scattered links; immutable.
+
+    Build one with `from_diagonals`, `from_dense`, `from_scipy` or `stridiag.random`; this constructor takes a
+    ready structure.
+
+    Parameters
+    ----------
+    structure : Structure
+        Where the entries are.
+    values : array_like, (..., nnz)
+        Their values in the order of the structure's slots: diagonals by ascending offset, by row within a
+        diagonal, then links by (row, column). Leading axes are a batch of matrices of one structure. float32,
+        float64, complex64 or complex128; integers and booleans become float64.
+    copy : bool, default True
+        Whether to copy `values`. With False a read-only view is kept where no conversion is needed: the caller
+        then must not write to the array.
+
+    Notes
+    -----
+    All constructors copy what they are given unless `copy` says otherwise; `values` is read-only. A matrix
+    works wherever scipy takes a linear operator (it has ``shape``, ``dtype``, ``matvec``, ``rmatvec``,
+    ``matmat``, ``rmatmat``).
+
+    ``==`` between matrices raises TypeError, since numpy's reading (element by element) and Python's (one
+    bool) both have a claim: use `equals`, or compare ``toarray()``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from stridiag import StridiagMatrix
+    >>> A = StridiagMatrix.from_diagonals({0: [4, 4, 4, 4], 2: [1, 2], -1: [5, 6, 7]}, links=([0], [3], [9]))
+    >>> A
+    StridiagMatrix(4 x 4, float64, offsets (-1, 0, 2), 1 link)
+    >>> A.toarray()
+    array([[4., 0., 1., 9.],
+           [5., 4., 0., 2.],
+           [0., 6., 4., 0.],
+           [0., 0., 7., 4.]])
+    >>> A @ np.ones(4)
+    array([14., 11., 10., 11.])
+    """
+
+    __slots__ = ("__weakref__", "_adjoint", "_structure", "_values")
+
+    # ndarray @ StridiagMatrix comes to __rmatmul__ instead of being taken apart element by element.
+    __array_ufunc__ = None
+    __hash__ = object.__hash__
+
+    _structure: Structure
+    _values: Array
+    _adjoint: StridiagMatrix | None
+
+    def __init__(self, structure: Structure, values: ArrayLike, *, copy: bool = True) -> None:
+        if not isinstance(structure, Structure):
+            raise TypeError(f"structure must be a Structure, got {type(structure).__name__}")
+        array = as_values(values, "values")
+        if array.ndim == 0 or array.shape[-1] != structure.nnz:
+            raise StructureError(
+                f"values must have shape (..., {structure.nnz}) for {structure}, got {array.shape}"
+            )
+        if copy and (array is values or np.may_share_memory(array, np.asarray(values))):
+            array = array.copy()
+        array = np.ascontiguousarray(array).view()
+        array.setflags(write=False)
+        self._structure = structure
+        self._values = array
+        self._adjoint = None
+
+    # ------------------------------------------------------------------ construction
+
+    @classmethod
+    def from_diagonals(
+        cls,
+        diagonals: Mapping[int, ArrayLike],
+        links: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
+        *,
+        shape: int | tuple[int, int] | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> StridiagMatrix:
+        """Build a matrix from its diagonals and links.
+
+        Parameters
+        ----------
+        diagonals : mapping of int to array_like
+            Offset (column minus row) to that diagonal's entries, top to bottom; a scalar stands for a constant
+            diagonal where `shape` is given.
+        links : tuple of array_like, optional
+            ``(rows, columns, values)``. Duplicates add up, and links on one of the diagonals add to it.
+        shape : int or tuple of int, optional
+            Default: the square matrix that the diagonals imply.
+        dtype : dtype, optional
+            Default: the common type of all values.
+
+        Raises
+        ------
+        StructureError
+            If lengths contradict one another or the shape, or a position lies outside.
+
+        Examples
+        --------
+        >>> from stridiag import StridiagMatrix
+        >>> A = StridiagMatrix.from_diagonals({0: 2.0, 1: -1.0, -1: -1.0}, ([0], [4], [-1.0]), shape=5)
+        >>> A.values
+        array([-1., -1., -1., -1.,  2.,  2.,  2.,  2.,  2., -1., -1., -1., -1., -1.])
+        """
+        given = {int(offset): as_values(entries, f"diagonal {offset}") for offset, entries in diagonals.items()}
+        for offset, entries in given.items():
+            if entries.ndim > 1:
+                raise StructureError(f"diagonal {offset} must be one-dimensional, got shape {entries.shape}")
+        if shape is None:
+            sizes = {entries.size + abs(offset) for offset, entries in given.items() if entries.ndim == 1}
+            if len(sizes) != 1:
+                told = {offset: entries.shape for offset, entries in given.items()}
+                raise StructureError(
+                    "without shape, a diagonal at offset k must have n - |k| entries with one n for all; "
+                    f"got lengths {told}"
+                )
+            shape = sizes.pop()
+        positions = None if links is None else (links[0], links[1])
+        structure = Structure(shape, given, positions)
+        link_values = None if links is None else as_values(links[2], "link values")
+        parts = [*given.values()] + ([] if link_values is None else [link_values])
+        kind = np.result_type(*parts) if parts else np.dtype(np.float64)
+        values = np.zeros(structure.nnz, as_values(np.empty(0, kind), "values").dtype if dtype is None else dtype)
+        for offset, entries in given.items():
+            length = diagonal_length(structure.shape, offset)
+            if entries.ndim == 1 and entries.size != length:
+                rows, columns = structure.shape
+                raise StructureError(
+                    f"diagonal {offset} of a {rows} x {columns} matrix has {length} entries, got {entries.size}"
+                )
+            values[structure.diagonal_slots(offset)] = entries
+        if positions is not None and link_values is not None:
+            slots = structure.slots(*positions)
+            if link_values.ndim > 1 or link_values.size not in (1, slots.size):
+                raise StructureError(f"expected {slots.size} link values, got shape {link_values.shape}")
+            np.add.at(values, slots, link_values)
+        return cls(structure, values, copy=False)
+
+    @classmethod
+    def from_dense(cls, array: ArrayLike, *, offsets: Iterable[int] | None = None) -> StridiagMatrix:
+        """Build a matrix from a two-dimensional array, without loss.
+
+        Parameters
+        ----------
+        array : array_like, (m, n)
+            Every nonzero (NaN included) becomes an entry.
+        offsets : iterable of int, optional
+            Which diagonals to store as such; the rest becomes links. Default: those that `stridiag.detect`
+            finds.
+
+        Examples
+        --------
+        >>> from stridiag import StridiagMatrix
+        >>> StridiagMatrix.from_dense([[2, 1, 0], [0, 2, 1], [7, 0, 2]])
+        StridiagMatrix(3 x 3, float64, offsets (0, 1), 1 link)
+        """
+        from stridiag.structure.convert import detect
+
+        return detect(array, offsets=offsets).matrix
+
+    @classmethod
+    def from_scipy(cls, matrix: Any, *, offsets: Iterable[int] | None = None) -> StridiagMatrix:
+        """Build a matrix from a scipy sparse array or matrix of any format, without loss.
+
+        Stored zeros stay stored; duplicates add up. See `from_dense` for `offsets`.
+
+        Examples
+        --------
+        >>> import scipy.sparse
+        >>> from stridiag import StridiagMatrix
+        >>> S = scipy.sparse.diags_array([1.0, 2.0, 3.0], offsets=[-2, 0, 2], shape=(6, 6))
+        >>> StridiagMatrix.from_scipy(S)
+        StridiagMatrix(6 x 6, float64, offsets (-2, 0, 2), 0 links)
+        """
+        from stridiag.structure.convert import detect
+
+        return detect(matrix, offsets=offsets).matrix
+
+    def with_values(self, values: ArrayLike, *, copy: bool = True) -> StridiagMatrix:
+        """Return a matrix of the same structure with other values, (..., nnz)."""
+        return StridiagMatrix(self._structure, values, copy=copy)
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def structure(self) -> Structure:
+        """Where the entries are."""
+        return self._structure
+
+    @property
+    def values(self) -> Array:
+        """Entries by slot, (..., nnz), read-only: diagonals by ascending offset, by row, then links."""
+        return self._values
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Leading axes of `values`: ``()`` for a single matrix."""
+        return self._values.shape[:-1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(rows, columns)``, after the axes of the batch if there is one, as in ``numpy.linalg``."""
+        return self._values.shape[:-1] + self._structure.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes: 2 for a single matrix."""
+        return self._values.ndim + 1
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values: float32, float64, complex64 or complex128."""
+        return self._values.dtype
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Diagonal offsets, ascending."""
+        return self._structure.offsets
+
+    @property
+    def nnz(self) -> int:
+        """Number of stored entries of one matrix, explicit zeros included."""
+        return self._structure.nnz
+
+    def __repr__(self) -> str:
+        rows, columns = self._structure.shape
+        count = self._structure.link_count
+        batch = f"batch {self.batch_shape}, " if self.batch_shape else ""
+        links = f"{count} link{'' if count == 1 else 's'}"
+        return f"StridiagMatrix({batch}{rows} x {columns}, {self.dtype}, offsets {self.offsets}, {links})"
+
+    def equals(self, other: StridiagMatrix) -> bool:
+        """Whether both have the same structure, batch and dtype, and equal values; NaN equals nothing.
+
+        Two matrices that store the same numbers in different structures are not equal in this sense: compare
+        ``toarray()`` for that.
+        """
+        if not isinstance(other, StridiagMatrix):
+            raise TypeError(f"equals compares with a StridiagMatrix, got {type(other).__name__}")
+        return (
+            self._structure == other._structure
+            and self.dtype == other.dtype
+            and np.array_equal(self._values, other._values)
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, StridiagMatrix | np.ndarray):
+            raise TypeError("== is ambiguous for matrices: use A.equals(B), or compare A.toarray()")
+        return NotImplemented
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a matrix has no truth value: use A.nnz, or A.equals(B)")
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NoReturn:
+        raise TypeError("a StridiagMatrix is not turned into a dense array silently: call .toarray()")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StridiagMatrix, (self._structure, self._values)
+
+    # ------------------------------------------------------------------ entries
+
+    def __getitem__(self, index: tuple[Any, Any]) -> Any:
+        """Return ``A[i, j]`` for integers, or for integer arrays that broadcast; zero where nothing is stored."""
+        if not isinstance(index, tuple) or len(index) != 2:
+            raise IndexError("index a matrix with two indices, A[i, j], integers or integer arrays")
+        pair = [np.asarray(k) for k in index]
+        if any(k.dtype.kind not in "iu" for k in pair):
+            raise IndexError("A[i, j] takes integers or integer arrays; for slices use A.to_scipy() or A.toarray()")
+        for axis, (k, size) in enumerate(zip(pair, self._structure.shape, strict=True)):
+            if k.size and not (k.min() >= -size and k.max() < size):
+                raise IndexError(f"index out of range for axis {axis} of size {size}")
+        rows, columns = np.broadcast_arrays(
+            *(np.where(k < 0, k + size, k) for k, size in zip(pair, self._structure.shape, strict=True))
+        )
+        slots = self._structure.slots(rows.ravel(), columns.ravel())
+        entries = np.where(slots >= 0, self._values[..., slots], self.dtype.type(0))
+        result = entries.reshape(self.batch_shape + rows.shape)
+        return result if result.ndim else result[()]
+
+    def diagonal(self, offset: int = 0) -> Array:
+        """Return the diagonal at `offset`, (..., length): zeros where nothing is stored. A copy.
+
+        Raises
+        ------
+        StructureError
+            If the offset lies outside the matrix.
+        """
+        rows, columns = self._structure.shape
+        if offset != 0 and not -rows < offset < columns:
+            raise StructureError(f"offset {offset} lies outside a {rows} x {columns} matrix")
+        if offset in self.offsets:
+            return self._values[..., self._structure.diagonal_slots(offset)].copy()
+        result = np.zeros((*self.batch_shape, diagonal_length((rows, columns), offset)), self.dtype)
+        row, column = self._structure.link_rows, self._structure.link_columns
+        on = np.flatnonzero(column - row == offset)
+        result[..., row[on] + min(offset, 0)] = self._values[..., self._structure.starts[-1] + on]
+        return result
+
+    def trace(self) -> Any:
+        """Return the sum of the main diagonal; an array over the batch if there is one."""
+        return self.diagonal(0).sum(axis=-1)
+
+    def toarray(self) -> Array:
+        """Return the dense array, (..., rows, columns)."""
+        rows, columns = self._structure.coordinates()
+        result = np.zeros(self.shape, self.dtype)
+        result[..., rows, columns] = self._values
+        return result
+
+    def to_scipy(self, format: str = "csr") -> sparray:
+        """Return a scipy sparse array of the given format; explicit zeros stay stored.
+
+        Raises
+        ------
+        StructureError
+            For a batch: convert its members one by one.
+        """
+        import scipy.sparse
+
+        self._require_single("to_scipy")
+        coordinates = self._structure.coordinates()
+        result = scipy.sparse.coo_array((self._values, coordinates), shape=self._structure.shape)
+        return cast("sparray", result.asformat(format))
+
+    # ------------------------------------------------------------------ algebra
+
+    @property
+    def T(self) -> StridiagMatrix:  # noqa: N802 - numpy's name
+        """The transpose: of each member, for a batch."""
+        structure, source = self._structure.transposed()
+        return StridiagMatrix(structure, self._values[..., source], copy=False)
+
+    @property
+    def H(self) -> StridiagMatrix:  # noqa: N802 - scipy's name
+        """The conjugate transpose."""
+        if self._adjoint is None:
+            self._adjoint = self.T.conj()
+        return self._adjoint
+
+    def conj(self) -> StridiagMatrix:
+        """Return the complex conjugate; the matrix itself if it is real."""
+        return self.with_values(self._values.conj(), copy=False) if self.dtype.kind == "c" else self
+
+    def astype(self, dtype: DTypeLike) -> StridiagMatrix:
+        """Return the matrix with values of another of the four types.
+
+        Raises
+        ------
+        TypeError
+            For any other type, and from complex to real (take ``A.with_values(A.values.real)``).
+        """
+        wanted = np.dtype(dtype)
+        if wanted not in VALUE_TYPES:
+            raise TypeError(f"dtype must be float32, float64, complex64 or complex128, got {wanted}")
+        if self.dtype.kind == "c" and wanted.kind != "c":
+            raise TypeError(f"cannot cast {self.dtype} to {wanted} without losing the imaginary part")
+        return self if wanted == self.dtype else self.with_values(self._values.astype(wanted), copy=False)
+
+    def __neg__(self) -> StridiagMatrix:
+        return self.with_values(-self._values, copy=False)
+
+    def __pos__(self) -> StridiagMatrix:
+        return self
+
+    def __add__(self, other: object) -> StridiagMatrix:
+        return self._plus(other, 1)
+
+    def __sub__(self, other: object) -> StridiagMatrix:
+        return self._plus(other, -1)
+
+    def _plus(self, other: object, sign: int) -> StridiagMatrix:
+        if not isinstance(other, StridiagMatrix):
+            return NotImplemented
+        structure = self._structure.union(other._structure)
+        batch = np.broadcast_shapes(self.batch_shape, other.batch_shape)
+        values = np.zeros((*batch, structure.nnz), np.result_type(self.dtype, other.dtype))
+        for term, factor in ((self, 1), (other, sign)):
+            if term._structure == structure:
+                values += term._values if factor == 1 else -term._values
+            else:
+                values[..., structure.slots(*term._structure.coordinates())] += factor * term._values
+        return StridiagMatrix(structure, values, copy=False)
+
+    def __mul__(self, scalar: object) -> StridiagMatrix:
+        if not np.isscalar(scalar) and np.ndim(scalar) != 0:  # type: ignore[arg-type]
+            raise TypeError("* takes a scalar; for the matrix product use @")
+        if isinstance(scalar, str | bytes) or not isinstance(scalar, int | float | complex | np.number | np.ndarray):
+            return NotImplemented
+        return self.with_values(self._values * scalar, copy=False)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, scalar: object) -> StridiagMatrix:
+        if not isinstance(scalar, int | float | complex | np.number):
+            return NotImplemented
+        return self.with_values(self._values / scalar, copy=False)
+
+    def __matmul__(self, other: Any) -> Any:
+        r"""Return ``A @ x`` for a vector (n,), a block (..., n, m), a scipy sparse array, or a StridiagMatrix.
+
+        The product of two StridiagMatrix is one again; with a scipy sparse array it is a scipy sparse array.
+        """
+        if isinstance(other, StridiagMatrix):
+            return StridiagMatrix.from_scipy(self.to_scipy() @ other.to_scipy())
+        if _is_scipy_sparse(other):
+            return self.to_scipy() @ other
+        if not isinstance(other, np.ndarray | list | tuple):
+            return NotImplemented
+        x = as_values(other, "the right operand")
+        columns = self._structure.shape[1]
+        if x.ndim == 0 or x.shape[0 if x.ndim == 1 else -2] != columns:
+            raise ValueError(f"A @ x needs x of shape ({columns},) or (..., {columns}, m), got {x.shape}")
+        if x.ndim == 1:
+            return self._product(x[:, None])[..., 0]
+        return self._product(x)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        """Return ``x @ A`` for a vector (m,) or a block (..., k, m)."""
+        if _is_scipy_sparse(other):
+            return other @ self.to_scipy()
+        x = as_values(other, "the left operand")
+        rows = self._structure.shape[0]
+        if x.ndim == 0 or x.shape[-1] != rows:
+            raise ValueError(f"x @ A needs x of shape ({rows},) or (..., k, {rows}), got {x.shape}")
+        if x.ndim == 1:
+            return self.T @ x
+        return np.swapaxes(self.T @ np.swapaxes(x, -1, -2), -1, -2)
+
+    def _product(self, x: Array) -> Array:
+        """Return A x for `x` of shape (..., n, m), broadcasting over batches."""
+        kind = np.result_type(self.dtype, x.dtype)
+        if not self.batch_shape and x.ndim == 2:
+            return self._product_single(self._values.astype(kind, copy=False), x.astype(kind, copy=False))
+        batch = np.broadcast_shapes(self.batch_shape, x.shape[:-2])
+        values = np.broadcast_to(self._values, (*batch, self.nnz)).astype(kind, copy=False)
+        blocks = np.broadcast_to(x, batch + x.shape[-2:]).astype(kind, copy=False)
+        result = np.empty((*batch, self._structure.shape[0], x.shape[-1]), kind)
+        for member in np.ndindex(batch):
+            result[member] = self._product_single(values[member], blocks[member])
+        return result
+
+    def _product_single(self, values: Array, x: Array) -> Array:
+        from stridiag._kernels.products import multiply_columns, multiply_rows
+
+        structure = self._structure
+        offsets = np.array(structure.offsets, np.int64)
+        starts = np.array(structure.starts, np.int64)
+        where = (np.ascontiguousarray(values), offsets, starts, structure.link_rows, structure.link_columns)
+        # Vectors that lie contiguously are multiplied one after another, interleaved ones all together.
+        if x.shape[1] == 1 or (x.flags.f_contiguous and not x.flags.c_contiguous):
+            y = np.empty((x.shape[1], structure.shape[0]), x.dtype)
+            multiply_rows(*where, np.ascontiguousarray(x.T), y)
+            return y.T
+        y = np.empty((structure.shape[0], x.shape[1]), x.dtype)
+        multiply_columns(*where, np.ascontiguousarray(x), y)
+        return y
+
+    # scipy's LinearOperator by duck type: no subclass, so that importing this module stays light.
+
+    def matvec(self, x: ArrayLike) -> Array:
+        """Return ``A @ x`` for x of shape (n,) or (n, 1), in x's form."""
+        return cast("Array", self @ np.asarray(x))
+
+    def rmatvec(self, x: ArrayLike) -> Array:
+        """Return ``A.H @ x`` for x of shape (m,) or (m, 1), in x's form."""
+        return cast("Array", self.H @ np.asarray(x))
+
+    def matmat(self, x: ArrayLike) -> Array:
+        """Return ``A @ x`` for x of shape (n, k)."""
+        return cast("Array", self @ np.asarray(x))
+
+    def rmatmat(self, x: ArrayLike) -> Array:
+        """Return ``A.H @ x`` for x of shape (m, k)."""
+        return cast("Array", self.H @ np.asarray(x))
+
+    # ------------------------------------------------------------------ the other rooms, and files
+
+    def factor(self, *, method: Method = "auto") -> Factor:
+        """Return a factorization: ``solve``, ``slogdet`` and more, reusable. Never raises for singular values.
+
+        Parameters
+        ----------
+        method : {"auto", "chain", "sparse-lu", "sparse-qr", "dense"}
+            See `stridiag.plan`.
+
+        Raises
+        ------
+        StructureError
+            If the matrix is not square.
+        NonFiniteError
+            If a value is NaN or infinite.
+        PlanError
+            If the method does not serve this structure.
+
+        Examples
+        --------
+        >>> import stridiag
+        >>> A = stridiag.random(500, offsets=(-3, 0, 3), links=5, rng=0, dominant=True)
+        >>> F = A.factor()
+        >>> x = F.solve(A @ [1.0] * 500)
+        >>> bool(abs(x - 1).max() < 1e-13)
+        True
+        """
+        from stridiag.factorization import factor
+
+        return factor(self, method=method)
+
+    def save(self, file: str | os.PathLike[str]) -> None:
+        """Write structure and values to an ``.npz`` file; see `stridiag.save`."""
+        from stridiag.structure.storage import save
+
+        save(file, self)
+
+    @classmethod
+    def load(cls, file: str | os.PathLike[str]) -> StridiagMatrix:
+        """Read a matrix that `save` wrote; see `stridiag.load`."""
+        from stridiag.structure.storage import load
+
+        return load(file)
+
+    def plot_structure(self, ax: Any = None) -> Any:
+        """Draw where the entries are: diagonals as lines, links as dots. Needs matplotlib.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default: a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        from stridiag.structure.plot import plot_structure
+
+        return plot_structure(self._structure, ax)
+
+    def _require_single(self, what: str) -> None:
+        if self.batch_shape:
+            raise StructureError(f"{what} takes a single matrix, got a batch of shape {self.batch_shape}")
+
+
+def _is_scipy_sparse(candidate: object) -> bool:
+    # By name first: asking scipy itself would import it for every product.
+    if not type(candidate).__module__.startswith("scipy.sparse"):
+        return False
+    import scipy.sparse
+
+    return scipy.sparse.issparse(candidate)

@@ -1,0 +1,35 @@
+"""A picture of a structure. Needs matplotlib, which is imported only here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stridiag.structure.structure import Structure, diagonal_length
+
+__all__ = ["plot_structure"]
+
+
+def plot_structure(structure: Structure, ax: Any = None) -> Any:
+    """Draw diagonals as lines and links as dots; see `StridiagMatrix.plot_structure`."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("plot_structure needs matplotlib: pip install 'stridiag[plot]'") from error
+    if ax is None:
+        _, ax = plt.subplots(figsize=(4.5, 4.5))
+    rows, columns = structure.shape
+    for offset in structure.offsets:
+        length = diagonal_length(structure.shape, offset)
+        top = max(0, -offset)
+        ends = [top, top + length - 1]
+        ax.plot([k + offset for k in ends], ends, "-", color="C0" if offset == 0 else "C1", lw=1.5)
+    ax.plot(structure.link_columns, structure.link_rows, "o", color="C3", ms=3, label="links")
+    ax.set(
+        xlim=(-0.5, columns - 0.5),
+        ylim=(rows - 0.5, -0.5),
+        aspect="equal",
+        xlabel="column",
+        ylabel="row",
+        title=f"{rows} x {columns}, offsets {structure.offsets}, {structure.link_count} links",
+    )
+    return ax
