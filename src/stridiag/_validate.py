@@ -26,7 +26,7 @@ def as_values(array: ArrayLike, name: str) -> NDArray[Any]:
         return result.astype(np.float64)
     if result.dtype.newbyteorder("=") in VALUE_TYPES:
         return result.astype(result.dtype.newbyteorder("="))
-    if result.dtype == np.float16:
+    if result.dtype.newbyteorder("=") == np.float16:
         return result.astype(np.float32)
     raise TypeError(
         f"{name} must hold float32, float64, complex64, complex128, integers or booleans, "

@@ -9,7 +9,6 @@ __all__ = [
     "FileFormatError",
     "IllConditionedWarning",
     "NonFiniteError",
-    "PlanError",
     "SingularMatrixError",
     "SizeLimitError",
     "StridiagError",
@@ -27,10 +26,6 @@ class StructureError(StridiagError, ValueError):
 
 class NonFiniteError(StridiagError, ValueError):
     """NaN or infinity where finite numbers are needed."""
-
-
-class PlanError(StridiagError, ValueError):
-    """A method that does not apply to the structure at hand."""
 
 
 class SizeLimitError(StridiagError, ValueError):

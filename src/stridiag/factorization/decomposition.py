@@ -52,7 +52,7 @@ class Decomposition(Protocol):
         ...
 
     def multiply(self, x: Array) -> Array:
-        """Return A x for a C-contiguous `x`, (n, m), from the factors alone (to check the factorization)."""
+        """Return A x from the factors alone, for a C-contiguous `x`, (n, m), which may be overwritten."""
         ...
 
     def slogdet(self) -> tuple[Any, float]:

@@ -1,4 +1,4 @@
-"""From any dense or sparse matrix to a structured one: which diagonals hold most of it?"""
+"""From any dense or sparse matrix to a structured one: find the diagonals that hold most of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stridiag._validate import as_values
 from stridiag.errors import StructureError
-from stridiag.structure.matrix import StridiagMatrix
+from stridiag.structure.matrix import StridiagMatrix, is_scipy_sparse
 from stridiag.structure.structure import Structure, diagonal_length
 
 __all__ = ["Detection", "detect"]
@@ -53,8 +53,10 @@ def detect(matrix: Any, *, offsets: Iterable[int] | None = None, min_fill: float
 
     Stored as diagonals are: the main diagonal if anything lies on it, the super-diagonal and the sub-diagonal
     with most nonzeros (the nearer one on a tie), and every other diagonal of which at least `min_fill` is
-    nonzero. The super- and the sub-diagonal too are left as links where less than half of `min_fill` is
-    nonzero: padding them with zeros would cost more than it saves.
+    nonzero and which holds at least an eighth as many as the matrix has rows, or columns if fewer: entries in
+    a corner, as of a periodic problem, are links. The super- and the sub-diagonal too are left as links where
+    they hold a single nonzero (beyond order 2), or less than half of `min_fill` is nonzero: padding them with
+    zeros would cost more than it saves.
 
     Parameters
     ----------
@@ -94,15 +96,12 @@ def detect(matrix: Any, *, offsets: Iterable[int] | None = None, min_fill: float
         raise ValueError(f"min_fill must lie in (0, 1], got {min_fill}")
     rows, columns, entries, shape = _entries(matrix)
     diagonal = columns - rows
-    if offsets is None:
-        chosen = _choose(diagonal, shape, min_fill)
-    else:
-        chosen = tuple(sorted(int(k) for k in offsets))
+    chosen = _choose(diagonal, shape, min_fill) if offsets is None else tuple(offsets)
     structure = Structure(shape, chosen, (rows, columns))
     values = np.zeros(structure.nnz, entries.dtype)
     # Positions are distinct here, so plain assignment adds nothing up.
     values[structure.slots(rows, columns)] = entries
-    on = int(np.isin(diagonal, np.array(chosen, np.int64)).sum())
+    on = int(np.isin(diagonal, np.array(structure.offsets, np.int64)).sum())
     return Detection(
         matrix=StridiagMatrix(structure, values, copy=False),
         offsets=structure.offsets,
@@ -118,17 +117,18 @@ def _entries(matrix: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray
         matrix._require_single("detect")
         rows, columns = matrix.structure.coordinates()
         return rows, columns, matrix.values, matrix.structure.shape
-    if type(matrix).__module__.startswith("scipy.sparse"):
-        coordinate = matrix.tocoo(copy=True)
-        if len(coordinate.shape) != 2:
-            raise StructureError(f"a matrix has two axes, got shape {coordinate.shape}")
+    if is_scipy_sparse(matrix):
+        if len(matrix.shape) != 2:
+            raise StructureError(f"a matrix has two axes, got shape {matrix.shape}")
+        # scipy drops the zeros of a DIA array on the way to any other format.
+        coordinate = _dia_to_coo(matrix) if matrix.format == "dia" else matrix.tocoo(copy=True)
         coordinate.sum_duplicates()
         entries = as_values(coordinate.data, "the matrix")
         return (
             coordinate.row.astype(np.int64),
             coordinate.col.astype(np.int64),
             entries,
-            tuple(map(int, coordinate.shape)),
+            (int(coordinate.shape[0]), int(coordinate.shape[1])),
         )
     dense = as_values(matrix, "the matrix")
     if dense.ndim != 2:
@@ -137,10 +137,23 @@ def _entries(matrix: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray
     return row.astype(np.int64), column.astype(np.int64), dense[row, column], dense.shape
 
 
+def _dia_to_coo(matrix: Any) -> Any:
+    """Return the entries of a scipy DIA array, stored zeros included, as a COO array."""
+    import scipy.sparse
+
+    columns, offsets = np.meshgrid(np.arange(matrix.data.shape[1]), matrix.offsets.astype(np.int64))
+    rows = columns - offsets
+    inside = (rows >= 0) & (rows < matrix.shape[0]) & (columns < matrix.shape[1])
+    return scipy.sparse.coo_array((matrix.data[inside], (rows[inside], columns[inside])), shape=matrix.shape)
+
+
 def _choose(diagonal: NDArray[np.int64], shape: tuple[int, int], min_fill: float) -> tuple[int, ...]:
     present, counts = np.unique(diagonal, return_counts=True)
     lengths = np.array([diagonal_length(shape, int(k)) for k in present], np.int64)
-    chosen = set(present[counts >= min_fill * lengths].tolist())
+    # Diagonals near a corner are short, so that a single entry fills them: that is a link.
+    several = min(2, min(shape) - 1)
+    enough = counts >= max(several, min(shape) / 8)
+    chosen = set(present[(counts >= min_fill * lengths) & enough].tolist())
     if 0 in present:
         chosen.add(0)
     for side in (1, -1):
@@ -148,6 +161,6 @@ def _choose(diagonal: NDArray[np.int64], shape: tuple[int, int], min_fill: float
         if here.any():
             # Most nonzeros first, then nearest to the main diagonal.
             best = np.lexsort((np.abs(present[here]), -counts[here]))[0]
-            if counts[here][best] >= 0.5 * min_fill * lengths[here][best]:
+            if counts[here][best] >= max(several, 0.5 * min_fill * lengths[here][best]):
                 chosen.add(int(present[here][best]))
     return tuple(sorted(int(k) for k in chosen))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -22,6 +23,8 @@ __all__ = ["StridiagMatrix"]
 
 Array = NDArray[Any]
 
+_SCALARS = (int, float, complex, np.number, np.bool, np.ndarray)
+
 
 class StridiagMatrix:
     """A matrix of a few diagonals at any offsets and scattered links; immutable.
@@ -38,8 +41,8 @@ class StridiagMatrix:
         diagonal, then links by (row, column). Leading axes are a batch of matrices of one structure. float32,
         float64, complex64 or complex128; integers and booleans become float64.
     copy : bool, default True
-        Whether to copy `values`. With False a read-only view is kept where no conversion is needed: the caller
-        then must not write to the array.
+        Whether to copy `values`. With False a read-only view is kept where no conversion is needed: the
+        caller then must not write to the array.
 
     Notes
     -----
@@ -108,19 +111,21 @@ class StridiagMatrix:
         Parameters
         ----------
         diagonals : mapping of int to array_like
-            Offset (column minus row) to that diagonal's entries, top to bottom; a scalar stands for a constant
-            diagonal where `shape` is given.
+            Offset (column minus row) to that diagonal's entries, top to bottom; a scalar stands for a
+            constant diagonal where `shape` is given.
         links : tuple of array_like, optional
             ``(rows, columns, values)``. Duplicates add up, and links on one of the diagonals add to it.
         shape : int or tuple of int, optional
             Default: the square matrix that the diagonals imply.
         dtype : dtype, optional
-            Default: the common type of all values.
+            One of the four value types. Default: the common type of all values.
 
         Raises
         ------
         StructureError
             If lengths contradict one another or the shape, or a position lies outside.
+        TypeError
+            If `dtype` is another type, or real where values are complex.
 
         Examples
         --------
@@ -129,7 +134,11 @@ class StridiagMatrix:
         >>> A.values
         array([-1., -1., -1., -1.,  2.,  2.,  2.,  2.,  2., -1., -1., -1., -1., -1.])
         """
-        given = {int(offset): as_values(entries, f"diagonal {offset}") for offset, entries in diagonals.items()}
+        given = {offset: as_values(entries, f"diagonal {offset}") for offset, entries in diagonals.items()}
+        if not all(isinstance(offset, int | np.integer) for offset in given):
+            raise StructureError(f"offsets must be integers, got {list(given)}")
+        if links is not None and len(links) != 3:
+            raise StructureError(f"links must be (rows, columns, values), got {len(links)} arrays")
         for offset, entries in given.items():
             if entries.ndim > 1:
                 raise StructureError(f"diagonal {offset} must be one-dimensional, got shape {entries.shape}")
@@ -147,13 +156,14 @@ class StridiagMatrix:
         link_values = None if links is None else as_values(links[2], "link values")
         parts = [*given.values()] + ([] if link_values is None else [link_values])
         kind = np.result_type(*parts) if parts else np.dtype(np.float64)
-        values = np.zeros(structure.nnz, as_values(np.empty(0, kind), "values").dtype if dtype is None else dtype)
+        values = np.zeros(structure.nnz, as_values(np.empty(0, kind), "values").dtype)
         for offset, entries in given.items():
             length = diagonal_length(structure.shape, offset)
             if entries.ndim == 1 and entries.size != length:
                 rows, columns = structure.shape
                 raise StructureError(
-                    f"diagonal {offset} of a {rows} x {columns} matrix has {length} entries, got {entries.size}"
+                    f"diagonal {offset} of a {rows} x {columns} matrix has {length} entries, "
+                    f"got {entries.size}"
                 )
             values[structure.diagonal_slots(offset)] = entries
         if positions is not None and link_values is not None:
@@ -161,7 +171,8 @@ class StridiagMatrix:
             if link_values.ndim > 1 or link_values.size not in (1, slots.size):
                 raise StructureError(f"expected {slots.size} link values, got shape {link_values.shape}")
             np.add.at(values, slots, link_values)
-        return cls(structure, values, copy=False)
+        matrix = cls(structure, values, copy=False)
+        return matrix if dtype is None else matrix.astype(dtype)
 
     @classmethod
     def from_dense(cls, array: ArrayLike, *, offsets: Iterable[int] | None = None) -> StridiagMatrix:
@@ -278,8 +289,20 @@ class StridiagMatrix:
     def __bool__(self) -> NoReturn:
         raise TypeError("a matrix has no truth value: use A.nnz, or A.equals(B)")
 
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NoReturn:
-        raise TypeError("a StridiagMatrix is not turned into a dense array silently: call .toarray()")
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
+        # An opaque object, as scipy's sparse arrays give: only then does `S @ A` with a scipy S come to us.
+        if dtype is not None and np.dtype(dtype) != np.dtype(object):
+            raise TypeError("a StridiagMatrix is not turned into a dense array silently: call .toarray()")
+        result = np.empty((), object)
+        result[()] = self
+        return result
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> NoReturn:
+        # np.dot and the like would work on that opaque object element by element, without a word.
+        raise TypeError(
+            f"numpy.{func.__name__} does not take a StridiagMatrix: use its operators and methods, "
+            "stridiag.linalg, or call .toarray()"
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return StridiagMatrix, (self._structure, self._values)
@@ -287,12 +310,14 @@ class StridiagMatrix:
     # ------------------------------------------------------------------ entries
 
     def __getitem__(self, index: tuple[Any, Any]) -> Any:
-        """Return ``A[i, j]`` for integers, or for integer arrays that broadcast; zero where nothing is stored."""
+        """Return ``A[i, j]`` for integers or integer arrays that broadcast; zero where nothing is stored."""
         if not isinstance(index, tuple) or len(index) != 2:
             raise IndexError("index a matrix with two indices, A[i, j], integers or integer arrays")
         pair = [np.asarray(k) for k in index]
         if any(k.dtype.kind not in "iu" for k in pair):
-            raise IndexError("A[i, j] takes integers or integer arrays; for slices use A.to_scipy() or A.toarray()")
+            raise IndexError(
+                "A[i, j] takes integers or integer arrays; for slices use A.to_scipy() or A.toarray()"
+            )
         for axis, (k, size) in enumerate(zip(pair, self._structure.shape, strict=True)):
             if k.size and not (k.min() >= -size and k.max() < size):
                 raise IndexError(f"index out of range for axis {axis} of size {size}")
@@ -300,7 +325,9 @@ class StridiagMatrix:
             *(np.where(k < 0, k + size, k) for k, size in zip(pair, self._structure.shape, strict=True))
         )
         slots = self._structure.slots(rows.ravel(), columns.ravel())
-        entries = np.where(slots >= 0, self._values[..., slots], self.dtype.type(0))
+        entries = np.zeros(self.batch_shape + slots.shape, self.dtype)
+        stored = slots >= 0
+        entries[..., stored] = self._values[..., slots[stored]]
         result = entries.reshape(self.batch_shape + rows.shape)
         return result if result.ndim else result[()]
 
@@ -347,18 +374,18 @@ class StridiagMatrix:
         self._require_single("to_scipy")
         coordinates = self._structure.coordinates()
         result = scipy.sparse.coo_array((self._values, coordinates), shape=self._structure.shape)
-        return cast("sparray", result.asformat(format))
+        return cast("sparray", result.asformat(cast("Any", format)))
 
     # ------------------------------------------------------------------ algebra
 
     @property
-    def T(self) -> StridiagMatrix:  # noqa: N802 - numpy's name
+    def T(self) -> StridiagMatrix:
         """The transpose: of each member, for a batch."""
         structure, source = self._structure.transposed()
         return StridiagMatrix(structure, self._values[..., source], copy=False)
 
     @property
-    def H(self) -> StridiagMatrix:  # noqa: N802 - scipy's name
+    def H(self) -> StridiagMatrix:
         """The conjugate transpose."""
         if self._adjoint is None:
             self._adjoint = self.T.conj()
@@ -390,14 +417,12 @@ class StridiagMatrix:
         return self
 
     def __add__(self, other: object) -> StridiagMatrix:
-        return self._plus(other, 1)
+        return self._plus(other, 1) if isinstance(other, StridiagMatrix) else NotImplemented
 
     def __sub__(self, other: object) -> StridiagMatrix:
-        return self._plus(other, -1)
+        return self._plus(other, -1) if isinstance(other, StridiagMatrix) else NotImplemented
 
-    def _plus(self, other: object, sign: int) -> StridiagMatrix:
-        if not isinstance(other, StridiagMatrix):
-            return NotImplemented
+    def _plus(self, other: StridiagMatrix, sign: int) -> StridiagMatrix:
         structure = self._structure.union(other._structure)
         batch = np.broadcast_shapes(self.batch_shape, other.batch_shape)
         values = np.zeros((*batch, structure.nnz), np.result_type(self.dtype, other.dtype))
@@ -409,28 +434,35 @@ class StridiagMatrix:
         return StridiagMatrix(structure, values, copy=False)
 
     def __mul__(self, scalar: object) -> StridiagMatrix:
-        if not np.isscalar(scalar) and np.ndim(scalar) != 0:  # type: ignore[arg-type]
+        if isinstance(scalar, StridiagMatrix) or (isinstance(scalar, np.ndarray) and scalar.ndim):
             raise TypeError("* takes a scalar; for the matrix product use @")
-        if isinstance(scalar, str | bytes) or not isinstance(scalar, int | float | complex | np.number | np.ndarray):
+        if not isinstance(scalar, _SCALARS):
             return NotImplemented
-        return self.with_values(self._values * scalar, copy=False)
+        return self.with_values(np.multiply(self._values, scalar), copy=False)
 
     __rmul__ = __mul__
 
     def __truediv__(self, scalar: object) -> StridiagMatrix:
-        if not isinstance(scalar, int | float | complex | np.number):
+        if isinstance(scalar, np.ndarray) and scalar.ndim:
+            raise TypeError(f"/ takes a scalar, got an array of shape {scalar.shape}")
+        if not isinstance(scalar, _SCALARS):
             return NotImplemented
         return self.with_values(self._values / scalar, copy=False)
 
     def __matmul__(self, other: Any) -> Any:
-        r"""Return ``A @ x`` for a vector (n,), a block (..., n, m), a scipy sparse array, or a StridiagMatrix.
+        """Return ``A @ x`` for a vector (n,), a block (..., n, m), a scipy sparse array or a StridiagMatrix.
 
         The product of two StridiagMatrix is one again; with a scipy sparse array it is a scipy sparse array.
         """
         if isinstance(other, StridiagMatrix):
-            return StridiagMatrix.from_scipy(self.to_scipy() @ other.to_scipy())
-        if _is_scipy_sparse(other):
-            return self.to_scipy() @ other
+            if other._structure.shape[0] != self._structure.shape[1]:
+                raise StructureError(
+                    f"A @ B needs a B with {self._structure.shape[1]} rows, "
+                    f"got shape {other._structure.shape}"
+                )
+            return StridiagMatrix.from_scipy(self @ other.to_scipy())
+        if is_scipy_sparse(other):
+            return cast("Any", self.to_scipy()) @ other
         if not isinstance(other, np.ndarray | list | tuple):
             return NotImplemented
         x = as_values(other, "the right operand")
@@ -443,7 +475,7 @@ class StridiagMatrix:
 
     def __rmatmul__(self, other: Any) -> Any:
         """Return ``x @ A`` for a vector (m,) or a block (..., k, m)."""
-        if _is_scipy_sparse(other):
+        if is_scipy_sparse(other):
             return other @ self.to_scipy()
         x = as_values(other, "the left operand")
         rows = self._structure.shape[0]
@@ -503,7 +535,7 @@ class StridiagMatrix:
     # ------------------------------------------------------------------ the other rooms, and files
 
     def factor(self, *, method: Method = "auto") -> Factor:
-        """Return a factorization: ``solve``, ``slogdet`` and more, reusable. Never raises for singular values.
+        """Return a reusable factorization: ``solve``, ``slogdet`` ... Never raises for singular values.
 
         Parameters
         ----------
@@ -516,15 +548,15 @@ class StridiagMatrix:
             If the matrix is not square.
         NonFiniteError
             If a value is NaN or infinite.
-        PlanError
-            If the method does not serve this structure.
+        ValueError
+            For an unknown method.
 
         Examples
         --------
         >>> import stridiag
         >>> A = stridiag.random(500, offsets=(-3, 0, 3), links=5, rng=0, dominant=True)
         >>> F = A.factor()
-        >>> x = F.solve(A @ [1.0] * 500)
+        >>> x = F.solve(A @ ([1.0] * 500))
         >>> bool(abs(x - 1).max() < 1e-13)
         True
         """
@@ -566,10 +598,7 @@ class StridiagMatrix:
             raise StructureError(f"{what} takes a single matrix, got a batch of shape {self.batch_shape}")
 
 
-def _is_scipy_sparse(candidate: object) -> bool:
-    # By name first: asking scipy itself would import it for every product.
-    if not type(candidate).__module__.startswith("scipy.sparse"):
-        return False
-    import scipy.sparse
-
-    return scipy.sparse.issparse(candidate)
+def is_scipy_sparse(candidate: object) -> bool:
+    # Where scipy.sparse has not been imported nobody can hold one of its arrays, and we need not import it.
+    scipy_sparse = sys.modules.get("scipy.sparse")
+    return scipy_sparse is not None and bool(scipy_sparse.issparse(candidate))

@@ -21,12 +21,14 @@ def plot_structure(structure: Structure, ax: Any = None) -> Any:
     for offset in structure.offsets:
         length = diagonal_length(structure.shape, offset)
         top = max(0, -offset)
-        ends = [top, top + length - 1]
-        ax.plot([k + offset for k in ends], ends, "-", color="C0" if offset == 0 else "C1", lw=1.5)
+        ends = [top, top + length - 1] if length else []
+        # A line of one entry has no length: draw it as a dot.
+        style = "." if length == 1 else "-"
+        ax.plot([k + offset for k in ends], ends, style, color="C0" if offset == 0 else "C1", lw=1.5)
     ax.plot(structure.link_columns, structure.link_rows, "o", color="C3", ms=3, label="links")
     ax.set(
-        xlim=(-0.5, columns - 0.5),
-        ylim=(rows - 0.5, -0.5),
+        xlim=(-0.5, max(columns, 1) - 0.5),
+        ylim=(max(rows, 1) - 0.5, -0.5),
         aspect="equal",
         xlabel="column",
         ylabel="row",

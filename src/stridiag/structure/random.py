@@ -77,9 +77,7 @@ def random(
     return StridiagMatrix(structure, values.astype(kind), copy=False)
 
 
-def _draw_links(
-    bare: Structure, count: int, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def _draw_links(bare: Structure, count: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = bare.shape
     room = rows * columns - bare.nnz
     if not 0 <= count <= room:

@@ -1,18 +1,23 @@
 """Matrices in files: an ``.npz`` of plain arrays, never pickled.
 
-Members are stored uncompressed, so what a file can ask for in memory is bounded by its own size.
+Members are stored uncompressed and each array's header is compared with the bytes that follow it, so what a
+file can ask for in memory is bounded by its own size.
 """
 
 from __future__ import annotations
 
+import io
+import math
 import os
-import tempfile
+import secrets
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from stridiag._validate import VALUE_TYPES
 from stridiag.errors import FileFormatError, StructureError
 from stridiag.structure.matrix import StridiagMatrix
 from stridiag.structure.structure import Structure
@@ -57,13 +62,14 @@ def save(file: str | os.PathLike[str], matrix: StridiagMatrix) -> None:
         matrix.values,
     )
     path = Path(file)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # Not tempfile: its files are for the owner alone, and this one is to get the usual permissions.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with temporary.open("xb") as stream:
             np.savez(stream, **dict(zip(_MEMBERS, members, strict=True)))  # type: ignore[arg-type]
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -90,23 +96,23 @@ def load(file: str | os.PathLike[str]) -> StridiagMatrix:
     try:
         with zipfile.ZipFile(path) as archive:
             _check_members(archive, path)
-        with np.load(path, allow_pickle=False) as archive:
-            content = {name: archive[name] for name in _MEMBERS}
-    except FileNotFoundError:
+            content = {name: _read_member(archive.read(f"{name}.npy"), name) for name in _MEMBERS}
+    except (FileNotFoundError, FileFormatError):
         raise
-    except FileFormatError:
-        raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, SyntaxError, MemoryError) as error:
+    except Exception as error:
+        # Damage makes the parsers of zip and of array headers raise almost anything: NotImplementedError,
+        # RecursionError and tokenize.TokenError among others.
         raise FileFormatError(f"{path} is not a readable stridiag matrix file: {error}") from error
     return _rebuild(content, path)
 
 
 def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
-    names = {f"{name}.npy" for name in _MEMBERS}
-    found = {member.filename for member in archive.infolist()}
+    names = sorted(f"{name}.npy" for name in _MEMBERS)
+    found = sorted(member.filename for member in archive.infolist())
     if found != names:
+        told = ", ".join(found[:10]) + (f" and {len(found) - 10} more" if len(found) > 10 else "")
         raise FileFormatError(
-            f"{path} is not a stridiag matrix file: expected {sorted(names)}, got {sorted(found)}"
+            f"{path} is not a stridiag matrix file: expected members {', '.join(names)}, got {told or 'none'}"
         )
     for member in archive.infolist():
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
@@ -115,15 +121,37 @@ def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
             raise FileFormatError(f"{path}: member {member.filename} claims more bytes than the file has")
 
 
-def _rebuild(content: dict[str, np.ndarray[Any, Any]], path: Path) -> StridiagMatrix:
+def _read_member(member: bytes, name: str) -> NDArray[Any]:
+    """Return the array in the bytes of an ``.npy`` member, without pickle and without trusting its header."""
+    stream = io.BytesIO(member)
+    version = np.lib.format.read_magic(stream)
+    if version != (1, 0):
+        raise FileFormatError(f"{name} has array format {version}, expected (1, 0)")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    size = len(member) - stream.tell()
+    # math.prod, since a product in int64 could wrap round to the true size.
+    if fortran or dtype.hasobject or math.prod(shape) * dtype.itemsize != size or min(shape, default=0) < 0:
+        raise FileFormatError(f"{name} claims shape {shape} of {dtype} for {size} bytes")
+    return np.frombuffer(member, dtype, count=math.prod(shape), offset=stream.tell()).reshape(shape)
+
+
+def _rebuild(content: dict[str, NDArray[Any]], path: Path) -> StridiagMatrix:
     marker, version = content["format"], content["version"]
     if marker.shape != () or marker.dtype.kind != "U" or str(marker) != _FORMAT:
         raise FileFormatError(f"{path} is not a stridiag matrix file: its format mark is {marker!r}")
     if version.shape != () or version.dtype.kind not in "iu" or not 1 <= int(version) <= _VERSION:
         raise FileFormatError(f"{path} has version {version!r}; this release reads versions 1 to {_VERSION}")
     shape, offsets = content["shape"], content["offsets"]
-    if shape.shape != (2,) or shape.dtype.kind not in "iu" or offsets.dtype.kind not in "iu":
-        raise FileFormatError(f"{path}: shape and offsets must be integers, got {shape!r} and {offsets!r}")
+    for name in ("shape", "offsets", "link_rows", "link_columns"):
+        if content[name].dtype != np.int64 or content[name].ndim != 1:
+            told = f"{content[name].dtype} {content[name].shape}"
+            raise FileFormatError(f"{path}: {name} must be one-dimensional int64, got {told}")
+    if shape.size != 2:
+        raise FileFormatError(f"{path}: shape must be two integers, got {shape.size}")
+    if content["values"].dtype not in VALUE_TYPES:
+        raise FileFormatError(
+            f"{path}: values must be of one of the four types, got {content['values'].dtype}"
+        )
     try:
         structure = Structure(
             (int(shape[0]), int(shape[1])),
@@ -135,6 +163,7 @@ def _rebuild(content: dict[str, np.ndarray[Any, Any]], path: Path) -> StridiagMa
         order = structure.slots(content["link_rows"], content["link_columns"])
         if not np.array_equal(order, structure.starts[-1] + np.arange(order.size)):
             raise StructureError("links are not in order")
-        return StridiagMatrix(structure, content["values"], copy=False)
+        # Copied, since the bytes of a file need not be aligned.
+        return StridiagMatrix(structure, content["values"])
     except (StructureError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path} holds no valid matrix: {error}") from error

@@ -25,13 +25,13 @@ def diagonal_length(shape: tuple[int, int], offset: int) -> int:
 class Structure:
     r"""Shape, diagonal offsets and link positions of a matrix: frozen, hashable, without values.
 
-    The offset of an entry is its column minus its row: ``+p`` for a super-diagonal, ``-q`` for a sub-diagonal.
-    A *link* is a position off the diagonals. Links on one of the diagonals fold into it, duplicates fold into
-    one another: `slots` says where each has gone.
+    The offset of an entry is its column minus its row: ``+p`` for a super-diagonal, ``-q`` for a
+    sub-diagonal. A *link* is a position off the diagonals. Links on one of the diagonals fold into it,
+    duplicates fold into one another: `slots` says where each has gone.
 
-    Values belong to *slots*, in this order: diagonals by ascending offset, by row within a diagonal, then links
-    by (row, column). With :math:`k` diagonals of lengths :math:`l_1, \dots, l_k` and :math:`m` distinct links
-    there are :math:`l_1 + \dots + l_k + m` slots.
+    Values belong to *slots*, in this order: diagonals by ascending offset, by row within a diagonal, then
+    links by (row, column). With :math:`k` diagonals of lengths :math:`l_1, \dots, l_k` and :math:`m` distinct
+    links there are :math:`l_1 + \dots + l_k + m` slots.
 
     Parameters
     ----------
@@ -251,11 +251,14 @@ class Structure:
 
 
 def _as_shape(shape: int | tuple[int, int]) -> tuple[int, int]:
-    pair = (shape, shape) if np.ndim(shape) == 0 else tuple(shape)  # type: ignore[arg-type]
-    if len(pair) != 2 or not all(isinstance(k, int | np.integer) and k >= 0 for k in pair):
+    several = isinstance(shape, tuple | list | np.ndarray) and np.ndim(shape) > 0
+    pair: tuple[Any, ...] = tuple(shape) if several else (shape, shape)  # type: ignore[arg-type]
+    if len(pair) != 2 or not all(
+        isinstance(k, int | np.integer) and not isinstance(k, bool) and k >= 0 for k in pair
+    ):
         raise StructureError(f"shape must be n or (rows, columns), integers of 0 or more, got {shape!r}")
-    rows, columns = (int(k) for k in pair)  # type: ignore[call-overload]
-    if rows * columns > np.iinfo(np.int64).max:
+    rows, columns = (int(k) for k in pair)
+    if max(rows, columns, rows * columns) > np.iinfo(np.int64).max:
         raise StructureError(f"shape {rows} x {columns} has more positions than an int64 can number")
     return rows, columns
 

@@ -1,0 +1,380 @@
+"""The factor that users hold: checks, batches, warnings and errors around a decomposition."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stridiag._validate import as_values, check_option, require_finite
+from stridiag.errors import IllConditionedWarning, SingularMatrixError, StructureError
+from stridiag.factorization.chain import Condensation, TridiagonalLU
+from stridiag.factorization.decomposition import Decomposition, Singularity
+from stridiag.factorization.dense import factor_dense
+from stridiag.factorization.sparse_lu import factor_sparse
+from stridiag.factorization.sparse_qr import SparseQR
+from stridiag.planning import Method, Plan, plan
+from stridiag.structure import StridiagMatrix
+from stridiag.structure.norms import one_norm
+
+__all__ = ["Factor", "SlogdetResult", "Transposition", "factor", "singular_message"]
+
+Array = NDArray[Any]
+Transposition = Literal["N", "T", "H"]
+
+
+class SlogdetResult(NamedTuple):
+    """Sign (or complex phase) and logarithm of the magnitude of a determinant."""
+
+    sign: Any
+    logabsdet: Any
+
+
+def factor(matrix: StridiagMatrix, *, method: Method = "auto") -> Factor:
+    """Factor a square matrix or a batch; see `StridiagMatrix.factor`."""
+    return Factor(plan(matrix.structure, method=method), matrix)
+
+
+def decompose(planned: Plan, values: Array) -> Decomposition:
+    """Put the values of one matrix, (nnz,), into a plan."""
+    if planned.condensation is not None:
+        return Condensation(planned.condensation, values, dense_reduced=planned.dense_reduced)
+    if planned.chain is not None:
+        return TridiagonalLU(planned.chain, values)
+    if planned.method == "sparse-lu":
+        return factor_sparse(planned.compressed.fill(values))
+    if planned.method == "sparse-qr":
+        return SparseQR(planned.compressed.fill(values))
+    return factor_dense(planned.compressed.fill(values).toarray())
+
+
+class Factor:
+    r"""A factorization of a square matrix, or of each member of a batch; immutable, safe to share by threads.
+
+    Made by `StridiagMatrix.factor`.
+
+    Attributes
+    ----------
+    matrix : StridiagMatrix
+        What was factored.
+    plan : Plan
+        How.
+
+    Examples
+    --------
+    >>> import numpy as np, stridiag
+    >>> A = stridiag.random(1000, offsets=(-2, 0, 2), links=10, rng=0)
+    >>> F = A.factor()
+    >>> F.method
+    'orthogonal condensation'
+    >>> b = np.ones(1000)
+    >>> bool(abs(A @ F.solve(b) - b).max() < 1e-12 * abs(F.solve(b)).max())
+    True
+    >>> F.slogdet()
+    SlogdetResult(sign=np.float64(...), logabsdet=np.float64(...))
+    """
+
+    def __init__(self, planned: Plan, matrix: StridiagMatrix) -> None:
+        if planned.structure != matrix.structure:
+            raise StructureError(f"the plan is for {planned.structure}, the matrix has {matrix.structure}")
+        require_finite(matrix.values, "the matrix's values")
+        self.plan = planned
+        self.matrix = matrix
+        members = matrix.values.reshape(-1, matrix.nnz)
+        self._members = [decompose(planned, values) for values in members]
+        # For each member the growth of one random vector under the inverse; NaN until the first solve.
+        self._growth = np.full(len(self._members), np.nan)
+        self._rconds: dict[tuple[int, bool], float] = {}
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the matrix, batch axes first."""
+        return self.matrix.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the matrix's values."""
+        return self.matrix.dtype
+
+    @property
+    def method(self) -> str:
+        """What was done: the decompositions' names, one after another where members of a batch differ."""
+        return ", ".join(dict.fromkeys(member.name for member in self._members))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the stored factors occupy."""
+        return sum(member.nbytes for member in self._members)
+
+    @property
+    def singular(self) -> Any:
+        """Whether an exactly zero pivot was met: a bool, or an array over the batch."""
+        found = [member.singularity is not None for member in self._members]
+        return np.array(found).reshape(self.matrix.batch_shape) if self.matrix.batch_shape else found[0]
+
+    def __repr__(self) -> str:
+        return f"Factor({self.matrix!r}, {self.method or self.plan.method})"
+
+    # ------------------------------------------------------------------ mathematics
+
+    def solve(self, b: ArrayLike, *, trans: Transposition = "N") -> Array:
+        r"""Solve :math:`A x = b`, :math:`A^T x = b` or :math:`A^H x = b`.
+
+        Parameters
+        ----------
+        b : array_like, (n,) or (..., n, m)
+            Right-hand sides; one-dimensional for one vector, else as columns, as in ``numpy.linalg.solve``.
+            Batch axes broadcast against those of the matrix.
+        trans : {"N", "T", "H"}
+            Solve with the matrix, its transpose, or its conjugate transpose.
+
+        Returns
+        -------
+        ndarray
+            Of the shape of `b`, with the batch axes broadcast.
+
+        Raises
+        ------
+        SingularMatrixError
+            If a pivot is exactly zero. In a batch, only if every member is singular: else the solutions of
+            singular members are NaN, with a warning, and `singular` tells which.
+        NonFiniteError
+            If `b` holds NaN or infinity.
+        ValueError
+            If shapes do not fit.
+
+        Warns
+        -----
+        IllConditionedWarning
+            If ``rcond < eps``. One extra right-hand side, of random signs, is solved along with the first one:
+            only if its solution is large is the condition number estimated.
+
+        Notes
+        -----
+        Cost: ``plan.operations.solve`` for each right-hand side.
+        """
+        check_option(trans, "trans", ("N", "T", "H"))
+        right = as_values(b, "b")
+        n = self.matrix.structure.shape[0]
+        if right.ndim == 0 or right.shape[0 if right.ndim == 1 else -2] != n:
+            raise ValueError(f"b must have shape ({n},) or (..., {n}, m), got {right.shape}")
+        require_finite(right, "b")
+        self._require_some_regular()
+        columns = right[:, None] if right.ndim == 1 else right
+        kind = np.result_type(self.dtype, right.dtype)
+        batch = np.broadcast_shapes(self.matrix.batch_shape, columns.shape[:-2])
+        with np.errstate(all="ignore"):
+            if batch:
+                columns = np.broadcast_to(columns, batch + columns.shape[-2:])
+                result = np.empty(columns.shape, kind)
+                which = np.broadcast_to(np.arange(len(self._members)).reshape(self.matrix.batch_shape), batch)
+                for place in np.ndindex(batch):
+                    result[place] = self._solve_member(int(which[place]), columns[place], trans)
+            else:
+                result = self._solve_member(0, columns, trans).astype(kind, copy=False)
+        self._warn_of_condition()
+        return result[..., 0] if right.ndim == 1 else result
+
+    def slogdet(self) -> SlogdetResult:
+        """Return sign (or phase) and log of the magnitude of the determinant; (0, -inf) if singular.
+
+        Returns
+        -------
+        SlogdetResult
+            ``sign, logabsdet``: numbers, or arrays over the batch. Never overflows.
+        """
+        pairs = [
+            (0.0, -np.inf) if member.singularity is not None else member.slogdet() for member in self._members
+        ]
+        real = np.empty(0, self.dtype).real.dtype
+        signs = np.array([sign for sign, _ in pairs], self.dtype).reshape(self.matrix.batch_shape)
+        logs = np.array([log for _, log in pairs], real).reshape(self.matrix.batch_shape)
+        return SlogdetResult(signs[()], logs[()])
+
+    def refactor(self, values: ArrayLike) -> Factor:
+        """Return the factor of a matrix of the same structure with other values, (..., nnz), by the same plan.
+
+        Examples
+        --------
+        >>> import stridiag
+        >>> A = stridiag.random(100, links=4, rng=0, dominant=True)
+        >>> F = A.factor()
+        >>> F.refactor(2 * A.values).slogdet().logabsdet - F.slogdet().logabsdet    # 100 log 2
+        np.float64(69.31...)
+        """
+        return Factor(self.plan, self.matrix.with_values(values))
+
+    def reconstruct(self) -> Array:
+        """Multiply the factors out: a dense array, (..., n, n), equal to the matrix up to rounding.
+
+        A check of the factorization; cost and memory are quadratic in n.
+        """
+        n = self.matrix.structure.shape[0]
+        result = np.empty(self.shape, self.dtype)
+        for place, member in zip(np.ndindex(self.matrix.batch_shape), self._members, strict=True):
+            result[place] = member.multiply(np.eye(n, dtype=self.dtype))
+        return result
+
+    # ------------------------------------------------------------------ condition
+
+    @property
+    def rcond(self) -> Any:
+        r"""Reciprocal condition number :math:`1 / (\|A\|_1 \|A^{-1}\|_1)`; 0 if singular, 1 if n = 0.
+
+        A number, or an array over the batch. The norm of the inverse is estimated from a few solves (Higham and
+        Tisseur 2000, block size 2): never too large, rarely too small by more than a factor of three.
+        """
+        estimates = [self._rcond_member(k) for k in range(len(self._members))]
+        return np.array(estimates).reshape(self.matrix.batch_shape)[()]
+
+    def cond(self, p: Literal[1] | float = 1) -> Any:
+        r"""Return the condition number in the 1- or infinity-norm, estimated as `rcond` is.
+
+        Parameters
+        ----------
+        p : {1, inf}
+            Which norm. For others see `stridiag.linalg.cond`.
+        """
+        check_option(p, "p", (1, np.inf))
+        estimates = [self._rcond_member(k, adjoint=p != 1) for k in range(len(self._members))]
+        with np.errstate(divide="ignore"):
+            result = np.reciprocal(np.array(estimates))
+        return result.reshape(self.matrix.batch_shape)[()]
+
+    def _rcond_member(self, k: int, *, adjoint: bool = False) -> float:
+        """Estimate 1 / condition of member k in the 1-norm, or of its adjoint (the infinity-norm); kept."""
+        if (k, adjoint) not in self._rconds:
+            self._rconds[k, adjoint] = self._estimate_rcond(k, adjoint=adjoint)
+        return self._rconds[k, adjoint]
+
+    def _estimate_rcond(self, k: int, *, adjoint: bool) -> float:
+        from scipy.sparse.linalg import LinearOperator, onenormest
+
+        n = self.matrix.structure.shape[0]
+        member = self._members[k]
+        if n == 0:
+            return 1.0
+        if member.singularity is not None:
+            return 0.0
+        norm = one_norm(self._single(k).H if adjoint else self._single(k))
+
+        def inverse(x: Array) -> Array:
+            return member.solve(np.array(x, self.dtype, order="C").reshape(n, -1), adjoint=adjoint)
+
+        def inverse_adjoint(x: Array) -> Array:
+            return member.solve(np.array(x, self.dtype, order="C").reshape(n, -1), adjoint=not adjoint)
+
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            if n <= 4:
+                inverse_norm = float(np.abs(inverse(np.eye(n))).sum(axis=0).max())
+            else:
+                operator = LinearOperator(
+                    (n, n),
+                    matvec=inverse,
+                    rmatvec=inverse_adjoint,
+                    matmat=inverse,
+                    rmatmat=inverse_adjoint,
+                    dtype=self.dtype,
+                )
+                inverse_norm = float(onenormest(operator))
+            rcond = float((1.0 / norm) / inverse_norm) if norm > 0.0 else 0.0
+        return rcond if np.isfinite(rcond) else 0.0
+
+    # ------------------------------------------------------------------ inner workings
+
+    def _single(self, k: int) -> StridiagMatrix:
+        return self.matrix.with_values(self.matrix.values.reshape(-1, self.matrix.nnz)[k], copy=False)
+
+    def _solve_member(self, k: int, b: Array, trans: Transposition) -> Array:
+        """Solve with member k for `b`, (n, m), of any dtype."""
+        member = self._members[k]
+        if member.singularity is not None:
+            return np.full(b.shape, np.nan, np.result_type(self.dtype, b.dtype))
+        if b.dtype.kind == "c" and self.dtype.kind != "c":
+            both = self._solve_member(k, np.concatenate((b.real, b.imag), axis=1), trans)
+            return both[:, : b.shape[1]] + 1j * both[:, b.shape[1] :]
+        conjugate = trans == "T" and self.dtype.kind == "c"
+        n, m = b.shape
+        # A lower bound of the inverse's norm: one more column in the same sweep costs next to nothing.
+        probe = bool(np.isnan(self._growth[k]))
+        right = np.empty((n, m + probe), self.dtype)
+        np.conjugate(b, out=right[:, :m]) if conjugate else np.copyto(right[:, :m], b, casting="same_kind")
+        if probe:
+            right[:, m] = _signs(n)
+        x = member.solve(right, adjoint=trans != "N")
+        if probe:
+            self._growth[k] = _two_norm(x[:, m]) * self._norm_bound(k)
+            x = np.ascontiguousarray(x[:, :m])
+        return x.conj() if conjugate else x
+
+    def _norm_bound(self, k: int) -> float:
+        """Bound the 1-norm and the infinity-norm of member k from above, in one pass over its values."""
+        structure = self.matrix.structure
+        values = self.matrix.values.reshape(-1, self.matrix.nnz)[k]
+        per_line = len(structure.offsets)
+        if structure.link_count:
+            lines = (structure.link_rows, structure.link_columns)
+            per_line += max(int(np.unique(line, return_counts=True)[1].max()) for line in lines)
+        if values.size == 0:
+            return 0.0
+        largest = np.abs(values).max() if values.dtype.kind == "c" else max(values.max(), -values.min())
+        return float(largest) * per_line
+
+    def _require_some_regular(self) -> None:
+        singular = [member.singularity for member in self._members]
+        if not singular or any(found is None for found in singular):
+            return
+        first = singular[0]
+        assert first is not None
+        raise SingularMatrixError(
+            singular_message(first, batch=self.matrix.batch_shape), row=first.row, column=first.column
+        )
+
+    def _warn_of_condition(self) -> None:
+        n = self.matrix.structure.shape[0]
+        eps = float(np.finfo(self.dtype).eps)
+        # The sign vector finds the norm of the inverse up to about sqrt(n); NaN must look further too.
+        doubtful = [k for k, size in enumerate(self._growth) if not 10.0 * np.sqrt(n) * size < 1.0 / eps]
+        bad = [k for k in doubtful if not self._rcond_member(k) >= eps]
+        if not bad:
+            return
+        batch = self.matrix.batch_shape
+        which = f" (first at member {np.unravel_index(bad[0], batch)} of {len(bad)})" if batch else ""
+        warnings.warn(
+            f"the matrix is singular to working precision: rcond = {self._rcond_member(bad[0]):.2g} < eps = {eps:.2g}"
+            f"{which}; the solution may have no correct digit. linalg.lstsq gives the minimum-norm answer",
+            IllConditionedWarning,
+            stacklevel=3,
+        )
+
+
+def singular_message(found: Singularity, *, batch: tuple[int, ...] = ()) -> str:
+    """Say where a matrix is singular and what to do instead."""
+    where = ""
+    if found.row is not None:
+        where = f": no pivot is left for row {found.row}"
+    elif found.column is not None:
+        where = f": column {found.column} depends on the others"
+    subject = f"every matrix of the batch {batch} is" if batch else "the matrix is"
+    return f"{subject} singular{where}; linalg.lstsq and linalg.pinv answer in the least-squares sense"
+
+
+def _signs(n: int) -> Array:
+    """Return n random signs, the same at every call."""
+    bits = np.random.default_rng(0).integers(0, 2, n, dtype=np.int8)
+    return 2 * bits - 1
+
+
+def _two_norm(x: Array) -> float:
+    """Return the Euclidean norm without overflow, and without waking BLAS's threads as numpy's would."""
+    size = np.abs(x)
+    largest = float(size.max(initial=0.0))
+    if not 0.0 < largest < np.inf:
+        return largest
+    size /= largest
+    return largest * float(np.sqrt((size * size).sum()))

@@ -1,0 +1,154 @@
+r"""When an elimination may be believed.
+
+Partial pivoting keeps the backward error small only as long as the numbers do not grow, and they grow on
+ordinary matrices: constant chains with links, for one. So LU is asked for two solutions, of A x = b and of
+:math:`A^H x = b`, and believed if the backward error of each,
+
+.. math:: \frac{\|b - A x\|_\infty}{\|A\|_\infty \|x\|_\infty + \|b\|_\infty},
+
+is what rounding explains. That holds for nearly singular matrices too: their solutions are large, but solve a
+problem close by. Otherwise the matrix is factored again, in the end by rotations or reflections, which are
+backward stable without a condition and need no guard.
+
+**Singular or not?** A pivot of LU that is exactly zero proves nothing: growth or underflow may have made it.
+The orthogonal factor R decides:
+
+1. a diagonal entry of R is exactly zero, or missing: singular;
+2. the smallest is at most n eps times the largest: R cannot tell A from a singular matrix, and the zero that
+   LU found is taken at its word. This is how integer matrices, on which elimination is often exact, are
+   called singular when they are;
+3. otherwise LU was wrong, and R is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag.factorization.decomposition import Decomposition
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array
+
+__all__ = ["Check", "check_solves", "nearly_singular"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What two solves with a random right-hand side have shown.
+
+    Attributes
+    ----------
+    error : float
+        The larger of the two backward errors; NaN or infinite if a solution was not finite.
+    growth : float
+        The larger of the two ||A|| ||x|| / ||b||: a lower bound of the condition number.
+    tolerance : float
+        What rounding explains.
+    singular_growth : float
+        Condition number from which on the matrix cannot be told from a singular one: 1 / (n eps).
+    """
+
+    error: float
+    growth: float
+    tolerance: float
+    singular_growth: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the factorization may be used."""
+        return self.error <= self.tolerance
+
+    @property
+    def nearly_singular(self) -> bool:
+        """Whether the solutions are as large as those of a singular matrix."""
+        return not self.growth < self.singular_growth
+
+
+def check_solves(decomposition: Decomposition, matrix: Array | csc_array[Any]) -> Check:
+    """Solve with `matrix` and with its adjoint, and measure the backward errors.
+
+    Parameters
+    ----------
+    decomposition : Decomposition
+        Of `matrix`, in its dtype.
+    matrix : ndarray or csc_array, (n, n)
+
+    Returns
+    -------
+    Check
+    """
+    n = matrix.shape[0]
+    eps = float(np.finfo(matrix.dtype).eps)
+    # The errors of a solve, and those of forming b - A x, are a few eps relative to |A| |x|; they add up at
+    # random over the terms of a row, of which there are at most n. Where growth spoils a factor the errors
+    # are orders of magnitude larger, and a random b has a part in every direction in which they show.
+    tolerance = 10.0 * eps * max(n, 1) ** 0.5
+    singular_growth = 1.0 / (max(n, 1) * eps)
+    if n == 0:
+        return Check(0.0, 0.0, tolerance, singular_growth)
+    with np.errstate(all="ignore"):
+        row_norm, column_norm = _norms(matrix)
+        pairs = [
+            _solve_once(decomposition, matrix, row_norm, adjoint=False),
+            _solve_once(decomposition, matrix, column_norm, adjoint=True),
+        ]
+    error, growth = np.max(pairs, axis=0)  # np.max, unlike max, lets NaN through
+    return Check(float(error), float(growth), tolerance, singular_growth)
+
+
+def nearly_singular(diagonal: Array) -> bool:
+    """Return whether an orthogonal factor with this diagonal leaves a zero pivot of LU credible."""
+    size = np.abs(diagonal)
+    if size.size == 0:
+        return False
+    return bool(size.min() <= size.size * np.finfo(diagonal.dtype).eps * size.max())
+
+
+def _solve_once(
+    decomposition: Decomposition, matrix: Array | csc_array[Any], norm: np.float64, *, adjoint: bool
+) -> tuple[float, float]:
+    """Return the backward error and ||A|| ||x|| / ||b||."""
+    # b is as small as A is, so that x is about as large as the condition number; but no larger than one, so
+    # that a matrix graded from 1e300 to 1e-300 does not overflow either. A power of two changes nothing else.
+    # A zero or non-finite norm leaves b as it is, and the checks below see what comes of it.
+    scale = 2.0 ** min(0, int(np.frexp(norm)[1]))
+    b = _random_vector(matrix.shape[0], matrix.dtype.char) * matrix.dtype.type(scale)
+    x = decomposition.solve(b[:, None].copy(), adjoint=adjoint)[:, 0]
+    product = (matrix.T @ x.conj()).conj() if adjoint else matrix @ x
+    # Divided by the norm of A first: its product with the norm of x may overflow.
+    residual = np.abs(b - product).max() / norm
+    size = np.float64(np.abs(x).max())
+    right = np.abs(b).max() / norm
+    error = residual / (size + right) if np.isfinite(size) else np.inf
+    return float(error), float(size / right)
+
+
+def _norms(matrix: Array | csc_array[Any]) -> tuple[np.float64, np.float64]:
+    """Return the largest absolute row sum and column sum."""
+    n = matrix.shape[0]
+    if isinstance(matrix, np.ndarray):
+        size = np.abs(matrix)
+        return np.float64(size.sum(axis=1).max()), np.float64(size.sum(axis=0).max())
+    size = np.abs(matrix.data)
+    by_row = np.bincount(matrix.indices, weights=size, minlength=n)
+    running = np.concatenate([[0.0], np.cumsum(size, dtype=np.float64)])
+    by_column = np.diff(running[matrix.indptr])
+    return np.float64(by_row.max()), np.float64(by_column.max())
+
+
+@lru_cache(maxsize=8)
+def _random_vector(n: int, dtype: str) -> Array:
+    """Return a fixed vector of numbers between 0.5 and 1 with random signs; complex ones turned at random."""
+    rng = np.random.default_rng(20220703)
+    vector = rng.uniform(0.5, 1.0, n) * rng.choice([-1.0, 1.0], n)
+    turned = vector * np.exp(2j * np.pi * rng.random(n)) if dtype in "FD" else vector
+    result: Array = turned.astype(dtype)
+    result.flags.writeable = False
+    return result

@@ -1,0 +1,28 @@
+"""Checks that the functions of this room share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stridiag.errors import StructureError
+from stridiag.structure import StridiagMatrix
+
+__all__ = ["require_matrix", "require_single"]
+
+
+def require_matrix(candidate: Any) -> StridiagMatrix:
+    """Return the candidate if it is a StridiagMatrix; say how to make one otherwise."""
+    if not isinstance(candidate, StridiagMatrix):
+        raise TypeError(
+            f"expected a StridiagMatrix, got {type(candidate).__name__}; "
+            "make one with StridiagMatrix.from_dense or StridiagMatrix.from_scipy"
+        )
+    return candidate
+
+
+def require_single(candidate: Any, function: str) -> StridiagMatrix:
+    """Return the candidate if it is one StridiagMatrix, not a batch."""
+    matrix = require_matrix(candidate)
+    if matrix.batch_shape:
+        raise StructureError(f"{function} takes a single matrix, got a batch of shape {matrix.batch_shape}")
+    return matrix

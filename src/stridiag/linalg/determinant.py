@@ -1,0 +1,79 @@
+"""Determinants: `slogdet` is the one that never overflows, `det` derives from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from stridiag.factorization import SlogdetResult
+from stridiag.linalg._checks import require_matrix
+from stridiag.structure import StridiagMatrix
+
+__all__ = ["det", "slogdet"]
+
+
+def slogdet(a: StridiagMatrix) -> SlogdetResult:
+    r"""Sign and logarithm of the magnitude of the determinant.
+
+    Parameters
+    ----------
+    a : StridiagMatrix, (..., n, n)
+
+    Returns
+    -------
+    SlogdetResult
+        ``sign`` (a phase for complex matrices) and ``logabsdet``, numbers, or arrays over the batch, such that
+        ``det = sign * exp(logabsdet)``. A singular matrix gives ``(0, -inf)``, order 0 gives ``(1, 0)``.
+
+    Raises
+    ------
+    StructureError
+        If the matrix is not square.
+    NonFiniteError
+        If it holds NaN or infinity.
+
+    Notes
+    -----
+    Cost: that of a factorization, and ``plan(a.structure).operations.slogdet``. As ``numpy.linalg.slogdet``.
+
+    Examples
+    --------
+    The determinant of the second difference of order n is (-1)^n (n + 1):
+
+    >>> import stridiag
+    >>> from stridiag import linalg
+    >>> A = stridiag.StridiagMatrix.from_diagonals({-1: 1.0, 0: -2.0, 1: 1.0}, shape=100_001)
+    >>> sign, logabsdet = linalg.slogdet(A)
+    >>> print(sign, round(float(logabsdet), 6))
+    -1.0 11.512945
+    """
+    return require_matrix(a).factor().slogdet()
+
+
+def det(a: StridiagMatrix) -> Any:
+    """Determinant. Overflows and underflows where the number itself does: see `slogdet`.
+
+    Parameters
+    ----------
+    a : StridiagMatrix, (..., n, n)
+
+    Returns
+    -------
+    scalar or ndarray
+        Over the batch, of the matrix's dtype; 0 for a singular matrix.
+
+    Raises
+    ------
+    StructureError, NonFiniteError
+        As `slogdet`.
+
+    Examples
+    --------
+    >>> from stridiag import StridiagMatrix, linalg
+    >>> float(round(linalg.det(StridiagMatrix.from_diagonals({0: [2, 3], 1: [5], -1: [1]})), 12))
+    1.0
+    """
+    sign, logabsdet = slogdet(a)
+    with np.errstate(over="ignore", under="ignore"):
+        return (sign * np.exp(logabsdet)).astype(a.dtype)

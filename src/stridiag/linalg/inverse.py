@@ -1,0 +1,112 @@
+"""Solving and inverting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stridiag.errors import SingularMatrixError
+from stridiag.factorization import Factor
+from stridiag.linalg._checks import require_matrix
+from stridiag.structure import StridiagMatrix
+
+__all__ = ["inv", "solve"]
+
+
+def solve(a: StridiagMatrix, b: ArrayLike) -> NDArray[Any]:
+    """Solve ``a x = b``.
+
+    To solve with one matrix many times, keep ``a.factor()``.
+
+    Parameters
+    ----------
+    a : StridiagMatrix, (..., n, n)
+    b : array_like, (n,) or (..., n, m)
+        One vector if one-dimensional, else columns; as ``numpy.linalg.solve``.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `b`, with the batch axes broadcast.
+
+    Raises
+    ------
+    SingularMatrixError
+        If `a`, or a member of the batch, has an exactly zero pivot.
+    StructureError
+        If `a` is not square.
+    NonFiniteError
+        If a number is NaN or infinite.
+    ValueError
+        If shapes do not fit.
+
+    Warns
+    -----
+    IllConditionedWarning
+        If the reciprocal condition number is below eps.
+
+    Examples
+    --------
+    A periodic system is a chain with two links:
+
+    >>> from stridiag import StridiagMatrix, linalg
+    >>> A = StridiagMatrix.from_diagonals({-1: -1.0, 0: 3.0, 1: -1.0}, ([0, 4], [4, 0], [-1.0, -1.0]), shape=5)
+    >>> linalg.solve(A, [1.0, 2.0, 3.0, 4.0, 5.0])
+    array([2.36363636, 2.45454545, 3.        , 3.54545455, 3.63636364])
+    """
+    factor = require_matrix(a).factor()
+    _require_all_regular(factor)
+    return factor.solve(b)
+
+
+def inv(a: StridiagMatrix) -> NDArray[Any]:
+    """Inverse, as a dense array.
+
+    Parameters
+    ----------
+    a : StridiagMatrix, (..., n, n)
+
+    Returns
+    -------
+    ndarray, (..., n, n)
+        n squared numbers: where products with the inverse are all that is needed, keep ``a.factor()``.
+
+    Raises
+    ------
+    SingularMatrixError, StructureError, NonFiniteError
+        As `solve`; `pinv` answers for singular matrices.
+
+    Warns
+    -----
+    IllConditionedWarning
+        As `solve`.
+
+    Notes
+    -----
+    Each column solves ``a x = e_j`` with a backward stable factor. Cost: one factorization and n right-hand
+    sides.
+
+    Examples
+    --------
+    >>> from stridiag import StridiagMatrix, linalg
+    >>> linalg.inv(StridiagMatrix.from_diagonals({0: [1.0, 1.0, 1.0], 1: [2.0, 2.0]}))
+    array([[ 1., -2.,  4.],
+           [ 0.,  1., -2.],
+           [ 0.,  0.,  1.]])
+    """
+    factor = require_matrix(a).factor()
+    _require_all_regular(factor)
+    return factor.solve(np.eye(a.structure.shape[0], dtype=a.dtype))
+
+
+def _require_all_regular(factor: Factor) -> None:
+    """Raise as numpy does if any member of a batch is singular; `Factor.solve` speaks for single matrices."""
+    singular = np.flatnonzero(np.atleast_1d(factor.singular))
+    if factor.matrix.batch_shape and singular.size:
+        first = tuple(int(k) for k in np.unravel_index(singular[0], factor.matrix.batch_shape))
+        raise SingularMatrixError(
+            f"{singular.size} of {factor.singular.size} matrices are singular, the first at {first}; "
+            "A.factor().solve(b) solves for the others and gives NaN for these"
+        )

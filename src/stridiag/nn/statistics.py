@@ -1,0 +1,188 @@
+r"""Sufficient statistics of least squares: all that a solve needs to know of the rows.
+
+With rows H (samples x columns), targets Z and weights D they stand for
+
+.. math:: G = [H\; 1]^T D\, [H\; 1], \qquad R = [H\; 1]^T D\, Z, \qquad Z^T D Z
+
+and are kept centred: means, and products of deviations from the means,
+
+.. math:: C = (H - \bar h)^T D\, (H - \bar h), \qquad B = (H - \bar h)^T D\, (Z - \bar z),
+
+since an unpenalised intercept needs exactly these, and forming C from G later would cancel the digits that columns
+of large mean and small spread consist of. Two sets add up by
+
+.. math:: C = C_1 + C_2 + \frac{w_1 w_2}{w_1 + w_2} (\bar h_1 - \bar h_2)(\bar h_1 - \bar h_2)^T .
+
+Cost: N p^2 flops for the first product (a symmetric one), 2 N p q for the second; p^2 + p q numbers are kept.
+
+References: T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing
+sample variances", 1979.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stridiag._validate import require_finite
+
+__all__ = ["Statistics"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statistics:
+    """Weight, means and centred products of rows and targets, in float64; made by `from_rows` and added by ``+``.
+
+    Parameters
+    ----------
+    weight : float
+        Sum of the sample weights: the number of rows if they are 1.
+    row_mean : ndarray, (p,)
+        Weighted mean of the rows.
+    target_mean : ndarray, (q,)
+        Weighted mean of the targets.
+    scatter : ndarray, (p, p)
+        Products of the rows' deviations.
+    cross : ndarray, (p, q)
+        Products of the rows' deviations with the targets'.
+    target_scatter : ndarray, (q,)
+        Squares of the targets' deviations, summed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from stridiag.nn import Statistics
+    >>> H, Z = np.random.default_rng(0).standard_normal((2, 100, 3))
+    >>> parts = Statistics.from_rows(H[:60], Z[:60]) + Statistics.from_rows(H[60:], Z[60:])
+    >>> bool(np.allclose(parts.scatter, Statistics.from_rows(H, Z).scatter, rtol=1e-12))
+    True
+    """
+
+    weight: float
+    row_mean: Array
+    target_mean: Array
+    scatter: Array
+    cross: Array
+    target_scatter: Array
+
+    @classmethod
+    def from_rows(cls, rows: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None) -> Statistics:
+        """Compute the statistics of some rows.
+
+        Parameters
+        ----------
+        rows : array_like, (n, p)
+            At least one.
+        targets : array_like, (n, q) or (n,)
+            What they should map to.
+        weights : array_like, (n,), optional
+            Nonnegative, not all zero; 1 by default. A row of weight 2 counts as two rows.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not match, or a weight is negative, or all are zero.
+        NonFiniteError
+            If a number is NaN or infinite.
+        """
+        h = np.asarray(rows, np.float64)
+        z = np.asarray(targets, np.float64)
+        z = z[:, None] if z.ndim == 1 else z
+        if h.ndim != 2 or z.ndim != 2 or h.shape[0] != z.shape[0] or not h.shape[0]:
+            raise ValueError(f"rows and targets must be (n, p) and (n, q) with n > 0, got {h.shape} and {z.shape}")
+        d = np.ones(h.shape[0]) if weights is None else np.asarray(weights, np.float64)
+        if d.shape != h.shape[:1]:
+            raise ValueError(f"weights must have shape {h.shape[:1]}, got {d.shape}")
+        for array, name in ((h, "rows"), (z, "targets"), (d, "weights")):
+            require_finite(array, name)
+        total = float(d.sum())
+        if not (d.min() >= 0.0 and total > 0.0):
+            raise ValueError(f"weights must be nonnegative and not all zero, got minimum {d.min()}, sum {total}")
+        h_mean, z_mean = d @ h / total, d @ z / total
+        root = np.sqrt(d)[:, None]
+        # The same array on both sides of @ lets numpy take the symmetric product at half the cost.
+        a, b = (h - h_mean) * root, (z - z_mean) * root
+        return cls(total, h_mean, z_mean, a.T @ a, a.T @ b, np.einsum("ij,ij->j", b, b))
+
+    @classmethod
+    def from_chunks(cls, chunks: Iterable[tuple[Array, Array, Array]]) -> Statistics:
+        """Add up the statistics of ``(rows, targets, weights)`` chunks, one in memory at a time.
+
+        Raises
+        ------
+        ValueError
+            If there is no chunk of positive weight.
+        """
+        total: Statistics | None = None
+        for rows, targets, weights in chunks:
+            if weights.size and weights.max() > 0.0:
+                part = cls.from_rows(rows, targets, weights)
+                total = part if total is None else total + part
+        if total is None:
+            raise ValueError("statistics need at least one row of positive weight, got none")
+        return total
+
+    def __add__(self, other: Statistics) -> Statistics:
+        """Return the statistics of both sets of rows together."""
+        return self._combine(other, 1.0)
+
+    def __sub__(self, other: Statistics) -> Statistics:
+        """Return the statistics without the rows of `other`, which must have been among these.
+
+        Raises
+        ------
+        ValueError
+            If what is left would have no positive weight or a negative sum of squares: `other` was not part.
+        """
+        if not other.weight < self.weight:
+            raise ValueError(f"cannot take weight {other.weight} from statistics of weight {self.weight}")
+        left = self._combine(other, -1.0)
+        slack = 1e-8 * np.diagonal(self.scatter)
+        if not (np.diagonal(left.scatter) >= -slack).all():
+            column = int(np.argmin(np.diagonal(left.scatter) + slack))
+            raise ValueError(f"these rows were not part of the statistics: column {column} would have negative scatter")
+        np.maximum(np.diagonal(left.scatter), 0.0, out=np.einsum("ii->i", left.scatter))
+        np.maximum(left.target_scatter, 0.0, out=left.target_scatter)
+        return left
+
+    def _combine(self, other: Statistics, sign: float) -> Statistics:
+        if not isinstance(other, Statistics):
+            raise TypeError(f"expected Statistics, got {type(other).__name__}")
+        if self.cross.shape != other.cross.shape:
+            raise ValueError(f"statistics must agree in (columns, targets), got {self.cross.shape} and {other.cross.shape}")
+        total = self.weight + sign * other.weight
+        share = sign * other.weight / total
+        dh, dz = other.row_mean - self.row_mean, other.target_mean - self.target_mean
+        # Seen from the larger set: its mean moves by the share of the other, and w1 w2 / (w1 + w2) = share * w1.
+        factor = share * self.weight
+        return Statistics(
+            total,
+            self.row_mean + share * dh,
+            self.target_mean + share * dz,
+            self.scatter + sign * other.scatter + factor * np.outer(dh, dh),
+            self.cross + sign * other.cross + factor * np.outer(dh, dz),
+            self.target_scatter + sign * other.target_scatter + factor * dz * dz,
+        )
+
+    def moments(self) -> tuple[Array, Array]:
+        """Return the uncentred G = [H 1]' D [H 1], (p + 1, p + 1), and R = [H 1]' D Z, (p + 1, q)."""
+        mean = np.append(self.row_mean, 1.0)
+        gram = self.weight * np.outer(mean, mean)
+        gram[:-1, :-1] += self.scatter
+        right = self.weight * np.outer(mean, self.target_mean)
+        right[:-1] += self.cross
+        return gram, right
+
+    def column_scale(self) -> Array:
+        """Return each column's standard deviation, (p,); 0 where it is constant up to rounding."""
+        deviation = np.sqrt(np.diagonal(self.scatter) / self.weight)
+        # The mean of n rounded numbers leaves a deviation of about eps times the mean in a constant column.
+        floor = 64 * np.finfo(np.float64).eps * np.abs(self.row_mean)
+        deviation[~(deviation > floor)] = 0.0
+        return np.asarray(deviation)

@@ -1,0 +1,158 @@
+r"""Training mode "targets": labels carried backwards through structured pseudoinverses, then masked least squares.
+
+The paper's family of methods (pseudoinverse learning, ZORB): no gradient, one sweep back and one forth. Starting from the
+network of `fit_random` (same structure, same draws) with layers H_i = f(H_{i-1} W_i' + b_i),
+
+.. math::
+    T_L = Z V^+, \qquad U_i = f^{-1}(\text{scaled } T_i), \qquad T_{i-1} = (U_i - b_i)\, (W_i^+)^T,
+
+with V a random readout; every unit's targets are scaled into the range of f by themselves. Then, forwards, each layer
+takes the masked least-squares solution of H_{i-1} W' + b = U_i on its own structure, with the *direction* of each row
+kept, and its scale and bias set as in `fit_random`, by the same anchors: a few inputs explain little of a
+target, and what they explain would stay in the linear part of f. At the end the readout is solved on all features.
+So a network and its random control differ in the directions of the rows and in nothing else.
+
+Cost beyond `fit_random`: one pseudoinverse of each layer but the first and N products with it; for each layer N n^2
+flops for the statistics and n (k^3 / 3 + 3 k^2) for the solve. All rows' targets of all layers are held: 8 N L n bytes.
+
+References: S. R. Nasiri Sarayi, M. Bahrami, arXiv 2207.00903; P. Guo, M. R. Lyu, "Pseudoinverse learning algorithm
+for feedforward neural networks", 2001; ZORB, arXiv 2011.08895.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stridiag.nn.activations import activation
+from stridiag.nn.layers import Layer
+from stridiag.nn.masked import masked_least_squares
+from stridiag.nn.network import Network, Standardization, row_blocks
+from stridiag.nn.random_features import (
+    Architecture,
+    Clock,
+    ProgressHook,
+    check_training_data,
+    draw_layers,
+    settle,
+    solve_readout,
+)
+from stridiag.nn.readout import Penalty
+from stridiag.nn.statistics import Statistics
+
+__all__ = ["fit_targets"]
+
+Array = NDArray[Any]
+
+# Penalty of the masked least squares, on standardised inputs.
+_HIDDEN_ALPHA = 1e-3
+# Directions that a layer shrinks more than this are not carried back: their targets would be amplified noise.
+_CUTOFF = 1e-2
+
+
+def fit_targets(
+    X: ArrayLike,  # noqa: N803 - the matrix of the formulas
+    Z: ArrayLike,  # noqa: N803
+    architecture: Architecture,
+    *,
+    alpha: Penalty = "gcv",
+    per_output: bool = False,
+    weights: ArrayLike | None = None,
+    rng: int | np.random.Generator | None = None,
+    progress: ProgressHook | None = None,
+) -> Network:
+    """Fit a network by target propagation through structured pseudoinverses.
+
+    With the same `architecture` and seed, `fit_random` gives its random control: identical structure, random
+    weights, solved readout.
+
+    Parameters
+    ----------
+    X, Z, alpha, per_output, weights, rng, progress
+        As for `fit_random`.
+    architecture : Architecture
+        The hidden layers; the activation must have an inverse.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        As for `fit_random`; or if the activation has no inverse.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from stridiag.nn import Architecture, fit_random, fit_targets
+    >>> X = np.random.default_rng(0).standard_normal((300, 4))
+    >>> shape = Architecture(units=32, layers=2)
+    >>> net = fit_targets(X, X[:, :1] * X[:, 1:2], shape, rng=0)
+    >>> control = fit_random(X, X[:, :1] * X[:, 1:2], shape, rng=0)
+    >>> net.layers[1].weight.structure == control.layers[1].weight.structure
+    True
+    """
+    if activation(architecture.activation).inverse is None:
+        raise ValueError(
+            f"training by targets needs an activation with an inverse, 'tanh', got {architecture.activation!r}"
+        )
+    x, z, d = check_training_data(X, Z, weights)
+    clock = Clock(progress, 3 * architecture.layers + 1)
+    inputs = Standardization.fit(x, d)
+    x = inputs.apply(x)
+    generator = np.random.default_rng(rng)
+    control, anchors = draw_layers(x, d, architecture, generator, clock)
+    aims = _carry_back(x, z, d, control, generator, clock)
+    layers: tuple[Layer, ...] = ()
+    values = x
+    for layer, aim, anchor in zip(control, aims, anchors, strict=True):
+        layers = (*layers, settle(_nearest(layer, values, aim, d), x, d, layers, anchor))
+        values = layers[-1].forward(values)
+        clock.tick("solve")
+    readout = solve_readout(x, layers, z, d, alpha, per_output=per_output)
+    clock.tick("readout")
+    return Network(inputs, layers, readout)
+
+
+def _carry_back(
+    x: Array, z: Array, d: Array, layers: tuple[Layer, ...], rng: np.random.Generator, clock: Clock
+) -> list[Array]:
+    """Return the target pre-activations of each layer, (n, units) each."""
+    function = activation(layers[0].activation)
+    random_readout = rng.standard_normal((layers[-1].units, z.shape[1]))
+    targets = Standardization.fit(z, d).apply(z) @ np.linalg.pinv(random_readout)
+    aims: list[Array] = []
+    for layer in reversed(layers):
+        aims.insert(0, function.preimage(targets, targets.min(axis=0), targets.max(axis=0)))
+        if len(aims) < len(layers):
+            targets = _pull(layer, aims[0] - layer.bias)
+        clock.tick("target")
+    return aims
+
+
+def _pull(layer: Layer, rows: Array) -> Array:
+    """Return rows (W^+)', in the order of the layer's inputs."""
+    from stridiag.linalg import pinv
+
+    inverse = pinv(layer.weight, rtol=_CUTOFF)
+    result = np.empty((rows.shape[0], layer.inputs))
+    for block in row_blocks(*rows.shape):
+        pulled = np.asarray(inverse @ rows[block].T).T
+        if layer.source is None:
+            result[block] = pulled
+        else:
+            # Behind the first layer widths agree, so the source is a permutation: this undoes it.
+            result[block, layer.source] = pulled
+    return result
+
+
+def _nearest(layer: Layer, values: Array, aim: Array, d: Array) -> Layer:
+    """Return the layer with the weights, on its own structure, that come nearest to the target pre-activations."""
+    chunks = ((values[b], aim[b], d[b]) for b in row_blocks(values.shape[0], layer.units + layer.inputs))
+    structure = layer.weight.structure
+    solution, _ = masked_least_squares(Statistics.from_chunks(chunks), structure, _HIDDEN_ALPHA, layer.source)
+    return replace(layer, weight=layer.weight.with_values(solution, copy=False))

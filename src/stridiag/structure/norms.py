@@ -1,0 +1,31 @@
+"""Sums of magnitudes by column and by row, which give the norms that need no factorization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag.structure.matrix import StridiagMatrix
+
+__all__ = ["column_sums", "one_norm"]
+
+
+def column_sums(matrix: StridiagMatrix) -> NDArray[Any]:
+    """Return the sum of magnitudes of each column of a matrix or of each member of a batch, (..., columns)."""
+    structure = matrix.structure
+    sums = np.zeros((*matrix.batch_shape, structure.shape[1]), np.empty(0, matrix.dtype).real.dtype)
+    for offset in structure.offsets:
+        slots = structure.diagonal_slots(offset)
+        first = max(offset, 0)
+        sums[..., first : first + slots.stop - slots.start] += np.abs(matrix.values[..., slots])
+    links = np.abs(matrix.values[..., structure.starts[-1] :])
+    for place in np.ndindex(matrix.batch_shape):
+        np.add.at(sums[place], structure.link_columns, links[place])
+    return sums
+
+
+def one_norm(matrix: StridiagMatrix) -> float:
+    """Return the largest column sum of magnitudes of a single matrix; 0 if it has no columns."""
+    return float(column_sums(matrix).max(initial=0.0))

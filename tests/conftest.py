@@ -1,0 +1,39 @@
+"""What all tests share: a cache of compiled kernels that cannot be stale, and hypothesis profiles."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _name_of_cache() -> str:
+    """Name the cache after all kernel sources: numba does not notice an edited helper in another file."""
+    digest = hashlib.sha256()
+    for source in sorted((ROOT / "src" / "stridiag" / "_kernels").rglob("*.py")):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    checked = "-boundscheck" if os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0") else ""
+    return digest.hexdigest()[:16] + checked
+
+
+def _use_own_cache() -> None:
+    name = _name_of_cache()
+    base = Path(os.environ.get("NUMBA_CACHE_DIR") or ROOT / ".numba_cache")
+    # The workers of pytest-xdist inherit what the controller has already set.
+    if base.name != name:
+        os.environ["NUMBA_CACHE_DIR"] = str(base / name)
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.reload_config()
+
+
+_use_own_cache()
+
+settings.register_profile("default", deadline=None, max_examples=60)
+settings.register_profile("ci", deadline=None, max_examples=60, derandomize=True, print_blob=True)
+settings.register_profile("thorough", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
