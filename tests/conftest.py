@@ -9,6 +9,10 @@ from pathlib import Path
 
 from hypothesis import settings
 
+# The tests already run side by side, and BLAS's threads stall for milliseconds on a busy machine. This must stand
+# before the first import of numpy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -36,7 +36,7 @@ HEAVY = {"scipy", "numba", "llvmlite", "torch", "sklearn", "dask", "matplotlib",
         "import stridiag",
         "import stridiag.testing",
         # Everything short of a product is done without scipy and kernels.
-        "import stridiag; A = stridiag.random(9, links=2, rng=0); (A + A.T).toarray(); A.H; A * 2; hash(A.structure)",
+        "import stridiag; A = stridiag.random(9, links=2, rng=0); (A + A.T).toarray(); A.H; A * 2",
     ],
 )
 def test_loads_numpy_and_nothing_heavier(statement):

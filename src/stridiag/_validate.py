@@ -56,9 +56,7 @@ def require_finite(array: NDArray[Any], name: str) -> None:
     if bad.size:
         place = np.unravel_index(bad[0], array.shape)
         index = ", ".join(str(int(i)) for i in place)
-        raise NonFiniteError(
-            f"{name} must be finite, got {array[place]} at index [{index}] ({bad.size} such entries)"
-        )
+        raise NonFiniteError(f"{name} must be finite, got {array[place]} at index [{index}] ({bad.size} such entries)")
 
 
 def check_option(value: T, name: str, allowed: Iterable[T]) -> T:

@@ -135,6 +135,20 @@ def test_false_zero_pivot_is_overruled():
     assert solve_ratio(matrix, factored.solve(b.copy()), b) < THRESHOLD
 
 
+@pytest.mark.parametrize(("place", "value"), [((320, 0), 2.0), ((332, 0), -3.0), ((320, 10), 2.0)])
+def test_lapack_alone_fails_on_a_constant_chain_with_one_link(place, value):
+    n = 333
+    matrix = np.diag(np.full(n - 1, -0.9), -1) + 0.99 * np.eye(n) + np.diag(np.ones(n - 1), 1)
+    matrix[place] = value
+    assert np.linalg.cond(matrix) < 10
+    assert check_solves(DenseLU(matrix), matrix).error > 0.01
+    factored = factor_dense(matrix)
+    assert isinstance(factored, DenseQR)
+    b = normal((n, 2), "f8")
+    for trans in ("N", "H"):
+        assert solve_ratio(matrix, factored.solve(b.copy(), adjoint=trans == "H"), b, trans) < THRESHOLD
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_singular_matrix_whose_qr_has_no_exact_zero(dtype):
     matrix = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]]).astype(dtype)

@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csc_array
 
 from stridiag.factorization.dense import DenseLU, DenseQR
-from stridiag.factorization.guard import check_solves, nearly_singular
+from stridiag.factorization.guard import check_solves
 
 
 class Spoiled:
@@ -73,7 +73,7 @@ def test_grading_over_the_whole_range(dtype):
 def test_nearly_singular_matrices_pass():
     left, _ = np.linalg.qr(normal(30, "f8"))
     right, _ = np.linalg.qr(normal(30, "f8", seed=1))
-    for smallest in (1e-8, 1e-14, 1e-17):
+    for smallest in (1e-8, 1e-12, 1e-17):
         matrix = (left * np.append(np.ones(29), smallest)) @ right
         check = check_solves(DenseLU(matrix), matrix)
         assert check.passed
@@ -87,10 +87,12 @@ def test_empty_matrix_passes():
     assert not check.nearly_singular
 
 
-def test_nearly_singular_diagonals():
-    eps = np.finfo(float).eps
-    assert nearly_singular(np.array([-3.0, 1.0, 8 * eps]))
-    assert not nearly_singular(np.array([-3.0, 1.0, 10 * eps]))
-    assert nearly_singular(np.array([1.0, 0.0]))
-    assert nearly_singular(np.array([3e-7 + 0j, 2.0], dtype="c8")) == (3e-7 <= 4 * np.finfo("f4").eps)
-    assert not nearly_singular(np.zeros(0))
+def test_names_a_column_that_depends_on_the_others():
+    rng = np.random.default_rng(2)
+    for _ in range(10):
+        matrix = rng.standard_normal((12, 12))
+        part = rng.choice(12, 4, replace=False)
+        matrix[:, part[0]] = matrix[:, part[1:]] @ rng.uniform(0.5, 2, 3)
+        check = check_solves(DenseQR(matrix), matrix)
+        assert check.nearly_singular
+        assert check.column in part

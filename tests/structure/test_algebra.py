@@ -18,8 +18,8 @@ DTYPES = ["float32", "float64", "complex64", "complex128"]
 SQUARE = stridiag.random(7, (-2, 0, 3), links=4, rng=1)
 TALL = stridiag.random((9, 7), (-3, 0, 1), links=3, rng=2)
 BATCH = SQUARE.with_values(np.random.default_rng(0).standard_normal((2, 3, SQUARE.nnz)))
-# Sums in another order than BLAS's differ by at most a few units in the last place of the sum of magnitudes; the
-# integers used where this is compared exactly have no rounding at all.
+# The bound of `product_ratio` for sums in any order. Where results are compared exactly, the values are small
+# integers, whose sums have no rounding at all.
 ROUNDING = 2.0
 
 
@@ -206,14 +206,12 @@ def test_kinds_of_operand(name):
 @pytest.mark.parametrize("batch", [(), (2,)])
 def test_refused_operands(batch):
     A = SQUARE.with_values(np.ones((*batch, SQUARE.nnz)))
-    for bad in (np.ones(6), np.ones((6, 7)), np.float64(1), np.ones((7, 7, 6))):
-        with pytest.raises(
-            (ValueError, TypeError), match=r"needs x of shape \(7,\) or \(\.\.\., 7, m\), got|@|operand"
-        ):
+    for bad in (np.ones(6), np.ones((6, 7)), np.ones((7, 7, 6))[:, :6], np.array(1.0)):
+        with pytest.raises(ValueError, match=r"A @ x needs x of shape \(7,\) or \(\.\.\., 7, m\), got"):
             A @ bad
-        if np.ndim(bad):
-            with pytest.raises(ValueError, match=r"x @ A needs x of shape \(7,\) or \(\.\.\., k, 7\), got"):
-                np.swapaxes(bad, -1, 0) @ A
+    for bad in (np.ones(6), np.ones((7, 6)), np.ones((7, 7, 6)), np.array(1.0)):
+        with pytest.raises(ValueError, match=r"x @ A needs x of shape \(7,\) or \(\.\.\., k, 7\), got"):
+            bad @ A
     for bad in (np.ones(7, object), np.ones(7, "S1")):
         with pytest.raises(TypeError, match="the right operand must hold"):
             A @ bad
@@ -225,7 +223,9 @@ def test_refused_operands(batch):
 
 def test_products_with_infinity_follow_the_entries():
     A = StridiagMatrix.from_diagonals({0: [1.0, 2.0, 3.0], 1: [0.0, 1.0]})
-    got = A @ [1.0, np.inf, 1.0]
+    # The interpreted kernel warns, the compiled one does not.
+    with np.errstate(invalid="ignore"):
+        got = A @ [1.0, np.inf, 1.0]
     assert np.isnan(got[0]), "a stored zero times infinity"
     assert got[1] == np.inf
     assert got[2] == 3
@@ -245,9 +245,7 @@ def test_products_of_matrices(data):
     assert product_ratio(A, B.toarray(), AB.toarray()) < ROUNDING
 
 
-@pytest.mark.parametrize(
-    "kind", [sp.csr_array, sp.csc_array, sp.coo_array, sp.dia_array, sp.csr_matrix, sp.lil_matrix]
-)
+@pytest.mark.parametrize("kind", [sp.csr_array, sp.csc_array, sp.coo_array, sp.dia_array, sp.csr_matrix, sp.lil_matrix])
 def test_products_with_scipy_sparse(kind):
     dense = small((7, 7), rng=6) * (small((7, 7), rng=7) > 1)
     S = kind(dense)

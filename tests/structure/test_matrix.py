@@ -26,10 +26,14 @@ BATCH = SQUARE.with_values(np.random.default_rng(0).standard_normal((2, 3, SQUAR
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_from_diagonals(dtype):
-    unit = np.array(1j if dtype.startswith("c") else 1, dtype)
+    unit = np.dtype(dtype).type(1j if dtype.startswith("c") else 1)
     A = StridiagMatrix.from_diagonals(
-        {0: unit * np.arange(1, 5), 2: unit * np.array([5, 6]), -3: unit * np.array([7])},
-        ([0, 0, 3, 1], [1, 1, 3, 0], unit * np.array([10, 20, 30, 40])),
+        {
+            0: unit * np.arange(1, 5, dtype=np.int8),
+            2: unit * np.array([5, 6], np.int8),
+            -3: unit * np.array([7], np.int8),
+        },
+        ([0, 0, 3, 1], [1, 1, 3, 0], unit * np.array([10, 20, 30, 40], np.int8)),
     )
     expected = unit * np.array([[1, 30, 5, 0], [40, 2, 0, 6], [0, 0, 3, 0], [7, 0, 0, 34]])
     assert A.dtype == dtype
@@ -76,7 +80,7 @@ def test_from_diagonals_refusals(arguments, options, message):
 
 
 def test_from_diagonals_never_rounds_to_the_dtype_asked_for():
-    with pytest.raises(TypeError, match="dtype must be float32.*got int64"):
+    with pytest.raises(TypeError, match=r"dtype must be float32.*got int64"):
         StridiagMatrix.from_diagonals({0: [1.5, 2.0]}, dtype="int64")
     with pytest.raises(TypeError, match="cannot cast complex128 to float64"):
         StridiagMatrix.from_diagonals({0: [1.5j, 2.0]}, dtype=float)
@@ -133,13 +137,9 @@ def test_types_that_are_refused(values):
     for build in (
         lambda: StridiagMatrix(Structure(2), values),
         lambda: StridiagMatrix.from_diagonals({0: values}),
-        lambda: (
-            StridiagMatrix.from_dense(np.diag(values)) if values.dtype.kind not in "UM" else SQUARE @ values
-        ),
+        lambda: StridiagMatrix.from_dense(np.diag(values)) if values.dtype.kind not in "UM" else SQUARE @ values,
     ):
-        with pytest.raises(
-            TypeError, match=r"must hold float32, float64.*got dtype .*convert it with \.astype"
-        ):
+        with pytest.raises(TypeError, match=r"must hold float32, float64.*got dtype .*convert it with \.astype"):
             build()
 
 
@@ -226,6 +226,15 @@ def test_repr():
     assert repr(BATCH) == "StridiagMatrix(batch (2, 3), 7 x 7, float64, offsets (-2, 0, 3), 4 links)"
 
 
+def test_members_of_a_batch():
+    members = BATCH.members
+    assert len(members) == 6
+    for k, index in enumerate(np.ndindex(2, 3)):
+        assert members[k].equals(SQUARE.with_values(BATCH.values[index]))
+    assert SQUARE.members == (SQUARE,)
+    assert SQUARE.with_values(np.empty((0, SQUARE.nnz))).members == ()
+
+
 def test_equals():
     assert SQUARE.equals(SQUARE.with_values(SQUARE.values))
     changed = SQUARE.values.copy()
@@ -237,16 +246,14 @@ def test_equals():
     nan = SQUARE.with_values(np.full(SQUARE.nnz, np.nan))
     assert not nan.equals(nan)
     # The same numbers in another structure.
-    assert not StridiagMatrix.from_dense(np.eye(3)).equals(
-        StridiagMatrix.from_dense(np.eye(3), offsets=(0, 1))
-    )
+    assert not StridiagMatrix.from_dense(np.eye(3)).equals(StridiagMatrix.from_dense(np.eye(3), offsets=(0, 1)))
     with pytest.raises(TypeError, match="got ndarray"):
         SQUARE.equals(SQUARE.toarray())
 
 
 def test_comparison_raises():
     for other in (SQUARE, SQUARE.toarray()):
-        for compare in (lambda x: SQUARE == x, lambda x: SQUARE != x, lambda x: x == SQUARE):
+        for compare in (lambda x: x == SQUARE, lambda x: x != SQUARE, lambda x: x == SQUARE):
             with pytest.raises(TypeError, match="equals"):
                 compare(other)
     assert (SQUARE == "a matrix") is False

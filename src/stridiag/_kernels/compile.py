@@ -7,7 +7,7 @@ pass a test (``nnan``, ``ninf``) or that reorder sums (``reassoc``) must never b
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -20,11 +20,10 @@ _FAST = {"contract", "nsz"}
 
 def kernel(function: F) -> F:
     """Compile a kernel: no Python objects, the interpreter's lock released, cached on disk."""
-    compiled: F = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)(function)
-    return compiled
+    return cast("F", numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)(function))
 
 
 def inlined(function: F) -> F:
     """Compile a scalar helper that disappears into the kernels that call it."""
-    compiled: F = numba.njit(nogil=True, error_model="numpy", fastmath=_FAST, forceinline=True)(function)
-    return compiled
+    inline = numba.njit(nogil=True, error_model="numpy", fastmath=_FAST, forceinline=True)
+    return cast("F", inline(function))

@@ -28,7 +28,8 @@ def log_product(factors: Array, stride: int, first: int, phase: Any) -> tuple[An
     product = 1.0
     log = 0.0
     for i in range(first, factors.size, stride):
-        size = abs(factors[i])
+        # A float even for single precision, whose own range the bounds below exceed.
+        size = float(abs(factors[i]))
         if size == 0.0:
             return phase * 0, -math.inf
         phase = phase * (factors[i] / size)

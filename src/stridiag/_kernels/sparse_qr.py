@@ -151,8 +151,9 @@ def _rotation(pivot: complex, entry: complex) -> tuple[float, complex, complex]:
 
     `entry` is not zero. Single precision is covered by computing in double.
     """
-    f = pivot * 1.0
-    g = entry * 1.0
+    # float64, not 1.0, which would leave single precision single where the kernels run uncompiled.
+    f = pivot * np.float64(1.0)
+    g = entry * np.float64(1.0)
     back = 1.0
     largest = max(_largest_part(f), _largest_part(g))
     if largest < _LOW:
@@ -250,9 +251,7 @@ def factor_rows(
 
 
 @kernel
-def apply_rotations(
-    starts: Array, others: Array, first: Array, cosines: Array, sines: Array, z: Array
-) -> None:
+def apply_rotations(starts: Array, others: Array, first: Array, cosines: Array, sines: Array, z: Array) -> None:
     """Set ``z = G z`` for row-major `z`, (n, m), whose rows stand in the order of R."""
     for t in range(others.size):
         low = z[others[t]]
@@ -269,9 +268,7 @@ def apply_rotations(
 
 
 @kernel
-def undo_rotations(
-    starts: Array, others: Array, first: Array, cosines: Array, sines: Array, z: Array
-) -> None:
+def undo_rotations(starts: Array, others: Array, first: Array, cosines: Array, sines: Array, z: Array) -> None:
     """Set ``z = G^H z``: the rotations inverted, last one first."""
     for t in range(others.size - 1, -1, -1):
         low = z[others[t]]

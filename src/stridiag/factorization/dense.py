@@ -20,7 +20,7 @@ from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
 from stridiag._kernels.determinant import log_product
 from stridiag.factorization.decomposition import Decomposition, Singularity
-from stridiag.factorization.guard import check_solves, nearly_singular
+from stridiag.factorization.guard import check_solves
 
 __all__ = ["DenseLU", "DenseQR", "factor_dense"]
 
@@ -44,10 +44,11 @@ def factor_dense(array: Array) -> Decomposition:
     if lu.singularity is None:
         return lu if check_solves(lu, array).passed else DenseQR(array)
     qr = DenseQR(array)
-    if qr.singularity is None and nearly_singular(qr.diagonal):
-        column = int(np.argmin(np.abs(qr.diagonal)))
-        lu.singularity = Singularity(row=lu.singularity.row, column=column)
-        return lu
+    if qr.singularity is None:
+        check = check_solves(qr, array)
+        if check.nearly_singular:
+            lu.singularity = Singularity(row=lu.singularity.row, column=check.column)
+            return lu
     return qr
 
 
@@ -67,18 +68,29 @@ class DenseLU:
         self.singularity: Singularity | None = None
         if n == 0:  # LAPACK rejects a leading dimension of zero
             self._lu, self._pivots = array.copy(), np.zeros(0, dtype=np.int32)
+            self._rows = np.zeros(0, dtype=np.intp)
             return
         getrf = _lapack("getrf", array)
         self._lu, self._pivots, info = getrf(array)
+        self._rows = _original_rows(self._pivots)
         if info > 0:
-            self.singularity = Singularity(row=int(self._rows()[info - 1]))
+            self.singularity = Singularity(row=int(self._rows[info - 1]))
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
         if b.size == 0 or self.singularity is not None:
             return np.full_like(b, np.nan)
-        getrs = _lapack("getrs", self._lu)
-        x, _ = getrs(self._lu, self._pivots, b, trans=2 if adjoint else 0)
+        # Two triangular solves in place of xGETRS: that one wakes BLAS's threads even for two small right-hand
+        # sides, and scipy's wrapper of it counts the shared pivots up and down, so that threads collide.
+        trtrs = _lapack("trtrs", self._lu)
+        if adjoint:
+            y, _ = trtrs(self._lu, b, trans=2)
+            z, _ = trtrs(self._lu, y, lower=1, trans=2, unitdiag=1)
+            x = np.empty_like(b)
+            x[self._rows] = z
+            return x
+        y, _ = trtrs(self._lu, b[self._rows], lower=1, unitdiag=1)
+        x, _ = trtrs(self._lu, y)
         return np.ascontiguousarray(x)
 
     def multiply(self, x: Array) -> Array:
@@ -87,7 +99,7 @@ class DenseLU:
             return x.copy()
         trmm: Any = get_blas_funcs("trmm", (self._lu,))
         y = np.empty_like(x)
-        y[self._rows()] = trmm(1, self._lu, trmm(1, self._lu, x), lower=1, diag=1)
+        y[self._rows] = trmm(1, self._lu, trmm(1, self._lu, x), lower=1, diag=1)
         return y
 
     def slogdet(self) -> tuple[Any, float]:
@@ -99,14 +111,6 @@ class DenseLU:
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
         return int(self._lu.nbytes + self._pivots.nbytes)
-
-    def _rows(self) -> NDArray[np.intp]:
-        """Return the original row of each row of U."""
-        rows = np.arange(self._pivots.size)
-        for i, other in enumerate(self._pivots.tolist()):
-            if i != other:
-                rows[i], rows[other] = rows[other], rows[i]
-        return rows
 
 
 class DenseQR:
@@ -177,10 +181,19 @@ class DenseQR:
         return product
 
 
-def _lapack(name: str, array: Array) -> Any:  # noqa: ANN401 - a Fortran routine, which the stubs do not type
+def _lapack(name: str, array: Array) -> Any:
     return get_lapack_funcs(name, (array,))
 
 
 def _one(array: Array) -> complex:
     """Return 1 in the type in which products of the array's entries are taken."""
     return 1.0 + 0.0j if array.dtype.kind == "c" else 1.0
+
+
+def _original_rows(pivots: Array) -> NDArray[np.intp]:
+    """Return the original row of each row of U, given LAPACK's record of interchanges."""
+    rows = np.arange(pivots.size)
+    for i, other in enumerate(pivots.tolist()):
+        if i != other:
+            rows[i], rows[other] = rows[other], rows[i]
+    return rows

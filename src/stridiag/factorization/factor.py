@@ -16,6 +16,7 @@ from stridiag.factorization.dense import factor_dense
 from stridiag.factorization.sparse_lu import factor_sparse
 from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.planning import Method, Plan, plan
+from stridiag.planning.matching import unmatched_column
 from stridiag.structure import StridiagMatrix
 from stridiag.structure.norms import one_norm
 
@@ -46,7 +47,7 @@ def decompose(planned: Plan, values: Array) -> Decomposition:
     if planned.method == "sparse-lu":
         return factor_sparse(planned.compressed.fill(values))
     if planned.method == "sparse-qr":
-        return SparseQR(planned.compressed.fill(values))
+        return SparseQR(planned.compressed.fill(values), planned.analysis)
     return factor_dense(planned.compressed.fill(values).toarray())
 
 
@@ -82,10 +83,14 @@ class Factor:
         require_finite(matrix.values, "the matrix's values")
         self.plan = planned
         self.matrix = matrix
-        members = matrix.values.reshape(-1, matrix.nnz)
-        self._members = [decompose(planned, values) for values in members]
-        # For each member the growth of one random vector under the inverse; NaN until the first solve.
-        self._growth = np.full(len(self._members), np.nan)
+        self._matrices = matrix.members
+        self._members = [decompose(planned, member.values) for member in self._matrices]
+        if planned.unmatched is not None:
+            for decomposition in self._members:
+                # Rounding may leave a pivot where the structure allows none.
+                decomposition.singularity = decomposition.singularity or Singularity(column=planned.unmatched)
+        # Lower bounds of the condition numbers, found at the first solve.
+        self._growth: Array | None = None
         self._rconds: dict[tuple[int, bool], float] = {}
 
     # ------------------------------------------------------------------ what it is
@@ -150,8 +155,8 @@ class Factor:
         Warns
         -----
         IllConditionedWarning
-            If ``rcond < eps``. One extra right-hand side, of random signs, is solved along with the first one:
-            only if its solution is large is the condition number estimated.
+            If ``rcond < eps``. Before the first solve, one with random signs for right-hand side bounds the
+            condition number from below; only if that bound is large is `rcond` estimated.
 
         Notes
         -----
@@ -168,6 +173,8 @@ class Factor:
         kind = np.result_type(self.dtype, right.dtype)
         batch = np.broadcast_shapes(self.matrix.batch_shape, columns.shape[:-2])
         with np.errstate(all="ignore"):
+            if self._growth is None:
+                self._measure_growth()
             if batch:
                 columns = np.broadcast_to(columns, batch + columns.shape[-2:])
                 result = np.empty(columns.shape, kind)
@@ -187,9 +194,7 @@ class Factor:
         SlogdetResult
             ``sign, logabsdet``: numbers, or arrays over the batch. Never overflows.
         """
-        pairs = [
-            (0.0, -np.inf) if member.singularity is not None else member.slogdet() for member in self._members
-        ]
+        pairs = [(0.0, -np.inf) if member.singularity is not None else member.slogdet() for member in self._members]
         real = np.empty(0, self.dtype).real.dtype
         signs = np.array([sign for sign, _ in pairs], self.dtype).reshape(self.matrix.batch_shape)
         logs = np.array([log for _, log in pairs], real).reshape(self.matrix.batch_shape)
@@ -260,7 +265,7 @@ class Factor:
             return 1.0
         if member.singularity is not None:
             return 0.0
-        norm = one_norm(self._single(k).H if adjoint else self._single(k))
+        norm = one_norm(self._matrices[k].H if adjoint else self._matrices[k])
 
         def inverse(x: Array) -> Array:
             return member.solve(np.array(x, self.dtype, order="C").reshape(n, -1), adjoint=adjoint)
@@ -287,9 +292,6 @@ class Factor:
 
     # ------------------------------------------------------------------ inner workings
 
-    def _single(self, k: int) -> StridiagMatrix:
-        return self.matrix.with_values(self.matrix.values.reshape(-1, self.matrix.nnz)[k], copy=False)
-
     def _solve_member(self, k: int, b: Array, trans: Transposition) -> Array:
         """Solve with member k for `b`, (n, m), of any dtype."""
         member = self._members[k]
@@ -300,22 +302,29 @@ class Factor:
             return both[:, : b.shape[1]] + 1j * both[:, b.shape[1] :]
         conjugate = trans == "T" and self.dtype.kind == "c"
         n, m = b.shape
-        # A lower bound of the inverse's norm: one more column in the same sweep costs next to nothing.
-        probe = bool(np.isnan(self._growth[k]))
-        right = np.empty((n, m + probe), self.dtype)
-        np.conjugate(b, out=right[:, :m]) if conjugate else np.copyto(right[:, :m], b, casting="same_kind")
-        if probe:
-            right[:, m] = _signs(n)
+        right = np.empty((n, m), self.dtype)
+        if conjugate:
+            np.conjugate(b, out=right)
+        else:
+            np.copyto(right, b, casting="same_kind")
         x = member.solve(right, adjoint=trans != "N")
-        if probe:
-            self._growth[k] = _two_norm(x[:, m]) * self._norm_bound(k)
-            x = np.ascontiguousarray(x[:, :m])
         return x.conj() if conjugate else x
+
+    def _measure_growth(self) -> None:
+        """Bound each member's condition number from below, by the growth of one vector under the inverse."""
+        n = self.matrix.structure.shape[0]
+        bits = np.random.default_rng(0).integers(0, 2, (n, 1), dtype=np.int8)
+        signs = (2 * bits - 1).astype(self.dtype)
+        growth = np.zeros(len(self._members))
+        for k, member in enumerate(self._members):
+            if member.singularity is None:
+                growth[k] = _two_norm(member.solve(signs.copy())) * self._norm_bound(k)
+        self._growth = growth
 
     def _norm_bound(self, k: int) -> float:
         """Bound the 1-norm and the infinity-norm of member k from above, in one pass over its values."""
         structure = self.matrix.structure
-        values = self.matrix.values.reshape(-1, self.matrix.nnz)[k]
+        values = self._matrices[k].values
         per_line = len(structure.offsets)
         if structure.link_count:
             lines = (structure.link_rows, structure.link_columns)
@@ -336,21 +345,40 @@ class Factor:
         )
 
     def _warn_of_condition(self) -> None:
+        assert self._growth is not None
         n = self.matrix.structure.shape[0]
         eps = float(np.finfo(self.dtype).eps)
         # The sign vector finds the norm of the inverse up to about sqrt(n); NaN must look further too.
         doubtful = [k for k, size in enumerate(self._growth) if not 10.0 * np.sqrt(n) * size < 1.0 / eps]
-        bad = [k for k in doubtful if not self._rcond_member(k) >= eps]
+        singular = [k for k, member in enumerate(self._members) if member.singularity is not None]
+        bad = sorted({k for k in doubtful if not self._rcond_member(k) >= eps} | set(singular))
         if not bad:
             return
         batch = self.matrix.batch_shape
-        which = f" (first at member {np.unravel_index(bad[0], batch)} of {len(bad)})" if batch else ""
+        if batch:
+            first = tuple(int(index) for index in np.unravel_index(bad[0], batch))
+            message = (
+                f"{len(bad)} matrices of the batch {batch} are singular to working precision, the first at {first}"
+            )
+        else:
+            self._raise_if_structurally_singular()
+            message = (
+                f"the matrix is singular to working precision: rcond = {self._rcond_member(0):.2g} < eps = {eps:.2g}"
+            )
         warnings.warn(
-            f"the matrix is singular to working precision: rcond = {self._rcond_member(bad[0]):.2g} < eps = {eps:.2g}"
-            f"{which}; the solution may have no correct digit. linalg.lstsq gives the minimum-norm answer",
+            f"{message}; such a solution may have no correct digit. linalg.lstsq gives the minimum-norm answer",
             IllConditionedWarning,
             stacklevel=3,
         )
+
+    def _raise_if_structurally_singular(self) -> None:
+        """Look at the nonzero values of a single matrix that is nearly singular: stored zeros match nothing."""
+        rows, columns = self.matrix.structure.coordinates()
+        nonzero = self.matrix.values != 0
+        column = unmatched_column(rows[nonzero], columns[nonzero], self.matrix.structure.shape[0])
+        if column is not None:
+            found = Singularity(column=column)
+            raise SingularMatrixError(singular_message(found), column=column)
 
 
 def singular_message(found: Singularity, *, batch: tuple[int, ...] = ()) -> str:
@@ -362,12 +390,6 @@ def singular_message(found: Singularity, *, batch: tuple[int, ...] = ()) -> str:
         where = f": column {found.column} depends on the others"
     subject = f"every matrix of the batch {batch} is" if batch else "the matrix is"
     return f"{subject} singular{where}; linalg.lstsq and linalg.pinv answer in the least-squares sense"
-
-
-def _signs(n: int) -> Array:
-    """Return n random signs, the same at every call."""
-    bits = np.random.default_rng(0).integers(0, 2, n, dtype=np.int8)
-    return 2 * bits - 1
 
 
 def _two_norm(x: Array) -> float:

@@ -1,8 +1,9 @@
 r"""When an elimination may be believed.
 
 Partial pivoting keeps the backward error small only as long as the numbers do not grow, and they grow on
-ordinary matrices: constant chains with links, for one. So LU is asked for two solutions, of A x = b and of
-:math:`A^H x = b`, and believed if the backward error of each,
+ordinary matrices. On the chain with diagonals -0.9, 0.99 and 1, n = 333, one link of 2 at (320, 0) and a
+condition number of 5, LAPACK's LU has a backward error of 0.3. So LU is asked for two solutions, of A x = b
+and of :math:`A^H x = b`, and believed if the backward error of each,
 
 .. math:: \frac{\|b - A x\|_\infty}{\|A\|_\infty \|x\|_\infty + \|b\|_\infty},
 
@@ -14,10 +15,15 @@ backward stable without a condition and need no guard.
 The orthogonal factor R decides:
 
 1. a diagonal entry of R is exactly zero, or missing: singular;
-2. the smallest is at most n eps times the largest: R cannot tell A from a singular matrix, and the zero that
-   LU found is taken at its word. This is how integer matrices, on which elimination is often exact, are
-   called singular when they are;
+2. the two solutions show a condition number of 1 / (n eps) or more: R cannot tell A from a singular matrix,
+   and the zero that LU found is taken at its word. This is how integer matrices, on which elimination is
+   often exact, are called singular when they are;
 3. otherwise LU was wrong, and R is used.
+
+The diagonal of R by itself would not do for the second: without pivoting its smallest entry can be far larger
+than the smallest singular value. (Of 4,637 singular matrices of small integers on which R had no exact zero,
+it exceeded n eps times the largest on 2 per cent, by up to 150 times; the solutions found all of them, with a
+factor 5 to spare.)
 """
 
 from __future__ import annotations
@@ -34,7 +40,7 @@ from stridiag.factorization.decomposition import Decomposition
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
-__all__ = ["Check", "check_solves", "nearly_singular"]
+__all__ = ["Check", "check_solves"]
 
 Array = NDArray[Any]
 
@@ -53,12 +59,16 @@ class Check:
         What rounding explains.
     singular_growth : float
         Condition number from which on the matrix cannot be told from a singular one: 1 / (n eps).
+    column : int
+        Where the solution of A x = b is largest. If the matrix is nearly singular, x is nearly a null vector,
+        and so this column depends on the others.
     """
 
     error: float
     growth: float
     tolerance: float
     singular_growth: float
+    column: int
 
     @property
     def passed(self) -> bool:
@@ -92,29 +102,20 @@ def check_solves(decomposition: Decomposition, matrix: Array | csc_array[Any]) -
     tolerance = 10.0 * eps * max(n, 1) ** 0.5
     singular_growth = 1.0 / (max(n, 1) * eps)
     if n == 0:
-        return Check(0.0, 0.0, tolerance, singular_growth)
+        return Check(0.0, 0.0, tolerance, singular_growth, 0)
     with np.errstate(all="ignore"):
         row_norm, column_norm = _norms(matrix)
-        pairs = [
-            _solve_once(decomposition, matrix, row_norm, adjoint=False),
-            _solve_once(decomposition, matrix, column_norm, adjoint=True),
-        ]
-    error, growth = np.max(pairs, axis=0)  # np.max, unlike max, lets NaN through
-    return Check(float(error), float(growth), tolerance, singular_growth)
-
-
-def nearly_singular(diagonal: Array) -> bool:
-    """Return whether an orthogonal factor with this diagonal leaves a zero pivot of LU credible."""
-    size = np.abs(diagonal)
-    if size.size == 0:
-        return False
-    return bool(size.min() <= size.size * np.finfo(diagonal.dtype).eps * size.max())
+        error, growth, column = _solve_once(decomposition, matrix, row_norm, adjoint=False)
+        adjoint_error, adjoint_growth, _ = _solve_once(decomposition, matrix, column_norm, adjoint=True)
+    # np.maximum, unlike max, lets NaN through.
+    worst = float(np.maximum(error, adjoint_error))
+    return Check(worst, float(np.maximum(growth, adjoint_growth)), tolerance, singular_growth, column)
 
 
 def _solve_once(
     decomposition: Decomposition, matrix: Array | csc_array[Any], norm: np.float64, *, adjoint: bool
-) -> tuple[float, float]:
-    """Return the backward error and ||A|| ||x|| / ||b||."""
+) -> tuple[float, float, int]:
+    """Return the backward error, ||A|| ||x|| / ||b||, and where x is largest."""
     # b is as small as A is, so that x is about as large as the condition number; but no larger than one, so
     # that a matrix graded from 1e300 to 1e-300 does not overflow either. A power of two changes nothing else.
     # A zero or non-finite norm leaves b as it is, and the checks below see what comes of it.
@@ -124,10 +125,11 @@ def _solve_once(
     product = (matrix.T @ x.conj()).conj() if adjoint else matrix @ x
     # Divided by the norm of A first: its product with the norm of x may overflow.
     residual = np.abs(b - product).max() / norm
-    size = np.float64(np.abs(x).max())
+    largest = int(np.argmax(np.abs(x)))
+    size = np.float64(np.abs(x[largest]))
     right = np.abs(b).max() / norm
     error = residual / (size + right) if np.isfinite(size) else np.inf
-    return float(error), float(size / right)
+    return float(error), float(size / right), largest
 
 
 def _norms(matrix: Array | csc_array[Any]) -> tuple[np.float64, np.float64]:

@@ -75,12 +75,12 @@ def factor_sparse(matrix: csc_array[Any]) -> Decomposition:
     try:
         qr = SparseQR(matrix)
     except SizeLimitError as error:
-        error.add_note(
-            "SuperLU was tried first, but its factors failed the check or it called the matrix singular"
-        )
+        error.add_note("SuperLU was tried first, but its factors failed the check or it called the matrix singular")
         raise
-    if called_singular:
-        qr.accept_singularity()
+    if called_singular and qr.singularity is None:
+        check = check_solves(qr, matrix)
+        if check.nearly_singular:
+            qr.singularity = Singularity(column=check.column)
     return qr
 
 

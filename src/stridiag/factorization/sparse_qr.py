@@ -11,7 +11,6 @@ from stridiag._kernels import sparse_qr as kernels
 from stridiag._kernels.determinant import log_product
 from stridiag.errors import SizeLimitError
 from stridiag.factorization.decomposition import Singularity
-from stridiag.factorization.guard import nearly_singular
 from stridiag.planning.sparse import SparseAnalysis, analyse, last_columns, leading_columns
 
 if TYPE_CHECKING:
@@ -100,12 +99,6 @@ class SparseQR:
         filled = np.diff(pointers) > 0
         result[filled] = values[pointers[:-1][filled]]
         return result
-
-    def accept_singularity(self) -> None:
-        """Take LU's word that the matrix is singular, if R cannot tell it from a singular one."""
-        diagonal = self.diagonal
-        if self.singularity is None and nearly_singular(diagonal):
-            self.singularity = Singularity(column=int(self._order[np.argmin(np.abs(diagonal))]))
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""

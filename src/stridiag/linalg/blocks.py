@@ -141,7 +141,8 @@ class _Members:
 
     def of(self, labels: Index) -> Index:
         """Return the members of labels that all have the same number of them, (labels, members)."""
-        return self._order[self._starts[labels][:, None] + np.arange(self.counts[labels[0]])]
+        members: Index = self._order[self._starts[labels][:, None] + np.arange(self.counts[labels[0]])]
+        return members
 
 
 def _require_size(row_counts: Index, column_counts: Index) -> None:

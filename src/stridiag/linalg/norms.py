@@ -11,7 +11,7 @@ import numpy as np
 
 from stridiag._validate import check_option, require_finite
 from stridiag.errors import IllConditionedWarning, SizeLimitError
-from stridiag.linalg._checks import require_matrix, require_single
+from stridiag.linalg._checks import require_matrix
 from stridiag.structure import StridiagMatrix
 from stridiag.structure.norms import column_sums
 
@@ -58,8 +58,7 @@ def norm(a: StridiagMatrix, ord: Order = None) -> Any:
     matrix = require_matrix(a)
     check_option(ord, "ord", _ORDERS)
     if ord in (2, -2, "nuc"):
-        members = matrix.values.reshape(-1, matrix.nnz)
-        results = [_spectral_norm(matrix.with_values(values, copy=False), ord) for values in members]
+        results = [_spectral_norm(member, ord) for member in matrix.members]
         return np.array(results, _real(matrix)).reshape(matrix.batch_shape)[()]
     if ord in (None, "fro"):
         size = np.abs(matrix.values)
@@ -112,8 +111,7 @@ def cond(a: StridiagMatrix, p: Order = None) -> Any:
     if p in (1, np.inf):
         return matrix.factor().cond(1 if p == 1 else np.inf)
     require_finite(matrix.values, "the matrix's values")
-    members = matrix.values.reshape(-1, matrix.nnz)
-    results = [_cond_single(matrix.with_values(values, copy=False), p) for values in members]
+    results = [_cond_single(member, p) for member in matrix.members]
     return np.array(results, _real(matrix)).reshape(matrix.batch_shape)[()]
 
 
@@ -140,7 +138,6 @@ def _cond_single(matrix: StridiagMatrix, p: Order) -> float:
 
 
 def _spectral_norm(matrix: StridiagMatrix, ord: Order) -> float:
-    require_single(matrix, "norm")
     require_finite(matrix.values, "the matrix's values")
     if min(matrix.structure.shape) <= DENSE_LIMIT:
         dense = matrix.toarray()

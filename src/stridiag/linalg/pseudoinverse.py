@@ -128,12 +128,12 @@ class PseudoInverse:
         return self.rank_info.rank
 
     @property
-    def T(self) -> PseudoInverse:  # noqa: N802 - numpy's name
+    def T(self) -> PseudoInverse:
         """The transpose, which is the pseudoinverse of the transpose."""
         return self._derived([(j, i, d.swapaxes(-1, -2), c.swapaxes(-1, -2)) for i, j, c, d in self._parts])
 
     @property
-    def H(self) -> PseudoInverse:  # noqa: N802 - scipy's name
+    def H(self) -> PseudoInverse:
         """The conjugate transpose."""
         flipped = self.T
         return flipped._derived([(i, j, c.conj(), d.conj()) for i, j, c, d in flipped._parts], flip=False)
@@ -150,9 +150,7 @@ class PseudoInverse:
         """Return A^+ b for a vector (m,) or a block (m, k)."""
         right = as_values(b, "the right operand")
         if right.ndim not in (1, 2) or right.shape[0] != self.shape[1]:
-            raise ValueError(
-                f"A^+ @ b needs b of shape ({self.shape[1]},) or ({self.shape[1]}, k), got {right.shape}"
-            )
+            raise ValueError(f"A^+ @ b needs b of shape ({self.shape[1]},) or ({self.shape[1]}, k), got {right.shape}")
         columns = right[:, None] if right.ndim == 1 else right
         result = np.zeros((self.shape[0], columns.shape[1]), np.result_type(self.dtype, right.dtype))
         for places, sources, outer, inner in self._parts:
@@ -354,10 +352,7 @@ def matrix_rank(
     matrix = require_matrix(a)
     if not matrix.batch_shape:
         return rank_info(matrix, rtol=rtol, atol=atol, rcond=rcond).rank
-    ranks = [
-        rank_info(matrix.with_values(values, copy=False), rtol=rtol, atol=atol, rcond=rcond).rank
-        for values in matrix.values.reshape(-1, matrix.nnz)
-    ]
+    ranks = [rank_info(member, rtol=rtol, atol=atol, rcond=rcond).rank for member in matrix.members]
     return np.array(ranks).reshape(matrix.batch_shape)
 
 
@@ -446,9 +441,7 @@ def _sigma(blocks: list[SingularBlocks]) -> Array:
     return np.sort(np.concatenate(parts))[::-1] if parts else np.zeros(0)
 
 
-def _decide(
-    sigma: Array, matrix: StridiagMatrix, rtol: float | None, atol: float, rcond: float | None
-) -> RankInfo:
+def _decide(sigma: Array, matrix: StridiagMatrix, rtol: float | None, atol: float, rcond: float | None) -> RankInfo:
     m, n = matrix.structure.shape
     if rtol is not None and rcond is not None:
         raise ValueError("rtol and rcond are two names for one thing: give one of them")

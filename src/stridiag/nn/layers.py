@@ -126,7 +126,8 @@ class Layer:
 def source_width(units: int, inputs: int, *, shuffle: bool) -> int:
     """Return the number of columns of a layer's weight.
 
-    A shuffled layer that widens reads a list of as many entries as it has units, so that its weight is square.
+    A shuffled layer that widens reads a list of as many entries as it has units, so that its weight is
+    square.
     """
     return max(units, inputs) if shuffle else inputs
 

@@ -4,9 +4,10 @@ Neuron j may read the columns S (its row of the structure). With centred statist
 
 .. math:: w_j = (C[S, S] + \lambda\, w\, D_S^2)^{-1} B[S, j], \qquad b_j = \bar z_j - w_j^T \bar h_S,
 
-where w is the total weight and D the columns' standard deviations: the penalty is one on standardised columns, so
-it does not depend on their units; the bias is not penalised. This is exactly ridge regression with all other entries
-of the row held at zero. Neurons are grouped by the size k of their support and solved as batches.
+where w is the total weight and D the columns' standard deviations: the penalty is one on standardised
+columns, so it does not depend on their units; the bias is not penalised. This is exactly ridge regression
+with all other entries of the row held at zero. Neurons are grouped by the size k of their support and solved
+as batches.
 
 Cost: k^3 / 3 + 3 k^2 flops a neuron, after the statistics.
 """
@@ -42,8 +43,8 @@ def masked_least_squares(
     structure : Structure
         Where the weights are; p columns, or as many as `source` has entries.
     alpha : float
-        Penalty per unit of weight on standardised columns; 0 gives plain least squares, of minimum norm (of the
-        standardised coefficients) where a support is linearly dependent.
+        Penalty per unit of weight on standardised columns; 0 gives plain least squares, of minimum norm (of
+        the standardised coefficients) where a support is linearly dependent.
     source : ndarray of int, optional
         Which input each column of the structure reads.
 
@@ -67,10 +68,10 @@ def masked_least_squares(
     >>> from stridiag.nn import Statistics, masked_least_squares, wrapped_structure
     >>> H = np.random.default_rng(0).standard_normal((50, 4))
     >>> S = wrapped_structure((4, 4), (0, 1))
-    >>> Z = H @ StridiagMatrix(S, np.arange(8.0)).toarray().T + 3
+    >>> Z = H @ StridiagMatrix(S, np.arange(1.0, 9.0)).toarray().T + 3
     >>> values, bias = masked_least_squares(Statistics.from_rows(H, Z), S, 0.0)
     >>> values.round(10), bias.round(10)
-    (array([0., 1., 2., 3., 4., 5., 6., 7.]), array([3., 3., 3., 3.]))
+    (array([1., 2., 3., 4., 5., 6., 7., 8.]), array([3., 3., 3., 3.]))
     """
     rows, columns = structure.shape
     inputs = columns if source is None else source.size
@@ -116,7 +117,7 @@ def _solve_small(small: Array, right: Array, alpha: float) -> Array:
         factor = np.linalg.cholesky(small)
         return _substitute(factor, right)
     inverse = np.linalg.pinv(small, rcond=16 * k * np.finfo(np.float64).eps, hermitian=True)
-    return np.einsum("ijk,ik->ij", inverse, right)
+    return np.asarray(np.einsum("ijk,ik->ij", inverse, right))
 
 
 def _substitute(factor: Array, right: Array) -> Array:

@@ -1,4 +1,4 @@
-"""A fitted network: input transform, structured layers, linear readout. Frozen; made by the training modules."""
+"""A fitted network: input transform, structured layers, linear readout. Frozen; the trainings make it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Standardization:
         return cls(magnitude, mean, deviation)
 
     def apply(self, rows: Array) -> Array:
-        """Return the standardised rows; entries beyond 1e6 deviations stop there, so that nothing overflows."""
+        """Return the standardised rows; entries stop at 1e6 deviations, so that nothing overflows."""
         with np.errstate(over="ignore"):
             result = rows / self.magnitude
         result -= self.mean
@@ -101,7 +101,7 @@ class Network:
     >>> net.decision(X).shape, net.hidden(X).shape
     ((300, 1), (300, 132))
     >>> net.parameter_count()
-    ParameterCount(hidden=512, readout=133, total=645)
+    ParameterCount(hidden=768, readout=133, total=901)
     """
 
     inputs: Standardization

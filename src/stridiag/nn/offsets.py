@@ -4,10 +4,10 @@ The wrapped diagonal of offset o of an m x n layer is
 
 .. math:: \{(i, j) : j - i \equiv o \pmod{\min(m, n)}\}
 
-that is, (k mod m, (k + o) mod n) for k = 0 ... max(m, n) - 1, with the seam of a wide layer placed so that the
-transpose of a wrapped diagonal is one again, of offset -o. It holds exactly max(m, n) entries, one in each line
-of the longer side, and therefore connects every input and every output of any shape; two of them are disjoint
-unless their offsets agree modulo min(m, n). It is a union of whole ordinary diagonals,
+that is, (k mod m, (k + o) mod n) for k = 0 ... max(m, n) - 1, with the seam of a wide layer placed so that
+the transpose of a wrapped diagonal is one again, of offset -o. It holds exactly max(m, n) entries, one in
+each line of the longer side, and therefore connects every input and every output of any shape; two of them
+are disjoint unless their offsets agree modulo min(m, n). It is a union of whole ordinary diagonals,
 
 .. math:: o + t \min(m, n), \quad t \in \mathbb{Z},
 
@@ -17,7 +17,7 @@ so a layer's weight is an ordinary `StridiagMatrix`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -104,10 +104,10 @@ def layer_offsets(
     ----------
     spec : {"adjacent", "ternary"}, sequence of int, or sequence of sequences of int
         With d diagonals, layer t takes d consecutive multiples of its stride around 0, as 0, s, -s, 2s, ....
-        ``"adjacent"`` has stride 1 everywhere. ``"ternary"`` has stride d^t: d = 3 gives (0, 3^t, -3^t), and in
-        general the digits of a number in balanced base d, so ceil(log_d n) square layers of width n lead from
-        every input to every output; deeper layers start over at stride 1. A sequence of integers is used for every
-        layer; a sequence of sequences has one for each.
+        ``"adjacent"`` has stride 1 everywhere. ``"ternary"`` has stride d^t: d = 3 gives (0, 3^t, -3^t), and
+        in general the digits of a number in balanced base d, so ceil(log_d n) square layers of width n lead
+        from every input to every output; deeper layers start over at stride 1. A sequence of integers is used
+        for every layer; a sequence of sequences has one for each.
     shapes : sequence of tuple of int
         ``(outputs, inputs)`` of each layer.
     diagonals : int, optional
@@ -122,8 +122,8 @@ def layer_offsets(
     Raises
     ------
     ValueError
-        For an unknown schedule, fewer than one diagonal, `diagonals` beside explicit offsets, or as many lists
-        of offsets as there are not layers.
+        For an unknown schedule, fewer than one diagonal, `diagonals` beside explicit offsets, or another
+        number of lists than of layers.
 
     Examples
     --------
@@ -162,19 +162,19 @@ def _digits(size: int, base: int) -> int:
 
 def _explicit(spec: Sequence[int] | Sequence[Sequence[int]], layers: int) -> list[list[int]]:
     try:
-        given = list(spec)
+        given: list[Any] = list(spec)
         nested = [np.ndim(entry) > 0 for entry in given]
     except (TypeError, ValueError):
         raise ValueError(f"offsets must be a schedule or integers, got {spec!r}") from None
-    lists = [list(entry) for entry in given] if given and all(nested) else [given] * layers  # type: ignore[arg-type]
+    lists: list[Any] = [list(entry) for entry in given] if given and all(nested) else [given] * layers
     flat = [o for entry in lists for o in entry]
     if not lists or not all(lists) or not all(_is_integer(o) for o in flat):
         raise ValueError(
-            f"offsets must be one of {_SCHEDULES}, integers, or one sequence of integers per layer, got {spec!r}"
+            f"offsets must be one of {_SCHEDULES}, integers, or one sequence of them per layer, got {spec!r}"
         )
     if len(lists) != layers:
         raise ValueError(f"offsets must hold one sequence for each of {layers} layers, got {len(lists)}")
-    return lists  # type: ignore[return-value]
+    return lists
 
 
 def _is_integer(value: object) -> bool:

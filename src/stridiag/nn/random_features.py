@@ -1,15 +1,17 @@
 r"""Training mode "random": structured random layers, and all training in the readout.
 
-Layer t draws weights g |g|, g standard normal, on its wrapped diagonals and links, scales each row to norm 1 and divides
-it by s + 0.3, with s the deviation that its pre-activation has on the training rows; the bias is minus the pre-activation of
-one training row, drawn for each unit (its *anchor*), so that each unit bends somewhere among the data. The readout
-is ridge regression on [X, H1 ... HT] (see `readout`).
+Layer t draws weights g |g|, g standard normal, on its wrapped diagonals and links, scales each row to norm 1
+and divides it by s + 0.3, with s the deviation that its pre-activation has on the training rows; the bias is
+minus the pre-activation of one training row, drawn for each unit (its *anchor*), so that each unit bends
+somewhere among the data. The readout is ridge regression on [X, H1 ... HT] (see `readout`).
 
-Anchors are weighted quantiles along one random projection of the inputs: a draw of rows with probabilities equal to
-their weights that depends neither on the order of the rows nor on whether a row of weight 2 is written twice.
+Anchors are weighted quantiles along one random projection of the inputs: a draw of rows with probabilities
+equal to their weights that depends neither on the order of the rows nor on whether a row of weight 2 is
+written twice.
 
-Cost, for N samples, L layers of n units with k entries a row, and D = d + L n features: 2 N L n k flops and N L n
-evaluations of the activation for the layers (twice), N D^2 for the statistics, about 9 min(N, D)^3 for the readout.
+Cost, for N samples, L layers of n units with k entries a row, and D = d + L n features: 2 N L n k flops and N
+L n evaluations of the activation for the layers (twice), N D^2 for the statistics, about 9 min(N, D)^3 for
+the readout.
 
 References: docs/theory/random-features.md.
 """
@@ -32,7 +34,15 @@ from stridiag.nn.offsets import OffsetSpec, layer_offsets
 from stridiag.nn.readout import Penalty, Readout, ridge, ridge_from_rows
 from stridiag.nn.statistics import Statistics
 
-__all__ = ["Architecture", "Progress", "ProgressHook", "draw_layers", "fit_random", "solve_readout"]
+__all__ = [
+    "Architecture",
+    "Progress",
+    "ProgressHook",
+    "as_counts",
+    "draw_layers",
+    "fit_random",
+    "solve_readout",
+]
 
 Array = NDArray[Any]
 
@@ -41,7 +51,7 @@ _SPREAD_FLOOR = 0.3
 
 
 class Progress(NamedTuple):
-    """One step of a fit has ended: `step` of `steps`, `stage` says of which kind, `seconds` since the start."""
+    """One step of a fit has ended: `step` of `steps`, of kind `stage`, `seconds` after the start."""
 
     stage: str
     step: int
@@ -69,8 +79,8 @@ class Architecture:
     links : int, default 0
         Entries off the diagonals in each layer, at random places.
     shuffle : bool, default True
-        Whether each layer reads its inputs through a random permutation (a fresh one for each time that it wraps
-        around them). False where neighbouring inputs belong together, as in signals and images.
+        Whether each layer reads its inputs through a random permutation (a fresh one for each time that it
+        wraps around them). False where neighbouring inputs belong together, as in signals and images.
     activation : str, default "tanh"
         "tanh" or "relu".
 
@@ -122,8 +132,8 @@ class Clock:
 
 
 def fit_random(
-    X: ArrayLike,  # noqa: N803 - the matrix of the formulas
-    Z: ArrayLike,  # noqa: N803
+    X: ArrayLike,
+    Z: ArrayLike,
     architecture: Architecture,
     *,
     alpha: Penalty = "gcv",
@@ -147,8 +157,8 @@ def fit_random(
     per_output : bool, default False
         Whether "gcv" chooses for each output by itself.
     weights : array_like, (n,), optional
-        Sample weights: an integer weight counts as repetition. Weights of mean below 1 are scaled up to mean 1,
-        since GCV needs to know how many observations there are.
+        Sample weights: an integer weight counts as repetition. Weights of mean below 1 are scaled up to mean
+        1, since GCV needs to know how many observations there are.
     rng : int, numpy.random.Generator or None
         Seed or generator of everything random.
     progress : callable, optional
@@ -195,8 +205,13 @@ def check_training_data(rows: ArrayLike, targets: ArrayLike, weights: ArrayLike 
         x, z, d = x[some], z[some], d[some]
     if x.shape[0] < 2:
         raise ValueError(f"a fit needs at least 2 rows of positive weight, got {x.shape[0]}")
+    return x, z, as_counts(d)
+
+
+def as_counts(d: Array) -> Array:
+    """Return positive weights as numbers of observations: scaled up to mean 1 if their mean is below."""
     mean = float((d / d.max()).mean() * d.max())
-    return x, z, d / mean if mean < 1.0 else d
+    return d / mean if mean < 1.0 else d
 
 
 def draw_layers(
@@ -221,7 +236,7 @@ def draw_layers(
 
 
 def settle(layer: Layer, x: Array, d: Array, before: tuple[Layer, ...], anchors: Array) -> Layer:
-    """Give a layer its scale and bias: rows to norm 1, then over their spread on the data; bias by the anchors.
+    """Set a layer's scale and bias: rows to norm 1, then over their spread on the data; bias by the anchors.
 
     Parameters
     ----------
@@ -274,7 +289,7 @@ def solve_readout(
     x: Array, layers: tuple[Layer, ...], z: Array, d: Array, alpha: Penalty, *, per_output: bool
 ) -> Readout:
     """Solve the readout on [X, H1 ... HT] for standardised rows, through the smaller of its two forms."""
-    # Targets in units of their own spread: squares of very large or very small ones would leave the number range.
+    # Targets in units of their own spread: squares of very large or small ones would leave the number range.
     outputs = Standardization.fit(z, d)
     scaled = outputs.apply(z)
     columns = x.shape[1] + sum(layer.units for layer in layers)

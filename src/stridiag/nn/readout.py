@@ -1,11 +1,13 @@
 r"""The readout: ridge regression on standardised columns, its penalty by generalised cross-validation.
 
-With columns standardised to deviation 1 and per unit of weight, A = D^-1 C D^-1 / w is their correlation matrix and
+With columns standardised to deviation 1 and per unit of weight, A = D^-1 C D^-1 / w is their correlation
+matrix and
 
 .. math:: \beta = (A + \alpha I)^{-1} D^{-1} B / w .
 
-One eigendecomposition A = V S V' serves all penalties. With u = S^{-1/2} V' D^-1 B / w, the targets' coordinates along
-the left singular vectors, the mean squared residual and the effective degrees of freedom (intercept included) are
+One eigendecomposition A = V S V' serves all penalties. With u = S^{-1/2} V' D^-1 B / w, the targets'
+coordinates along the left singular vectors, the mean squared residual and the effective degrees of freedom
+(intercept included) are
 
 .. math:: \rho(\alpha) = \zeta - \sum u_i^2 + \sum u_i^2 \Bigl(\frac{\alpha}{s_i + \alpha}\Bigr)^2, \qquad
           \nu(\alpha) = 1 + \sum \frac{s_i}{s_i + \alpha},
@@ -14,14 +16,16 @@ and the penalty minimises
 
 .. math:: \mathrm{GCV}(\alpha) = \rho(\alpha) / (1 - \nu(\alpha) / n)^2
 
-over a grid of quarter decades, among those with nu <= 0.9 n: nearer to interpolation both sides of the quotient vanish and
-rounding (or one pair of duplicate rows) decides; where even the largest penalty exceeds that, it is taken. Equal scores go to the larger penalty. Where rows are
-fewer than columns, the eigenvectors come from the n x n matrix of the rows' products instead: same answer, less work.
+over a grid of quarter decades, among those with nu <= 0.9 n: nearer to interpolation both sides of the
+quotient vanish and rounding (or one pair of duplicate rows) decides; where even the largest penalty exceeds
+that, it is taken. Equal scores go to the larger penalty. Where rows are fewer than columns, the eigenvectors
+come from the n x n matrix of the rows' products instead: same answer, less work.
 
-Cost: about 9 m^3 flops for the eigendecomposition, m the smaller of rows and columns; then O(m) for each penalty.
+Cost: about 9 m^3 flops for the eigendecomposition, m the smaller of rows and columns; then O(m) for each
+penalty.
 
-References: G. H. Golub, M. Heath, G. Wahba, "Generalized cross-validation as a method for choosing a good ridge
-parameter", Technometrics 21 (1979).
+References: G. H. Golub, M. Heath, G. Wahba, "Generalized cross-validation as a method for choosing a good
+ridge parameter", Technometrics 21 (1979).
 """
 
 from __future__ import annotations
@@ -59,8 +63,8 @@ class Readout:
     degrees_of_freedom : ndarray, (q,)
         Trace of the hat matrix at that penalty, the intercept included.
     gcv : ndarray, (q,)
-        The generalised cross-validation score: an estimate of the mean squared error on new rows. Infinite where
-        the fit interpolates.
+        The generalised cross-validation score: an estimate of the mean squared error on new rows. Infinite
+        where the fit interpolates.
     """
 
     coefficients: Array
@@ -122,7 +126,11 @@ def ridge(statistics: Statistics, alpha: Penalty = "gcv", *, per_output: bool = 
     coordinates = vectors.T @ (statistics.cross * (inverse / weight)[:, None]) / np.sqrt(squares)[:, None]
     outside = statistics.target_scatter / weight - (coordinates**2).sum(axis=0)
     spectrum = _Spectrum(
-        squares, coordinates, np.maximum(outside, 0.0), weight, lambda c: vectors @ (np.sqrt(squares)[:, None] * c)
+        squares,
+        coordinates,
+        np.maximum(outside, 0.0),
+        weight,
+        lambda c: vectors @ (np.sqrt(squares)[:, None] * c),
     )
     return _solve(spectrum, statistics.row_mean, statistics.target_mean, inverse, alpha, per_output)
 

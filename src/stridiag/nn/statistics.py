@@ -8,8 +8,8 @@ and are kept centred: means, and products of deviations from the means,
 
 .. math:: C = (H - \bar h)^T D\, (H - \bar h), \qquad B = (H - \bar h)^T D\, (Z - \bar z),
 
-since an unpenalised intercept needs exactly these, and forming C from G later would cancel the digits that columns
-of large mean and small spread consist of. Two sets add up by
+since an unpenalised intercept needs exactly these, and forming C from G later would cancel the digits that
+columns of large mean and small spread consist of. Two sets add up by
 
 .. math:: C = C_1 + C_2 + \frac{w_1 w_2}{w_1 + w_2} (\bar h_1 - \bar h_2)(\bar h_1 - \bar h_2)^T .
 
@@ -37,7 +37,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statistics:
-    """Weight, means and centred products of rows and targets, in float64; made by `from_rows` and added by ``+``.
+    """Weight, means and centred products of rows and targets, float64; made by `from_rows`, added by ``+``.
 
     Parameters
     ----------
@@ -155,11 +155,13 @@ class Statistics:
         if not isinstance(other, Statistics):
             raise TypeError(f"expected Statistics, got {type(other).__name__}")
         if self.cross.shape != other.cross.shape:
-            raise ValueError(f"statistics must agree in (columns, targets), got {self.cross.shape} and {other.cross.shape}")
+            raise ValueError(
+                f"statistics must agree in (columns, targets), got {self.cross.shape} and {other.cross.shape}"
+            )
         total = self.weight + sign * other.weight
         share = sign * other.weight / total
         dh, dz = other.row_mean - self.row_mean, other.target_mean - self.target_mean
-        # Seen from the larger set: its mean moves by the share of the other, and w1 w2 / (w1 + w2) = share * w1.
+        # The mean moves by the share of the other set, and w1 w2 / (w1 + w2) = share * w1.
         factor = share * self.weight
         return Statistics(
             total,

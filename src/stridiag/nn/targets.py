@@ -1,22 +1,25 @@
-r"""Training mode "targets": labels carried backwards through structured pseudoinverses, then masked least squares.
+r"""Training mode "targets": labels carried back through structured pseudoinverses, then masked least squares.
 
-The paper's family of methods (pseudoinverse learning, ZORB): no gradient, one sweep back and one forth. Starting from the
-network of `fit_random` (same structure, same draws) with layers H_i = f(H_{i-1} W_i' + b_i),
+The paper's family of methods (pseudoinverse learning, ZORB): no gradient, one sweep back and one forth.
+Starting from the network of `fit_random` (same structure, same draws) with layers H_i = f(H_{i-1} W_i' +
+b_i),
 
 .. math::
     T_L = Z V^+, \qquad U_i = f^{-1}(\text{scaled } T_i), \qquad T_{i-1} = (U_i - b_i)\, (W_i^+)^T,
 
-with V a random readout; every unit's targets are scaled into the range of f by themselves. Then, forwards, each layer
-takes the masked least-squares solution of H_{i-1} W' + b = U_i on its own structure, with the *direction* of each row
-kept, and its scale and bias set as in `fit_random`, by the same anchors: a few inputs explain little of a
-target, and what they explain would stay in the linear part of f. At the end the readout is solved on all features.
-So a network and its random control differ in the directions of the rows and in nothing else.
+with V a random readout; every unit's targets are scaled into the range of f by themselves. Then, forwards,
+each layer takes the masked least-squares solution of H_{i-1} W' + b = U_i on its own structure, with the
+*direction* of each row kept, and its scale and bias set as in `fit_random`, by the same anchors: a few inputs
+explain little of a target, and what they explain would stay in the linear part of f. At the end the readout
+is solved on all features. So a network and its random control differ in the directions of the rows and in
+nothing else.
 
-Cost beyond `fit_random`: one pseudoinverse of each layer but the first and N products with it; for each layer N n^2
-flops for the statistics and n (k^3 / 3 + 3 k^2) for the solve. All rows' targets of all layers are held: 8 N L n bytes.
+Cost beyond `fit_random`: one pseudoinverse of each layer but the first and N products with it; for each layer
+N n^2 flops for the statistics and n (k^3 / 3 + 3 k^2) for the solve. All rows' targets of all layers are
+held: 8 N L n bytes.
 
-References: S. R. Nasiri Sarayi, M. Bahrami, arXiv 2207.00903; P. Guo, M. R. Lyu, "Pseudoinverse learning algorithm
-for feedforward neural networks", 2001; ZORB, arXiv 2011.08895.
+References: S. R. Nasiri Sarayi, M. Bahrami, arXiv 2207.00903; P. Guo, M. R. Lyu, "Pseudoinverse learning
+algorithm for feedforward neural networks", 2001; ZORB, arXiv 2011.08895.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag.linalg import pinv
 from stridiag.nn.activations import activation
 from stridiag.nn.layers import Layer
 from stridiag.nn.masked import masked_least_squares
@@ -49,13 +53,11 @@ Array = NDArray[Any]
 
 # Penalty of the masked least squares, on standardised inputs.
 _HIDDEN_ALPHA = 1e-3
-# Directions that a layer shrinks more than this are not carried back: their targets would be amplified noise.
-_CUTOFF = 1e-2
 
 
 def fit_targets(
-    X: ArrayLike,  # noqa: N803 - the matrix of the formulas
-    Z: ArrayLike,  # noqa: N803
+    X: ArrayLike,
+    Z: ArrayLike,
     architecture: Architecture,
     *,
     alpha: Penalty = "gcv",
@@ -97,9 +99,7 @@ def fit_targets(
     True
     """
     if activation(architecture.activation).inverse is None:
-        raise ValueError(
-            f"training by targets needs an activation with an inverse, 'tanh', got {architecture.activation!r}"
-        )
+        raise ValueError(f"training by targets needs an invertible activation, 'tanh', got {architecture.activation!r}")
     x, z, d = check_training_data(X, Z, weights)
     clock = Clock(progress, 3 * architecture.layers + 1)
     inputs = Standardization.fit(x, d)
@@ -136,12 +136,10 @@ def _carry_back(
 
 def _pull(layer: Layer, rows: Array) -> Array:
     """Return rows (W^+)', in the order of the layer's inputs."""
-    from stridiag.linalg import pinv
-
-    inverse = pinv(layer.weight, rtol=_CUTOFF)
+    inverse = pinv(layer.weight)
     result = np.empty((rows.shape[0], layer.inputs))
     for block in row_blocks(*rows.shape):
-        pulled = np.asarray(inverse @ rows[block].T).T
+        pulled = (inverse @ rows[block].T).T
         if layer.source is None:
             result[block] = pulled
         else:
@@ -151,7 +149,7 @@ def _pull(layer: Layer, rows: Array) -> Array:
 
 
 def _nearest(layer: Layer, values: Array, aim: Array, d: Array) -> Layer:
-    """Return the layer with the weights, on its own structure, that come nearest to the target pre-activations."""
+    """Return the layer with the weights, on its own structure, that come nearest to its targets."""
     chunks = ((values[b], aim[b], d[b]) for b in row_blocks(values.shape[0], layer.units + layer.inputs))
     structure = layer.weight.structure
     solution, _ = masked_least_squares(Statistics.from_chunks(chunks), structure, _HIDDEN_ALPHA, layer.source)

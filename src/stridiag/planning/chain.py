@@ -32,7 +32,7 @@ def off_chain_count(structure: Structure, stride: int) -> int:
         for part in (structure.diagonal_slots(k) for k in structure.offsets if abs(k) in (0, stride))
     )
     offset = structure.link_columns - structure.link_rows
-    return structure.nnz - on - int(np.isin(offset, (-stride, 0, stride)).sum())
+    return int(structure.nnz - on - np.isin(offset, (-stride, 0, stride)).sum())
 
 
 def best_stride(structure: Structure) -> int:
@@ -249,7 +249,12 @@ class CondensationLayout:
         counts = outside_end - outside
         free = np.repeat(outside - np.concatenate(([0], np.cumsum(counts)[:-1])), counts) + np.arange(counts.sum())
         reduced = ReducedPattern.build(
-            columns, neighbours, in_segment, (link_start, link_kept), (slots[free], rows[free], targets[free]), chain
+            columns,
+            neighbours,
+            in_segment,
+            (link_start, link_kept),
+            (slots[free], rows[free], targets[free]),
+            chain,
         )
         return cls(
             chain=chain,

@@ -19,7 +19,7 @@ __all__ = ["Cost", "Operations", "condensation", "dense", "sparse", "tridiagonal
 
 # Operations of `stridiag._kernels.condensation` in double precision, counted by running its loops on numbers that
 # count (tests/planning/test_cost.py): for each interior column, and for each segment.
-CONDENSE, CONDENSE_SEGMENT = 43, 4
+CONDENSE, CONDENSE_SEGMENT = 42, 4
 CONDENSED_SOLVE = 20
 
 

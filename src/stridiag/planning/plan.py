@@ -12,7 +12,8 @@ from stridiag.planning import cost
 from stridiag.planning.chain import ChainLayout, CondensationLayout, best_stride, off_chain_count
 from stridiag.planning.compressed import CompressedColumns
 from stridiag.planning.cost import Cost, Operations
-from stridiag.planning.sparse import analyse
+from stridiag.planning.matching import unmatched_column
+from stridiag.planning.sparse import SparseAnalysis, analyse
 from stridiag.structure import Structure
 from stridiag.structure.structure import diagonal_length
 
@@ -77,10 +78,22 @@ class Plan:
         if self.method == "dense":
             return cost.dense(n)
         return cost.sparse(
-            analyse(self.compressed.pattern()),
+            self.analysis,
             entries=self.structure.nnz,
             orthogonal=self.method == "sparse-qr",
         )
+
+    @cached_property
+    def unmatched(self) -> int | None:
+        """A column that makes every matrix of this structure singular; None if there is no such column."""
+        if 0 in self.structure.offsets:
+            return None
+        return unmatched_column(*self.structure.coordinates(), self.structure.shape[0])
+
+    @cached_property
+    def analysis(self) -> SparseAnalysis:
+        """Column order and fill of the sparse methods."""
+        return analyse(self.compressed.pattern())
 
     @cached_property
     def compressed(self) -> CompressedColumns:
@@ -191,7 +204,10 @@ def _plan(structure: Structure, method: Method) -> Plan:
         reason = "the caller asked for it" if method == "chain" else "every entry lies on a chain"
         return Plan(structure, "chain", reason, ChainLayout(structure, stride))
     # The rows of links are kept: a long diagonal off the chains settles the question without a layout.
-    longest = max((diagonal_length(structure.shape, k) for k in structure.offsets if abs(k) not in (0, stride)), default=0)
+    longest = max(
+        (diagonal_length(structure.shape, k) for k in structure.offsets if abs(k) not in (0, stride)),
+        default=0,
+    )
     if method == "chain" or 2 * longest <= n:
         chain = ChainLayout(structure, stride)
         layout = CondensationLayout.build(chain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -84,9 +85,7 @@ class StridiagMatrix:
             raise TypeError(f"structure must be a Structure, got {type(structure).__name__}")
         array = as_values(values, "values")
         if array.ndim == 0 or array.shape[-1] != structure.nnz:
-            raise StructureError(
-                f"values must have shape (..., {structure.nnz}) for {structure}, got {array.shape}"
-            )
+            raise StructureError(f"values must have shape (..., {structure.nnz}) for {structure}, got {array.shape}")
         if copy and (array is values or np.may_share_memory(array, np.asarray(values))):
             array = array.copy()
         array = np.ascontiguousarray(array).view()
@@ -162,8 +161,7 @@ class StridiagMatrix:
             if entries.ndim == 1 and entries.size != length:
                 rows, columns = structure.shape
                 raise StructureError(
-                    f"diagonal {offset} of a {rows} x {columns} matrix has {length} entries, "
-                    f"got {entries.size}"
+                    f"diagonal {offset} of a {rows} x {columns} matrix has {length} entries, got {entries.size}"
                 )
             values[structure.diagonal_slots(offset)] = entries
         if positions is not None and link_values is not None:
@@ -251,6 +249,15 @@ class StridiagMatrix:
         return self._values.dtype
 
     @property
+    def members(self) -> tuple[StridiagMatrix, ...]:
+        """The single matrices of the batch, the last axis running fastest; a single matrix: itself."""
+        if not self.batch_shape:
+            return (self,)
+        # The count is spelled out, since -1 cannot be told from a matrix without entries.
+        rows = self._values.reshape(math.prod(self.batch_shape), self.nnz)
+        return tuple(self.with_values(row, copy=False) for row in rows)
+
+    @property
     def offsets(self) -> tuple[int, ...]:
         """Diagonal offsets, ascending."""
         return self._structure.offsets
@@ -315,9 +322,7 @@ class StridiagMatrix:
             raise IndexError("index a matrix with two indices, A[i, j], integers or integer arrays")
         pair = [np.asarray(k) for k in index]
         if any(k.dtype.kind not in "iu" for k in pair):
-            raise IndexError(
-                "A[i, j] takes integers or integer arrays; for slices use A.to_scipy() or A.toarray()"
-            )
+            raise IndexError("A[i, j] takes integers or integer arrays; for slices use A.to_scipy() or A.toarray()")
         for axis, (k, size) in enumerate(zip(pair, self._structure.shape, strict=True)):
             if k.size and not (k.min() >= -size and k.max() < size):
                 raise IndexError(f"index out of range for axis {axis} of size {size}")
@@ -457,8 +462,7 @@ class StridiagMatrix:
         if isinstance(other, StridiagMatrix):
             if other._structure.shape[0] != self._structure.shape[1]:
                 raise StructureError(
-                    f"A @ B needs a B with {self._structure.shape[1]} rows, "
-                    f"got shape {other._structure.shape}"
+                    f"A @ B needs a B with {self._structure.shape[1]} rows, got shape {other._structure.shape}"
                 )
             return StridiagMatrix.from_scipy(self @ other.to_scipy())
         if is_scipy_sparse(other):

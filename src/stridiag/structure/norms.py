@@ -13,7 +13,7 @@ __all__ = ["column_sums", "one_norm"]
 
 
 def column_sums(matrix: StridiagMatrix) -> NDArray[Any]:
-    """Return the sum of magnitudes of each column of a matrix or of each member of a batch, (..., columns)."""
+    """Return the sum of magnitudes of each column, (..., columns), of a matrix or a batch."""
     structure = matrix.structure
     sums = np.zeros((*matrix.batch_shape, structure.shape[1]), np.empty(0, matrix.dtype).real.dtype)
     for offset in structure.offsets:

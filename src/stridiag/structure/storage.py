@@ -126,12 +126,12 @@ def _read_member(member: bytes, name: str) -> NDArray[Any]:
     stream = io.BytesIO(member)
     version = np.lib.format.read_magic(stream)
     if version != (1, 0):
-        raise FileFormatError(f"{name} has array format {version}, expected (1, 0)")
+        raise ValueError(f"{name} has array format {version}, expected (1, 0)")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     size = len(member) - stream.tell()
     # math.prod, since a product in int64 could wrap round to the true size.
     if fortran or dtype.hasobject or math.prod(shape) * dtype.itemsize != size or min(shape, default=0) < 0:
-        raise FileFormatError(f"{name} claims shape {shape} of {dtype} for {size} bytes")
+        raise ValueError(f"{name} claims shape {shape} of {dtype} for {size} bytes")
     return np.frombuffer(member, dtype, count=math.prod(shape), offset=stream.tell()).reshape(shape)
 
 
@@ -149,21 +149,23 @@ def _rebuild(content: dict[str, NDArray[Any]], path: Path) -> StridiagMatrix:
     if shape.size != 2:
         raise FileFormatError(f"{path}: shape must be two integers, got {shape.size}")
     if content["values"].dtype not in VALUE_TYPES:
-        raise FileFormatError(
-            f"{path}: values must be of one of the four types, got {content['values'].dtype}"
-        )
+        raise FileFormatError(f"{path}: values must be of one of the four types, got {content['values'].dtype}")
     try:
         structure = Structure(
             (int(shape[0]), int(shape[1])),
             offsets.tolist(),
             (content["link_rows"], content["link_columns"]),
         )
-        if structure.link_count != content["link_rows"].size:
-            raise StructureError("links are repeated or lie on a diagonal")
-        order = structure.slots(content["link_rows"], content["link_columns"])
-        if not np.array_equal(order, structure.starts[-1] + np.arange(order.size)):
-            raise StructureError("links are not in order")
+        _check_links(structure, content["link_rows"], content["link_columns"])
         # Copied, since the bytes of a file need not be aligned.
         return StridiagMatrix(structure, content["values"])
     except (StructureError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path} holds no valid matrix: {error}") from error
+
+
+def _check_links(structure: Structure, rows: NDArray[Any], columns: NDArray[Any]) -> None:
+    """Refuse links that `Structure` has folded or moved: the values would go to other places than they say."""
+    if structure.link_count != rows.size:
+        raise StructureError("links are repeated or lie on a diagonal")
+    if not (np.array_equal(structure.link_rows, rows) and np.array_equal(structure.link_columns, columns)):
+        raise StructureError("links are not in order")

@@ -222,9 +222,7 @@ class Structure:
             tuple(-offset for offset in self._offsets),
             (self._link_columns, self._link_rows),
         )
-        pieces = [
-            np.arange(self._starts[k], self._starts[k + 1]) for k in reversed(range(len(self._offsets)))
-        ]
+        pieces = [np.arange(self._starts[k], self._starts[k + 1]) for k in reversed(range(len(self._offsets)))]
         pieces.append(self._starts[-1] + np.lexsort((self._link_rows, self._link_columns)))
         return other, np.concatenate(pieces)
 
@@ -253,9 +251,7 @@ class Structure:
 def _as_shape(shape: int | tuple[int, int]) -> tuple[int, int]:
     several = isinstance(shape, tuple | list | np.ndarray) and np.ndim(shape) > 0
     pair: tuple[Any, ...] = tuple(shape) if several else (shape, shape)  # type: ignore[arg-type]
-    if len(pair) != 2 or not all(
-        isinstance(k, int | np.integer) and not isinstance(k, bool) and k >= 0 for k in pair
-    ):
+    if len(pair) != 2 or not all(isinstance(k, int | np.integer) and not isinstance(k, bool) and k >= 0 for k in pair):
         raise StructureError(f"shape must be n or (rows, columns), integers of 0 or more, got {shape!r}")
     rows, columns = (int(k) for k in pair)
     if max(rows, columns, rows * columns) > np.iinfo(np.int64).max:
@@ -289,7 +285,5 @@ def _as_links(links: tuple[ArrayLike, ArrayLike] | None, shape: tuple[int, int])
         raise StructureError(f"links need as many rows as columns, got {rows.size} and {columns.size}")
     for name, index, size in (("row", rows, shape[0]), ("column", columns, shape[1])):
         if index.size and not (index.min() >= 0 and index.max() < size):
-            raise StructureError(
-                f"link {name}s must lie in 0 ... {size - 1}, got {index.min()} ... {index.max()}"
-            )
+            raise StructureError(f"link {name}s must lie in 0 ... {size - 1}, got {index.min()} ... {index.max()}")
     return rows, columns

@@ -187,7 +187,7 @@ def _scaled(n: int, draw: Draw) -> Iterator[Member]:
     if n < 2:
         return
     wide = 15 if draw.single else 100
-    for name, top in (("8", 8), (f"{wide}", wide)):
+    for name, top in (("mild", 8), ("strong", wide)):
         powers = np.linspace(-top, top, n)
         structure = Structure(n, (-1, 0, 1), _split(_pairs(n)))
         matrix = draw.on(structure)
@@ -222,9 +222,7 @@ def _near_singular(n: int, draw: Draw) -> Iterator[Member]:
     main[0] = 1.0
     yield (
         "last-pivot",
-        draw.cast(
-            StridiagMatrix.from_diagonals({-1: np.full(n - 1, -1.0), 0: main, 1: np.full(n - 1, -1.0)})
-        ),
+        draw.cast(StridiagMatrix.from_diagonals({-1: np.full(n - 1, -1.0), 0: main, 1: np.full(n - 1, -1.0)})),
         {"ill-conditioned"},
     )
 

@@ -119,8 +119,7 @@ def tridiagonal_slogdet(matrix: StridiagMatrix) -> tuple[float, float]:
         raise ValueError(f"expected offsets -1, 0 and 1 and no links, got {structure}")
     n = structure.shape[0]
     pairs = [
-        [float(v).as_integer_ratio() for v in matrix.diagonal(k)] if abs(k) < max(n, 1) else []
-        for k in (0, -1, 1)
+        [float(v).as_integer_ratio() for v in matrix.diagonal(k)] if abs(k) < max(n, 1) else [] for k in (0, -1, 1)
     ]
     # Denominators of floats are powers of two: one shift makes every entry an integer.
     shift = max((q.bit_length() - 1 for part in pairs for _, q in part), default=0)

@@ -141,8 +141,11 @@ def product_ratio(A: Any, x: ArrayLike, y: ArrayLike) -> float:
     vector, given = np.asarray(x), np.asarray(y)
     if not (matrix.is_finite and np.isfinite(vector).all() and np.isfinite(given).all()):
         return math.inf
-    shrunk, exponent = scaled(vector.reshape(vector.shape[0], -1))
-    result = ldexp(ldexp(extend(given.reshape(given.shape[0], -1)), -matrix.exponent), -exponent)
+    if vector.shape[:1] != matrix.shape[1:] or given.shape != matrix.shape[:1] + vector.shape[1:]:
+        raise ValueError(f"x and y do not fit a matrix of shape {matrix.shape}: {vector.shape}, {given.shape}")
+    width = math.prod(vector.shape[1:])
+    shrunk, exponent = scaled(vector.reshape(matrix.shape[1], width))
+    result = ldexp(ldexp(extend(given.reshape(matrix.shape[0], width)), -matrix.exponent), -exponent)
     error = abs(result - matrix.times(shrunk))
     bound = matrix.magnitudes().times(abs(shrunk))
     terms = np.bincount(matrix.rows, minlength=matrix.shape[0]) + 1
@@ -359,6 +362,4 @@ def slogdet_ratio(
     if not np.isfinite([result[0], result[1], expected[0], expected[1]]).all():
         return math.inf
     error = max(float(abs(result[0] - expected[0])), float(abs(result[1] - expected[1])))
-    return quotient(
-        error, max(n, 1) * max(float(cond), 1.0) + abs(float(expected[1])), float(np.finfo(dtype).eps)
-    )
+    return quotient(error, max(n, 1) * max(float(cond), 1.0) + abs(float(expected[1])), float(np.finfo(dtype).eps))

@@ -64,9 +64,7 @@ def _positions(
     return (rows, columns), offsets, links
 
 
-def structures(
-    *, square: bool | None = None, max_size: int = 12, max_links: int = 6
-) -> st.SearchStrategy[Structure]:
+def structures(*, square: bool | None = None, max_size: int = 12, max_links: int = 6) -> st.SearchStrategy[Structure]:
     """Return a strategy for structures of any kind.
 
     Parameters

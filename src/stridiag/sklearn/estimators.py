@@ -1,0 +1,395 @@
+"""Classifier and regressor of structured random layers and a solved readout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from stridiag._validate import check_option, require_finite
+from stridiag.nn.calibration import fit_temperature, leave_one_out, softmax
+from stridiag.nn.network import Network
+from stridiag.nn.offsets import OffsetSpec
+from stridiag.nn.random_features import Architecture, Progress, as_counts, fit_random
+from stridiag.nn.readout import Penalty
+from stridiag.nn.targets import fit_targets
+
+__all__ = ["StridiagClassifier", "StridiagRegressor"]
+
+Array = NDArray[Any]
+
+_TRAINING = {"random": fit_random, "targets": fit_targets}
+
+
+class _StridiagEstimator(BaseEstimator):  # type: ignore[misc]
+    """What classifier and regressor share: the options, and the fit of a network."""
+
+    units: int
+    layers: int
+    offsets: OffsetSpec
+    diagonals: int | None
+    links: int
+    shuffle: bool
+    activation: str
+    training: str
+    alpha: Penalty
+    random_state: int | np.random.RandomState | None
+    verbose: int
+    callback: Callable[[Progress], object] | None
+
+    # What diagonals=None means for a schedule of offsets.
+    _diagonals: ClassVar[int]
+
+    def _fit_network(self, x: Array, z: Array, weights: Array | None, *, per_output: bool) -> None:
+        fit = _TRAINING[check_option(self.training, "training", _TRAINING)]
+        if not isinstance(self.verbose, int | np.integer) or self.verbose < 0:
+            raise ValueError(f"verbose must be an integer of at least 0, got {self.verbose!r}")
+        if self.callback is not None and not callable(self.callback):
+            raise ValueError(f"callback must be callable or None, got {self.callback!r}")
+        scheduled = isinstance(self.offsets, str) and self.diagonals is None
+        architecture = Architecture(
+            units=self.units,
+            layers=self.layers,
+            offsets=self.offsets,
+            diagonals=self._diagonals if scheduled else self.diagonals,
+            links=self.links,
+            shuffle=self.shuffle,
+            activation=self.activation,
+        )
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        hook = self._report if self.verbose or self.callback is not None else None
+        self.network_: Network = fit(
+            x,
+            z,
+            architecture,
+            alpha=self.alpha,
+            per_output=per_output,
+            weights=weights,
+            rng=seed,
+            progress=hook,
+        )
+        self.n_parameters_ = self.network_.parameter_count()
+
+    def _report(self, progress: Progress) -> None:
+        if self.verbose:
+            print(
+                f"[{type(self).__name__}] {progress.step} of {progress.steps}: "
+                f"{progress.stage}, {progress.seconds:.2f} s"
+            )
+        if self.callback is not None:
+            self.callback(progress)
+
+    def _decide(self, X: ArrayLike) -> Array:
+        check_is_fitted(self)
+        return self.network_.decision(validate_data(self, X, reset=False, dtype=np.float64))
+
+
+class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[misc]
+    r"""Classifier: structured random layers, trained by least squares alone.
+
+    Each layer is :math:`f(H W^T + b)` with W of a few wrapped diagonals and links; scores are a ridge
+    regression of +-1 class indicators on the inputs and all hidden values [X, H1 ... HT]. There is no
+    gradient descent and nothing to tune: the penalty is chosen by generalised cross-validation.
+
+    Parameters
+    ----------
+    units : int, default 512
+        Width of each layer.
+    layers : int, default 3
+        Number of layers.
+    offsets : {"ternary", "adjacent"} or sequence of int or sequence of such, default "ternary"
+        Which wrapped diagonals each layer has. ``"ternary"`` takes ever longer strides from layer to layer
+        (powers of `diagonals`, so that ceil(log_d units) layers lead from every unit to every unit),
+        ``"adjacent"`` always neighbours. Explicit offsets hold for every layer, or for one each.
+    diagonals : int, optional
+        Wrapped diagonals in a layer: weights for each unit. Default 7 (regressor: 5); not with explicit
+        offsets.
+    links : int, default 0
+        Further weights in each layer, at random places.
+    shuffle : bool, default True
+        Whether layers read their inputs in a random order. False where neighbouring features belong together.
+    activation : {"tanh", "relu"}, default "tanh"
+        The function f.
+    training : {"random", "targets"}, default "random"
+        ``"random"``: hidden weights are drawn. ``"targets"``: they are solved for, neuron by neuron, from
+        labels carried backwards through the layers' structured pseudoinverses; needs ``activation="tanh"``.
+    alpha : float or "gcv", default "gcv"
+        Ridge penalty per observation on standardised columns.
+    random_state : int, RandomState or None
+        Seed of everything random: the same seed gives the same model.
+    verbose : int, default 0
+        Whether `fit` prints a line after each step.
+    callback : callable, optional
+        Called with a `stridiag.nn.Progress` (stage, step, steps, seconds) after each step of `fit`; what it
+        returns is ignored.
+
+    Attributes
+    ----------
+    classes_ : ndarray, (n_classes,)
+        The labels.
+    network_ : stridiag.nn.Network
+        Layers, readout and input transform.
+    n_parameters_ : stridiag.nn.ParameterCount
+        ``(hidden, readout, total)`` numbers in the model.
+    temperature_ : float
+        Divides the scores in `predict_proba`.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Their names, if X had string names.
+
+    Notes
+    -----
+    `fit` raises ValueError for unknown options, NaN or infinite numbers, fewer than two rows and fewer than
+    two classes. Constant columns are ignored. Rows may be fewer than features. Columns may have any scale.
+
+    A sample weight of 2 is the same as the row given twice, and 0 as the row left out; weights of mean below
+    1 are scaled up to mean 1.
+
+    Cost, with N rows, n units, L layers of k weights a unit and D = features + L n: 4 N L n k flops for the
+    layers, N D^2 + 9 min(N, D)^3 for the readout, and N D n_classes for each prediction.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from stridiag.sklearn import StridiagClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = StridiagClassifier(units=200, layers=2, random_state=0).fit(X[:1300], y[:1300])
+    >>> bool(model.score(X[1300:], y[1300:]) > 0.93)
+    True
+    >>> model.n_parameters_
+    ParameterCount(hidden=3200, readout=4650, total=7850)
+    """
+
+    _diagonals = 7
+
+    def __init__(
+        self,
+        *,
+        units: int = 512,
+        layers: int = 3,
+        offsets: OffsetSpec = "ternary",
+        diagonals: int | None = None,
+        links: int = 0,
+        shuffle: bool = True,
+        activation: Literal["tanh", "relu"] = "tanh",
+        training: Literal["random", "targets"] = "random",
+        alpha: Penalty = "gcv",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+        callback: Callable[[Progress], object] | None = None,
+    ) -> None:
+        self.units = units
+        self.layers = layers
+        self.offsets = offsets
+        self.diagonals = diagonals
+        self.links = links
+        self.shuffle = shuffle
+        self.activation = activation
+        self.training = training
+        self.alpha = alpha
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callback = callback
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : array_like, (n_samples, n_features)
+            Finite numbers; at least two rows.
+        y : array_like, (n_samples,)
+            Labels of any type that sorts, strings too; at least two different ones.
+        sample_weight : array_like, (n_samples,), optional
+            Nonnegative; a weight of 2 counts as two rows.
+
+        Returns
+        -------
+        self
+        """
+        x, labels = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
+        check_classification_targets(labels)
+        weights = _as_weights(sample_weight, x.shape[0])
+        if weights is not None:
+            some = weights > 0.0
+            x, labels, weights = x[some], labels[some], weights[some]
+        self.classes_, index = np.unique(labels, return_inverse=True)
+        if self.classes_.size < 2:
+            raise ValueError(
+                f"a classifier needs at least two classes, got {self.classes_.size} class: {self.classes_}"
+            )
+        z = np.where(index[:, None] == np.arange(self.classes_.size), 1.0, -1.0)
+        if self.classes_.size == 2:
+            z = z[:, 1:]
+        self._fit_network(x, z, weights, per_output=False)
+        counts = as_counts(np.ones(index.size) if weights is None else weights)
+        freedom = float(self.network_.readout.degrees_of_freedom[0])
+        scores = leave_one_out(z, self.network_.decision(x), freedom, float(counts.sum()))
+        self.temperature_ = fit_temperature(_both_sides(scores), index, counts)
+        return self
+
+    def decision_function(self, X: ArrayLike) -> Array:
+        """Return the scores: the fitted class indicators, about 1 for the class that it is and -1 for others.
+
+        Parameters
+        ----------
+        X : array_like, (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray, (n_samples, n_classes), or (n_samples,) for two classes: positive for ``classes_[1]``
+        """
+        scores = self._decide(X)
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Return the label of highest score for each row, (n_samples,)."""
+        scores = _both_sides(self._decide(X))
+        return np.asarray(self.classes_[scores.argmax(axis=1)])
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        r"""Return softmax(scores / temperature), (n_samples, n_classes); rows sum to 1.
+
+        Least-squares scores are not log-odds. The temperature makes them the best probabilities that one
+        number can: it minimises the log-loss of approximate leave-one-out scores (see
+        `stridiag.nn.calibration`).
+        """
+        return softmax(_both_sides(self._decide(X)), self.temperature_)
+
+
+class StridiagRegressor(RegressorMixin, MultiOutputMixin, _StridiagEstimator):  # type: ignore[misc]
+    r"""Regressor: structured random layers, trained by least squares alone.
+
+    Each layer is :math:`f(H W^T + b)` with W of a few wrapped diagonals and links; predictions are a ridge
+    regression on the inputs and all hidden values [X, H1 ... HT]. There is no gradient descent and nothing to
+    tune: the penalty is chosen by generalised cross-validation, for each output by itself.
+
+    Parameters
+    ----------
+    units : int, default 512
+        Width of each layer.
+    layers : int, default 2
+        Number of layers.
+    offsets, diagonals, links, shuffle, activation, training, alpha, random_state, verbose, callback
+        As for `StridiagClassifier`.
+
+    Attributes
+    ----------
+    network_ : stridiag.nn.Network
+        Layers, readout and input transform; ``network_.readout.gcv`` estimates the mean squared error on new
+        rows.
+    n_parameters_ : stridiag.nn.ParameterCount
+        ``(hidden, readout, total)`` numbers in the model.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Their names, if X had string names.
+
+    Notes
+    -----
+    Bad input, sample weights and cost are as for `StridiagClassifier`. A constant target is predicted as
+    such.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_friedman1
+    >>> from stridiag.sklearn import StridiagRegressor
+    >>> X, y = make_friedman1(1000, random_state=0)
+    >>> model = StridiagRegressor(units=200, random_state=0).fit(X[:800], y[:800])
+    >>> bool(model.score(X[800:], y[800:]) > 0.97)
+    True
+    """
+
+    _diagonals = 5
+
+    def __init__(
+        self,
+        *,
+        units: int = 512,
+        layers: int = 2,
+        offsets: OffsetSpec = "ternary",
+        diagonals: int | None = None,
+        links: int = 0,
+        shuffle: bool = True,
+        activation: Literal["tanh", "relu"] = "tanh",
+        training: Literal["random", "targets"] = "random",
+        alpha: Penalty = "gcv",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+        callback: Callable[[Progress], object] | None = None,
+    ) -> None:
+        self.units = units
+        self.layers = layers
+        self.offsets = offsets
+        self.diagonals = diagonals
+        self.links = links
+        self.shuffle = shuffle
+        self.activation = activation
+        self.training = training
+        self.alpha = alpha
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callback = callback
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : array_like, (n_samples, n_features)
+            Finite numbers; at least two rows.
+        y : array_like, (n_samples,) or (n_samples, n_outputs)
+            Targets; predictions have the same form.
+        sample_weight : array_like, (n_samples,), optional
+            Nonnegative; a weight of 2 counts as two rows.
+
+        Returns
+        -------
+        self
+        """
+        x, z = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2)
+        z = np.asarray(z, np.float64)
+        self._flat = z.ndim == 1
+        weights = _as_weights(sample_weight, x.shape[0])
+        self._fit_network(x, z[:, None] if self._flat else z, weights, per_output=True)
+        return self
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Return predictions, (n_samples,) or (n_samples, n_outputs) as y was.
+
+        Parameters
+        ----------
+        X : array_like, (n_samples, n_features)
+            Rows.
+        """
+        result = self._decide(X)
+        return result[:, 0] if self._flat else result
+
+
+def _both_sides(scores: Array) -> Array:
+    """Return one column of scores for each class, also where two classes share one."""
+    return np.hstack((-scores, scores)) if scores.shape[1] == 1 else scores
+
+
+def _as_weights(sample_weight: ArrayLike | None, rows: int) -> Array | None:
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight, np.float64)
+    if weights.ndim == 0:
+        weights = np.full(rows, float(weights))
+    if weights.shape != (rows,):
+        raise ValueError(f"sample_weight must have shape ({rows},), got {weights.shape}")
+    require_finite(weights, "sample_weight")
+    if not weights.min() >= 0.0:
+        raise ValueError(f"sample_weight must be nonnegative, got {weights.min()}")
+    if not weights.max() > 0.0:
+        raise ValueError("sample_weight must not be zero for all rows")
+    return weights

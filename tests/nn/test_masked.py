@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stridiag import StridiagMatrix, Structure
+from stridiag.errors import StructureError
+from stridiag.nn import Statistics, masked_least_squares, wrapped_structure
+
+
+def by_hand(h, z, d, structure, alpha, source=None):
+    """Ridge on the support of each row with a free intercept, as an augmented dense problem."""
+    dense = np.zeros(structure.shape)
+    bias = np.zeros(structure.shape[0])
+    rows, columns = structure.coordinates()
+    w = d.sum()
+    for j in range(structure.shape[0]):
+        support = columns[rows == j]
+        own = h[:, support if source is None else source[support]]
+        deviation = np.sqrt(d @ (own - d @ own / w) ** 2 / w)
+        top = np.column_stack((own, np.ones(len(h)))) * np.sqrt(d)[:, None]
+        bottom = np.column_stack((np.diag(deviation * np.sqrt(alpha * w)), np.zeros(support.size)))
+        right = np.concatenate((z[:, j] * np.sqrt(d), np.zeros(support.size)))
+        solution = np.linalg.lstsq(np.vstack((top, bottom)), right, rcond=None)[0]
+        dense[j, support], bias[j] = solution[:-1], solution[-1]
+    return dense, bias
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-3, 1.0])
+@pytest.mark.parametrize("shape", [(13, 7), (7, 13), (1, 5), (5, 1), (12, 12)])
+def test_each_row_is_ridge_on_its_support(shape, alpha):
+    rng = np.random.default_rng(3)
+    links = (np.arange(3) % shape[0], np.arange(3) % shape[1])
+    structure = wrapped_structure(shape, (0, 2), links)
+    h = rng.standard_normal((80, shape[1])) * np.logspace(-2, 2, shape[1]) + 10
+    z = rng.standard_normal((80, shape[0]))
+    d = rng.random(80) + 0.5
+    values, bias = masked_least_squares(Statistics.from_rows(h, z, d), structure, alpha)
+    dense, constant = by_hand(h, z, d, structure, alpha)
+    scale = h.std(axis=0)
+    np.testing.assert_allclose(StridiagMatrix(structure, values).toarray() * scale, dense * scale, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(bias, constant, rtol=1e-7, atol=1e-9 * np.abs(dense).max() * 10)
+
+
+def test_columns_may_read_inputs_through_a_source():
+    rng = np.random.default_rng(4)
+    h, z = rng.standard_normal((60, 5)), rng.standard_normal((60, 9))
+    source = np.concatenate((rng.permutation(5), rng.permutation(5)))[:9]
+    structure = wrapped_structure((9, 9), (0, 1))
+    values, bias = masked_least_squares(Statistics.from_rows(h, z), structure, 0.1, source)
+    dense, constant = by_hand(h, z, np.ones(60), structure, 0.1, source)
+    np.testing.assert_allclose(StridiagMatrix(structure, values).toarray(), dense, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(bias, constant, rtol=0, atol=1e-11)
+
+
+def test_dependent_and_constant_inputs():
+    rng = np.random.default_rng(5)
+    h = rng.standard_normal((50, 4))
+    h[:, 1] = h[:, 0]
+    h[:, 2] = 3.0
+    z = rng.standard_normal((50, 4))
+    structure = wrapped_structure((4, 4), (0, 1, 2))
+    for alpha in (0.0, 1e-6):
+        values, bias = masked_least_squares(Statistics.from_rows(h, z), structure, alpha)
+        weight = StridiagMatrix(structure, values).toarray()
+        assert np.isfinite(weight).all()
+        assert np.isfinite(bias).all()
+        assert (weight[:, 2] == 0.0).all()
+        # Minimum norm shares the weight among equal columns.
+        assert weight[0, 0] == pytest.approx(weight[0, 1], abs=1e-8)
+
+
+def test_empty_rows_and_refusals():
+    h, z = np.random.default_rng(0).standard_normal((2, 30, 3))
+    structure = Structure((3, 3), (), ([0], [1]))
+    values, bias = masked_least_squares(Statistics.from_rows(h, z), structure, 0.0)
+    assert values.shape == (1,)
+    np.testing.assert_allclose(bias[1:], z.mean(axis=0)[1:])
+    statistics = Statistics.from_rows(h, z)
+    with pytest.raises(StructureError, match="structure must be 3 x 3"):
+        masked_least_squares(statistics, wrapped_structure((3, 4), (0,)), 0.1)
+    for alpha in (-1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="alpha must be"):
+            masked_least_squares(statistics, structure, alpha)

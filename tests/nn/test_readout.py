@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stridiag.nn import Statistics, ridge
+from stridiag.nn.readout import ALPHAS, FREEDOM_LIMIT, ridge_from_rows
+
+
+def problem(n, p, q=3, seed=0):
+    rng = np.random.default_rng(seed)
+    h = rng.standard_normal((n, p)) @ rng.standard_normal((p, p)) * np.logspace(-2, 2, p) + 3.0
+    z = np.tanh(h @ rng.standard_normal((p, q)) / np.sqrt(p)) + 0.3 * rng.standard_normal((n, q)) + [5.0, 0.0, -1.0][:q]
+    return h, z, np.ones(n)
+
+
+def hat_matrix(h, d, alpha):
+    """The map from targets to fits, written down: standardise, add the penalty, centre."""
+    w = d.sum()
+    centred = h - d @ h / w
+    scaled = centred / np.sqrt(d @ centred**2 / w)
+    gram = scaled.T @ (d[:, None] * scaled) / w + alpha * np.eye(h.shape[1])
+    return scaled @ np.linalg.solve(gram, scaled.T * d / w) + d / w
+
+
+def solvers(h, z, d, alpha, **options):
+    yield ridge(Statistics.from_rows(h, z, d), alpha, **options)
+    yield ridge_from_rows(h, z, d, alpha, **options)
+
+
+@pytest.mark.parametrize(("n", "p"), [(60, 10), (40, 40), (25, 60)])
+@pytest.mark.parametrize("alpha", [1e-4, 0.1, 30.0])
+def test_fit_freedom_and_gcv_are_those_of_the_hat_matrix(n, p, alpha):
+    h, z, d = problem(n, p)
+    hat = hat_matrix(h, d, alpha)
+    residual = z - hat @ z
+    freedom = np.trace(hat)
+    for fit in solvers(h, z, d, alpha):
+        np.testing.assert_allclose(h @ fit.coefficients + fit.intercept, hat @ z, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(fit.degrees_of_freedom, freedom, rtol=1e-9)
+        np.testing.assert_allclose(fit.gcv, (residual**2).mean(axis=0) / (1 - freedom / n) ** 2, rtol=1e-7)
+
+
+@pytest.mark.parametrize("per_output", [False, True])
+def test_gcv_takes_the_best_penalty_of_its_grid(per_output):
+    h, z, d = problem(80, 12)
+    scores = []
+    for alpha in ALPHAS:
+        hat = hat_matrix(h, d, alpha)
+        allowed = np.trace(hat) <= FREEDOM_LIMIT * len(h)
+        score = ((z - hat @ z) ** 2).mean(axis=0) / (1 - np.trace(hat) / len(h)) ** 2
+        scores.append(score if allowed else np.full(3, np.inf))
+    scores = np.array(scores)
+    best = ALPHAS[scores.argmin(axis=0)] if per_output else np.full(3, ALPHAS[scores.sum(axis=1).argmin()])
+    for fit in solvers(h, z, d, "gcv", per_output=per_output):
+        np.testing.assert_array_equal(fit.alpha, best)
+    if per_output:
+        assert len(set(best)) > 1
+
+
+def test_gcv_is_near_exact_leave_one_out():
+    """GCV replaces each leverage by the mean; over rows of equal law the two choose alike."""
+    h, z, d = problem(120, 10, q=1)
+    exact = []
+    for alpha in ALPHAS:
+        hat = hat_matrix(h, d, alpha)
+        exact.append(np.mean(((z - hat @ z)[:, 0] / (1 - np.diagonal(hat))) ** 2))
+    fit = ridge(Statistics.from_rows(h, z, d))
+    assert fit.gcv[0] == pytest.approx(min(exact), rel=0.05)
+    # The shortcut e / (1 - h) itself, against refits without the row.
+    alpha = 0.1
+    hat = hat_matrix(h, d, alpha)
+    shortcut = (z - hat @ z)[:, 0] / (1 - np.diagonal(hat))
+    some = np.arange(0, 120, 10)
+    refits = []
+    for i in some:
+        rest = np.arange(120) != i
+        # A refit with the same absolute penalty on the same scale: weights keep both nearly so.
+        part = ridge(Statistics.from_rows(h[rest], z[rest]), alpha)
+        refits.append(z[i, 0] - (h[i] @ part.coefficients + part.intercept)[0])
+    np.testing.assert_allclose(shortcut[some], refits, rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize(("n", "p"), [(20, 60), (30, 30)])
+def test_near_interpolation_the_freedom_is_capped(n, p):
+    h, z, d = problem(n, p)
+    # Duplicates make leaving a row out look harmless at interpolation.
+    h, z, d = np.vstack((h, h)), np.vstack((z, z)), np.ones(2 * n)
+    for fit in solvers(h, z, d, "gcv"):
+        assert (fit.degrees_of_freedom <= FREEDOM_LIMIT * 2 * n).all()
+        assert np.isfinite(fit.gcv).all()
+
+
+def test_both_forms_agree_with_weights():
+    h, z, _ = problem(50, 20)
+    d = np.random.default_rng(1).integers(0, 4, 50).astype(float)
+    first, second = solvers(h, z, d, "gcv")
+    np.testing.assert_allclose(first.coefficients, second.coefficients, rtol=1e-6, atol=1e-9)
+    repeated = ridge_from_rows(h.repeat(d.astype(int), 0), z.repeat(d.astype(int), 0), np.ones(int(d.sum())))
+    np.testing.assert_allclose(repeated.coefficients, second.coefficients, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(repeated.gcv, second.gcv, rtol=1e-9)
+
+
+def test_no_penalty_is_least_squares_of_minimum_norm():
+    h, z, d = problem(40, 6)
+    exact = np.linalg.lstsq(np.column_stack((h, np.ones(40))), z, rcond=None)[0]
+    for fit in solvers(h, z, d, 0.0):
+        np.testing.assert_allclose(fit.coefficients, exact[:-1], rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(fit.intercept, exact[-1], rtol=1e-6, atol=1e-6)
+    twice = np.hstack((h, h))
+    for fit in solvers(twice, z, d, 0.0):
+        np.testing.assert_allclose(fit.coefficients[:6], exact[:-1] / 2, rtol=1e-5, atol=1e-8)
+
+
+def test_constant_columns_get_nothing():
+    h, z, d = problem(40, 6)
+    h[:, 2] = 7.7
+    for alpha in ("gcv", 0.0, 1.0):
+        for fit in solvers(h, z, d, alpha):
+            assert (fit.coefficients[2] == 0.0).all()
+            assert np.isfinite(fit.coefficients).all()
+    for fit in solvers(np.ones((40, 3)), z, d, "gcv"):
+        assert (fit.coefficients == 0.0).all()
+        np.testing.assert_allclose(fit.intercept, z.mean(axis=0))
+
+
+@pytest.mark.parametrize("alpha", [-1.0, np.nan, np.inf, "cv", None, True])
+def test_bad_penalties_are_refused(alpha):
+    with pytest.raises(ValueError, match="alpha must be 'gcv'"):
+        ridge(Statistics.from_rows(np.eye(3), np.ones(3)), alpha)
