@@ -251,7 +251,7 @@ def test_the_row_of_a_zero_pivot_is_an_original_row():
 
 def test_the_column_of_an_orthogonal_plan_is_an_original_column():
     A = stridiag.random(40, (-2, 0, 2), 2, rng=0)
-    rows, columns = A.structure.coordinates()
+    _, columns = A.structure.coordinates()
     F = A.with_values(np.where(columns == 33, 0.0, A.values)).factor(method="chain")
     with pytest.raises(SingularMatrixError) as caught:
         F.solve(np.ones(40))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_progress_is_told(fit, data):
     assert [p.step for p in seen] == list(range(1, seen[0].steps + 1))
     assert [p.stage for p in seen].count("layer") == 3
     assert seen[-1].stage == "readout"
-    assert all(a.seconds <= b.seconds for a, b in zip(seen, seen[1:], strict=False))
+    assert all(a.seconds <= b.seconds for a, b in pairwise(seen))
 
 
 def test_random_features_beat_the_line(data):

@@ -59,7 +59,7 @@ def test_method_overrides_the_choice(method):
 
 
 def test_unknown_method_is_refused():
-    with pytest.raises(ValueError, match="method must be one of 'auto', 'chain'.*got 'thomas'"):
+    with pytest.raises(ValueError, match=r"method must be one of 'auto', 'chain'.*got 'thomas'"):
         stridiag.plan(stridiag.Structure(5), method="thomas")
 
 

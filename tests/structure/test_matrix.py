@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import pickle
 
 import joblib
@@ -253,9 +254,10 @@ def test_equals():
 
 def test_comparison_raises():
     for other in (SQUARE, SQUARE.toarray()):
-        for compare in (lambda x: x == SQUARE, lambda x: x != SQUARE, lambda x: x == SQUARE):
-            with pytest.raises(TypeError, match="equals"):
-                compare(other)
+        for compare in (operator.eq, operator.ne):
+            for pair in ((SQUARE, other), (other, SQUARE)):
+                with pytest.raises(TypeError, match="equals"):
+                    compare(*pair)
     assert (SQUARE == "a matrix") is False
     with pytest.raises(TypeError, match="truth value"):
         bool(SQUARE)

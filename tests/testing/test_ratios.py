@@ -12,11 +12,13 @@ import stridiag
 from stridiag import StridiagMatrix
 from stridiag.testing import (
     THRESHOLD,
+    _extended,
     adjoint_ratio,
     factor_ratio,
     inverse_ratio,
     penrose_ratios,
     product_ratio,
+    ratios,
     slogdet_ratio,
     solve_ratio,
 )
@@ -76,6 +78,28 @@ def test_solve_neither_overflows_nor_underflows(scale, right):
     assert solve_ratio(A, x, b) < THRESHOLD
     x[abs(x).argmax()] *= 1 + 1e-10
     assert THRESHOLD < solve_ratio(A, x, b) < math.inf
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_scaling_suffices_where_long_double_is_double(monkeypatch, scale):
+    """As on ARM and Windows: without the wider range of x86's long double only the scaling prevents overflow."""
+
+    def double(array):
+        return array.astype(complex if array.dtype.kind == "c" else float)
+
+    for module in (_extended, ratios):
+        monkeypatch.setattr(module, "extend", double)
+    A = matrix(scale=scale)
+    unit = np.linalg.inv(A.toarray() / scale)
+    b = np.ones(40) * (1e300 if scale > 1 else 1e-290)
+    x = unit @ b / scale
+    assert solve_ratio(A, x, b) < THRESHOLD
+    assert THRESHOLD < solve_ratio(A, x * (1 + 1e-10), b) < math.inf
+    assert product_ratio(A, x, A @ x) < 2
+    assert factor_ratio(A, A.toarray()) == 0
+    assert inverse_ratio(A, unit / scale) < THRESHOLD
+    assert max(penrose_ratios(A, unit / scale)) < THRESHOLD
+    assert adjoint_ratio(A) < 2
 
 
 def test_solve_at_the_edges():

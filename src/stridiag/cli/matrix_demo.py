@@ -36,10 +36,10 @@ OURS, DENSE, SUPERLU, LAPACK = "stridiag", "numpy dense", "SuperLU", "LAPACK gt"
 # Dense methods stop here; by n = 10,000 one solve would take half a minute.
 _DENSE_LIMIT = 2000
 _SIZES: dict[Operation, tuple[int, ...]] = {
-    "solve": (250, 500, 1000, 2000, 10_000, 100_000, 1_000_000),
-    "slogdet": (250, 500, 1000, 2000, 10_000, 100_000, 1_000_000),
-    "inverse": (250, 500, 1000, 2000),
-    "pinv": (100, 200, 400, 800),
+    "solve": (500, 1000, 2000, 10_000, 100_000, 1_000_000),
+    "slogdet": (500, 1000, 2000, 10_000, 100_000, 1_000_000),
+    "inverse": (500, 1000, 2000),
+    "pinv": (200, 400, 800),
 }
 _QUICK: dict[Operation, tuple[int, ...]] = {
     "solve": (100, 200, 400),
@@ -138,7 +138,7 @@ def matrix_of(job: Job, seed: int) -> StridiagMatrix:
     return matrix.with_values(values)
 
 
-def run_job(job: Job, *, seed: int, repeats: int = 5, budget: float = 0.4) -> list[Measurement]:
+def run_job(job: Job, *, seed: int, repeats: int = 5, budget: float = 0.3) -> list[Measurement]:
     """Measure all methods on one matrix, ours first.
 
     Parameters

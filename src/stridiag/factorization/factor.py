@@ -20,7 +20,7 @@ from stridiag.planning.matching import unmatched_column
 from stridiag.structure import StridiagMatrix
 from stridiag.structure.norms import one_norm
 
-__all__ = ["Factor", "SlogdetResult", "Transposition", "factor", "singular_message"]
+__all__ = ["Factor", "SlogdetResult", "Transposition", "factorize", "singular_message"]
 
 Array = NDArray[Any]
 Transposition = Literal["N", "T", "H"]
@@ -33,7 +33,7 @@ class SlogdetResult(NamedTuple):
     logabsdet: Any
 
 
-def factor(matrix: StridiagMatrix, *, method: Method = "auto") -> Factor:
+def factorize(matrix: StridiagMatrix, *, method: Method = "auto") -> Factor:
     """Factor a square matrix or a batch; see `StridiagMatrix.factor`."""
     return Factor(plan(matrix.structure, method=method), matrix)
 

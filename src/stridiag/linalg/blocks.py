@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def split(matrix: StridiagMatrix) -> Iterator[Blocks]:
     bounds = np.flatnonzero(np.diff(shape_key[order], prepend=-1, append=-1))
     entry_order = np.argsort(label[row], kind="stable")
     entry_starts = np.searchsorted(label[row][entry_order], np.arange(count + 1))
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for begin, end in pairwise(bounds):
         labels = order[begin:end]
         shape = (labels.size, int(rows.counts[labels[0]]), int(columns.counts[labels[0]]))
         entries = np.zeros(shape, matrix.dtype)

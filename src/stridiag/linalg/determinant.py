@@ -14,7 +14,7 @@ __all__ = ["det", "slogdet"]
 
 
 def slogdet(a: StridiagMatrix) -> SlogdetResult:
-    r"""Sign and logarithm of the magnitude of the determinant.
+    r"""Compute sign and logarithm of the magnitude of the determinant.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def slogdet(a: StridiagMatrix) -> SlogdetResult:
 
 
 def det(a: StridiagMatrix) -> Any:
-    """Determinant. Overflows and underflows where the number itself does: see `slogdet`.
+    """Compute the determinant; it overflows and underflows where the number itself does: see `slogdet`.
 
     Parameters
     ----------

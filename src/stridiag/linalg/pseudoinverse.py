@@ -321,7 +321,7 @@ def matrix_rank(
     atol: float = 0.0,
     rcond: float | None = None,
 ) -> Any:
-    """Number of singular values above the cutoff.
+    """Count the singular values above the cutoff.
 
     Parameters
     ----------

@@ -300,9 +300,12 @@ def solve_readout(
         chunks = ((features(x[block], layers), scaled[block], d[block]) for block in blocks)
         solved = ridge(Statistics.from_chunks(chunks), alpha, per_output=per_output)
     unit = outputs.undo_scale()
+    # A squared error may lie outside the number range where the targets do not: then it is infinite or 0.
+    with np.errstate(over="ignore", under="ignore"):
+        gcv = solved.gcv * unit * unit
     return replace(
         solved,
         coefficients=solved.coefficients * unit,
         intercept=solved.intercept * unit + outputs.mean * outputs.magnitude,
-        gcv=solved.gcv * unit**2,
+        gcv=gcv,
     )

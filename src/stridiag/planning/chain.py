@@ -336,7 +336,7 @@ class ReducedPattern:
         outer_links: tuple[Index, Index, Index],
         chain: ChainLayout,
     ) -> ReducedPattern:
-        """Number the entries of the reduced system; arguments as in `CondensationLayout.build`."""
+        """Lay out the entries of the reduced system; arguments as in `CondensationLayout.build`."""
         # Leftover row 0 of a segment stands at the kept column first - 1, row 1 at last + 1.
         at = neighbours[:, 1:3]
         used = (at[:, :, None] >= 0) & (neighbours[:, None, :] >= 0)

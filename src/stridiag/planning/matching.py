@@ -1,4 +1,4 @@
-"""Structural rank: can every column have a row of its own?"""
+"""Structural rank: whether every column can have a row of its own."""
 
 from __future__ import annotations
 

@@ -564,9 +564,9 @@ class StridiagMatrix:
         >>> bool(abs(x - 1).max() < 1e-13)
         True
         """
-        from stridiag.factorization import factor
+        from stridiag.factorization import factorize
 
-        return factor(self, method=method)
+        return factorize(self, method=method)
 
     def save(self, file: str | os.PathLike[str]) -> None:
         """Write structure and values to an ``.npz`` file; see `stridiag.save`."""

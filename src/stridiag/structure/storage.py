@@ -164,7 +164,7 @@ def _rebuild(content: dict[str, NDArray[Any]], path: Path) -> StridiagMatrix:
 
 
 def _check_links(structure: Structure, rows: NDArray[Any], columns: NDArray[Any]) -> None:
-    """Refuse links that `Structure` has folded or moved: the values would go to other places than they say."""
+    """Refuse links that `Structure` has folded or moved: their values would go elsewhere."""
     if structure.link_count != rows.size:
         raise StructureError("links are repeated or lie on a diagonal")
     if not (np.array_equal(structure.link_rows, rows) and np.array_equal(structure.link_columns, columns)):

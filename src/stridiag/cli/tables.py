@@ -1,0 +1,217 @@
+"""Measurements into tables of text, for the terminal and the page alike; and the sentences that sum them up."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from stridiag.cli import learning_demo, matrix_demo
+from stridiag.cli.learning_demo import Contestant, Score
+from stridiag.cli.matrix_demo import Job, Measurement
+
+__all__ = ["Cell", "Table", "accuracy_table", "matrix_table", "matrix_verdict", "mean_and_deviation"]
+
+Tone = Literal["", "good", "bad", "quiet"]
+Scores = dict[Contestant, list[Score]]
+
+_TITLES = {
+    "solve": "Solve one right-hand side, factorization included",
+    "slogdet": "Sign and log of the determinant",
+    "inverse": "Inverse, as a dense array",
+    "pinv": "Pseudoinverse of a singular matrix of rank n - 1, as a dense array",
+}
+_ERRORS = {
+    "solve": "backward error",
+    "slogdet": "relative difference of log|det| from dense, or from SuperLU where n > 2000",
+    "inverse": "relative residual of A X = I",
+    "pinv": "worst of Penrose's four conditions",
+}
+# Sizes that the terminal shows; the page has them all.
+_SHORT = {"solve": (1000, 10_000, 100_000, 1_000_000), "slogdet": (1000, 10_000, 100_000, 1_000_000)}
+_EVEN = 1.1
+
+
+class Cell(NamedTuple):
+    """A text and how it should look."""
+
+    text: str
+    tone: Tone = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of text; the first column reads from the left, the others from the right.
+
+    Attributes
+    ----------
+    title, note : str
+        Above and below it.
+    columns : tuple of str
+        Heads.
+    rows : list of list of Cell
+        As long as `columns`.
+    groups : tuple of int
+        Rows before which a line is drawn.
+    """
+
+    title: str
+    note: str
+    columns: tuple[str, ...]
+    rows: list[list[Cell]]
+    groups: tuple[int, ...] = ()
+
+
+def mean_and_deviation(values: list[float]) -> tuple[float, float]:
+    """Return mean and sample standard deviation; the latter 0 for one value."""
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def accuracy_table(scores: Scores) -> Table:
+    """Make the table of contestants: accuracy, time and parameters, ours first."""
+    rows = []
+    shown = {entrant: marks for entrant, marks in scores.items() if entrant.in_table}
+    best = max(statistics.fmean(mark.accuracy for mark in marks) for marks in shown.values())
+    for entrant, marks in shown.items():
+        mean, deviation = mean_and_deviation([mark.accuracy for mark in marks])
+        seconds = statistics.median(mark.seconds for mark in marks)
+        hidden, readout = marks[0].hidden, marks[0].readout
+        rows.append(
+            [
+                Cell(entrant.name),
+                Cell(f"{100 * mean:.2f} ± {100 * deviation:.2f}", "good" if mean == best else ""),
+                Cell(_seconds(seconds)),
+                Cell(f"{hidden:,}"),
+                Cell(f"{readout:,}"),
+            ]
+        )
+    splits = max(len(marks) for marks in shown.values())
+    note = (
+        f"Mean and standard deviation over {splits} stratified shuffled splits, a quarter of 1,797 images held out; "
+        "time: median fit. Hidden weights are drawn (random), solved for (targets) or descended to (MLP); "
+        "readouts are solved but for the MLP's. Layers are L x units."
+    )
+    columns = ("model", "accuracy %", "fit", "hidden", "readout")
+    return Table("Digits: learning by pseudoinverse", note, columns, rows)
+
+
+def matrix_table(operation: matrix_demo.Operation, measured: list[Measurement], *, full: bool) -> Table:
+    """Make the table of one operation: a row for each matrix, a column for each method.
+
+    Parameters
+    ----------
+    operation : str
+        One of `OPERATIONS`.
+    measured : list of Measurement
+        Of all operations.
+    full : bool
+        All sizes and the first call too, or what fits a terminal.
+    """
+    byjob = _by_job(measured, operation)
+    methods = list(dict.fromkeys(m.method for row in byjob.values() for m in row.values()))
+    shown = _SHORT.get(operation, ()) if not full else ()
+    # Tiny runs have none of the chosen sizes: then all.
+    if not any(job.n in shown for job in byjob):
+        shown = tuple(job.n for job in byjob)
+    rows: list[list[Cell]] = []
+    groups, last = [], None
+    for job, row in byjob.items():
+        if job.n not in shown:
+            continue
+        if job.case != last:
+            groups.append(len(rows))
+            last = job.case
+        rows.append(_matrix_row(job, row, methods, full=full))
+    first = ("first call",) if full else ()
+    columns = ("p, q, links", "n", *first, *methods, "speed-up", "error", "rivals' worst")
+    note = f"Error: {_ERRORS[operation]}. Speed-up: over the fastest rival; below 1 we are slower."
+    if full:
+        note += " First call: ours, with the plan still to be made."
+    if any(m.ill_conditioned for row in byjob.values() for m in row.values()):
+        note += " *: found singular to working precision; the time includes finding that out."
+    return Table(_TITLES[operation], note, columns, rows, tuple(groups[1:]))
+
+
+def _matrix_row(job: Job, row: dict[str, Measurement], methods: list[str], *, full: bool) -> list[Cell]:
+    ours = row[matrix_demo.OURS]
+    rivals = [m for m in row.values() if m is not ours]
+    gain = min(m.timing.median for m in rivals) / ours.timing.median
+    tone: Tone = "good" if gain >= _EVEN else "bad" if gain < 1.0 / _EVEN else ""
+    errors = [m.error for m in rivals if m.error is not None]
+    mark = "*" if ours.ill_conditioned else ""
+    cells = [Cell(str(job.case)), Cell(f"{job.n:,}{mark}")]
+    if full:
+        cells.append(Cell(_seconds(ours.timing.first), "quiet"))
+    cells += [Cell(_seconds(row[m].timing.median)) if m in row else Cell("–", "quiet") for m in methods]
+    cells += [Cell(_ratio(gain), tone), Cell(_error(ours.error))]
+    cells.append(Cell(_error(_worst(errors)) if errors else "reference", "" if errors else "quiet"))
+    return cells
+
+
+def matrix_verdict(measured: list[Measurement]) -> list[str]:
+    """Say in sentences where we won and lost, and by how much."""
+    result = []
+    for operation in matrix_demo.OPERATIONS:
+        gains = {
+            job: min(m.timing.median for name, m in row.items() if name != matrix_demo.OURS)
+            / row[matrix_demo.OURS].timing.median
+            for job, row in _by_job(measured, operation).items()
+        }
+        won = [gain for gain in gains.values() if gain >= _EVEN]
+        lost = {job: gain for job, gain in gains.items() if gain < 1.0 / _EVEN}
+        text = f"{operation}: faster than every rival in {len(won)} of {len(gains)}"
+        text += f" (up to {_ratio(max(won))} times)" if won else ""
+        if lost:
+            worst = min(lost, key=lambda job: lost[job])
+            text += (
+                f"; slower than the fastest in {len(lost)}, the worst by {_ratio(1 / lost[worst])} times "
+                f"at (p, q, links) = ({worst.case}), n = {worst.n:,}"
+            )
+        result.append(text + ".")
+    return result
+
+
+def learning_verdict(scores: Scores) -> str:
+    """Say in a sentence how the structured network did beside the dense one and the perceptron."""
+    means = {
+        entrant: mean_and_deviation([mark.accuracy for mark in marks])
+        for entrant, marks in scores.items()
+        if entrant.in_table
+    }
+    ours = next(entrant for entrant in means if entrant.family == learning_demo.STRUCTURED)
+    dense = next(entrant for entrant in means if entrant.family == learning_demo.DENSE)
+    perceptron = next(entrant for entrant in means if entrant.family == learning_demo.MLP)
+    share = scores[ours][0].hidden / scores[dense][0].hidden
+    return (
+        f"The structured network reads {100 * means[ours][0]:.1f} % of unseen digits with {scores[ours][0].hidden:,} "
+        f"hidden parameters, {100 * share:.1f} % of those of the dense network of the same width "
+        f"({100 * means[dense][0]:.1f} %); the perceptron trained by gradient descent reads "
+        f"{100 * means[perceptron][0]:.1f} %."
+    )
+
+
+def _by_job(measured: list[Measurement], operation: str) -> dict[Job, dict[str, Measurement]]:
+    result: dict[Job, dict[str, Measurement]] = {}
+    for m in measured:
+        if m.job.operation == operation:
+            result.setdefault(m.job, {})[m.method] = m
+    return result
+
+
+def _worst(errors: list[float]) -> float:
+    return math.nan if any(math.isnan(error) for error in errors) else max(errors)
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 1e-3:
+        return f"{1e6 * seconds:.0f} µs"
+    return f"{1e3 * seconds:.3g} ms" if seconds < 0.9995 else f"{seconds:.2f} s"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+
+
+def _error(error: float | None) -> str:
+    return "reference" if error is None else f"{error:.0e}"
