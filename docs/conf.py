@@ -52,7 +52,7 @@ def _mathml(tex, node, *, block):
     try:
         # Bars of one height: those that bear an index would not stretch with their partners.
         return re.sub(
-            r"<mo[^>]*>([|‖])</mo>",
+            r"<mo[^>]*>([|‖⌊⌋⌈⌉])</mo>",
             r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>',
             latex2mathml.tex2mathml(tex, as_block=block),
         )

@@ -108,6 +108,15 @@ def test_types_follow_numpy():
     assert linalg.solve(A, np.ones(6, "float32")).dtype == "float32"
 
 
+def test_the_higher_precision_of_the_two_is_that_of_the_computation():
+    for dtype in ("float32", "complex64"):
+        A = stridiag.random(30, (-1, 0, 1), 2, rng=0, dtype=dtype, dominant=True)
+        b = np.linspace(0.0, 1.0, 30)
+        wide = A.toarray().astype("complex128" if dtype == "complex64" else "float64")
+        np.testing.assert_allclose(linalg.solve(A, b), np.linalg.solve(wide, b), rtol=1e-12)
+        np.testing.assert_allclose(linalg.lstsq(A, b).x, np.linalg.solve(wide, b), rtol=1e-12)
+
+
 def test_batches_follow_numpy():
     A = stridiag.random(7, (-2, 0, 2), 2, rng=0, dominant=True)
     B = A.with_values(np.stack([A.values, -3.0 * A.values]))

@@ -201,6 +201,12 @@ def test_the_writer_of_these_tests_is_sound(path):
     assert stridiag.load(path).equals(EXAMPLE)
 
 
+def header(shape, descr="'<f8'", version=b"\x01\x00"):
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}"
+    text += " " * (-(len(text) + 11) % 64) + "\n"
+    return b"\x93NUMPY" + version + len(text).to_bytes(2, "little") + text.encode("latin1")
+
+
 class Bomb:
     def __reduce__(self):
         return os.system, ("touch /tmp/stridiag-was-here",)
@@ -246,6 +252,7 @@ CHANGES = {
     "newer version": {"version": np.array(2)},
     "version zero": {"version": np.array(0)},
     "version float": {"version": np.array(1.0)},
+    "bytes after the array": {"values": header(f"({EXAMPLE.nnz},)") + EXAMPLE.values.tobytes() + b"more"},
     "not an array": {"values": b"no array at all"},
     "empty member": {"values": b""},
 }
@@ -261,12 +268,6 @@ def test_hostile_members(path, name):
 def test_newer_version_says_what_is_readable(path):
     write_members(path, members_of(EXAMPLE) | {"version": np.array(2)})
     refused(path, "reads versions 1 to 1")
-
-
-def header(shape, descr="'<f8'", version=b"\x01\x00"):
-    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}"
-    text += " " * (-(len(text) + 11) % 64) + "\n"
-    return b"\x93NUMPY" + version + len(text).to_bytes(2, "little") + text.encode("latin1")
 
 
 @pytest.mark.parametrize(

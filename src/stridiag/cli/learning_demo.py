@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,25 @@ from stridiag.cli.timing import measure
 from stridiag.nn.readout import Readout, ridge, ridge_from_rows
 from stridiag.nn.statistics import Statistics
 
-__all__ = ["FAMILIES", "Contestant", "DenseRandomFeatures", "Digits", "Job", "Score", "contestants", "jobs", "run_job"]
+__all__ = [
+    "FAMILIES",
+    "Contestant",
+    "DenseRandomFeatures",
+    "Digits",
+    "Job",
+    "Score",
+    "contestants",
+    "jobs",
+    "run_job",
+    "warm",
+]
 
 Array = NDArray[Any]
 
-STRUCTURED, TARGETS, DENSE, RIDGE, MLP = "structured", "targets", "dense random", "linear ridge", "MLP"
-FAMILIES = (STRUCTURED, TARGETS, DENSE, MLP, RIDGE)
+STRUCTURED, TARGETS = "structured, random", "structured, targets"
+DENSE, SHALLOW = "dense random, 3 layers", "dense random, 1 layer"
+MLP, RIDGE = "MLP, gradient descent", "linear ridge"
+FAMILIES = (STRUCTURED, TARGETS, DENSE, SHALLOW, MLP, RIDGE)
 
 _LAYERS = 3
 # As in the structured network: keeps units whose inputs hardly vary from being blown up to full range.
@@ -47,7 +60,7 @@ class DenseRandomFeatures:
         self.layers = layers
         self.seed = seed
 
-    def fit(self, X: Array, y: Array) -> Self:  # noqa: N803 - scikit-learn's name
+    def fit(self, X: Array, y: Array) -> Self:
         """Draw the layers, each scaled to the spread of its pre-activations, and solve the readout."""
         rng = np.random.default_rng(self.seed)
         self.classes_ = np.unique(y)
@@ -74,7 +87,7 @@ class DenseRandomFeatures:
             self.readout_ = ridge(Statistics.from_rows(features, targets))
         return self
 
-    def predict(self, X: Array) -> Array:  # noqa: N803
+    def predict(self, X: Array) -> Array:
         """Return the label of highest score for each row."""
         values, columns = X, [X]
         for weight, bias in self.hidden_:
@@ -190,7 +203,7 @@ def run_job(job: Job, data: Digits, *, seed: int) -> tuple[Score, Any]:
     with warnings.catch_warnings():
         # The smallest perceptrons stop at their limit of epochs; that is part of the setting.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        timing, _ = measure(lambda: estimator.fit(x, y), repeats=0)
+        timing, _ = measure({"fit": lambda: estimator.fit(x, y)}, repeats=0)["fit"]
     accuracy = float((estimator.predict(x_test) == y_test).mean())
     return Score(accuracy, timing.first, *job.contestant.count(estimator)), estimator
 
@@ -206,15 +219,16 @@ def warm(seed: int) -> None:
         )
 
 
-def _structured(units: int, training: str, splits: int, *, in_table: bool = False) -> Contestant:
+def _structured(
+    units: int, training: Literal["random", "targets"], splits: int, *, in_table: bool = False
+) -> Contestant:
     from stridiag.sklearn import StridiagClassifier
 
-    random = training == "random"
     return Contestant(
-        f"structured, {'random' if random else 'targets'}, {_LAYERS} x {units}",
-        STRUCTURED if random else TARGETS,
+        f"structured, {training}, {_LAYERS} x {units}",
+        STRUCTURED if training == "random" else TARGETS,
         lambda seed: StridiagClassifier(units=units, layers=_LAYERS, training=training, random_state=seed),
-        lambda fitted: tuple(fitted.n_parameters_)[:2],
+        lambda fitted: (fitted.n_parameters_.hidden, fitted.n_parameters_.readout),
         splits,
         in_table,
     )
@@ -223,7 +237,7 @@ def _structured(units: int, training: str, splits: int, *, in_table: bool = Fals
 def _dense(units: int, layers: int, splits: int, *, in_table: bool = False) -> Contestant:
     return Contestant(
         f"dense random features, {layers} x {units}",
-        DENSE,
+        DENSE if layers == _LAYERS else SHALLOW,
         lambda seed: DenseRandomFeatures(units, layers, seed),
         lambda fitted: (
             sum(weight.size + bias.size for weight, bias in fitted.hidden_),

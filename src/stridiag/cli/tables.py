@@ -11,7 +11,15 @@ from stridiag.cli import learning_demo, matrix_demo
 from stridiag.cli.learning_demo import Contestant, Score
 from stridiag.cli.matrix_demo import Job, Measurement
 
-__all__ = ["Cell", "Table", "accuracy_table", "matrix_table", "matrix_verdict", "mean_and_deviation"]
+__all__ = [
+    "Cell",
+    "Table",
+    "accuracy_table",
+    "learning_verdict",
+    "matrix_table",
+    "matrix_verdict",
+    "mean_and_deviation",
+]
 
 Tone = Literal["", "good", "bad", "quiet"]
 Scores = dict[Contestant, list[Score]]
@@ -110,7 +118,7 @@ def matrix_table(operation: matrix_demo.Operation, measured: list[Measurement], 
     """
     byjob = _by_job(measured, operation)
     methods = list(dict.fromkeys(m.method for row in byjob.values() for m in row.values()))
-    shown = _SHORT.get(operation, ()) if not full else ()
+    shown: tuple[int, ...] = () if full else _SHORT.get(operation, ())
     # Tiny runs have none of the chosen sizes: then all.
     if not any(job.n in shown for job in byjob):
         shown = tuple(job.n for job in byjob)
@@ -136,7 +144,7 @@ def matrix_table(operation: matrix_demo.Operation, measured: list[Measurement], 
 def _matrix_row(job: Job, row: dict[str, Measurement], methods: list[str], *, full: bool) -> list[Cell]:
     ours = row[matrix_demo.OURS]
     rivals = [m for m in row.values() if m is not ours]
-    gain = min(m.timing.median for m in rivals) / ours.timing.median
+    gain = _gain(row)
     tone: Tone = "good" if gain >= _EVEN else "bad" if gain < 1.0 / _EVEN else ""
     errors = [m.error for m in rivals if m.error is not None]
     mark = "*" if ours.ill_conditioned else ""
@@ -150,25 +158,18 @@ def _matrix_row(job: Job, row: dict[str, Measurement], methods: list[str], *, fu
 
 
 def matrix_verdict(measured: list[Measurement]) -> list[str]:
-    """Say in sentences where we won and lost, and by how much."""
+    """Say in sentences how much faster or slower than the fastest rival we were, at the largest size and overall."""
     result = []
     for operation in matrix_demo.OPERATIONS:
-        gains = {
-            job: min(m.timing.median for name, m in row.items() if name != matrix_demo.OURS)
-            / row[matrix_demo.OURS].timing.median
-            for job, row in _by_job(measured, operation).items()
-        }
-        won = [gain for gain in gains.values() if gain >= _EVEN]
-        lost = {job: gain for job, gain in gains.items() if gain < 1.0 / _EVEN}
-        text = f"{operation}: faster than every rival in {len(won)} of {len(gains)}"
-        text += f" (up to {_ratio(max(won))} times)" if won else ""
-        if lost:
-            worst = min(lost, key=lambda job: lost[job])
-            text += (
-                f"; slower than the fastest in {len(lost)}, the worst by {_ratio(1 / lost[worst])} times "
-                f"at (p, q, links) = ({worst.case}), n = {worst.n:,}"
-            )
-        result.append(text + ".")
+        gains = {job: _gain(row) for job, row in _by_job(measured, operation).items()}
+        largest = max(job.n for job in gains)
+        last = [f"{_ratio(gain)} for ({job.case})" for job, gain in gains.items() if job.n == largest]
+        won = sum(gain >= _EVEN for gain in gains.values())
+        lost = sum(gain < 1.0 / _EVEN for gain in gains.values())
+        result.append(
+            f"{operation}, speed-up over the fastest rival at n = {largest:,}: {', '.join(last)}. "
+            f"Over all sizes: faster in {won}, slower in {lost} of {len(gains)}."
+        )
     return result
 
 
@@ -199,6 +200,12 @@ def _by_job(measured: list[Measurement], operation: str) -> dict[Job, dict[str, 
     return result
 
 
+def _gain(row: dict[str, Measurement]) -> float:
+    """Return the fastest rival's time over ours."""
+    rivals = (m.timing.median for method, m in row.items() if method != matrix_demo.OURS)
+    return min(rivals) / row[matrix_demo.OURS].timing.median
+
+
 def _worst(errors: list[float]) -> float:
     return math.nan if any(math.isnan(error) for error in errors) else max(errors)
 
@@ -214,4 +221,6 @@ def _ratio(value: float) -> str:
 
 
 def _error(error: float | None) -> str:
-    return "reference" if error is None else f"{error:.0e}"
+    if error is None:
+        return "reference"
+    return f"{error:.0e}" if error else "0"

@@ -6,19 +6,17 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Timing", "fitted_slope", "limit_threads", "machine", "measure"]
-
-T = TypeVar("T")
+__all__ = ["Timed", "Timing", "fitted_slope", "limit_threads", "machine", "measure"]
 
 _PACKAGES = ("stridiag", "numpy", "scipy", "numba", "scikit-learn", "matplotlib")
 
@@ -42,26 +40,37 @@ class Timing:
     calls: int
 
 
-def measure(call: Callable[[], T], *, repeats: int = 5, budget: float = 0.5) -> tuple[Timing, T]:
-    """Call once, then up to `repeats` times more while the calls took less than `budget` seconds together.
+class Timed(NamedTuple):
+    """A call's time and its value."""
+
+    timing: Timing
+    value: Any
+
+
+def measure(calls: Mapping[str, Callable[[], Any]], *, repeats: int = 5, budget: float = 0.5) -> dict[str, Timed]:
+    """Call each once, then up to `repeats` times more, each while its calls took less than `budget` seconds together.
+
+    Calls take turns, so that what else the machine does meets all of them.
 
     Examples
     --------
     >>> from stridiag.cli.timing import measure
-    >>> timing, value = measure(lambda: 6 * 7, repeats=3)
-    >>> timing.calls, value
+    >>> timed = measure({"product": lambda: 6 * 7}, repeats=3)["product"]
+    >>> timed.timing.calls, timed.value
     (4, 42)
     """
-    start = time.perf_counter()
-    value = call()
-    first = time.perf_counter() - start
-    spent, later = first, list[float]()
-    while len(later) < repeats and spent < budget:
-        start = time.perf_counter()
-        value = call()
-        later.append(time.perf_counter() - start)
-        spent += later[-1]
-    return Timing(first, statistics.median(later or [first]), 1 + len(later)), value
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    values: dict[str, Any] = {}
+    for _ in range(1 + repeats):
+        for name, call in calls.items():
+            if sum(seconds[name]) < budget:
+                start = time.perf_counter()
+                values[name] = call()
+                seconds[name].append(time.perf_counter() - start)
+    return {
+        name: Timed(Timing(spent[0], statistics.median(spent[1:] or spent), len(spent)), values[name])
+        for name, spent in seconds.items()
+    }
 
 
 def fitted_slope(sizes: Iterable[float], seconds: Iterable[float], *, last: int = 3) -> float | None:
@@ -87,10 +96,11 @@ def fitted_slope(sizes: Iterable[float], seconds: Iterable[float], *, last: int 
 def limit_threads(threads: int) -> Iterator[None]:
     """Give BLAS, OpenMP and numba this many threads, or as many as there are where that is less."""
     import numba
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
     before = numba.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined, unused-ignore]
+    numba.set_num_threads(min(threads, most))
     try:
         with threadpool_limits(limits=threads):
             yield

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stridiag.errors import StructureError
 from stridiag.structure import StridiagMatrix
 
-__all__ = ["require_matrix", "require_single"]
+__all__ = ["in_precision_of", "require_matrix", "require_single"]
 
 
 def require_matrix(candidate: Any) -> StridiagMatrix:
@@ -18,6 +21,13 @@ def require_matrix(candidate: Any) -> StridiagMatrix:
             "make one with StridiagMatrix.from_dense or StridiagMatrix.from_scipy"
         )
     return candidate
+
+
+def in_precision_of(matrix: StridiagMatrix, right: NDArray[Any]) -> StridiagMatrix:
+    """Return the matrix in double precision if the right-hand side is double, as numpy's functions compute."""
+    if matrix.dtype.itemsize == 4 * (1 + (matrix.dtype.kind == "c")) and right.dtype in (np.float64, np.complex128):
+        return matrix.astype(np.complex128 if matrix.dtype.kind == "c" else np.float64)
+    return matrix
 
 
 def require_single(candidate: Any, function: str) -> StridiagMatrix:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._validate import as_values
 from stridiag.errors import SingularMatrixError
 from stridiag.factorization import Factor
-from stridiag.linalg._checks import require_matrix
+from stridiag.linalg._checks import in_precision_of, require_matrix
 from stridiag.structure import StridiagMatrix
 
 __all__ = ["inv", "solve"]
@@ -29,7 +30,7 @@ def solve(a: StridiagMatrix, b: ArrayLike) -> NDArray[Any]:
     Returns
     -------
     ndarray
-        Of the shape of `b`, with the batch axes broadcast.
+        Of the shape of `b`, with the batch axes broadcast; computed in the higher precision of the two.
 
     Raises
     ------
@@ -56,9 +57,10 @@ def solve(a: StridiagMatrix, b: ArrayLike) -> NDArray[Any]:
     >>> linalg.solve(A, [1.0, 2.0, 3.0, 4.0, 5.0])
     array([2.36363636, 2.45454545, 3.        , 3.54545455, 3.63636364])
     """
-    factor = require_matrix(a).factor()
+    right = as_values(b, "b")
+    factor = in_precision_of(require_matrix(a), right).factor()
     _require_all_regular(factor)
-    return factor.solve(b)
+    return factor.solve(right)
 
 
 def inv(a: StridiagMatrix) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from stridiag._validate import as_values, require_finite
 from stridiag.errors import AmbiguousRankWarning
-from stridiag.linalg._checks import require_matrix, require_single
+from stridiag.linalg._checks import in_precision_of, require_matrix, require_single
 from stridiag.linalg.blocks import SingularBlocks, svd
 from stridiag.structure import StridiagMatrix
 
@@ -301,6 +301,7 @@ def lstsq(
     if right.ndim not in (1, 2) or right.shape[0] != m:
         raise ValueError(f"b must have shape ({m},) or ({m}, k), got {right.shape}")
     require_finite(right, "b")
+    matrix = in_precision_of(matrix, right)
     blocks = svd(matrix)
     sigma = _sigma(blocks)
     info = _decide(sigma, matrix, rtol, atol, rcond)

@@ -81,7 +81,7 @@ class Standardization:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """Input transform, structured layers and a readout on [X, H1 ... HT].
+    """Input transform, structured layers and a readout on [X, H1 ... HT]; layer 1 reads arcsinh(X).
 
     Parameters
     ----------
@@ -127,12 +127,21 @@ class Network:
         return ParameterCount(hidden, readout, hidden + readout)
 
 
+def compress(standardized: Array) -> Array:
+    """Return what the first layer reads: arcsinh of the standardised inputs.
+
+    Linear near the mean and logarithmic far from it, so that a rare large entry does not drive all units that
+    read it to saturation; the readout sees the inputs themselves.
+    """
+    return np.asarray(np.arcsinh(standardized))
+
+
 def features(standardized: Array, layers: tuple[Layer, ...]) -> Array:
     """Return [X, H1 ... HT] for standardised rows, (samples, columns)."""
     width = standardized.shape[1]
     result = np.empty((standardized.shape[0], width + sum(layer.units for layer in layers)))
     result[:, :width] = standardized
-    values, start = standardized, width
+    values, start = compress(standardized), width
     for layer in layers:
         values = layer.forward(values)
         result[:, start : start + layer.units] = values

@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._validate import require_finite
 from stridiag.nn.activations import activation
 from stridiag.nn.layers import Layer, draw_source, draw_weight, source_width
-from stridiag.nn.network import Network, Standardization, features, row_blocks
+from stridiag.nn.network import Network, Standardization, compress, features, row_blocks
 from stridiag.nn.offsets import OffsetSpec, layer_offsets
 from stridiag.nn.readout import Penalty, Readout, ridge, ridge_from_rows
 from stridiag.nn.statistics import Statistics
@@ -179,7 +179,7 @@ def fit_random(
     clock = Clock(progress, architecture.layers + 1)
     inputs = Standardization.fit(x, d)
     x = inputs.apply(x)
-    layers, _ = draw_layers(x, d, architecture, np.random.default_rng(rng), clock)
+    layers, _ = draw_layers(compress(x), d, architecture, np.random.default_rng(rng), clock)
     readout = solve_readout(x, layers, z, d, alpha, per_output=per_output)
     clock.tick("readout")
     return Network(inputs, layers, readout)
@@ -217,7 +217,7 @@ def as_counts(d: Array) -> Array:
 def draw_layers(
     x: Array, d: Array, architecture: Architecture, rng: np.random.Generator, clock: Clock
 ) -> tuple[tuple[Layer, ...], list[Array]]:
-    """Draw the random layers for standardised rows x, (n, inputs), of weights d; and each layer's anchors."""
+    """Draw the random layers for compressed rows x, (n, inputs), of weights d; and each layer's anchors."""
     order = np.argsort(x @ rng.standard_normal(x.shape[1]), kind="stable")
     cumulated = np.cumsum(d[order])
     layers: tuple[Layer, ...] = ()
@@ -243,7 +243,7 @@ def settle(layer: Layer, x: Array, d: Array, before: tuple[Layer, ...], anchors:
     layer : Layer
         Only the direction of each row counts.
     x, d : ndarray
-        Standardised rows and their weights.
+        Compressed rows and their weights.
     before : tuple of Layer
         The layers that lead to this one.
     anchors : ndarray of int, (units,)

@@ -34,7 +34,7 @@ from stridiag.linalg import pinv
 from stridiag.nn.activations import activation
 from stridiag.nn.layers import Layer
 from stridiag.nn.masked import masked_least_squares
-from stridiag.nn.network import Network, Standardization, row_blocks
+from stridiag.nn.network import Network, Standardization, compress, row_blocks
 from stridiag.nn.random_features import (
     Architecture,
     Clock,
@@ -105,12 +105,13 @@ def fit_targets(
     inputs = Standardization.fit(x, d)
     x = inputs.apply(x)
     generator = np.random.default_rng(rng)
-    control, anchors = draw_layers(x, d, architecture, generator, clock)
-    aims = _carry_back(x, z, d, control, generator, clock)
+    start = compress(x)
+    control, anchors = draw_layers(start, d, architecture, generator, clock)
+    aims = _carry_back(z, d, control, generator, clock)
     layers: tuple[Layer, ...] = ()
-    values = x
+    values = start
     for layer, aim, anchor in zip(control, aims, anchors, strict=True):
-        layers = (*layers, settle(_nearest(layer, values, aim, d), x, d, layers, anchor))
+        layers = (*layers, settle(_nearest(layer, values, aim, d), start, d, layers, anchor))
         values = layers[-1].forward(values)
         clock.tick("solve")
     readout = solve_readout(x, layers, z, d, alpha, per_output=per_output)
@@ -119,7 +120,7 @@ def fit_targets(
 
 
 def _carry_back(
-    x: Array, z: Array, d: Array, layers: tuple[Layer, ...], rng: np.random.Generator, clock: Clock
+    z: Array, d: Array, layers: tuple[Layer, ...], rng: np.random.Generator, clock: Clock
 ) -> list[Array]:
     """Return the target pre-activations of each layer, (n, units) each."""
     function = activation(layers[0].activation)

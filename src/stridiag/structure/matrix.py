@@ -377,8 +377,11 @@ class StridiagMatrix:
         import scipy.sparse
 
         self._require_single("to_scipy")
-        coordinates = self._structure.coordinates()
-        result = scipy.sparse.coo_array((self._values, coordinates), shape=self._structure.shape)
+        # 32-bit indices where they suffice, as scipy makes them: SuperLU and KLU take no others.
+        largest = max(*self._structure.shape, self.nnz)
+        index = np.int32 if largest <= np.iinfo(np.int32).max else np.int64
+        rows, columns = (part.astype(index) for part in self._structure.coordinates())
+        result = scipy.sparse.coo_array((self._values, (rows, columns)), shape=self._structure.shape)
         return cast("sparray", result.asformat(cast("Any", format)))
 
     # ------------------------------------------------------------------ algebra
