@@ -31,7 +31,7 @@ ARCHITECTURES = (
     Architecture(units=256, layers=3, diagonals=3),
     Architecture(units=256, layers=3, diagonals=12),
     Architecture(units=256, layers=3, diagonals=3, links=256),
-    Architecture(units=512, layers=3, diagonals=7),
+    Architecture(units=512, layers=3, diagonals=7, scaling="arcsinh"),
 )
 
 

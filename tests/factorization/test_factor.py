@@ -259,16 +259,34 @@ def test_the_column_of_an_orthogonal_plan_is_an_original_column():
     assert caught.value.row is None
 
 
-def test_structurally_singular_matrices_raise_whatever_rounding_does():
-    # Rows 1, 4, 7 have entries in columns 2 and 5 only.
-    rng = np.random.default_rng(0)
-    for _ in range(10):
-        M = rng.standard_normal((9, 9))
-        M[np.ix_([1, 4, 7], [0, 1, 3, 4, 6, 7, 8])] = 0.0
-        A = StridiagMatrix.from_dense(M)
+@pytest.mark.parametrize("line", ["row", "column"])
+@pytest.mark.parametrize("place", [0, 7, 11])
+def test_a_stored_zero_row_or_column_is_singular_for_every_method_alike(line, place):
+    A = stridiag.random(12, (-2, 0, 2), 5, rng=0)
+    index = A.structure.coordinates()[line == "column"]
+    A = A.with_values(np.where(index == place, 0.0, A.values))
+    for method in METHODS:
+        F = A.factor(method=method)
+        assert F.singular
+        assert F.slogdet() == (0.0, -np.inf)
+        assert F.rcond == 0.0
+        with pytest.raises(SingularMatrixError):
+            F.solve(np.ones(12))
+
+
+def test_a_structure_that_admits_no_inverse_is_known_before_any_number():
+    # Columns 2 and 5 are all that rows 1, 4 and 7 have.
+    few = np.array([(i, j) for i in (1, 4, 7) for j in (2, 5)])
+    rest = np.array([(i, j) for i in range(9) if i not in (1, 4, 7) for j in range(9)])
+    S = stridiag.Structure(9, (), tuple(np.concatenate((few, rest)).T))
+    assert stridiag.plan(S).unmatched is not None
+    for seed in range(10):
+        A = StridiagMatrix(S, np.random.default_rng(seed).standard_normal(S.nnz))
         for method in METHODS:
+            F = A.factor(method=method)
+            assert F.slogdet() == (0.0, -np.inf)
             with pytest.raises(SingularMatrixError):
-                A.factor(method=method).solve(np.ones(9))
+                F.solve(np.ones(9))
 
 
 def test_ill_conditioned_matrices_warn_once_per_call_and_still_answer():
@@ -291,6 +309,13 @@ def test_a_condition_hidden_from_the_right_hand_side_is_found():
         A.factor().solve(b)
 
 
+def test_a_condition_hidden_from_plain_signs_is_found():
+    # Every vector of signs cancels in the first row or in the second.
+    A = StridiagMatrix.from_diagonals({-1: [-1.0], 0: [1.0, -2.0 + 4.5e-16], 1: [2.0]})
+    with pytest.warns(IllConditionedWarning):
+        A.factor().solve(np.ones(2))
+
+
 def test_well_conditioned_matrices_do_not_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -310,6 +335,45 @@ def test_rcond_is_close_to_the_truth_and_never_below_it(offsets):
         for p, estimate in ((1, 1 / F.rcond), (1, F.cond()), (np.inf, F.cond(np.inf))):
             truth = np.linalg.cond(A.toarray(), p)
             assert truth / 3 <= estimate <= truth * (1 + 1e-9)
+
+
+def test_estimates_repeat_and_leave_the_global_generator_alone():
+    A = stridiag.random(2000, (-1, 0, 1), 10, rng=0, dominant=True)
+    np.random.seed(1)  # noqa: NPY002 - the global generator is what must not move
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    first = A.factor().rcond
+    assert A.factor().rcond == first
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    truth = np.linalg.cond(A.toarray(), 1)
+    assert 1 / first == pytest.approx(truth, rel=1e-9)
+
+
+# ---------------------------------------------------------------------- the ends of the exponent range
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
+@pytest.mark.parametrize("links", [0, 2])
+def test_the_ends_of_the_exponent_range(dtype, links):
+    limits = np.finfo(dtype)
+    A = stridiag.random(40, (-1, 0, 1), links, rng=0, dominant=True, dtype=dtype)
+    A = A * (1 / np.abs(A.values).max())
+    plain = A.factor()
+    b = np.linspace(-1.0, 1.0, 40).astype(dtype)
+    for power in (limits.maxexp - 1, limits.minexp + 20):
+        scale = limits.dtype.type(2.0**power)
+        F = (A * scale).factor()
+        assert not F.singular
+        np.testing.assert_allclose(F.solve(b * scale), plain.solve(b), rtol=20 * limits.eps * 40)
+        assert F.slogdet().logabsdet == pytest.approx(plain.slogdet().logabsdet + 40 * power * np.log(2.0), rel=1e-6)
+        assert F.slogdet().sign == pytest.approx(plain.slogdet().sign)
+        np.testing.assert_allclose(F.reconstruct() / scale, A.toarray(), atol=40 * limits.eps)
+        assert F.nbytes == plain.nbytes
+
+
+def test_an_overflow_in_elimination_is_not_taken_for_a_singularity():
+    A = StridiagMatrix.from_diagonals({0: [1e308, 1e308], 1: [1e308], -1: [-1e308]})
+    np.testing.assert_allclose(A.factor().solve([1e308, 0.0]), [0.5, 0.5])
+    assert stridiag.linalg.slogdet(A).logabsdet == pytest.approx(np.log(2.0) + 2 * np.log(1e308))
 
 
 # ---------------------------------------------------------------------- bad input

@@ -86,7 +86,7 @@ def test_schedules():
         (0, 81, -81),
         (0, 1, -1),
     ]
-    assert layer_offsets("adjacent", square[:2]) == [(0, 1, -1, 2, -2)] * 2
+    assert layer_offsets("adjacent", square[:2]) == [(0, 1, -1)] * 2
     assert layer_offsets([4, -2, 104], square[:2]) == [(4, -2)] * 2
     assert layer_offsets([[0], [1, 2]], square[:2]) == [(0,), (1, 2)]
     assert layer_offsets(np.array([0, 7]), square[:1]) == [(0, 7)]

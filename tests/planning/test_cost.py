@@ -26,7 +26,16 @@ class Counted:
         return Counted(-self.value)
 
     def __abs__(self):
-        return abs(self.value)
+        return Counted(abs(self.value))
+
+    def __float__(self):
+        return float(self.value)
+
+    def __lt__(self, other):
+        return self.value < float(other)
+
+    def __gt__(self, other):
+        return self.value > float(other)
 
     def conjugate(self):
         return self

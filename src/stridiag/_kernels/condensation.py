@@ -23,7 +23,7 @@ U: the pivot, the columns j + 1 and j + 2, and the kept columns a - 2 and a - 1.
 (a, b), ``kept[s] = `` indices, among the kept columns, of a - 2, a - 1, b + 1, b + 2 (-1 where there is none).
 Row b + 1 may carry links, all of them in kept columns: ``link_start[s]:link_start[s + 1]`` are those of segment s.
 
-Cost: 42 operations an interior column to factor (3 more where entries lie beyond 1e+-140), and 20 to solve for one
+Cost: 43 operations an interior column to factor (3 more where entries lie beyond 1e+-140), and 20 to solve for one
 right-hand side (plus 3 per link of a segment's last row).
 
 References: Householder reflections, Golub & Van Loan, *Matrix Computations*, section 5.1; elimination over the

@@ -12,7 +12,7 @@ count depends on n alone: 5 (n - 1) operations to factor, 7 n - 8 for each right
 for its adjoint.
 
 Growth is at most 2 (Bohte 1975): backward stable. References: LAPACK xGTTRF and xGTTRS; Higham, *Accuracy and
-Stability of Numerical Algorithms*, 2nd ed., section 9.6.
+Stability of Numerical Algorithms*, 2nd ed., sections 9.5 and 9.6.
 """
 
 from __future__ import annotations

@@ -160,17 +160,17 @@ def _compose(scores: Any, layers: Any, measured: Any, facts: dict[str, str]) -> 
     )
     page.heading("Structure of the layers", level=3)
     page.paragraph(
-        "Each line is a diagonal of weights; all other places are zero. Strides grow from layer to layer, so that a "
-        "few layers lead from every input to every unit."
+        "Each line is a diagonal of weights, the main one in another colour; all other places are zero. Strides grow "
+        "from layer to layer, so that a few layers lead from every input to every unit."
     )
     page.figures(plots.structure_figures(layers), kind="three")
     page.heading("Matrix algebra")
     page.paragraph(
         "Random matrices, standard normal entries, links at random places. Each method starts from the form of the "
-        "matrix that it likes best and is timed to the answer; methods take turns. Times are medians of up to five "
-        "calls after a first one; a call of more than 0.3 s is made once. Exponents in the legends are fitted to the "
-        "three largest sizes. SuperLU's determinant is measured without its sign. Our times include the checks of the "
-        "input, and in solve and inverse those of the condition; a plan, once made, is kept."
+        "matrix that it likes best and is timed to the answer. Methods take turns, up to five each after a first "
+        "call, and times are medians over those; a call of more than 0.3 s is made once. Exponents in the legends are "
+        "fitted to the three largest sizes. SuperLU's determinant is measured without its sign. Our times include the "
+        "checks of the input, and in solve and inverse those of the condition; a plan, once made, is kept."
     )
     for operation in matrix_demo.OPERATIONS:
         page.table(tables.matrix_table(operation, measured, full=True))

@@ -57,7 +57,7 @@ class Case(NamedTuple):
     links: int
 
     def __str__(self) -> str:
-        return f"{self.p}, {self.q}, {self.links}"
+        return f"{self.p},{self.q},{self.links}"
 
     @property
     def is_tridiagonal(self) -> bool:

@@ -71,7 +71,7 @@ def structure_figures(layers: tuple[Layer, ...]) -> list[str]:
 
         def draw(figure: Any, ax: Any) -> None:
             layer.weight.plot_structure(ax=ax)
-            title = f"layer {number}: {structure.nnz:,} weights, {100 * share:.1f} % of full"
+            title = f"layer {number}: {structure.nnz:,} weights ({100 * share:.1f} %)"
             ax.set(title=title, xlabel="input (shuffled)", ylabel="unit")
             ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))

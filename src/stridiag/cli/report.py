@@ -50,6 +50,9 @@ p { max-width: 48rem; margin: .4rem 0 .8rem; }
 figure { margin: 0; padding: .6rem; background: var(--card); border: 1px solid var(--grid); border-radius: .6rem; }
 figure svg { display: block; width: 100%; height: auto; max-width: 36rem; margin: 0 auto; }
 .grid > * { min-width: 0; }
+.pair { display: flex; flex-wrap: wrap; gap: 1rem 2rem; align-items: flex-start; }
+.pair > div { flex: 0 1 min-content; min-width: 0; max-width: 100%; }
+.pair > figure { flex: 1 1 20rem; min-width: 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; text-align: right; white-space: nowrap; }
@@ -125,7 +128,7 @@ class Report:
         body = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}">{inside}</div>'
         body += f'<p class="note">{escape(table.note)}</p>'
         if beside:
-            body = f'<div class="grid"><div>{body}</div><figure>{beside}</figure></div>'
+            body = f'<div class="pair"><div>{body}</div><figure>{beside}</figure></div>'
         self._parts.append(body)
 
     def figures(self, pictures: Iterable[str], *, kind: str = "") -> None:

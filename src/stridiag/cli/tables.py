@@ -131,8 +131,10 @@ def matrix_table(operation: matrix_demo.Operation, measured: list[Measurement], 
             groups.append(len(rows))
             last = job.case
         rows.append(_matrix_row(job, row, methods, full=full))
-    first = ("first call",) if full else ()
-    columns = ("p, q, links", "n", *first, *methods, "speed-up", "error", "rivals' worst")
+    ours, *rivals = methods
+    columns = ("p,q,links", "n", ours, "speed-up", *rivals, "error", "rivals' worst")
+    if full:
+        columns += ("first call",)
     note = f"Error: {_ERRORS[operation]}. Speed-up: over the fastest rival; below 1 we are slower."
     if full:
         note += " First call: ours, with the plan still to be made."
@@ -149,11 +151,12 @@ def _matrix_row(job: Job, row: dict[str, Measurement], methods: list[str], *, fu
     errors = [m.error for m in rivals if m.error is not None]
     mark = "*" if ours.ill_conditioned else ""
     cells = [Cell(str(job.case)), Cell(f"{job.n:,}{mark}")]
+    cells += [Cell(_seconds(ours.timing.median)), Cell(_ratio(gain), tone)]
+    cells += [Cell(_seconds(row[m].timing.median)) if m in row else Cell("–", "quiet") for m in methods[1:]]
+    cells.append(Cell(_error(ours.error)))
+    cells.append(Cell(_error(_worst(errors)) if errors else "reference", "" if errors else "quiet"))
     if full:
         cells.append(Cell(_seconds(ours.timing.first), "quiet"))
-    cells += [Cell(_seconds(row[m].timing.median)) if m in row else Cell("–", "quiet") for m in methods]
-    cells += [Cell(_ratio(gain), tone), Cell(_error(ours.error))]
-    cells.append(Cell(_error(_worst(errors)) if errors else "reference", "" if errors else "quiet"))
     return cells
 
 
@@ -188,8 +191,13 @@ def learning_verdict(scores: Scores) -> str:
         f"The structured network reads {100 * means[ours][0]:.1f} % of unseen digits with {scores[ours][0].hidden:,} "
         f"hidden parameters, {100 * share:.1f} % of those of the dense network of the same width "
         f"({100 * means[dense][0]:.1f} %); the perceptron trained by gradient descent reads "
-        f"{100 * means[perceptron][0]:.1f} %."
+        f"{100 * means[perceptron][0]:.1f} %, with {_total(scores[perceptron]):,} parameters in all against "
+        f"{_total(scores[ours]):,}."
     )
+
+
+def _total(marks: list[Score]) -> int:
+    return marks[0].hidden + marks[0].readout
 
 
 def _by_job(measured: list[Measurement], operation: str) -> dict[Job, dict[str, Measurement]]:

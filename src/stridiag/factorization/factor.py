@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,12 +14,13 @@ from stridiag.errors import IllConditionedWarning, SingularMatrixError, Structur
 from stridiag.factorization.chain import Condensation, TridiagonalLU
 from stridiag.factorization.decomposition import Decomposition, Singularity
 from stridiag.factorization.dense import factor_dense
+from stridiag.factorization.norm_estimate import inverse_one_norm
+from stridiag.factorization.scaled import decompose_in_range
 from stridiag.factorization.sparse_lu import factor_sparse
 from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.planning import Method, Plan, plan
-from stridiag.planning.matching import unmatched_column
 from stridiag.structure import StridiagMatrix
-from stridiag.structure.norms import one_norm
+from stridiag.structure.norms import column_sums, one_norm
 
 __all__ = ["Factor", "SlogdetResult", "Transposition", "factorize", "singular_message"]
 
@@ -84,12 +86,14 @@ class Factor:
         self.plan = planned
         self.matrix = matrix
         self._matrices = matrix.members
-        self._members = [decompose(planned, member.values) for member in self._matrices]
-        if planned.unmatched is not None:
-            for decomposition in self._members:
-                # Rounding may leave a pivot where the structure allows none.
-                decomposition.singularity = decomposition.singularity or Singularity(column=planned.unmatched)
-        # Lower bounds of the condition numbers, found at the first solve.
+        order = matrix.structure.shape[0]
+        self._members = [
+            decompose_in_range(member.values, order, partial(decompose, planned)) for member in self._matrices
+        ]
+        for member, decomposition in zip(self._matrices, self._members, strict=True):
+            # Rounding may leave a pivot where structure or zeros allow none.
+            decomposition.singularity = decomposition.singularity or _evident_singularity(planned, member)
+        # How large the condition numbers may be, found at the first solve.
         self._growth: Array | None = None
         self._rconds: dict[tuple[int, bool], float] = {}
 
@@ -140,7 +144,8 @@ class Factor:
         Returns
         -------
         ndarray
-            Of the shape of `b`, with the batch axes broadcast.
+            Of the shape of `b`, with the batch axes broadcast. Computed in the matrix's precision, whatever that
+            of `b`; `linalg.solve` takes the higher one.
 
         Raises
         ------
@@ -155,8 +160,8 @@ class Factor:
         Warns
         -----
         IllConditionedWarning
-            If ``rcond < eps``. Before the first solve, one with random signs for right-hand side bounds the
-            condition number from below; only if that bound is large is `rcond` estimated.
+            If ``rcond < eps``. One solve with a random vector, made before the first, tells whether the condition
+            number can be large; only then is `rcond` estimated.
 
         Notes
         -----
@@ -231,7 +236,7 @@ class Factor:
         r"""Reciprocal condition number :math:`1 / (\|A\|_1 \|A^{-1}\|_1)`; 0 if singular, 1 if n = 0.
 
         A number, or an array over the batch. The norm of the inverse is estimated from a few solves (Higham and
-        Tisseur 2000, block size 2): never too large, rarely too small by more than a factor of three.
+        Tisseur 2000): never too large but for rounding, rarely too small by more than a factor of three.
         """
         estimates = [self._rcond_member(k) for k in range(len(self._members))]
         return np.array(estimates).reshape(self.matrix.batch_shape)[()]
@@ -257,37 +262,18 @@ class Factor:
         return self._rconds[k, adjoint]
 
     def _estimate_rcond(self, k: int, *, adjoint: bool) -> float:
-        from scipy.sparse.linalg import LinearOperator, onenormest
-
         n = self.matrix.structure.shape[0]
         member = self._members[k]
         if n == 0:
             return 1.0
         if member.singularity is not None:
             return 0.0
-        norm = one_norm(self._matrices[k].H if adjoint else self._matrices[k])
-
-        def inverse(x: Array) -> Array:
-            return member.solve(np.array(x, self.dtype, order="C").reshape(n, -1), adjoint=adjoint)
-
-        def inverse_adjoint(x: Array) -> Array:
-            return member.solve(np.array(x, self.dtype, order="C").reshape(n, -1), adjoint=not adjoint)
-
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            if n <= 4:
-                inverse_norm = float(np.abs(inverse(np.eye(n))).sum(axis=0).max())
-            else:
-                operator = LinearOperator(
-                    (n, n),
-                    matvec=inverse,
-                    rmatvec=inverse_adjoint,
-                    matmat=inverse,
-                    rmatmat=inverse_adjoint,
-                    dtype=self.dtype,
-                )
-                inverse_norm = float(onenormest(operator))
-            rcond = float((1.0 / norm) / inverse_norm) if norm > 0.0 else 0.0
+        matrix = self._matrices[k].H if adjoint else self._matrices[k]
+        with np.errstate(all="ignore"):
+            # The norm of the matrix itself may overflow; its product with that of the inverse does not.
+            largest = float(np.abs(matrix.values).max())
+            inverse_norm = inverse_one_norm(member, n, self.dtype, adjoint=adjoint) * largest
+            rcond = 1.0 / (one_norm(matrix / largest) * inverse_norm)
         return rcond if np.isfinite(rcond) else 0.0
 
     # ------------------------------------------------------------------ inner workings
@@ -311,14 +297,15 @@ class Factor:
         return x.conj() if conjugate else x
 
     def _measure_growth(self) -> None:
-        """Bound each member's condition number from below, by the growth of one vector under the inverse."""
+        """Find out how one random vector grows under each member's inverse, relative to the member's norm."""
         n = self.matrix.structure.shape[0]
-        bits = np.random.default_rng(0).integers(0, 2, (n, 1), dtype=np.int8)
-        signs = (2 * bits - 1).astype(self.dtype)
+        rng = np.random.default_rng(20220703)
+        # Signs alone would cancel exactly in rows like (1, -1).
+        probe = rng.uniform(0.5, 1.0, (n, 1)) * (1 - 2 * rng.integers(0, 2, (n, 1), dtype=np.int8))
         growth = np.zeros(len(self._members))
         for k, member in enumerate(self._members):
             if member.singularity is None:
-                growth[k] = _two_norm(member.solve(signs.copy())) * self._norm_bound(k)
+                growth[k] = _two_norm(member.solve(probe.astype(self.dtype))) * self._norm_bound(k)
         self._growth = growth
 
     def _norm_bound(self, k: int) -> float:
@@ -348,7 +335,7 @@ class Factor:
         assert self._growth is not None
         n = self.matrix.structure.shape[0]
         eps = float(np.finfo(self.dtype).eps)
-        # The sign vector finds the norm of the inverse up to about sqrt(n); NaN must look further too.
+        # The random vector finds the norm of the inverse up to about sqrt(n); NaN must look further too.
         doubtful = [k for k, size in enumerate(self._growth) if not 10.0 * np.sqrt(n) * size < 1.0 / eps]
         singular = [k for k, member in enumerate(self._members) if member.singularity is not None]
         bad = sorted({k for k in doubtful if not self._rcond_member(k) >= eps} | set(singular))
@@ -361,7 +348,6 @@ class Factor:
                 f"{len(bad)} matrices of the batch {batch} are singular to working precision, the first at {first}"
             )
         else:
-            self._raise_if_structurally_singular()
             message = (
                 f"the matrix is singular to working precision: rcond = {self._rcond_member(0):.2g} < eps = {eps:.2g}"
             )
@@ -371,25 +357,29 @@ class Factor:
             stacklevel=3,
         )
 
-    def _raise_if_structurally_singular(self) -> None:
-        """Look at the nonzero values of a single matrix that is nearly singular: stored zeros match nothing."""
-        rows, columns = self.matrix.structure.coordinates()
-        nonzero = self.matrix.values != 0
-        column = unmatched_column(rows[nonzero], columns[nonzero], self.matrix.structure.shape[0])
-        if column is not None:
-            found = Singularity(column=column)
-            raise SingularMatrixError(singular_message(found), column=column)
-
 
 def singular_message(found: Singularity, *, batch: tuple[int, ...] = ()) -> str:
     """Say where a matrix is singular and what to do instead."""
     where = ""
     if found.row is not None:
-        where = f": no pivot is left for row {found.row}"
+        where = f": row {found.row} has no pivot"
     elif found.column is not None:
         where = f": column {found.column} depends on the others"
     subject = f"every matrix of the batch {batch} is" if batch else "the matrix is"
     return f"{subject} singular{where}; linalg.lstsq and linalg.pinv answer in the least-squares sense"
+
+
+def _evident_singularity(planned: Plan, member: StridiagMatrix) -> Singularity | None:
+    """Return what the structure, or a row or column of stored zeros, shows at sight."""
+    if planned.unmatched is not None:
+        return Singularity(column=planned.unmatched)
+    if np.count_nonzero(member.values) == member.nnz:
+        return None
+    zero_columns = np.flatnonzero(column_sums(member) == 0.0)
+    if zero_columns.size:
+        return Singularity(column=int(zero_columns[0]))
+    zero_rows = np.flatnonzero(column_sums(member.T) == 0.0)
+    return Singularity(row=int(zero_rows[0])) if zero_rows.size else None
 
 
 def _two_norm(x: Array) -> float:

@@ -1,10 +1,10 @@
-"""A fitted network: input transform, structured layers, linear readout. Frozen; the trainings make it."""
+"""A fitted network: input scaling, structured layers, linear readout. Frozen; the trainings make it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from stridiag.nn.layers import Layer
 from stridiag.nn.readout import Readout
 
-__all__ = ["Network", "ParameterCount", "Standardization", "row_blocks"]
+__all__ = ["Network", "ParameterCount", "Scaling", "Standardization", "features", "row_blocks"]
 
 Array = NDArray[Any]
+Scaling = Literal["standard", "arcsinh"]
 
 # Numbers of features held at once: 32 MB.
 _BLOCK = 1 << 22
@@ -37,7 +38,7 @@ def row_blocks(rows: int, columns: int) -> Iterator[slice]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Standardization:
-    """Columns to mean 0 and deviation 1; constant columns to 0.
+    """Columns to mean 0 and deviation 1, optionally compressed; constant columns to 0.
 
     Columns are divided by their largest magnitude first, so that neither squares nor sums over- or underflow.
 
@@ -45,14 +46,18 @@ class Standardization:
     ----------
     magnitude, mean, deviation : ndarray, (p,)
         ``(x / magnitude - mean) / deviation``.
+    scaling : {"standard", "arcsinh"}, default "standard"
+        ``"arcsinh"`` takes that function of the result: linear near the mean, logarithmic far from it, so that
+        rare large entries neither drive all units that read them to saturation nor rule the readout.
     """
 
     magnitude: Array
     mean: Array
     deviation: Array
+    scaling: Scaling = "standard"
 
     @classmethod
-    def fit(cls, rows: Array, weights: Array) -> Standardization:
+    def fit(cls, rows: Array, weights: Array, scaling: Scaling = "standard") -> Standardization:
         """Measure the columns of ``rows``, (n, p), each row counting by its weight."""
         magnitude = np.abs(rows).max(axis=0)
         magnitude[magnitude == 0.0] = 1.0
@@ -62,7 +67,7 @@ class Standardization:
         deviation = np.sqrt(share @ (scaled - mean) ** 2)
         # What a constant column leaves behind is rounding; dividing by it would blow it up.
         deviation[~(deviation > 64 * np.finfo(np.float64).eps)] = np.inf
-        return cls(magnitude, mean, deviation)
+        return cls(magnitude, mean, deviation, scaling)
 
     def apply(self, rows: Array) -> Array:
         """Return the standardised rows; entries stop at 1e6 deviations, so that nothing overflows."""
@@ -72,16 +77,17 @@ class Standardization:
         result /= self.deviation
         # A column that was constant has infinite deviation: finite / inf is 0, but inf / inf would be NaN.
         result[:, np.isinf(self.deviation)] = 0.0
-        return np.clip(result, -1e6, 1e6, out=result)
+        np.clip(result, -1e6, 1e6, out=result)
+        return np.arcsinh(result, out=result) if self.scaling == "arcsinh" else result
 
     def undo_scale(self) -> Array:
-        """Return what one deviation is in the columns' own units, (p,); 0 for constant columns."""
+        """Return what one deviation, not compressed, is in the columns' own units, (p,); 0 for constant columns."""
         return np.where(np.isinf(self.deviation), 0.0, self.deviation) * self.magnitude
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """Input transform, structured layers and a readout on [X, H1 ... HT]; layer 1 reads arcsinh(X).
+    """Input scaling, structured layers and a readout on [X, H1 ... HT].
 
     Parameters
     ----------
@@ -101,7 +107,7 @@ class Network:
     >>> net.decision(X).shape, net.hidden(X).shape
     ((300, 1), (300, 132))
     >>> net.parameter_count()
-    ParameterCount(hidden=768, readout=133, total=901)
+    ParameterCount(hidden=512, readout=133, total=645)
     """
 
     inputs: Standardization
@@ -127,21 +133,12 @@ class Network:
         return ParameterCount(hidden, readout, hidden + readout)
 
 
-def compress(standardized: Array) -> Array:
-    """Return what the first layer reads: arcsinh of the standardised inputs.
-
-    Linear near the mean and logarithmic far from it, so that a rare large entry does not drive all units that
-    read it to saturation; the readout sees the inputs themselves.
-    """
-    return np.asarray(np.arcsinh(standardized))
-
-
 def features(standardized: Array, layers: tuple[Layer, ...]) -> Array:
     """Return [X, H1 ... HT] for standardised rows, (samples, columns)."""
     width = standardized.shape[1]
     result = np.empty((standardized.shape[0], width + sum(layer.units for layer in layers)))
     result[:, :width] = standardized
-    values, start = compress(standardized), width
+    values, start = standardized, width
     for layer in layers:
         values = layer.forward(values)
         result[:, start : start + layer.units] = values

@@ -111,7 +111,7 @@ def layer_offsets(
     shapes : sequence of tuple of int
         ``(outputs, inputs)`` of each layer.
     diagonals : int, optional
-        How many wrapped diagonals a schedule gives, 5 by default; not with explicit offsets. Layers with a
+        How many wrapped diagonals a schedule gives, 3 by default; not with explicit offsets. Layers with a
         side shorter than that have as many as fit.
 
     Returns
@@ -128,14 +128,14 @@ def layer_offsets(
     Examples
     --------
     >>> from stridiag.nn import layer_offsets
-    >>> layer_offsets("ternary", [(512, 512)] * 3, diagonals=3)
+    >>> layer_offsets("ternary", [(512, 512)] * 3)
     [(0, 1, -1), (0, 3, -3), (0, 9, -9)]
     >>> layer_offsets("adjacent", [(512, 512)] * 2, diagonals=4)
     [(0, 1, -1, 2), (0, 1, -1, 2)]
     """
     if isinstance(spec, str):
         check_option(spec, "offsets", _SCHEDULES)
-        count = 5 if diagonals is None else diagonals
+        count = 3 if diagonals is None else diagonals
         if not (isinstance(count, int | np.integer) and count >= 1):
             raise ValueError(f"diagonals must be an integer of at least 1, got {count!r}")
         steps = [(k + 1) // 2 * (1 if k % 2 else -1) for k in range(count)]

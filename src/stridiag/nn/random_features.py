@@ -1,7 +1,7 @@
 r"""Training mode "random": structured random layers, and all training in the readout.
 
 Layer t draws weights g |g|, g standard normal, on its wrapped diagonals and links, scales each row to norm 1
-and divides it by s + 0.3, with s the deviation that its pre-activation has on the training rows; the bias is
+and divides it by s + 0.5, with s the deviation that its pre-activation has on the training rows; the bias is
 minus the pre-activation of one training row, drawn for each unit (its *anchor*), so that each unit bends
 somewhere among the data. The readout is ridge regression on [X, H1 ... HT] (see `readout`).
 
@@ -26,10 +26,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._validate import require_finite
+from stridiag._validate import check_option, require_finite
 from stridiag.nn.activations import activation
 from stridiag.nn.layers import Layer, draw_source, draw_weight, source_width
-from stridiag.nn.network import Network, Standardization, compress, features, row_blocks
+from stridiag.nn.network import Network, Scaling, Standardization, features, row_blocks
 from stridiag.nn.offsets import OffsetSpec, layer_offsets
 from stridiag.nn.readout import Penalty, Readout, ridge, ridge_from_rows
 from stridiag.nn.statistics import Statistics
@@ -47,7 +47,7 @@ __all__ = [
 Array = NDArray[Any]
 
 # Added to the deviation of a pre-activation: a unit whose inputs hardly vary is not blown up to full range.
-_SPREAD_FLOOR = 0.3
+_SPREAD_FLOOR = 0.5
 
 
 class Progress(NamedTuple):
@@ -75,7 +75,7 @@ class Architecture:
     offsets : {"adjacent", "ternary"} or sequences of int, default "ternary"
         See `layer_offsets`.
     diagonals : int, optional
-        Wrapped diagonals in a layer, for schedules; 5 by default.
+        Wrapped diagonals in a layer, for schedules; 3 by default.
     links : int, default 0
         Entries off the diagonals in each layer, at random places.
     shuffle : bool, default True
@@ -83,6 +83,8 @@ class Architecture:
         wraps around them). False where neighbouring inputs belong together, as in signals and images.
     activation : str, default "tanh"
         "tanh" or "relu".
+    scaling : {"standard", "arcsinh"}, default "standard"
+        What is done to the inputs; see `Standardization`.
 
     Raises
     ------
@@ -97,6 +99,7 @@ class Architecture:
     links: int = 0
     shuffle: bool = True
     activation: str = "tanh"
+    scaling: Scaling = "standard"
 
     def __post_init__(self) -> None:
         for name, least in (("units", 1), ("layers", 1), ("links", 0)):
@@ -106,6 +109,7 @@ class Architecture:
         if not isinstance(self.shuffle, bool | np.bool_):
             raise ValueError(f"shuffle must be True or False, got {self.shuffle!r}")  # noqa: TRY004 - an option
         activation(self.activation)
+        check_option(self.scaling, "scaling", ("standard", "arcsinh"))
         self.plan(self.units)
 
     def plan(self, inputs: int) -> list[tuple[tuple[int, int], tuple[int, ...]]]:
@@ -177,9 +181,9 @@ def fit_random(
     """
     x, z, d = check_training_data(X, Z, weights)
     clock = Clock(progress, architecture.layers + 1)
-    inputs = Standardization.fit(x, d)
+    inputs = Standardization.fit(x, d, architecture.scaling)
     x = inputs.apply(x)
-    layers, _ = draw_layers(compress(x), d, architecture, np.random.default_rng(rng), clock)
+    layers, _ = draw_layers(x, d, architecture, np.random.default_rng(rng), clock)
     readout = solve_readout(x, layers, z, d, alpha, per_output=per_output)
     clock.tick("readout")
     return Network(inputs, layers, readout)
@@ -217,7 +221,7 @@ def as_counts(d: Array) -> Array:
 def draw_layers(
     x: Array, d: Array, architecture: Architecture, rng: np.random.Generator, clock: Clock
 ) -> tuple[tuple[Layer, ...], list[Array]]:
-    """Draw the random layers for compressed rows x, (n, inputs), of weights d; and each layer's anchors."""
+    """Draw the random layers for transformed rows x, (n, inputs), of weights d; and each layer's anchors."""
     order = np.argsort(x @ rng.standard_normal(x.shape[1]), kind="stable")
     cumulated = np.cumsum(d[order])
     layers: tuple[Layer, ...] = ()
@@ -243,7 +247,7 @@ def settle(layer: Layer, x: Array, d: Array, before: tuple[Layer, ...], anchors:
     layer : Layer
         Only the direction of each row counts.
     x, d : ndarray
-        Compressed rows and their weights.
+        Transformed rows and their weights.
     before : tuple of Layer
         The layers that lead to this one.
     anchors : ndarray of int, (units,)

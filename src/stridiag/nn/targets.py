@@ -34,7 +34,7 @@ from stridiag.linalg import pinv
 from stridiag.nn.activations import activation
 from stridiag.nn.layers import Layer
 from stridiag.nn.masked import masked_least_squares
-from stridiag.nn.network import Network, Standardization, compress, row_blocks
+from stridiag.nn.network import Network, Standardization, row_blocks
 from stridiag.nn.random_features import (
     Architecture,
     Clock,
@@ -102,16 +102,15 @@ def fit_targets(
         raise ValueError(f"training by targets needs an invertible activation, 'tanh', got {architecture.activation!r}")
     x, z, d = check_training_data(X, Z, weights)
     clock = Clock(progress, 3 * architecture.layers + 1)
-    inputs = Standardization.fit(x, d)
+    inputs = Standardization.fit(x, d, architecture.scaling)
     x = inputs.apply(x)
     generator = np.random.default_rng(rng)
-    start = compress(x)
-    control, anchors = draw_layers(start, d, architecture, generator, clock)
+    control, anchors = draw_layers(x, d, architecture, generator, clock)
     aims = _carry_back(z, d, control, generator, clock)
     layers: tuple[Layer, ...] = ()
-    values = start
+    values = x
     for layer, aim, anchor in zip(control, aims, anchors, strict=True):
-        layers = (*layers, settle(_nearest(layer, values, aim, d), start, d, layers, anchor))
+        layers = (*layers, settle(_nearest(layer, values, aim, d), x, d, layers, anchor))
         values = layers[-1].forward(values)
         clock.tick("solve")
     readout = solve_readout(x, layers, z, d, alpha, per_output=per_output)
@@ -119,9 +118,7 @@ def fit_targets(
     return Network(inputs, layers, readout)
 
 
-def _carry_back(
-    z: Array, d: Array, layers: tuple[Layer, ...], rng: np.random.Generator, clock: Clock
-) -> list[Array]:
+def _carry_back(z: Array, d: Array, layers: tuple[Layer, ...], rng: np.random.Generator, clock: Clock) -> list[Array]:
     """Return the target pre-activations of each layer, (n, units) each."""
     function = activation(layers[0].activation)
     random_readout = rng.standard_normal((layers[-1].units, z.shape[1]))

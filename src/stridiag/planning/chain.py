@@ -1,8 +1,9 @@
 """Chains: which rows follow one another, which columns are kept, and what the reduced system looks like.
 
-With g the common offset, indices of one residue class modulo g form a tridiagonal chain of their own. In *chain
-order* the classes stand one behind the other; everything off the chains is a link. A link (r, c) keeps the
-columns r, r + 1 and c of the chain; separators are completed to a width of two.
+The stride g is the offset, on either side, whose diagonals leave the fewest entries aside. Indices of one residue
+class modulo g form a tridiagonal chain of their own. In *chain order* the classes stand one behind the other;
+everything off the chains is a link. A link (r, c) keeps the columns r, r + 1 and c of the chain; separators are
+completed to a width of two.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ __all__ = ["Cost", "Operations", "condensation", "dense", "sparse", "tridiagonal
 
 # Operations of `stridiag._kernels.condensation` in double precision, counted by running its loops on numbers that
 # count (tests/planning/test_cost.py): for each interior column, and for each segment.
-CONDENSE, CONDENSE_SEGMENT = 42, 4
+CONDENSE, CONDENSE_SEGMENT = 43, 4
 CONDENSED_SOLVE = 20
 
 
@@ -36,7 +36,8 @@ class Operations:
     slogdet : int
         For the determinant, given the factors: always an upper bound.
     exact : bool
-        Whether `factor` and `solve` are what will be executed, whatever the values; else upper bounds.
+        Whether `factor` and `solve` are what is executed for any nonsingular values (a zero pivot saves its
+        division); else upper bounds.
     """
 
     factor: int
@@ -66,7 +67,8 @@ def dense(n: int) -> Cost:
     lu = (4 * n**3 - 3 * n**2 - n) // 6
     qr = (8 * n**3 + 12 * n**2 + 28 * n) // 6
     lu_solve = 2 * n**2 - n
-    qr_solve = 4 * n**2 + n**2
+    # Blocked reflections included: LAPACK applies them to one vector as to many.
+    qr_solve = 5 * n**2
     guard = 2 * (lu_solve + 2 * n**2) + 6 * n
     # What one right-hand side costs at most depends on which of the two factorizations passed the guard.
     return Cost(Operations(lu + qr + guard, qr_solve, 4 * n + 2, exact=False), 8 * n * n + 16 * n)

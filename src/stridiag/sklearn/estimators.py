@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from stridiag._validate import check_option, require_finite
 from stridiag.nn.calibration import fit_temperature, leave_one_out, softmax
-from stridiag.nn.network import Network
+from stridiag.nn.network import Network, Scaling
 from stridiag.nn.offsets import OffsetSpec
 from stridiag.nn.random_features import Architecture, Progress, as_counts, fit_random
 from stridiag.nn.readout import Penalty
@@ -37,6 +37,7 @@ class _StridiagEstimator(BaseEstimator):  # type: ignore[misc]
     links: int
     shuffle: bool
     activation: str
+    scaling: Scaling
     training: str
     alpha: Penalty
     random_state: int | np.random.RandomState | None
@@ -61,6 +62,7 @@ class _StridiagEstimator(BaseEstimator):  # type: ignore[misc]
             links=self.links,
             shuffle=self.shuffle,
             activation=self.activation,
+            scaling=self.scaling,
         )
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         hook = self._report if self.verbose or self.callback is not None else None
@@ -108,7 +110,7 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
         (powers of `diagonals`, so that ceil(log_d units) layers lead from every unit to every unit),
         ``"adjacent"`` always neighbours. Explicit offsets hold for every layer, or for one each.
     diagonals : int, optional
-        Wrapped diagonals in a layer: weights for each unit. Default 7 (regressor: 5); not with explicit
+        Wrapped diagonals in a layer: weights for each unit. Default 7 (regressor: 3); not with explicit
         offsets.
     links : int, default 0
         Further weights in each layer, at random places.
@@ -116,6 +118,9 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
         Whether layers read their inputs in a random order. False where neighbouring features belong together.
     activation : {"tanh", "relu"}, default "tanh"
         The function f.
+    scaling : {"standard", "arcsinh"}, default "arcsinh" (regressor: "standard")
+        Inputs are brought to mean 0 and deviation 1; ``"arcsinh"`` then takes that function of them, which leaves
+        the middle linear and compresses rare large entries.
     training : {"random", "targets"}, default "random"
         ``"random"``: hidden weights are drawn. ``"targets"``: they are solved for, neuron by neuron, from
         labels carried backwards through the layers' structured pseudoinverses; needs ``activation="tanh"``.
@@ -134,7 +139,7 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
     classes_ : ndarray, (n_classes,)
         The labels.
     network_ : stridiag.nn.Network
-        Layers, readout and input transform.
+        Layers, readout and input scaling.
     n_parameters_ : stridiag.nn.ParameterCount
         ``(hidden, readout, total)`` numbers in the model.
     temperature_ : float
@@ -179,6 +184,7 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
         links: int = 0,
         shuffle: bool = True,
         activation: Literal["tanh", "relu"] = "tanh",
+        scaling: Scaling = "arcsinh",
         training: Literal["random", "targets"] = "random",
         alpha: Penalty = "gcv",
         random_state: int | np.random.RandomState | None = None,
@@ -192,6 +198,7 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
         self.links = links
         self.shuffle = shuffle
         self.activation = activation
+        self.scaling = scaling
         self.training = training
         self.alpha = alpha
         self.random_state = random_state
@@ -278,13 +285,13 @@ class StridiagRegressor(RegressorMixin, MultiOutputMixin, _StridiagEstimator):  
         Width of each layer.
     layers : int, default 2
         Number of layers.
-    offsets, diagonals, links, shuffle, activation, training, alpha, random_state, verbose, callback
+    offsets, diagonals, links, shuffle, activation, scaling, training, alpha, random_state, verbose, callback
         As for `StridiagClassifier`.
 
     Attributes
     ----------
     network_ : stridiag.nn.Network
-        Layers, readout and input transform; ``network_.readout.gcv`` estimates the mean squared error on new
+        Layers, readout and input scaling; ``network_.readout.gcv`` estimates the mean squared error on new
         rows.
     n_parameters_ : stridiag.nn.ParameterCount
         ``(hidden, readout, total)`` numbers in the model.
@@ -304,11 +311,11 @@ class StridiagRegressor(RegressorMixin, MultiOutputMixin, _StridiagEstimator):  
     >>> from stridiag.sklearn import StridiagRegressor
     >>> X, y = make_friedman1(1000, random_state=0)
     >>> model = StridiagRegressor(units=200, random_state=0).fit(X[:800], y[:800])
-    >>> bool(model.score(X[800:], y[800:]) > 0.97)
+    >>> bool(model.score(X[800:], y[800:]) > 0.9)
     True
     """
 
-    _diagonals = 5
+    _diagonals = 3
 
     def __init__(
         self,
@@ -320,6 +327,7 @@ class StridiagRegressor(RegressorMixin, MultiOutputMixin, _StridiagEstimator):  
         links: int = 0,
         shuffle: bool = True,
         activation: Literal["tanh", "relu"] = "tanh",
+        scaling: Scaling = "standard",
         training: Literal["random", "targets"] = "random",
         alpha: Penalty = "gcv",
         random_state: int | np.random.RandomState | None = None,
@@ -333,6 +341,7 @@ class StridiagRegressor(RegressorMixin, MultiOutputMixin, _StridiagEstimator):  
         self.links = links
         self.shuffle = shuffle
         self.activation = activation
+        self.scaling = scaling
         self.training = training
         self.alpha = alpha
         self.random_state = random_state

@@ -44,7 +44,7 @@ class Detection:
     def __str__(self) -> str:
         return (
             f"offsets {self.offsets} hold {self.coverage:.1%} of the nonzeros; "
-            f"{self.links} links; {self.padding} zeros of padding"
+            f"{self.links} link{'' if self.links == 1 else 's'}; {self.padding} zeros of padding"
         )
 
 
@@ -90,7 +90,7 @@ def detect(matrix: Any, *, offsets: Iterable[int] | None = None, min_fill: float
     >>> M = np.eye(6) + np.eye(6, k=3) + np.eye(6, k=-2)
     >>> M[5, 0] = 1.0
     >>> print(detect(M))
-    offsets (-2, 0, 3) hold 92.9% of the nonzeros; 1 links; 0 zeros of padding
+    offsets (-2, 0, 3) hold 92.9% of the nonzeros; 1 link; 0 zeros of padding
     """
     if not 0.0 < min_fill <= 1.0:
         raise ValueError(f"min_fill must lie in (0, 1], got {min_fill}")

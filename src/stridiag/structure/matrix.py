@@ -379,8 +379,9 @@ class StridiagMatrix:
         self._require_single("to_scipy")
         # 32-bit indices where they suffice, as scipy makes them: SuperLU and KLU take no others.
         largest = max(*self._structure.shape, self.nnz)
-        index = np.int32 if largest <= np.iinfo(np.int32).max else np.int64
-        rows, columns = (part.astype(index) for part in self._structure.coordinates())
+        rows, columns = self._structure.coordinates()
+        if largest <= np.iinfo(np.int32).max:
+            rows, columns = rows.astype(np.int32), columns.astype(np.int32)
         result = scipy.sparse.coo_array((self._values, (rows, columns)), shape=self._structure.shape)
         return cast("sparray", result.asformat(cast("Any", format)))
 

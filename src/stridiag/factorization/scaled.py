@@ -1,0 +1,83 @@
+"""A decomposition of a matrix whose largest entry is near the end of the exponent range.
+
+Elimination doubles numbers, and reflections add up squares: at 1e308 either overflows, on matrices that are nothing
+but large. So such a matrix is factored after division by a power of two, which changes no digit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag.factorization.decomposition import Decomposition, Singularity
+
+__all__ = ["Scaled", "decompose_in_range"]
+
+Array = NDArray[Any]
+
+# Share of the exponent range, on either side, within which numbers are left as they are.
+_SAFE = 0.9
+
+
+def decompose_in_range(values: Array, order: int, decompose: Callable[[Array], Decomposition]) -> Decomposition:
+    """Return the decomposition of the values of a matrix of some order, scaled where they need it."""
+    largest = float(np.abs(values).max(initial=0.0)) if values.dtype.kind == "c" else _largest(values)
+    limits = np.finfo(values.dtype)
+    exponent = math.frexp(largest)[1]
+    if largest == 0.0 or _SAFE * limits.minexp < exponent < _SAFE * limits.maxexp:
+        return decompose(values)
+    return Scaled(decompose(_times_power(values, -exponent)), exponent, order)
+
+
+def _largest(values: Array) -> float:
+    return float(max(values.max(), -values.min())) if values.size else 0.0
+
+
+def _times_power(values: Array, exponent: int) -> Array:
+    """Return values times two to the exponent, in two steps: one power alone may not be a number of the type."""
+    half = exponent // 2
+    kind = values.real.dtype.type
+    result: Array = values * kind(math.ldexp(1.0, half))
+    result *= kind(math.ldexp(1.0, exponent - half))
+    return result
+
+
+class Scaled:
+    """``2**exponent`` times a matrix that has been decomposed."""
+
+    def __init__(self, inner: Decomposition, exponent: int, order: int) -> None:
+        self._inner = inner
+        self._exponent = exponent
+        self._order = order
+        self.name = inner.name
+
+    @property
+    def singularity(self) -> Singularity | None:
+        """See `Decomposition`."""
+        return self._inner.singularity
+
+    @singularity.setter
+    def singularity(self, found: Singularity | None) -> None:
+        self._inner.singularity = found
+
+    def solve(self, b: Array, *, adjoint: bool = False) -> Array:
+        """See `Decomposition.solve`."""
+        return self._inner.solve(_times_power(b, -self._exponent), adjoint=adjoint)
+
+    def multiply(self, x: Array) -> Array:
+        """See `Decomposition.multiply`."""
+        return _times_power(self._inner.multiply(x), self._exponent)
+
+    def slogdet(self) -> tuple[Any, float]:
+        """See `Decomposition.slogdet`."""
+        phase, log = self._inner.slogdet()
+        return phase, log + self._order * self._exponent * math.log(2.0)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the stored factors occupy."""
+        return self._inner.nbytes
