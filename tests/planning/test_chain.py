@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import stridiag
-from stridiag.planning.chain import ChainLayout, CondensationLayout, best_stride, off_chain_count
+from stridiag.planning.chain import ChainLayout, best_stride, off_chain_count
 from stridiag.planning.compressed import CompressedColumns
+from stridiag.planning.condensation import CondensationLayout
 
 
 @pytest.mark.parametrize(

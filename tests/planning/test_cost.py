@@ -8,7 +8,8 @@ import pytest
 import stridiag
 from stridiag._kernels import condensation, tridiagonal_lu
 from stridiag.planning import cost
-from stridiag.planning.chain import ChainLayout, CondensationLayout
+from stridiag.planning.chain import ChainLayout
+from stridiag.planning.condensation import CondensationLayout
 
 
 class Counted:

@@ -20,14 +20,14 @@ Array = NDArray[Any]
 
 
 @kernel
-def log_product(factors: Array, stride: int, first: int, phase: Any) -> tuple[Any, float]:
-    """Return the phase of, and log of the magnitude of, ``phase * prod(factors[first::stride])``.
+def log_product(factors: Array, phase: Any) -> tuple[Any, float]:
+    """Return the phase of, and log of the magnitude of, ``phase * prod(factors)``.
 
     `phase` sets the type: 1.0 for real factors, 1 + 0j for complex ones. A zero factor gives (0, -inf).
     """
     product = 1.0
     log = 0.0
-    for i in range(first, factors.size, stride):
+    for i in range(factors.size):
         # A float even for single precision, whose own range the bounds below exceed.
         size = float(abs(factors[i]))
         if size == 0.0:

@@ -44,7 +44,7 @@ def run(output: Path, *, quick: bool, seed: int, threads: int) -> Path:
     Raises
     ------
     DemoError
-        If an extra is missing or the folder cannot be written; before any work is done.
+        If an extra is missing or the folder cannot be written, before any work is done; or if writing fails later.
     """
     start = time.perf_counter()
     _require_extras()
@@ -63,7 +63,11 @@ def run(output: Path, *, quick: bool, seed: int, threads: int) -> Path:
     )
     facts["settings"] = f"seed {seed}{', --quick: tiny sizes, the numbers mean nothing' if quick else ''}"
     page = output / "index.html"
-    write_atomically(page, _compose(scores, layers, measured, facts))
+    text = _compose(scores, layers, measured, facts)
+    try:
+        write_atomically(page, text)
+    except OSError as error:
+        raise DemoError(f"cannot write {page}: {error.strerror or error}") from None
     console.print(f"Report: [bold]{page}[/bold]   ({time.perf_counter() - start:.0f} s in all)")
     return page
 

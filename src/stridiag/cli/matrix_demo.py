@@ -127,7 +127,8 @@ def matrix_of(job: Job, seed: int) -> StridiagMatrix:
     """
     case, n = job.case, job.n
     singular = job.operation == "pinv"
-    rng = np.random.default_rng([seed, case.p, case.q, case.links, n])
+    # Links of its own for each operation, so that none finds its plan made by another.
+    rng = np.random.default_rng([seed, OPERATIONS.index(job.operation), *case, n])
     matrix = stridiag.random(n, (-case.q, 0, case.p), case.links, rng=rng, dominant=singular)
     if not singular:
         return matrix

@@ -137,7 +137,7 @@ def matrix_table(operation: matrix_demo.Operation, measured: list[Measurement], 
         columns += ("first call",)
     note = f"Error: {_ERRORS[operation]}. Speed-up: over the fastest rival; below 1 we are slower."
     if full:
-        note += " First call: ours, with the plan still to be made."
+        note += " First call: ours, with the plan for these links still to be made."
     if any(m.ill_conditioned for row in byjob.values() for m in row.values()):
         note += " *: found singular to working precision; the time includes finding that out."
     return Table(_TITLES[operation], note, columns, rows, tuple(groups[1:]))

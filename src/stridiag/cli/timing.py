@@ -121,12 +121,13 @@ def machine(threads: int) -> dict[str, str]:
     """Describe what the numbers were measured with, as label -> text."""
     from threadpoolctl import threadpool_info
 
+    libraries = [info for info in threadpool_info() if info.get("user_api") == "blas"]
     described = {
         "date": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         "processor": f"{_processor()}, {_usable_cores()} cores usable",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "packages": ", ".join(f"{name} {_version_of(name)}" for name in _PACKAGES),
-        "BLAS": ", ".join(sorted({_library(info) for info in threadpool_info()})) or "unknown",
+        "BLAS": ", ".join(sorted({_library(info) for info in libraries})) or "unknown",
         "threads": f"{threads} for BLAS, OpenMP and kernels alike",
     }
     if hasattr(os, "getloadavg"):

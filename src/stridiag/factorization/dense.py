@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
-from stridiag._kernels.determinant import log_product
 from stridiag.factorization.decomposition import Decomposition, Singularity
+from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.guard import check_solves
 
 __all__ = ["DenseLU", "DenseQR", "factor_dense"]
@@ -105,7 +105,7 @@ class DenseLU:
     def slogdet(self) -> tuple[Any, float]:
         """See `Decomposition.slogdet`."""
         swaps = np.count_nonzero(self._pivots != np.arange(self._pivots.size))
-        return log_product(self._lu.diagonal().copy(), 1, 0, _one(self._lu) * (-1) ** (swaps % 2))
+        return phase_and_log(self._lu.diagonal().copy(), sign_of_flips(int(swaps)))
 
     @property
     def nbytes(self) -> int:
@@ -163,10 +163,10 @@ class DenseQR:
     def slogdet(self) -> tuple[Any, float]:
         """See `Decomposition.slogdet`."""
         tau = self._tau[self._tau != 0]
-        # log_product takes the phase of each factor, and that of -tau^2 is the phase of -tau / conj(tau).
+        # Only the phase is taken, and that of -tau^2 is the phase of -tau / conj(tau).
         unit = tau / np.abs(tau)
-        reflections, _ = log_product(-unit * unit, 1, 0, _one(self._qr))
-        return log_product(self.diagonal, 1, 0, reflections)
+        reflections, _ = phase_and_log(-unit * unit)
+        return phase_and_log(self.diagonal, reflections)
 
     @property
     def nbytes(self) -> int:
@@ -183,11 +183,6 @@ class DenseQR:
 
 def _lapack(name: str, array: Array) -> Any:
     return get_lapack_funcs(name, (array,))
-
-
-def _one(array: Array) -> complex:
-    """Return 1 in the type in which products of the array's entries are taken."""
-    return 1.0 + 0.0j if array.dtype.kind == "c" else 1.0
 
 
 def _original_rows(pivots: Array) -> NDArray[np.intp]:

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
-from stridiag._kernels.determinant import log_product
 from stridiag._kernels.sparse_qr import permutation_sign
 from stridiag.errors import SizeLimitError
 from stridiag.factorization.decomposition import Decomposition, Singularity
+from stridiag.factorization.determinant import phase_and_log
 from stridiag.factorization.guard import check_solves
 from stridiag.factorization.sparse_qr import SparseQR
 
@@ -138,8 +138,7 @@ class SparseLU:
         n = self._lu.shape[0]
         sign = permutation_sign(self._lu.perm_r, np.zeros(n, np.uint8))
         sign *= permutation_sign(self._lu.perm_c, np.zeros(n, np.uint8))
-        one = 1.0 + 0.0j if self._dtype.kind == "c" else 1.0
-        phase, log = log_product(self._lu.U.diagonal(), 1, 0, one * sign)
+        phase, log = phase_and_log(self._lu.U.diagonal(), sign)
         if self._exponents is not None:
             log -= int(self._exponents.sum()) * float(np.log(2.0))
         return phase, log

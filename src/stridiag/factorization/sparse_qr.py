@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import sparse_qr as kernels
-from stridiag._kernels.determinant import log_product
 from stridiag.errors import SizeLimitError
 from stridiag.factorization.decomposition import Singularity
+from stridiag.factorization.determinant import phase_and_log
 from stridiag.planning.sparse import SparseAnalysis, analyse, last_columns, leading_columns
 
 if TYPE_CHECKING:
@@ -128,13 +128,12 @@ class SparseQR:
 
     def slogdet(self) -> tuple[Any, float]:
         """See `Decomposition.slogdet`."""
-        one = 1.0 + 0.0j if self._r[2].dtype.kind == "c" else 1.0
         if self.singularity is not None:
-            return one * 0, -np.inf
+            return 0.0, -np.inf
         n = self._order.size
         sign = kernels.permutation_sign(self._order, np.zeros(n, np.uint8))
         sign *= kernels.permutation_sign(self._slots, np.zeros(n, np.uint8))
-        return log_product(self.diagonal, 1, 0, one * sign)
+        return phase_and_log(self.diagonal, sign)
 
     @property
     def nbytes(self) -> int:

@@ -6,13 +6,11 @@ from stridiag.linalg.norms import cond, norm
 from stridiag.linalg.pseudoinverse import (
     LstsqResult,
     PseudoInverse,
-    RankInfo,
     lstsq,
-    matrix_rank,
     null_space,
     pinv,
-    rank_info,
 )
+from stridiag.linalg.rank import RankInfo, matrix_rank, rank_info
 
 __all__ = [
     "LstsqResult",

@@ -18,7 +18,7 @@ Cost beyond `fit_random`: one pseudoinverse of each layer but the first and N pr
 N n^2 flops for the statistics and n (k^3 / 3 + 3 k^2) for the solve. All rows' targets of all layers are
 held: 8 N L n bytes.
 
-References: S. R. Nasiri Sarayi, M. Bahrami, arXiv 2207.00903; P. Guo, M. R. Lyu, "Pseudoinverse learning
+References: Sarayi and Bahrami, arXiv 2207.00903; P. Guo, M. R. Lyu, "Pseudoinverse learning
 algorithm for feedforward neural networks", 2001; ZORB, arXiv 2011.08895.
 """
 

@@ -37,11 +37,13 @@ class CompressedColumns:
     @classmethod
     def build(cls, structure: Structure) -> CompressedColumns:
         """Sort the slots of a structure by column, then by row."""
-        rows, columns = structure.coordinates()
-        slots = np.lexsort((rows, columns))
-        counts = np.bincount(columns, minlength=structure.shape[1])
-        indptr = np.concatenate(([0], np.cumsum(counts)))
-        return cls(structure.shape, indptr.astype(np.int32), rows[slots].astype(np.int32), slots)
+        from scipy.sparse import coo_array
+
+        # scipy's conversion sorts by counting: let it carry the numbers of the slots.
+        rows, columns = (part.astype(np.int32) for part in structure.coordinates())
+        numbered = coo_array((np.arange(rows.size), (rows, columns)), shape=structure.shape).tocsc()
+        numbered.sort_indices()
+        return cls(structure.shape, numbered.indptr, numbered.indices, numbered.data)
 
     def fill(self, values: NDArray[Any]) -> csc_array[Any]:
         """Return the scipy array with these values, (nnz,), given by slot."""

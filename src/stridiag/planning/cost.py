@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stridiag.planning.chain import CondensationLayout
+from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.sparse import SparseAnalysis, analyse
 
 __all__ = ["Cost", "Operations", "condensation", "dense", "sparse", "tridiagonal"]

@@ -9,8 +9,9 @@ from typing import Literal, get_args
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
 from stridiag.planning import cost
-from stridiag.planning.chain import ChainLayout, CondensationLayout, best_stride, off_chain_count
+from stridiag.planning.chain import ChainLayout, best_stride, off_chain_count
 from stridiag.planning.compressed import CompressedColumns
+from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.cost import Cost, Operations
 from stridiag.planning.matching import unmatched_column
 from stridiag.planning.sparse import SparseAnalysis, analyse

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from stridiag._validate import as_values
 from stridiag.errors import StructureError
 from stridiag.structure.matrix import StridiagMatrix, is_scipy_sparse
 from stridiag.structure.structure import Structure, diagonal_length
 
-__all__ = ["Detection", "detect"]
+__all__ = ["Detection", "assemble", "detect"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +164,48 @@ def _choose(diagonal: NDArray[np.int64], shape: tuple[int, int], min_fill: float
             if counts[here][best] >= max(several, 0.5 * min_fill * lengths[here][best]):
                 chosen.add(int(present[here][best]))
     return tuple(sorted(int(k) for k in chosen))
+
+
+def assemble(
+    diagonals: Mapping[int, ArrayLike],
+    links: tuple[ArrayLike, ArrayLike, ArrayLike] | None,
+    shape: int | tuple[int, int] | None,
+) -> tuple[Structure, NDArray[Any]]:
+    """Return structure and values of the matrix with given diagonals and links: `StridiagMatrix.from_diagonals`."""
+    given = {offset: as_values(entries, f"diagonal {offset}") for offset, entries in diagonals.items()}
+    if not all(isinstance(offset, int | np.integer) for offset in given):
+        raise StructureError(f"offsets must be integers, got {list(given)}")
+    if links is not None and len(links) != 3:
+        raise StructureError(f"links must be (rows, columns, values), got {len(links)} arrays")
+    for offset, entries in given.items():
+        if entries.ndim > 1:
+            raise StructureError(f"diagonal {offset} must be one-dimensional, got shape {entries.shape}")
+    if shape is None:
+        sizes = {entries.size + abs(offset) for offset, entries in given.items() if entries.ndim == 1}
+        if len(sizes) != 1:
+            told = {offset: entries.shape for offset, entries in given.items()}
+            raise StructureError(
+                "without shape, a diagonal at offset k must have n - |k| entries with one n for all; "
+                f"got lengths {told}"
+            )
+        shape = sizes.pop()
+    positions = None if links is None else (links[0], links[1])
+    structure = Structure(shape, given, positions)
+    link_values = None if links is None else as_values(links[2], "link values")
+    parts = [*given.values()] + ([] if link_values is None else [link_values])
+    kind = np.result_type(*parts) if parts else np.dtype(np.float64)
+    values = np.zeros(structure.nnz, as_values(np.empty(0, kind), "values").dtype)
+    for offset, entries in given.items():
+        length = diagonal_length(structure.shape, offset)
+        if entries.ndim == 1 and entries.size != length:
+            rows, columns = structure.shape
+            raise StructureError(
+                f"diagonal {offset} of a {rows} x {columns} matrix has {length} entries, got {entries.size}"
+            )
+        values[structure.diagonal_slots(offset)] = entries
+    if positions is not None and link_values is not None:
+        slots = structure.slots(*positions)
+        if link_values.ndim > 1 or link_values.size not in (1, slots.size):
+            raise StructureError(f"expected {slots.size} link values, got shape {link_values.shape}")
+        np.add.at(values, slots, link_values)
+    return structure, values

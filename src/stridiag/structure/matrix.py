@@ -133,43 +133,9 @@ class StridiagMatrix:
         >>> A.values
         array([-1., -1., -1., -1.,  2.,  2.,  2.,  2.,  2., -1., -1., -1., -1., -1.])
         """
-        given = {offset: as_values(entries, f"diagonal {offset}") for offset, entries in diagonals.items()}
-        if not all(isinstance(offset, int | np.integer) for offset in given):
-            raise StructureError(f"offsets must be integers, got {list(given)}")
-        if links is not None and len(links) != 3:
-            raise StructureError(f"links must be (rows, columns, values), got {len(links)} arrays")
-        for offset, entries in given.items():
-            if entries.ndim > 1:
-                raise StructureError(f"diagonal {offset} must be one-dimensional, got shape {entries.shape}")
-        if shape is None:
-            sizes = {entries.size + abs(offset) for offset, entries in given.items() if entries.ndim == 1}
-            if len(sizes) != 1:
-                told = {offset: entries.shape for offset, entries in given.items()}
-                raise StructureError(
-                    "without shape, a diagonal at offset k must have n - |k| entries with one n for all; "
-                    f"got lengths {told}"
-                )
-            shape = sizes.pop()
-        positions = None if links is None else (links[0], links[1])
-        structure = Structure(shape, given, positions)
-        link_values = None if links is None else as_values(links[2], "link values")
-        parts = [*given.values()] + ([] if link_values is None else [link_values])
-        kind = np.result_type(*parts) if parts else np.dtype(np.float64)
-        values = np.zeros(structure.nnz, as_values(np.empty(0, kind), "values").dtype)
-        for offset, entries in given.items():
-            length = diagonal_length(structure.shape, offset)
-            if entries.ndim == 1 and entries.size != length:
-                rows, columns = structure.shape
-                raise StructureError(
-                    f"diagonal {offset} of a {rows} x {columns} matrix has {length} entries, got {entries.size}"
-                )
-            values[structure.diagonal_slots(offset)] = entries
-        if positions is not None and link_values is not None:
-            slots = structure.slots(*positions)
-            if link_values.ndim > 1 or link_values.size not in (1, slots.size):
-                raise StructureError(f"expected {slots.size} link values, got shape {link_values.shape}")
-            np.add.at(values, slots, link_values)
-        matrix = cls(structure, values, copy=False)
+        from stridiag.structure.convert import assemble
+
+        matrix = cls(*assemble(diagonals, links, shape), copy=False)
         return matrix if dtype is None else matrix.astype(dtype)
 
     @classmethod
@@ -477,9 +443,9 @@ class StridiagMatrix:
         columns = self._structure.shape[1]
         if x.ndim == 0 or x.shape[0 if x.ndim == 1 else -2] != columns:
             raise ValueError(f"A @ x needs x of shape ({columns},) or (..., {columns}, m), got {x.shape}")
-        if x.ndim == 1:
-            return self._product(x[:, None])[..., 0]
-        return self._product(x)
+        from stridiag.structure.product import product
+
+        return product(self, x[:, None])[..., 0] if x.ndim == 1 else product(self, x)
 
     def __rmatmul__(self, other: Any) -> Any:
         """Return ``x @ A`` for a vector (m,) or a block (..., k, m)."""
@@ -492,35 +458,6 @@ class StridiagMatrix:
         if x.ndim == 1:
             return self.T @ x
         return np.swapaxes(self.T @ np.swapaxes(x, -1, -2), -1, -2)
-
-    def _product(self, x: Array) -> Array:
-        """Return A x for `x` of shape (..., n, m), broadcasting over batches."""
-        kind = np.result_type(self.dtype, x.dtype)
-        if not self.batch_shape and x.ndim == 2:
-            return self._product_single(self._values.astype(kind, copy=False), x.astype(kind, copy=False))
-        batch = np.broadcast_shapes(self.batch_shape, x.shape[:-2])
-        values = np.broadcast_to(self._values, (*batch, self.nnz)).astype(kind, copy=False)
-        blocks = np.broadcast_to(x, batch + x.shape[-2:]).astype(kind, copy=False)
-        result = np.empty((*batch, self._structure.shape[0], x.shape[-1]), kind)
-        for member in np.ndindex(batch):
-            result[member] = self._product_single(values[member], blocks[member])
-        return result
-
-    def _product_single(self, values: Array, x: Array) -> Array:
-        from stridiag._kernels.products import multiply_columns, multiply_rows
-
-        structure = self._structure
-        offsets = np.array(structure.offsets, np.int64)
-        starts = np.array(structure.starts, np.int64)
-        where = (np.ascontiguousarray(values), offsets, starts, structure.link_rows, structure.link_columns)
-        # Vectors that lie contiguously are multiplied one after another, interleaved ones all together.
-        if x.shape[1] == 1 or (x.flags.f_contiguous and not x.flags.c_contiguous):
-            y = np.empty((x.shape[1], structure.shape[0]), x.dtype)
-            multiply_rows(*where, np.ascontiguousarray(x.T), y)
-            return y.T
-        y = np.empty((structure.shape[0], x.shape[1]), x.dtype)
-        multiply_columns(*where, np.ascontiguousarray(x), y)
-        return y
 
     # scipy's LinearOperator by duck type: no subclass, so that importing this module stays light.
 

@@ -89,20 +89,22 @@ def load(file: str | os.PathLike[str]) -> StridiagMatrix:
     ------
     FileFormatError
         If the file is not one of ours, is of a newer version, or is damaged.
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If there is no such file, or it may not be read.
     """
     path = Path(file)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_members(archive, path)
-            content = {name: _read_member(archive.read(f"{name}.npy"), name) for name in _MEMBERS}
-    except (FileNotFoundError, FileFormatError):
-        raise
-    except Exception as error:
-        # Damage makes the parsers of zip and of array headers raise almost anything: NotImplementedError,
-        # RecursionError and tokenize.TokenError among others.
-        raise FileFormatError(f"{path} is not a readable stridiag matrix file: {error}") from error
+    # Opened first, so that a file that is missing or may not be read says so itself.
+    with path.open("rb") as stream:
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                _check_members(archive, path)
+                content = {name: _read_member(archive.read(f"{name}.npy"), name) for name in _MEMBERS}
+        except FileFormatError:
+            raise
+        except Exception as error:
+            # Damage makes the parsers of zip and of array headers raise almost anything: NotImplementedError,
+            # RecursionError and tokenize.TokenError among others.
+            raise FileFormatError(f"{path} is not a readable stridiag matrix file: {error}") from error
     return _rebuild(content, path)
 
 

@@ -1,4 +1,4 @@
-"""Decompositions of chains: tridiagonal LU where there are no links, orthogonal condensation where there are."""
+"""Chains with links: orthogonal condensation onto the columns that the links touch."""
 
 from __future__ import annotations
 
@@ -8,52 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import condensation as kernels
-from stridiag._kernels import tridiagonal_lu
-from stridiag._kernels.determinant import log_product
 from stridiag.factorization.decomposition import Decomposition, Singularity
 from stridiag.factorization.dense import factor_dense
+from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.sparse_lu import factor_sparse
-from stridiag.planning.chain import ChainLayout, CondensationLayout
+from stridiag.planning.condensation import CondensationLayout
 
-__all__ = ["Condensation", "TridiagonalLU"]
+__all__ = ["Condensation"]
 
 Array = NDArray[Any]
-
-
-class TridiagonalLU:
-    """Chains without links: LU with partial pivoting. See `stridiag._kernels.tridiagonal_lu`."""
-
-    name = "tridiagonal LU with partial pivoting"
-
-    def __init__(self, layout: ChainLayout, values: Array) -> None:
-        self._layout = layout
-        dl, d, du = layout.tridiagonal(values)
-        self._factors = (dl, d, du, np.empty_like(du), np.zeros(d.size, np.bool_))
-        info = tridiagonal_lu.factor(*self._factors)
-        self.singularity = None if info < 0 else Singularity(row=layout.index(info))
-
-    def solve(self, b: Array, *, adjoint: bool = False) -> Array:
-        """See `Decomposition.solve`."""
-        x = self._layout.to_chains(b)
-        (tridiagonal_lu.solve_adjoint if adjoint else tridiagonal_lu.solve)(*self._factors, x)
-        return self._layout.from_chains(x)
-
-    def multiply(self, x: Array) -> Array:
-        """See `Decomposition.multiply`."""
-        y = self._layout.to_chains(x)
-        tridiagonal_lu.multiply(*self._factors, y)
-        return self._layout.from_chains(y)
-
-    def slogdet(self) -> tuple[Any, float]:
-        """See `Decomposition.slogdet`."""
-        d, swapped = self._factors[1], self._factors[4]
-        phase, log = log_product(d, 1, 0, _one(d))
-        return (-phase if np.count_nonzero(swapped) % 2 else phase), log
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the stored factors occupy."""
-        return sum(part.nbytes for part in self._factors)
 
 
 class Condensation:
@@ -116,19 +79,12 @@ class Condensation:
         interior = np.ones(layout.chain.n, np.bool_)
         interior[layout.columns] = False
         pivots = self._rows[interior, kernels.D]
-        phase, log = log_product(pivots, 1, 0, _one(pivots))
+        # Each reflection has determinant -1; there is one for every interior column.
+        phase, log = phase_and_log(pivots, sign_of_flips(layout.odd + pivots.size))
         reduced_phase, reduced_log = self._reduced.slogdet()
-        # Each reflection has determinant -1; there is one for every interior column that is not zero.
-        flips = layout.odd + pivots.size
-        phase = phase * reduced_phase
-        return (-phase if flips % 2 else phase), log + reduced_log
+        return phase * reduced_phase, log + reduced_log
 
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
         return self._rows.nbytes + self._links.nbytes + self._reduced.nbytes
-
-
-def _one(array: Array) -> complex:
-    """Return 1 in the precision in which products of the array's entries are taken."""
-    return 1.0 + 0.0j if array.dtype.kind == "c" else 1.0

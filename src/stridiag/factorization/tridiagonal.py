@@ -1,0 +1,51 @@
+"""Chains without links: LU with partial pivoting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag._kernels import tridiagonal_lu
+from stridiag.factorization.decomposition import Singularity
+from stridiag.factorization.determinant import phase_and_log, sign_of_flips
+from stridiag.planning.chain import ChainLayout
+
+__all__ = ["TridiagonalLU"]
+
+Array = NDArray[Any]
+
+
+class TridiagonalLU:
+    """Chains without links: LU with partial pivoting. See `stridiag._kernels.tridiagonal_lu`."""
+
+    name = "tridiagonal LU with partial pivoting"
+
+    def __init__(self, layout: ChainLayout, values: Array) -> None:
+        self._layout = layout
+        dl, d, du = layout.tridiagonal(values)
+        self._factors = (dl, d, du, np.empty_like(du), np.zeros(d.size, np.bool_))
+        info = tridiagonal_lu.factor(*self._factors)
+        self.singularity = None if info < 0 else Singularity(row=layout.index(info))
+
+    def solve(self, b: Array, *, adjoint: bool = False) -> Array:
+        """See `Decomposition.solve`."""
+        x = self._layout.to_chains(b)
+        (tridiagonal_lu.solve_adjoint if adjoint else tridiagonal_lu.solve)(*self._factors, x)
+        return self._layout.from_chains(x)
+
+    def multiply(self, x: Array) -> Array:
+        """See `Decomposition.multiply`."""
+        y = self._layout.to_chains(x)
+        tridiagonal_lu.multiply(*self._factors, y)
+        return self._layout.from_chains(y)
+
+    def slogdet(self) -> tuple[Any, float]:
+        """See `Decomposition.slogdet`."""
+        return phase_and_log(self._factors[1], sign_of_flips(int(np.count_nonzero(self._factors[4]))))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the stored factors occupy."""
+        return sum(part.nbytes for part in self._factors)
