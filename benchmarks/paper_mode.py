@@ -114,16 +114,17 @@ def defaults_table(repeats: int) -> None:
         print(f"| {name} | {' | '.join(cells)} | {np.median(seconds):.2f} | {count} |", flush=True)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3, help="how often to shuffle and cut the folds")
     parser.add_argument("--quick", action="store_true", help="one small architecture, one repeat: only that it runs")
-    arguments = parser.parse_args()
-    if arguments.quick:
+    options = parser.parse_args(arguments)
+    if options.quick:
         digits_table((Architecture(units=32, layers=2, diagonals=3),), 1)
         return
-    digits_table(ARCHITECTURES, arguments.repeats)
-    defaults_table(arguments.repeats)
+    digits_table(ARCHITECTURES, options.repeats)
+    defaults_table(options.repeats)
 
 
 if __name__ == "__main__":

@@ -79,11 +79,15 @@ def measure(run: Callable[[], Array], repeats: int) -> tuple[float, Array]:
     """Return the median seconds of some runs, and a result."""
     result = run()
     seconds = []
-    for _ in range(repeats):
-        gc.collect()
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(repeats):
+            start = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - start)
+    finally:
+        gc.enable()
     return statistics.median(seconds), result
 
 
@@ -115,7 +119,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000])
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--values", choices=["dominant", "random"], default="dominant")
     options = parser.parse_args(arguments)
     if min(options.sizes) < 50 or options.repeats < 1:

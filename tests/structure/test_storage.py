@@ -179,7 +179,13 @@ def test_foreign_files(path, tmp_path):
     refused(path, "not a stridiag matrix file: expected members .*, got a.npy")
     np.savez(path, **{f"a{k}": np.ones(1) for k in range(50)})
     refused(path, "and 40 more")
-    refused(tmp_path)
+
+
+def test_what_cannot_be_opened_says_so_itself(tmp_path):
+    with pytest.raises(IsADirectoryError):
+        stridiag.load(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        stridiag.load(tmp_path / "none.npz")
 
 
 # ---------------------------------------------------------------------- hostile files
