@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -10,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from stridiag.errors import NonFiniteError, StructureError
 
-__all__ = ["VALUE_TYPES", "as_index", "as_values", "check_option", "require_finite"]
+__all__ = ["VALUE_TYPES", "as_index", "as_values", "check_option", "require_finite", "warn_user"]
 
 VALUE_TYPES = (np.dtype("f4"), np.dtype("f8"), np.dtype("c8"), np.dtype("c16"))
 
@@ -57,6 +59,14 @@ def require_finite(array: NDArray[Any], name: str) -> None:
         place = np.unravel_index(bad[0], array.shape)
         index = ", ".join(str(int(i)) for i in place)
         raise NonFiniteError(f"{name} must be finite, got {array[place]} at index [{index}] ({bad.size} such entries)")
+
+
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn, and point at the caller's line: the first frame outside this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(f"{__package__}."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def check_option(value: T, name: str, allowed: Iterable[T]) -> T:

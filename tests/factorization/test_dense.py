@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stridiag.factorization.decomposition import Singularity
 from stridiag.factorization.dense import DenseLU, DenseQR, factor_dense
 from stridiag.factorization.guard import check_solves
+from stridiag.factorization.singularity import Singularity
 from stridiag.testing import THRESHOLD, factor_ratio, slogdet_ratio, solve_ratio
 
 DTYPES = ["f4", "f8", "c8", "c16"]

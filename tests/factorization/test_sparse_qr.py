@@ -9,7 +9,7 @@ from scipy.sparse.linalg import splu
 
 from stridiag.errors import SizeLimitError
 from stridiag.factorization import sparse_qr
-from stridiag.factorization.decomposition import Singularity
+from stridiag.factorization.singularity import Singularity
 from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.planning.sparse import analyse
 from stridiag.testing import THRESHOLD, factor_ratio, slogdet_ratio, solve_ratio

@@ -137,6 +137,23 @@ def test_refusals(function):
         function(StridiagMatrix.from_diagonals({0: [1.0, np.nan]}))
 
 
+@pytest.mark.filterwarnings("always")
+def test_warnings_point_at_the_caller():
+    nearly = StridiagMatrix.from_diagonals({0: [1.0, 1e-17]})
+    unclear = StridiagMatrix.from_diagonals({0: [1.0, 4e-16]})
+    for call in (
+        lambda: linalg.solve(nearly, np.ones(2)),
+        lambda: linalg.inv(nearly),
+        lambda: nearly.factor().solve(np.ones(2)),
+        lambda: linalg.pinv(unclear),
+        lambda: linalg.lstsq(unclear, np.ones(2)),
+        lambda: linalg.matrix_rank(unclear),
+    ):
+        with pytest.warns(RuntimeWarning) as caught:
+            call()
+        assert [w.filename for w in caught] == [__file__]
+
+
 def test_singular_matrices():
     A = StridiagMatrix.from_diagonals({0: [1.0, 0.0, 2.0]})
     assert linalg.det(A) == 0.0

@@ -7,30 +7,15 @@ records them in `singularity`, and `solve` may then return NaN or infinity.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-__all__ = ["Decomposition", "Singularity"]
+from stridiag.factorization.singularity import Singularity
+
+__all__ = ["Decomposition"]
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Singularity:
-    """Where a factorization found that the matrix has no inverse.
-
-    Attributes
-    ----------
-    row : int or None
-        Original row without a pivot (LU).
-    column : int or None
-        Original column that depends on others (QR).
-    """
-
-    row: int | None = None
-    column: int | None = None
 
 
 class Decomposition(Protocol):
@@ -57,6 +42,10 @@ class Decomposition(Protocol):
 
     def slogdet(self) -> tuple[Any, float]:
         """Return the sign (or complex phase) of det A and log|det A|; (0, -inf) if singular."""
+        ...
+
+    def inverse_diagonal(self) -> Array:
+        """Return the diagonal of the inverse, (n,), of a nonsingular matrix."""
         ...
 
     @property

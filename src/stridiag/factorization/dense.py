@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
-from stridiag.factorization.decomposition import Decomposition, Singularity
+from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.guard import check_solves
+from stridiag.factorization.inverse_entries import diagonal_by_solves
+from stridiag.factorization.singularity import Singularity
 
 __all__ = ["DenseLU", "DenseQR", "factor_dense"]
 
@@ -107,6 +109,10 @@ class DenseLU:
         swaps = np.count_nonzero(self._pivots != np.arange(self._pivots.size))
         return phase_and_log(self._lu.diagonal().copy(), sign_of_flips(int(swaps)))
 
+    def inverse_diagonal(self) -> Array:
+        """See `Decomposition.inverse_diagonal`."""
+        return diagonal_by_solves(self, self._lu.shape[0], self._lu.dtype)
+
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
@@ -167,6 +173,10 @@ class DenseQR:
         unit = tau / np.abs(tau)
         reflections, _ = phase_and_log(-unit * unit)
         return phase_and_log(self.diagonal, reflections)
+
+    def inverse_diagonal(self) -> Array:
+        """See `Decomposition.inverse_diagonal`."""
+        return diagonal_by_solves(self, self._qr.shape[0], self._qr.dtype)
 
     @property
     def nbytes(self) -> int:

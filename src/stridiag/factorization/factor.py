@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._validate import as_values, check_option, require_finite
-from stridiag.errors import IllConditionedWarning, SingularMatrixError, StructureError
+from stridiag._validate import as_index, as_values, check_option, require_finite, warn_user
+from stridiag.errors import IllConditionedWarning, StructureError
 from stridiag.factorization.condensation import Condensation
-from stridiag.factorization.decomposition import Decomposition, Singularity
+from stridiag.factorization.condition import reciprocal_condition, rough_condition
+from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.dense import factor_dense
-from stridiag.factorization.norm_estimate import inverse_one_norm
+from stridiag.factorization.inverse_entries import entries_by_solves
 from stridiag.factorization.scaled import decompose_in_range
+from stridiag.factorization.singularity import evident_singularity, singular_error
 from stridiag.factorization.sparse_lu import factor_sparse
 from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Method, Plan, plan
 from stridiag.structure import StridiagMatrix
-from stridiag.structure.norms import column_sums, one_norm
 
-__all__ = ["Factor", "SlogdetResult", "Transposition", "factorize", "singular_message"]
+__all__ = ["Factor", "SlogdetResult", "Transposition", "factorize"]
 
 Array = NDArray[Any]
 Transposition = Literal["N", "T", "H"]
@@ -93,9 +94,9 @@ class Factor:
         ]
         for member, decomposition in zip(self._matrices, self._members, strict=True):
             # Rounding may leave a pivot where structure or zeros allow none.
-            decomposition.singularity = decomposition.singularity or _evident_singularity(planned, member)
+            decomposition.singularity = decomposition.singularity or evident_singularity(planned, member)
         # How large the condition numbers may be, found at the first solve.
-        self._growth: Array | None = None
+        self._rough: list[float] | None = None
         self._rconds: dict[tuple[int, bool], float] = {}
 
     # ------------------------------------------------------------------ what it is
@@ -179,8 +180,8 @@ class Factor:
         kind = np.result_type(self.dtype, right.dtype)
         batch = np.broadcast_shapes(self.matrix.batch_shape, columns.shape[:-2])
         with np.errstate(all="ignore"):
-            if self._growth is None:
-                self._measure_growth()
+            if self._rough is None:
+                self._rough = list(map(rough_condition, self._members, self._matrices))
             if batch:
                 columns = np.broadcast_to(columns, batch + columns.shape[-2:])
                 result = np.empty(columns.shape, kind)
@@ -205,6 +206,69 @@ class Factor:
         signs = np.array([sign for sign, _ in pairs], self.dtype).reshape(self.matrix.batch_shape)
         logs = np.array([log for _, log in pairs], real).reshape(self.matrix.batch_shape)
         return SlogdetResult(signs[()], logs[()])
+
+    def inverse_diagonal(self) -> Array:
+        """Return the diagonal of the inverse, (..., n).
+
+        Raises
+        ------
+        SingularMatrixError
+            If the matrix, or every member of the batch, is singular; other singular members give NaN.
+
+        Notes
+        -----
+        In O(n) operations for chains, and O(n + k^2) where k columns are kept for links; by n solves for the dense
+        and the general sparse methods.
+
+        Examples
+        --------
+        >>> import stridiag
+        >>> A = stridiag.StridiagMatrix.from_diagonals({-1: -1.0, 0: 2.0, 1: -1.0}, shape=3)
+        >>> A.factor().inverse_diagonal()
+        array([0.75, 1.  , 0.75])
+        """
+        n = self.matrix.structure.shape[0]
+        return self._entries(lambda member: member.inverse_diagonal(), n)
+
+    def inverse_entries(self, rows: ArrayLike, columns: ArrayLike) -> Array:
+        """Return entries of the inverse at given positions.
+
+        Parameters
+        ----------
+        rows, columns : array_like of int
+            Of one shape, or broadcast to one; each between 0 and n - 1.
+
+        Returns
+        -------
+        ndarray, (..., k), or a number
+            Batch axes first, then the shape of the positions.
+
+        Raises
+        ------
+        SingularMatrixError
+            As `inverse_diagonal`.
+        StructureError
+            If a position lies outside.
+
+        Notes
+        -----
+        Cost: one solve for each distinct column; no more than 32 MB of right-hand sides at a time.
+
+        Examples
+        --------
+        >>> import stridiag
+        >>> A = stridiag.StridiagMatrix.from_diagonals({-1: -1.0, 0: 2.0, 1: -1.0}, shape=3)
+        >>> A.factor().inverse_entries([0, 0, 2], [0, 2, 0])
+        array([0.75, 0.25, 0.25])
+        """
+        row, column = np.broadcast_arrays(np.asarray(rows), np.asarray(columns))
+        n = self.matrix.structure.shape[0]
+        i, j = as_index(row.ravel(), "rows"), as_index(column.ravel(), "columns")
+        for name, index in (("rows", i), ("columns", j)):
+            if index.size and not (index.min() >= 0 and index.max() < n):
+                raise StructureError(f"{name} must lie in 0 ... {n - 1}, got {index.min()} ... {index.max()}")
+        found = self._entries(lambda member: entries_by_solves(member, n, self.dtype, i, j), i.size)
+        return found.reshape(self.matrix.batch_shape + row.shape)[()]
 
     def refactor(self, values: ArrayLike) -> Factor:
         """Return the factor of a matrix of the same structure with other values, (..., nnz), by the same plan.
@@ -257,27 +321,22 @@ class Factor:
         return result.reshape(self.matrix.batch_shape)[()]
 
     def _rcond_member(self, k: int, *, adjoint: bool = False) -> float:
-        """Estimate 1 / condition of member k in the 1-norm, or of its adjoint (the infinity-norm); kept."""
+        """Return the reciprocal condition of member k in the 1-norm, or in the infinity-norm; estimated once."""
         if (k, adjoint) not in self._rconds:
-            self._rconds[k, adjoint] = self._estimate_rcond(k, adjoint=adjoint)
+            self._rconds[k, adjoint] = reciprocal_condition(self._members[k], self._matrices[k], adjoint=adjoint)
         return self._rconds[k, adjoint]
 
-    def _estimate_rcond(self, k: int, *, adjoint: bool) -> float:
-        n = self.matrix.structure.shape[0]
-        member = self._members[k]
-        if n == 0:
-            return 1.0
-        if member.singularity is not None:
-            return 0.0
-        matrix = self._matrices[k].H if adjoint else self._matrices[k]
-        with np.errstate(all="ignore"):
-            # The norm of the matrix itself may overflow; its product with that of the inverse does not.
-            largest = float(np.abs(matrix.values).max())
-            inverse_norm = inverse_one_norm(member, n, self.dtype, adjoint=adjoint) * largest
-            rcond = 1.0 / (one_norm(matrix / largest) * inverse_norm)
-        return rcond if np.isfinite(rcond) else 0.0
-
     # ------------------------------------------------------------------ inner workings
+
+    def _entries(self, of: Callable[[Decomposition], Array], count: int) -> Array:
+        """Return so many numbers of each member's inverse, (..., count); NaN for singular members."""
+        self._require_some_regular()
+        result = np.full((len(self._members), count), np.nan, self.dtype)
+        with np.errstate(all="ignore"):
+            for k, member in enumerate(self._members):
+                if member.singularity is None:
+                    result[k] = of(member)
+        return result.reshape((*self.matrix.batch_shape, count))
 
     def _solve_member(self, k: int, b: Array, trans: Transposition) -> Array:
         """Solve with member k for `b`, (n, m), of any dtype."""
@@ -297,50 +356,19 @@ class Factor:
         x = member.solve(right, adjoint=trans != "N")
         return x.conj() if conjugate else x
 
-    def _measure_growth(self) -> None:
-        r"""Find out about how large each member's condition number is, within a factor of 100 sqrt(n).
-
-        Entry j of :math:`A^{-H} z`, for random z of unit variance, is about as large as the 2-norm of column j of the
-        inverse: it falls below a hundredth of that in less than one case in a hundred.
-        """
-        n = self.matrix.structure.shape[0]
-        probe = (np.random.default_rng(20220703).random((n, 1), np.float32) - np.float32(0.5)) * np.float32(12**0.5)
-        growth = np.zeros(len(self._members))
-        for k, member in enumerate(self._members):
-            if n and member.singularity is None:
-                x = member.solve(probe.astype(self.dtype), adjoint=True)
-                growth[k] = float(np.abs(x).max()) * self._norm_bound(k)
-        self._growth = growth
-
-    def _norm_bound(self, k: int) -> float:
-        """Bound the 1-norm and the infinity-norm of member k from above, in one pass over its values."""
-        structure = self.matrix.structure
-        values = self._matrices[k].values
-        per_line = len(structure.offsets)
-        if structure.link_count:
-            lines = (structure.link_rows, structure.link_columns)
-            per_line += max(int(np.unique(line, return_counts=True)[1].max()) for line in lines)
-        if values.size == 0:
-            return 0.0
-        largest = np.abs(values).max() if values.dtype.kind == "c" else max(values.max(), -values.min())
-        return float(largest) * per_line
-
     def _require_some_regular(self) -> None:
         singular = [member.singularity for member in self._members]
         if not singular or any(found is None for found in singular):
             return
         first = singular[0]
         assert first is not None
-        raise SingularMatrixError(
-            singular_message(first, batch=self.matrix.batch_shape), row=first.row, column=first.column
-        )
+        raise singular_error(first, batch=self.matrix.batch_shape)
 
     def _warn_of_condition(self) -> None:
-        assert self._growth is not None
-        n = self.matrix.structure.shape[0]
+        assert self._rough is not None
         eps = float(np.finfo(self.dtype).eps)
-        # A column of n numbers has a 1-norm of up to sqrt(n) times its 2-norm. NaN must look further too.
-        doubtful = [k for k, size in enumerate(self._growth) if not 100.0 * np.sqrt(n) * size < 1.0 / eps]
+        # Accepts the good, so that NaN is looked at more closely.
+        doubtful = [k for k, size in enumerate(self._rough) if not size < 1.0 / eps]
         singular = [k for k, member in enumerate(self._members) if member.singularity is not None]
         bad = sorted({k for k in doubtful if not self._rcond_member(k) >= eps} | set(singular))
         if not bad:
@@ -355,32 +383,7 @@ class Factor:
             message = (
                 f"the matrix is singular to working precision: rcond = {self._rcond_member(0):.2g} < eps = {eps:.2g}"
             )
-        warnings.warn(
+        warn_user(
             f"{message}; such a solution may have no correct digit. linalg.lstsq gives the minimum-norm answer",
             IllConditionedWarning,
-            stacklevel=3,
         )
-
-
-def singular_message(found: Singularity, *, batch: tuple[int, ...] = ()) -> str:
-    """Say where a matrix is singular and what to do instead."""
-    where = ""
-    if found.row is not None:
-        where = f": row {found.row} has no pivot"
-    elif found.column is not None:
-        where = f": column {found.column} depends on the others"
-    subject = f"every matrix of the batch {batch} is" if batch else "the matrix is"
-    return f"{subject} singular{where}; linalg.lstsq and linalg.pinv answer in the least-squares sense"
-
-
-def _evident_singularity(planned: Plan, member: StridiagMatrix) -> Singularity | None:
-    """Return what the structure, or a row or column of stored zeros, shows at sight."""
-    if planned.unmatched is not None:
-        return Singularity(column=planned.unmatched)
-    if np.count_nonzero(member.values) == member.nnz:
-        return None
-    zero_columns = np.flatnonzero(column_sums(member) == 0.0)
-    if zero_columns.size:
-        return Singularity(column=int(zero_columns[0]))
-    zero_rows = np.flatnonzero(column_sums(member.T) == 0.0)
-    return Singularity(row=int(zero_rows[0])) if zero_rows.size else None

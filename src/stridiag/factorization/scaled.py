@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag.factorization.decomposition import Decomposition, Singularity
+from stridiag.factorization.decomposition import Decomposition
+from stridiag.factorization.singularity import Singularity
 
 __all__ = ["Scaled", "decompose_in_range"]
 
@@ -76,6 +77,10 @@ class Scaled:
         """See `Decomposition.slogdet`."""
         phase, log = self._inner.slogdet()
         return phase, log + self._order * self._exponent * math.log(2.0)
+
+    def inverse_diagonal(self) -> Array:
+        """See `Decomposition.inverse_diagonal`."""
+        return _times_power(self._inner.inverse_diagonal(), -self._exponent)
 
     @property
     def nbytes(self) -> int:

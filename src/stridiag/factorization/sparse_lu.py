@@ -18,9 +18,11 @@ from scipy.sparse.linalg import splu
 
 from stridiag._kernels.sparse_qr import permutation_sign
 from stridiag.errors import SizeLimitError
-from stridiag.factorization.decomposition import Decomposition, Singularity
+from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log
 from stridiag.factorization.guard import check_solves
+from stridiag.factorization.inverse_entries import diagonal_by_solves
+from stridiag.factorization.singularity import Singularity
 from stridiag.factorization.sparse_qr import SparseQR
 
 if TYPE_CHECKING:
@@ -142,6 +144,10 @@ class SparseLU:
         if self._exponents is not None:
             log -= int(self._exponents.sum()) * float(np.log(2.0))
         return phase, log
+
+    def inverse_diagonal(self) -> Array:
+        """See `Decomposition.inverse_diagonal`."""
+        return diagonal_by_solves(self, self._lu.shape[0], self._dtype)
 
     @property
     def nbytes(self) -> int:

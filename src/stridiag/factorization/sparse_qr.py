@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from stridiag._kernels import sparse_qr as kernels
 from stridiag.errors import SizeLimitError
-from stridiag.factorization.decomposition import Singularity
 from stridiag.factorization.determinant import phase_and_log
+from stridiag.factorization.inverse_entries import diagonal_by_solves
+from stridiag.factorization.singularity import Singularity
 from stridiag.planning.sparse import SparseAnalysis, analyse, last_columns, leading_columns
 
 if TYPE_CHECKING:
@@ -134,6 +135,10 @@ class SparseQR:
         sign = kernels.permutation_sign(self._order, np.zeros(n, np.uint8))
         sign *= kernels.permutation_sign(self._slots, np.zeros(n, np.uint8))
         return phase_and_log(self.diagonal, sign)
+
+    def inverse_diagonal(self) -> Array:
+        """See `Decomposition.inverse_diagonal`."""
+        return diagonal_by_solves(self, self._order.size, self._r[2].dtype)
 
     @property
     def nbytes(self) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import tridiagonal_lu
-from stridiag.factorization.decomposition import Singularity
+from stridiag._kernels.selected_inverse import tridiagonal_diagonal
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
+from stridiag.factorization.singularity import Singularity
 from stridiag.planning.chain import ChainLayout
 
 __all__ = ["TridiagonalLU"]
@@ -25,6 +27,7 @@ class TridiagonalLU:
     def __init__(self, layout: ChainLayout, values: Array) -> None:
         self._layout = layout
         dl, d, du = layout.tridiagonal(values)
+        self._values = values
         self._factors = (dl, d, du, np.empty_like(du), np.zeros(d.size, np.bool_))
         info = tridiagonal_lu.factor(*self._factors)
         self.singularity = None if info < 0 else Singularity(row=layout.index(info))
@@ -44,6 +47,17 @@ class TridiagonalLU:
     def slogdet(self) -> tuple[Any, float]:
         """See `Decomposition.slogdet`."""
         return phase_and_log(self._factors[1], sign_of_flips(int(np.count_nonzero(self._factors[4]))))
+
+    def inverse_diagonal(self) -> Array:
+        """See `Decomposition.inverse_diagonal`; by continuants, from the matrix itself."""
+        dl, d, du = self._layout.tridiagonal(self._values)
+        largest = max(float(np.abs(part).max(initial=0.0)) for part in (dl, d, du))
+        # A power of two that brings the entries down to one, so that products of two of them do not overflow.
+        scale = d.real.dtype.type(2.0 ** -math.frexp(largest)[1])
+        out = np.empty_like(d)
+        tridiagonal_diagonal(dl * scale, d * scale, du * scale, np.empty((d.size, 2), d.dtype), out)
+        out *= scale
+        return self._layout.from_chains(out)
 
     @property
     def nbytes(self) -> int:

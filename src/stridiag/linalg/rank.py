@@ -6,13 +6,13 @@ and rtol is max(m, n) eps unless given.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._validate import warn_user
 from stridiag.errors import AmbiguousRankWarning
 from stridiag.linalg._checks import require_matrix, require_single
 from stridiag.linalg.blocks import SingularBlocks, svd
@@ -155,5 +155,5 @@ def decide(sigma: Array, matrix: StridiagMatrix, rtol: float | None, atol: float
     )
     info = RankInfo(rank, (m, n), cutoff, sigma_max, smallest_kept, largest_dropped, ambiguous)
     if ambiguous:
-        warnings.warn(f"the rank is ambiguous: {info}", AmbiguousRankWarning, stacklevel=3)
+        warn_user(f"the rank is ambiguous: {info}", AmbiguousRankWarning)
     return info
