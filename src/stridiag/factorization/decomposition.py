@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 
 __all__ = ["Decomposition"]
@@ -46,6 +47,13 @@ class Decomposition(Protocol):
 
     def inverse_diagonal(self) -> Array:
         """Return the diagonal of the inverse, (n,), of a nonsingular matrix."""
+        ...
+
+    def factors(self) -> list[SimpleFactor]:
+        """Return simple factors whose product, in this order, is A; made in time linear in what is stored.
+
+        Identities may be among them. If A is singular, their product is A still.
+        """
         ...
 
     @property

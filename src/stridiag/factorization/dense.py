@@ -20,9 +20,12 @@ from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
+from stridiag.factorization.elementary import Permutation, columns_of_triangle
 from stridiag.factorization.guard import check_solves
 from stridiag.factorization.inverse_entries import diagonal_by_solves
+from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
+from stridiag.factorization.unitary import Reflection
 
 __all__ = ["DenseLU", "DenseQR", "factor_dense"]
 
@@ -113,6 +116,16 @@ class DenseLU:
         """See `Decomposition.inverse_diagonal`."""
         return diagonal_by_solves(self, self._lu.shape[0], self._lu.dtype)
 
+    def factors(self) -> list[SimpleFactor]:
+        """See `Decomposition.factors`: the interchanges, L by columns, D, U by columns."""
+        n = self._rows.size
+        unit_lower = np.tril(self._lu, -1) + np.eye(n, dtype=self._lu.dtype)
+        return [
+            Permutation(self._rows).inverse(),
+            *_columns(unit_lower, range(n)),
+            *_columns(np.triu(self._lu), range(n - 1, -1, -1)),
+        ]
+
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
@@ -178,6 +191,14 @@ class DenseQR:
         """See `Decomposition.inverse_diagonal`."""
         return diagonal_by_solves(self, self._qr.shape[0], self._qr.dtype)
 
+    def factors(self) -> list[SimpleFactor]:
+        """See `Decomposition.factors`: the reflections, D, U by columns."""
+        n = self._tau.size
+        vectors = np.tril(self._qr, -1) + np.eye(n, dtype=self._qr.dtype)
+        places = np.arange(n)
+        reflections = [Reflection(n, places[k:], vectors[k:, k], self._tau[k]) for k in range(n)]
+        return [*reflections, *_columns(np.triu(self._qr), range(n - 1, -1, -1))]
+
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
@@ -202,3 +223,9 @@ def _original_rows(pivots: Array) -> NDArray[np.intp]:
         if i != other:
             rows[i], rows[other] = rows[other], rows[i]
     return rows
+
+
+def _columns(triangle: Array, order: range) -> list[SimpleFactor]:
+    from scipy.sparse import csc_array
+
+    return columns_of_triangle(csc_array(triangle), order, divide="rows")

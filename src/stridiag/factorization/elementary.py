@@ -293,13 +293,16 @@ def triangular_factors(matrix: StridiagMatrix | sparray) -> list[SimpleFactor]:
 
     if isinstance(matrix, StridiagMatrix):
         if matrix.batch_shape:
-            raise StructureError(f"triangular_factors takes a single matrix, got a batch of {matrix.batch_shape}")
-        matrix = matrix.to_scipy("csc")
-    elif not issparse(matrix):
+            raise StructureError(f"triangular_factors takes a single matrix, got a batch of shape {matrix.batch_shape}")
+        given: Any = matrix.to_scipy("csc")
+    elif issparse(matrix):
+        given = matrix
+    else:
         raise TypeError(f"matrix must be a StridiagMatrix or a scipy sparse array, got {type(matrix).__name__}")
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise StructureError(f"matrix must be square, got shape {matrix.shape}")
-    columns = csc_array(matrix)
+    if given.ndim != 2 or given.shape[0] != given.shape[1]:
+        raise StructureError(f"matrix must be square, got shape {given.shape}")
+    columns = csc_array(given, copy=True)
+    columns.sum_duplicates()
     columns = csc_array((as_values(columns.data, "matrix"), columns.indices, columns.indptr), shape=columns.shape)
     require_finite(columns.data, "the matrix's values")
     entries = columns.tocoo()

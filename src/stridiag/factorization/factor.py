@@ -17,6 +17,7 @@ from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.dense import factor_dense
 from stridiag.factorization.inverse_entries import entries_by_solves
 from stridiag.factorization.scaled import decompose_in_range
+from stridiag.factorization.simple_factor import SimpleFactor, without_identities
 from stridiag.factorization.singularity import evident_singularity, singular_error
 from stridiag.factorization.sparse_lu import factor_sparse
 from stridiag.factorization.sparse_qr import SparseQR
@@ -293,6 +294,21 @@ class Factor:
         for place, member in zip(np.ndindex(self.matrix.batch_shape), self._members, strict=True):
             result[place] = member.multiply(np.eye(n, dtype=self.dtype))
         return result
+
+    def factors(self) -> list[SimpleFactor]:
+        """Return simple factors, each with a closed-form inverse, whose product in this order is the matrix.
+
+        See `stridiag.factorization.multiply_out` and docs/theory/factors.md. Linear in the stored entries. If the
+        matrix is singular by an exactly zero pivot, the product still is the matrix, and one factor has no inverse.
+
+        Raises
+        ------
+        StructureError
+            For a batch.
+        """
+        if self.matrix.batch_shape:
+            raise StructureError(f"factors takes a single matrix, got a batch of shape {self.matrix.batch_shape}")
+        return without_identities(self._members[0].factors())
 
     # ------------------------------------------------------------------ condition
 

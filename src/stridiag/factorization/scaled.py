@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.factorization.decomposition import Decomposition
+from stridiag.factorization.elementary import Diagonal
+from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 
 __all__ = ["Scaled", "decompose_in_range"]
@@ -31,7 +33,7 @@ def decompose_in_range(values: Array, order: int, decompose: Callable[[Array], D
     exponent = math.frexp(largest)[1]
     if largest == 0.0 or _SAFE * limits.minexp < exponent < _SAFE * limits.maxexp:
         return decompose(values)
-    return Scaled(decompose(_times_power(values, -exponent)), exponent, order)
+    return Scaled(decompose(_times_power(values, -exponent)), exponent, order, values.real.dtype)
 
 
 def _largest(values: Array) -> float:
@@ -50,10 +52,11 @@ def _times_power(values: Array, exponent: int) -> Array:
 class Scaled:
     """``2**exponent`` times a matrix that has been decomposed."""
 
-    def __init__(self, inner: Decomposition, exponent: int, order: int) -> None:
+    def __init__(self, inner: Decomposition, exponent: int, order: int, dtype: np.dtype[Any]) -> None:
         self._inner = inner
         self._exponent = exponent
         self._order = order
+        self._dtype = dtype
         self.name = inner.name
 
     @property
@@ -81,6 +84,12 @@ class Scaled:
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`."""
         return _times_power(self._inner.inverse_diagonal(), -self._exponent)
+
+    def factors(self) -> list[SimpleFactor]:
+        """See `Decomposition.factors`: the power of two as two diagonals, since one may lie beyond the type's range."""
+        half = self._exponent // 2
+        powers = (math.ldexp(1.0, half), math.ldexp(1.0, self._exponent - half))
+        return [*(Diagonal(np.full(self._order, power, self._dtype)) for power in powers), *self._inner.factors()]
 
     @property
     def nbytes(self) -> int:

@@ -58,7 +58,7 @@ class SimpleFactor(ABC):
 
     @abstractmethod
     def apply(self, x: Array) -> Array:
-        """Return the product with `x`, (n, m), of a type that can hold it; `x` may be overwritten, nothing is checked."""
+        """Return the product with `x`, (n, m), of a type that can hold it. Unchecked; `x` may be overwritten."""
 
     @property
     @abstractmethod
@@ -116,9 +116,10 @@ def multiply_out(factors: Iterable[SimpleFactor], x: ArrayLike) -> Array:
     """
     chain = list(factors)
     right = as_values(x, "x")
-    for n in {factor.shape[0] for factor in chain}:
-        if right.ndim not in (1, 2) or right.shape[0] != n:
-            raise ValueError(f"x must have shape ({n},) or ({n}, m), got {right.shape}")
+    orders = {factor.shape[0] for factor in chain}
+    if right.ndim not in (1, 2) or not orders <= {right.shape[0]}:
+        n = min(orders, default="n")
+        raise ValueError(f"x must have shape ({n},) or ({n}, m), got {right.shape}")
     kind = np.result_type(right.dtype, *{factor.dtype for factor in chain})
     result = np.array(right[:, None] if right.ndim == 1 else right, kind, order="C")
     for factor in reversed(chain):

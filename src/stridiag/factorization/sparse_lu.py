@@ -20,8 +20,10 @@ from stridiag._kernels.sparse_qr import permutation_sign
 from stridiag.errors import SizeLimitError
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log
+from stridiag.factorization.elementary import Diagonal, Permutation, columns_of_triangle
 from stridiag.factorization.guard import check_solves
 from stridiag.factorization.inverse_entries import diagonal_by_solves
+from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.factorization.sparse_qr import SparseQR
 
@@ -148,6 +150,18 @@ class SparseLU:
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`."""
         return diagonal_by_solves(self, self._lu.shape[0], self._dtype)
+
+    def factors(self) -> list[SimpleFactor]:
+        """See `Decomposition.factors`: the row scaling undone, rows, L by columns, D, U by columns, columns."""
+        n = self._lu.shape[0]
+        unscale = [] if self._scale is None else [Diagonal(1 / self._scale[:, 0])]
+        return [
+            *unscale,
+            Permutation(self._lu.perm_r),
+            *columns_of_triangle(self._lu.L, range(n), divide="rows"),
+            *columns_of_triangle(self._lu.U, range(n - 1, -1, -1), divide="rows"),
+            Permutation(self._lu.perm_c).inverse(),
+        ]
 
     @property
     def nbytes(self) -> int:

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from stridiag._kernels import sparse_qr as kernels
 from stridiag.errors import SizeLimitError
 from stridiag.factorization.determinant import phase_and_log
+from stridiag.factorization.elementary import Permutation, columns_of_triangle
 from stridiag.factorization.inverse_entries import diagonal_by_solves
+from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
+from stridiag.factorization.unitary import Rotation
 from stridiag.planning.sparse import SparseAnalysis, analyse, last_columns, leading_columns
 
 if TYPE_CHECKING:
@@ -139,6 +142,26 @@ class SparseQR:
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`."""
         return diagonal_by_solves(self, self._order.size, self._r[2].dtype)
+
+    def factors(self) -> list[SimpleFactor]:
+        """See `Decomposition.factors`: rows, the rotations undone, D, U by columns, the order of the columns."""
+        from scipy.sparse import csr_array
+
+        n = self._order.size
+        starts, others, first, cosines, sines = self._q
+        second = np.repeat(others, np.diff(starts)).tolist()
+        rotations = [
+            Rotation(n, one, other, cosine, -sine)
+            for one, other, cosine, sine in zip(first.tolist(), second, cosines, sines, strict=True)
+        ]
+        pointers, columns, values = self._r
+        triangle = csr_array((values, columns, pointers), shape=(n, n)).tocsc()
+        return [
+            Permutation(self._slots.astype(np.int64)),
+            *rotations,
+            *columns_of_triangle(triangle, range(n - 1, -1, -1), divide="rows"),
+            Permutation(self._order.astype(np.int64)),
+        ]
 
     @property
     def nbytes(self) -> int:

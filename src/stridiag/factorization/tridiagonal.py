@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from stridiag._kernels import tridiagonal_lu
 from stridiag._kernels.selected_inverse import tridiagonal_diagonal
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
+from stridiag.factorization.elementary import Elementary, Permutation, columns_of_triangle
+from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.chain import ChainLayout
 
@@ -58,6 +60,38 @@ class TridiagonalLU:
         tridiagonal_diagonal(dl * scale, d * scale, du * scale, np.empty((d.size, 2), d.dtype), out)
         out *= scale
         return self._layout.from_chains(out)
+
+    def factors(self) -> list[SimpleFactor]:
+        """See `Decomposition.factors`: a permutation, L by columns, D, U by columns, the chain permutation.
+
+        All interchanges are moved to the front, where they are one permutation with that of the chains.
+        """
+        from scipy.sparse import diags_array
+
+        multipliers, pivots, du, du2, swapped = self._factors
+        n = pivots.size
+        if n == 0:
+            return []
+        # A row that does not become a pivot row is carried on to the first step that leaves it where it is.
+        places = np.arange(n)
+        settled = np.minimum.accumulate(np.where(swapped, n, places)[::-1])[::-1]
+        begins = np.concatenate(([True], ~swapped[:-1]))
+        run = np.maximum.accumulate(np.where(begins, places, 0))
+        rows = np.where(swapped, places + 1, run)
+        lower: list[SimpleFactor] = [
+            Elementary(n, int(i), settled[i + 1 : i + 2], multipliers[i : i + 1])
+            for i in np.flatnonzero(multipliers[:-1])
+        ]
+        width = min(n, 3)
+        above = [part[: n - k] for k, part in enumerate((pivots, du, du2)[:width])]
+        upper: Any = diags_array(above, offsets=list(range(width)), shape=(n, n), format="csc")
+        order = self._layout.to_chains(places)
+        return [
+            Permutation(order[rows]).inverse(),
+            *lower,
+            *columns_of_triangle(upper, range(n - 1, -1, -1), divide="rows"),
+            Permutation(order),
+        ]
 
     @property
     def nbytes(self) -> int:

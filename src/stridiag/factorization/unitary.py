@@ -92,8 +92,9 @@ class Reflection(SimpleFactor):
 
     def slogdet(self) -> tuple[Any, float]:
         r"""Return :math:`1 - \tau v^H v = -\tau / \bar\tau` (1 if tau is zero), and 0."""
-        if self.tau == 0:
-            return self.dtype.type(1), 0.0
+        if self.tau.imag == 0:
+            # Exactly: the quotient of a complex number by its magnitude may be off by an eps.
+            return self.dtype.type(1 if self.tau == 0 else -1), 0.0
         unit = self.tau / abs(self.tau)
         return -unit * unit, 0.0
 
@@ -105,7 +106,7 @@ class Reflection(SimpleFactor):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rotation(SimpleFactor):
-    r"""A rotation of two rows (Givens): :math:`\begin{pmatrix} c & s \\ -\bar s & c \end{pmatrix}`, the identity elsewhere.
+    r"""A rotation of two rows (Givens): :math:`\begin{pmatrix} c & s \\ -\bar s & c \end{pmatrix}` there.
 
     Parameters
     ----------
