@@ -16,7 +16,10 @@ from stridiag.factorization import (
     multiply_out,
     triangular_factors,
 )
+from stridiag.factorization.dense import DenseLU, DenseQR
 from stridiag.factorization.elementary import columns_of_triangle
+from stridiag.factorization.sparse_lu import SparseLU
+from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.testing import THRESHOLD, factor_ratio, inverse_ratio, slogdet_ratio, zoo
 
 METHODS = ("auto", "chain", "sparse-lu", "sparse-qr", "dense")
@@ -101,6 +104,30 @@ def test_each_factor_is_what_it_says(method, dtype):
             np.testing.assert_allclose(factor.det(), np.linalg.det(dense), rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16"])
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 50])
+def test_decompositions_that_the_guard_seldom_takes(n, dtype):
+    offsets, links = ((-1, 0), 0) if n < 4 else ((-3, 0, 2), 2)
+    A = stridiag.random(n, [k for k in offsets if abs(k) < n], links, rng=n, dtype=dtype, dominant=n < 4)
+    exponents = np.random.default_rng(n).integers(-4, 5, n).astype(np.int32)
+    decompositions = (
+        DenseLU(A.toarray()),
+        DenseQR(A.toarray()),
+        SparseLU(A.to_scipy("csc")),
+        SparseLU(A.to_scipy("csc"), exponents),
+        SparseQR(A.to_scipy("csc")),
+    )
+    one = np.eye(n, dtype=dtype)
+    for decomposition in decompositions:
+        factors = decomposition.factors()
+        product, inverse = multiply_out(factors, one), multiply_out(inverse_factors(factors), one)
+        assert product.dtype == inverse.dtype == dtype
+        assert factor_ratio(A, product) < THRESHOLD
+        assert inverse_ratio(A, inverse) < THRESHOLD
+        sign, log = decomposition.slogdet()
+        assert slogdet_ratio(slogdet_of(factors), (sign, log), n, 1.0, dtype=dtype) < THRESHOLD
+
+
 def test_the_factors_of_a_chain_are_those_of_the_text():
     A = StridiagMatrix.from_diagonals({-1: [4.0, 3.0], 0: [2.0, 5.0, 6.0], 1: [1.0, 7.0]})
     P, L1, L2, D, U3, U2 = A.factor(method="chain").factors()
@@ -180,16 +207,18 @@ def test_triangular_matrices_fall_apart_into_elementary_ones(offsets, n, dtype):
         links = (rows, columns) if lower else (columns, rows)
         A = A + StridiagMatrix.from_diagonals({}, (*links, np.ones(2, dtype)), shape=n)
     factors = triangular_factors(A)
-    where = [factor.column for factor in factors if isinstance(factor, Elementary)]
+    columns = [factor for factor in factors if isinstance(factor, Elementary)]
+    # The diagonal comes last; where it is the identity it is left out.
+    assert len(factors) - len(columns) == (not (A.diagonal() == 1).all())
+    assert factors[: len(columns)] == columns
+    where = [factor.column for factor in columns]
     assert where == sorted(where, reverse=not lower)
-    assert all((factor.rows > factor.column).all() == lower for factor in factors[:-1])
-    assert n == 0 or isinstance(factors[-1], Diagonal)
+    assert all((factor.rows > factor.column).all() == lower for factor in columns)
     one = np.eye(n, dtype=dtype)
     assert factor_ratio(A, multiply_out(factors, one)) < THRESHOLD
-    inverses = inverse_factors(factors)
-    assert inverse_ratio(A, multiply_out(inverses, one)) < THRESHOLD
-    for factor, inverse in zip(factors[:-1], inverses[:0:-1], strict=True):
-        np.testing.assert_array_equal(inverse.values, -factor.values)
+    assert inverse_ratio(A, multiply_out(inverse_factors(factors), one)) < THRESHOLD
+    for factor in columns:
+        np.testing.assert_array_equal(factor.inverse().values, -factor.values)
     expected = np.linalg.slogdet(A.toarray().astype("c16"))
     assert slogdet_ratio(slogdet_of(factors), expected, n, 1.0, dtype=dtype) < THRESHOLD
 

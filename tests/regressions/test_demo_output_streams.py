@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib")
 
 from rich.console import Console
 
-from stridiag.cli import demo, learning_demo, tables
+from stridiag.cli import demo, learning_demo, matrix_demo, tables, timing
 
 
 def test_output_that_is_not_utf8(tmp_path):
@@ -51,3 +51,15 @@ def test_page_that_is_a_folder_is_found_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "_learn", work)
     with pytest.raises(demo.DemoError):
         demo.run(tmp_path, quick=True, seed=0, threads=1)
+
+
+def test_usual_terminal_keeps_the_columns_of_the_matrix_tables():
+    job = matrix_demo.Job("solve", matrix_demo.CASES[0], 1_000_000)
+    once = timing.Timing(0.0562, 0.0562, 2)
+    methods = (matrix_demo.OURS, matrix_demo.SUPERLU, matrix_demo.LAPACK, matrix_demo.DENSE)
+    measured = [matrix_demo.Measurement(job, method, once, 1e-16, ill_conditioned=False) for method in methods]
+    buffer = io.StringIO()
+    table = tables.matrix_table("solve", measured, full=False)
+    demo._print(Console(file=buffer, width=80, force_terminal=False), table)
+    assert "…" not in buffer.getvalue()
+    assert "1,000,000" in buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Taking away rows that were never added looked at the diagonal of one matrix only, and let rounding pass for weight."""
+"""Taking away rows that were never added was checked on one diagonal only, and rounding passed for weight left."""
 
 import numpy as np
 import pytest
@@ -28,8 +28,7 @@ def test_rows_that_leave_an_indefinite_scatter(data):
 
 def test_nothing_left_is_nothing(data):
     h, z = data
-    parts = [
-        Statistics.from_rows(h[k : k + 30], z[k : k + 30], np.full(30, w)) for k, w in ((0, 0.1), (30, 0.2), (60, 0.3))
-    ]
+    cuts = [slice(0, 30), slice(30, 60), slice(60, 90)]
+    a, b, c = (Statistics.from_rows(h[s], z[s], np.full(30, w)) for s, w in zip(cuts, (0.1, 0.2, 0.3), strict=True))
     with pytest.raises(ValueError, match="cannot take weight"):
-        parts[0] + parts[1] + parts[2] - parts[0] - parts[1] - parts[2]
+        a + b + c - a - b - c

@@ -123,7 +123,7 @@ class Rotation(SimpleFactor):
     --------
     >>> from stridiag.factorization import Rotation
     >>> G = Rotation(3, 0, 2, 0.6, 0.8)
-    >>> G @ [3, 1, 4]
+    >>> (G @ [3, 1, 4]).round(12) + 0.0
     array([5., 1., 0.])
     """
 
