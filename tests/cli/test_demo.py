@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
@@ -14,10 +15,11 @@ pytest.importorskip("typer")
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
+from rich.console import Console
 from typer.testing import CliRunner
 
 import stridiag
-from stridiag.cli import demo, learning_demo, matrix_demo, plots, report, tables, timing
+from stridiag.cli import demo, learning_demo, matrix_demo, plots, report, tables, terminal, timing
 from stridiag.cli.app import app
 from stridiag.cli.matrix_demo import CASES, Case, Job
 
@@ -104,9 +106,80 @@ def test_page_has_its_sections(quick):
         assert fact in text
 
 
+def test_page_says_what_was_run(quick):
+    _, folder = quick
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    # Three layers of 32 units start over at stride 1, nothing is larger than dense methods can take.
+    assert "Strides, layer by layer: 1, 7, 1. Through" in text
+    assert "first call takes 0.02 s or more" in text
+    assert "on 1 of the 2 splits and so without bars" in text
+    assert "n &gt; 2000" not in text
+    assert "altered so that the rank is n - 1" in text
+    assert learning_demo.penalty_rule() in text
+
+
 def test_nothing_else_is_left_in_the_folder(quick):
     _, folder = quick
     assert [path.name for path in folder.iterdir()] == ["index.html"]
+
+
+# ---------------------------------------------------------------- terminals
+
+
+def printed(table, width, encoding="utf-8"):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    terminal.print_table(Console(file=stream, width=width, force_terminal=False), table)
+    stream.seek(0)
+    return stream.read()
+
+
+@pytest.fixture
+def wide():
+    columns = ("name", "time", "rival", "rival's error")
+    row = [tables.Cell(text) for text in ("a long name", "1,000,000 µs", "2 ± 1", "1e-16")]
+    return tables.Table("[title]", "A note.", columns, [row, row], (1,), ("rival's error", "rival"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1", "cp1252"])
+@pytest.mark.parametrize("width", [1, 5, 12, 18, 25, 30, 40, 60, 80])
+def test_tables_cut_nothing_off(wide, width, encoding):
+    text = printed(wide, width, encoding)
+    assert "…" not in text
+    assert "..." not in text
+    assert all(len(line) <= width for line in text.splitlines())
+    micro, plus = ("u", "+-") if encoding == "ascii" else ("µ", "±")
+    shown, joined = "".join(text.split()), " ".join(text.split())
+    assert f"1,000,000{micro}s" in shown
+    assert "[title]" in shown
+    if "rival" not in joined.partition("for want of width")[2]:
+        assert f"2{plus}1" in shown
+    if width >= 18:
+        assert f"1,000,000 {micro}s" in text
+
+
+@pytest.mark.parametrize(("width", "left_out"), [(60, None), (25, "rival's error"), (22, "rival, rival's error")])
+def test_narrow_tables_name_what_they_leave_out(wide, width, left_out):
+    note = " ".join(printed(wide, width).split()).partition("A note.")[2]
+    assert note == (f" Not shown for want of width: {left_out}." if left_out else "")
+
+
+@pytest.mark.parametrize("width", [10, 40, 60, 70, 80, 200])
+def test_progress_fits(width):
+    console = Console(file=io.StringIO(), width=width, force_terminal=False)
+    longest = max(
+        [f"digits: {entrant.name}" for entrant in learning_demo.contestants()]
+        + [f"{job.operation} ({job.case}), n = {job.n:,}" for job in matrix_demo.jobs()],
+        key=len,
+    )
+    with terminal.progress(console) as shown:
+        shown.add_task(longest, total=100)
+    assert width < 57 or longest in console.file.getvalue()
+    assert width < 40 or "…" not in console.file.getvalue()
+
+
+@pytest.mark.parametrize(("encoding", "text"), [("utf-8", "?"), ("ascii", "?"), ("latin-1", "?")])
+def test_names_of_bytes_that_are_no_text_are_printed(encoding, text):
+    assert terminal.encodable("a\udcff", encoding) == "a" + text
 
 
 # ---------------------------------------------------------------- ways not to start
@@ -127,6 +200,11 @@ def test_output_may_not_lie_below_a_file(tmp_path):
     result = CliRunner().invoke(app, ["demo", "--quick", "--output", str(tmp_path / "taken" / "below")])
     assert result.exit_code == 1
     assert "cannot write" in result.output
+
+
+def test_a_link_in_place_of_the_page_may_be_replaced(tmp_path):
+    (tmp_path / "index.html").symlink_to(tmp_path, target_is_directory=True)
+    demo._require_folder(tmp_path)
 
 
 def test_folder_that_refuses_files_is_found_before_the_work(tmp_path, monkeypatch):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.sparse import coo_array, csc_array, diags_array
 
+import stridiag
 from stridiag.errors import SizeLimitError
-from stridiag.factorization import sparse_lu, sparse_qr
+from stridiag.factorization import multiply_out, sparse_lu, sparse_qr
 from stridiag.factorization.guard import check_solves
 from stridiag.factorization.sparse_lu import SparseLU, factor_sparse
 from stridiag.factorization.sparse_qr import SparseQR
@@ -136,11 +137,11 @@ def test_rotations_are_the_last_resort(monkeypatch, failure):
     tries = []
 
     class Failing(SparseLU):
-        def __init__(self, matrix, exponents=None):
+        def __init__(self, matrix, exponents=None, *, transposed=False):
             tries.append(exponents)
             if failure is not None:
                 raise failure
-            super().__init__(matrix, exponents)
+            super().__init__(matrix, exponents, transposed=transposed)
 
         def solve(self, b, *, adjoint=False):
             return 1.001 * super().solve(b, adjoint=adjoint)
@@ -270,3 +271,33 @@ def test_no_right_hand_side():
     factored = factor_sparse(random_chain(10))
     for adjoint in (False, True):
         assert factored.solve(np.zeros((10, 0)), adjoint=adjoint).shape == (10, 0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_factors_of_the_transpose_serve_the_matrix(dtype, scaled):
+    A = stridiag.random(60, (-3, 0, 2), 10, rng=0, dtype=dtype)
+    matrix = A.to_scipy("csc")
+    exponents = np.random.default_rng(0).integers(-3, 4, 60) if scaled else None
+    lu = SparseLU(matrix, exponents, transposed=True)
+    b = np.ascontiguousarray((A @ np.arange(120.0).reshape(60, 2)).astype(dtype))
+    assert solve_ratio(A, lu.solve(b.copy()), b) < 30
+    assert solve_ratio(A, lu.solve(b.copy(), adjoint=True), b, "H") < 30
+    eye = np.eye(60, dtype=dtype)
+    assert factor_ratio(A.toarray(), lu.multiply(eye)) < 30
+    assert factor_ratio(A.toarray(), multiply_out(lu.factors(), eye)) < 30
+    wide = A.toarray().astype("complex128" if A.dtype.kind == "c" else "float64")
+    assert slogdet_ratio(lu.slogdet(), np.linalg.slogdet(wide), 60, np.linalg.cond(wide), dtype=dtype) < 30
+
+
+@pytest.mark.parametrize("hub", ["row", "column"])
+def test_hubs_are_cheap_either_way(hub):
+    n = 3000
+    spokes = np.arange(2, n)
+    ends = (np.zeros(spokes.size, int), spokes)
+    links = (*(ends if hub == "row" else ends[::-1]), np.full(spokes.size, 0.5))
+    A = stridiag.StridiagMatrix.from_diagonals({-1: 1.0, 0: 4.0, 1: 1.0}, links, shape=n)
+    decomposition = factor_sparse(A.to_scipy("csc"))
+    assert decomposition.nbytes < 100 * A.values.nbytes
+    b = np.ones((n, 1))
+    assert solve_ratio(A, decomposition.solve(b.copy()), b) < 30

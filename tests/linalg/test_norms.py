@@ -75,6 +75,11 @@ def test_batches():
         np.testing.assert_allclose(linalg.cond(B, order), np.repeat(linalg.cond(A, order), 2), rtol=1e-9)
 
 
+def test_a_zero_matrix_has_infinite_condition_in_every_order():
+    for order in (None, 1, np.inf, 2, -2, "fro"):
+        assert linalg.cond(StridiagMatrix.from_diagonals({0: [0.0, 0.0]}), order) == np.inf
+
+
 def test_singular_matrices_have_infinite_condition():
     A = StridiagMatrix.from_diagonals({0: [1.0, 0.0]})
     for order in (None, 1, np.inf, 2, "fro"):

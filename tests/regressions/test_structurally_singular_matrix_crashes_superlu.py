@@ -25,6 +25,8 @@ for _ in range(400):
 
 @pytest.mark.parametrize(("seed", "dtype"), [(0, "f8"), (1, "c16"), (2, "f4")])
 def test_structurally_singular_matrices_leave_the_process_alive(seed, dtype):
-    done = subprocess.run([sys.executable, "-c", _SCRIPT, str(seed), dtype], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, str(seed), dtype], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "illegal value" not in done.stdout + done.stderr

@@ -54,7 +54,8 @@ LEFT2, LEFT1, RIGHT1, RIGHT2 = range(4)
 @inlined
 def _reflection(x0: Any, x1: Any, x2: Any) -> tuple[Any, Any, Any, Any]:
     """Return (v1, v2, tau, d) such that H (x0, x1, x2) = (d, 0, 0); all zero if x is zero."""
-    size = max(abs(x0), abs(x1), abs(x2))
+    # A float even for single precision, whose own range the bounds below exceed.
+    size = float(max(abs(x0), abs(x1), abs(x2)))
     scale = 1.0
     # Squares neither overflow nor vanish between these bounds; outside them pay for a division.
     if not 1e-140 < size < 1e140:

@@ -2,7 +2,7 @@ r"""Learning without gradients on scikit-learn's digits: the structured network 
 
 All contestants see the same splits and the same preprocessing (columns standardised on the training rows); the clock
 runs over `fit` alone. The dense random-feature network is the structured one with full matrices: same number of units,
-same way of drawing, scaling and biasing them, same readout with the same choice of penalty.
+same way of drawing, scaling and biasing them, and a readout solved by the same function with the same penalty rule.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.cli.timing import measure
-from stridiag.nn.readout import Readout, ridge, ridge_from_rows
-from stridiag.nn.statistics import Statistics
+from stridiag.nn.random_features import solve_readout
+from stridiag.nn.readout import Readout
 
 __all__ = [
     "FAMILIES",
@@ -28,6 +28,7 @@ __all__ = [
     "Score",
     "contestants",
     "jobs",
+    "penalty_rule",
     "run_job",
     "warm",
 ]
@@ -40,7 +41,9 @@ MLP, RIDGE = "MLP, gradient descent", "linear ridge"
 FAMILIES = (STRUCTURED, TARGETS, DENSE, SHALLOW, MLP, RIDGE)
 
 _LAYERS = 3
-# As in the structured network: keeps units whose inputs hardly vary from being blown up to full range.
+_RULES = {"gcv": "by generalised cross-validation", "loo": "by exact leave-one-out"}
+# Keeps units whose inputs hardly vary from being blown up to full range. The structured network has 0.5; this serves
+# three full layers a little better (98.0 % against 97.9 %), one a little worse.
 _SPREAD_FLOOR = 0.3
 
 
@@ -62,6 +65,8 @@ class DenseRandomFeatures:
 
     def fit(self, X: Array, y: Array) -> Self:
         """Draw the layers, each scaled to the spread of its pre-activations, and solve the readout."""
+        from stridiag.sklearn import StridiagClassifier
+
         rng = np.random.default_rng(self.seed)
         self.classes_ = np.unique(y)
         self.hidden_: list[tuple[Array, Array]] = []
@@ -80,11 +85,9 @@ class DenseRandomFeatures:
             columns.append(values)
         features = np.hstack(columns)
         targets = np.where(y[:, None] == self.classes_, 1.0, -1.0)
-        # Through the smaller of its two forms, as the structured network does.
-        if features.shape[0] <= features.shape[1]:
-            self.readout_: Readout = ridge_from_rows(features, targets, np.ones(len(y)))
-        else:
-            self.readout_ = ridge(Statistics.from_rows(features, targets))
+        # All features stand as inputs to a network without layers: what solves ours then solves this one's.
+        alpha = StridiagClassifier().alpha
+        self.readout_: Readout = solve_readout(features, (), targets, np.ones(len(y)), alpha, per_output=False)
         return self
 
     def predict(self, X: Array) -> Array:
@@ -186,6 +189,14 @@ def contestants(*, quick: bool = False) -> list[Contestant]:
     result += [_dense(size, _LAYERS, few) for size in curve]
     result += [_perceptron(size, few) for size in ((4,) if quick else (16, 48))]
     return result
+
+
+def penalty_rule() -> str:
+    """Name what chooses the penalty of the readouts that are solved, ours and the dense networks' alike."""
+    from stridiag.sklearn import StridiagClassifier
+
+    alpha = StridiagClassifier().alpha
+    return _RULES.get(alpha, str(alpha)) if isinstance(alpha, str) else f"fixed at {alpha:g}"
 
 
 def jobs(entrants: list[Contestant]) -> list[Job]:

@@ -25,7 +25,19 @@ import stridiag
 from stridiag import StridiagMatrix, linalg
 from stridiag.cli.timing import Timing, measure
 
-__all__ = ["CASES", "OPERATIONS", "Case", "Job", "Measurement", "jobs", "matrix_of", "run_job", "warm"]
+__all__ = [
+    "CASES",
+    "DENSE_LIMIT",
+    "OPERATIONS",
+    "Case",
+    "Job",
+    "Measurement",
+    "budget",
+    "jobs",
+    "matrix_of",
+    "run_job",
+    "warm",
+]
 
 Array = NDArray[Any]
 Operation = Literal["solve", "slogdet", "inverse", "pinv"]
@@ -34,7 +46,7 @@ OPERATIONS: tuple[Operation, ...] = ("solve", "slogdet", "inverse", "pinv")
 OURS, DENSE, SUPERLU, LAPACK = "stridiag", "numpy dense", "SuperLU", "LAPACK gt"
 
 # Dense methods stop here; by n = 10,000 one solve would take half a minute.
-_DENSE_LIMIT = 2000
+DENSE_LIMIT = 2000
 _SIZES: dict[Operation, tuple[int, ...]] = {
     "solve": (500, 1000, 2000, 10_000, 100_000, 1_000_000),
     "slogdet": (500, 1000, 2000, 10_000, 100_000, 1_000_000),
@@ -107,6 +119,11 @@ def jobs(*, quick: bool = False) -> list[Job]:
     return [Job(operation, case, n) for operation in OPERATIONS for case in CASES for n in sizes[operation]]
 
 
+def budget(*, quick: bool = False) -> float:
+    """Return the seconds after which a method makes no further call in a job."""
+    return 0.02 if quick else 0.3
+
+
 def warm() -> float:
     """Run each kernel once; return the seconds that took: compilation, or loading where the cache has them."""
     start = time.perf_counter()
@@ -120,7 +137,7 @@ def warm() -> float:
 
 
 def matrix_of(job: Job, seed: int) -> StridiagMatrix:
-    """Draw the matrix of a job: standard normal entries; for "pinv" a connected one of rank n - 1.
+    """Draw the matrix of a job: standard normal entries; for "pinv" a nearly dominant one of rank n - 1.
 
     The singular one is made from a dominant one: of the entry (0, 0), the only one to change, the determinant is
     an affine function, which vanishes at 1 / (inverse's entry (0, 0)) below its value.
@@ -185,7 +202,7 @@ def _contestants(job: Job, matrix: StridiagMatrix, right: Array) -> Iterator[tup
         "pinv": lambda: linalg.pinv(matrix).toarray(),
     }
     yield OURS, ours[operation]
-    if n <= _DENSE_LIMIT:
+    if n <= DENSE_LIMIT:
         full = matrix.toarray()
         dense: dict[str, Callable[[], Any]] = {
             "solve": lambda: np.linalg.solve(full, right),

@@ -95,6 +95,7 @@ def accuracy_figure(scores: Scores) -> str:
             ax.errorbar(size, mean_, deviation_, color=color, marker=marker, elinewidth=0.8, capsize=2, label=family)
         ax.set(xscale="log", xlabel="parameters, readout included", ylabel="accuracy on unseen digits, %")
         ax.xaxis.set_major_formatter(lambda value, _: _power(value))
+        ax.xaxis.set_minor_formatter(lambda value, _: "")
         ax.grid(visible=True)
         figure.legend(loc="outside lower center", ncols=2)
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, NamedTuple
+
+import numpy as np
 
 from stridiag.cli import learning_demo, matrix_demo
 from stridiag.cli.learning_demo import Contestant, Score
 from stridiag.cli.matrix_demo import Job, Measurement
+from stridiag.nn.layers import Layer
 
 __all__ = [
     "Cell",
@@ -19,6 +23,8 @@ __all__ = [
     "matrix_table",
     "matrix_verdict",
     "mean_and_deviation",
+    "picture_sentence",
+    "structure_sentence",
 ]
 
 Tone = Literal["", "good", "bad", "quiet"]
@@ -32,7 +38,7 @@ _TITLES = {
 }
 _ERRORS = {
     "solve": "backward error",
-    "slogdet": "relative difference of log|det| from dense, or from SuperLU where n > 2000",
+    "slogdet": "relative difference of log|det| from dense",
     "inverse": "relative residual of A X = I",
     "pinv": "worst of Penrose's four conditions",
 }
@@ -62,6 +68,8 @@ class Table:
         As long as `columns`.
     groups : tuple of int
         Rows before which a line is drawn.
+    expendable : tuple of str
+        Columns that a narrow terminal may leave out, the first one first.
     """
 
     title: str
@@ -69,6 +77,17 @@ class Table:
     columns: tuple[str, ...]
     rows: list[list[Cell]]
     groups: tuple[int, ...] = ()
+    expendable: tuple[str, ...] = ()
+
+    def without(self, column: str) -> Table:
+        """Return the table without one of its columns."""
+        k = self.columns.index(column)
+        return replace(
+            self,
+            columns=self.columns[:k] + self.columns[k + 1 :],
+            rows=[row[:k] + row[k + 1 :] for row in self.rows],
+            expendable=tuple(name for name in self.expendable if name != column),
+        )
 
 
 def mean_and_deviation(values: list[float]) -> tuple[float, float]:
@@ -98,10 +117,11 @@ def accuracy_table(scores: Scores) -> Table:
     note = (
         f"Mean and standard deviation over {splits} stratified shuffled splits, a quarter of 1,797 images held out; "
         "time: median fit. Hidden weights are drawn (random), solved for (targets) or descended to (MLP); "
-        "readouts are solved but for the MLP's. Layers are L x units."
+        "readouts are solved but for the MLP's, the penalty of all networks' "
+        f"{learning_demo.penalty_rule()}. Layers are L x units."
     )
     columns = ("model", "accuracy %", "fit", "hidden", "readout")
-    return Table("Digits: learning by pseudoinverse", note, columns, rows)
+    return Table("Digits: learning by pseudoinverse", note, columns, rows, expendable=("readout", "hidden"))
 
 
 def matrix_table(operation: matrix_demo.Operation, measured: list[Measurement], *, full: bool) -> Table:
@@ -135,12 +155,23 @@ def matrix_table(operation: matrix_demo.Operation, measured: list[Measurement], 
     columns = ("p,q,links", "n", ours, "speed-up", *rivals, "error", "rivals' worst")
     if full:
         columns += ("first call",)
-    note = f"Error: {_ERRORS[operation]}. Speed-up: over the fastest rival; below 1 we are slower."
+    note = f"Error: {_ERRORS[operation]}"
+    if any(m.error is None and m.method != matrix_demo.DENSE for row in byjob.values() for m in row.values()):
+        note += f", or from SuperLU where n > {matrix_demo.DENSE_LIMIT}"
+    note += ". Speed-up: over the fastest rival; below 1 we are slower."
     if full:
-        note += " First call: ours, with the plan for these links still to be made."
+        note += " First call: ours"
+        note += (
+            "."
+            if operation == "pinv"
+            else ", with the plan still to be made unless an earlier operation had this structure."
+        )
     if any(m.ill_conditioned for row in byjob.values() for m in row.values()):
         note += " *: found singular to working precision; the time includes finding that out."
-    return Table(_TITLES[operation], note, columns, rows, tuple(groups[1:]))
+    # Time and speed-up stay; the rivals go from the one that is slowest at large sizes.
+    expendable = ("rivals' worst", *(m for m in rivals if m == matrix_demo.DENSE), "error")
+    expendable += tuple(m for m in rivals[::-1] if m != matrix_demo.DENSE)
+    return Table(_TITLES[operation], note, columns, rows, tuple(groups[1:]), expendable)
 
 
 def _matrix_row(job: Job, row: dict[str, Measurement], methods: list[str], *, full: bool) -> list[Cell]:
@@ -194,6 +225,33 @@ def learning_verdict(scores: Scores) -> str:
         f"{100 * means[perceptron][0]:.1f} %, with {_total(scores[perceptron]):,} parameters in all against "
         f"{_total(scores[ours]):,}."
     )
+
+
+def picture_sentence(scores: Scores) -> str:
+    """Say what the picture of accuracies shows besides the table."""
+    counts = {len(marks) for marks in scores.values()}
+    result = "The picture adds other widths"
+    if len(counts) > 1:
+        few = min(counts)
+        result += f", on {few} of the {max(counts)} splits" + (" and so without bars" if few == 1 else "")
+    result += "; bars are one standard deviation. "
+    return result + "Parameters that were drawn count as much as those that were learned."
+
+
+def structure_sentence(layers: tuple[Layer, ...]) -> str:
+    """Say how far apart the diagonals of each layer stand, and which inputs the last layer can see through them."""
+    strides = [min((abs(k) for k in layer.weight.structure.offsets if k), default=0) for layer in layers]
+    result = f"Strides, layer by layer: {', '.join(map(str, strides))}"
+    if all(a < b for a, b in pairwise(strides)):
+        result += ", growing so that few layers reach far"
+    seen = np.eye(layers[0].inputs, dtype=bool)
+    for layer in layers:
+        rows, columns = layer.weight.structure.coordinates()
+        sources = columns if layer.source is None else layer.source[columns]
+        after = np.zeros((layer.units, seen.shape[1]), dtype=bool)
+        np.logical_or.at(after, rows, seen[sources])
+        seen = after
+    return f"{result}. Through them a unit of the last layer sees {100 * seen.mean():.0f} % of the inputs on average."
 
 
 def _total(marks: list[Score]) -> int:

@@ -52,7 +52,13 @@ def decompose(planned: Plan, values: Array) -> Decomposition:
     if planned.method == "sparse-lu":
         return factor_sparse(planned.compressed.fill(values))
     if planned.method == "sparse-qr":
-        return SparseQR(planned.compressed.fill(values), planned.analysis)
+        matrix = planned.compressed.fill(values)
+        if np.count_nonzero(values) == values.size:
+            return SparseQR(matrix, planned.analysis)
+        # Stored zeros would fill R like any other entry. A copy, since the pattern is the plan's.
+        matrix = matrix.copy()
+        matrix.eliminate_zeros()
+        return SparseQR(matrix)
     return factor_dense(planned.compressed.fill(values).toarray())
 
 
@@ -127,6 +133,10 @@ class Factor:
         """Whether an exactly zero pivot was met: a bool, or an array over the batch."""
         found = [member.singularity is not None for member in self._members]
         return np.array(found).reshape(self.matrix.batch_shape) if self.matrix.batch_shape else found[0]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Factored anew when loaded: SuperLU's objects cannot be stored, and the values take less room.
+        return Factor, (self.plan, self.matrix)
 
     def __repr__(self) -> str:
         return f"Factor({self.matrix!r}, {self.method or self.plan.method})"

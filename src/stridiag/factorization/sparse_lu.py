@@ -26,6 +26,7 @@ from stridiag.factorization.inverse_entries import diagonal_by_solves
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.factorization.sparse_qr import SparseQR
+from stridiag.planning.matching import unmatched_column
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
@@ -36,6 +37,9 @@ Array = NDArray[Any]
 
 # Rows are scaled by 2**-4 ... 2**4: enough to change the choice of pivots, and rounding-free.
 _SCALING = 4
+
+# A row is a hub if it has so many times the entries of the longest column.
+_HUB = 8
 
 
 def factor_sparse(matrix: csc_array[Any]) -> Decomposition:
@@ -58,15 +62,19 @@ def factor_sparse(matrix: csc_array[Any]) -> Decomposition:
         `stridiag.factorization.sparse_qr.MAX_FILL_BYTES`.
     """
     n = matrix.shape[0]
-    if not matrix.has_canonical_format:
+    if not matrix.has_canonical_format or np.count_nonzero(matrix.data) < matrix.nnz:
         matrix = matrix.copy()  # SuperLU would sum duplicates and sort in place
         matrix.sum_duplicates()
-    if n == 0:  # which SuperLU rejects
+        # A stored zero is an entry to SuperLU, and fills the factors like any other.
+        matrix.eliminate_zeros()
+    if n == 0 or unmatched_column(matrix.indices, _columns(matrix), n) is not None:
+        # SuperLU rejects the one, and runs out of its arrays on the other.
         return SparseQR(matrix)
+    transposed = _has_hub_row(matrix)
     called_singular = False
     for exponents in (None, _random_exponents(n)):
         try:
-            lu = SparseLU(matrix, exponents)
+            lu = SparseLU(matrix, exponents, transposed=transposed)
         except RuntimeError:  # "Factor is exactly singular"
             called_singular = True
             continue
@@ -89,7 +97,9 @@ def factor_sparse(matrix: csc_array[Any]) -> Decomposition:
 
 
 class SparseLU:
-    r"""SuperLU's factors of D A, unguarded: :math:`P_r D A P_c = L U` with a diagonal D of powers of two.
+    r"""SuperLU's factors of D B, unguarded: :math:`P_r D B P_c = L U` with a diagonal D of powers of two.
+
+    B is the matrix, or its transpose.
 
     Parameters
     ----------
@@ -97,6 +107,8 @@ class SparseLU:
         In canonical format; is not changed.
     exponents : ndarray of int, (n,), optional
         D = diag(2 ** exponents).
+    transposed : bool, default False
+        Factor the transpose in place of the matrix.
 
     Raises
     ------
@@ -106,14 +118,20 @@ class SparseLU:
 
     name = "sparse LU by SuperLU"
 
-    def __init__(self, matrix: csc_array[Any], exponents: NDArray[np.int32] | None = None) -> None:
+    def __init__(
+        self, matrix: csc_array[Any], exponents: NDArray[np.int32] | None = None, *, transposed: bool = False
+    ) -> None:
         self.singularity: Singularity | None = None
         self._exponents = exponents
+        self._transposed = transposed
         self._dtype = matrix.dtype
         real = np.zeros(0, matrix.dtype).real.dtype
         self._scale: Array | None = None
+        if transposed:
+            self.name += ", transposed"
+            matrix = matrix.T.tocsc()
         if exponents is not None:
-            self.name = "sparse LU by SuperLU, rows scaled"
+            self.name += ", rows scaled"
             self._scale = np.ldexp(np.ones(1, real), exponents)[:, None]
             scaled = matrix.copy()
             scaled.data *= self._scale[matrix.indices, 0]
@@ -125,17 +143,28 @@ class SparseLU:
         """See `Decomposition.solve`."""
         if b.size == 0:
             return b.copy()
-        if adjoint:
-            x = self._lu.solve(b, "H")
-            return np.ascontiguousarray(x if self._scale is None else self._scale * x)
-        return np.ascontiguousarray(self._lu.solve(b if self._scale is None else self._scale * b))
+        if not self._transposed:
+            return self._solve(b, "H" if adjoint else "N")
+        return self._solve(b.conj(), "N").conj() if adjoint else self._solve(b, "T")
+
+    def _solve(self, b: Array, trans: str) -> Array:
+        """Solve with B, its transpose, or its adjoint."""
+        if trans == "N":
+            return np.ascontiguousarray(self._lu.solve(b if self._scale is None else self._scale * b))
+        x = self._lu.solve(b, trans)
+        return np.ascontiguousarray(x if self._scale is None else self._scale * x)
 
     def multiply(self, x: Array) -> Array:
         """See `Decomposition.multiply`."""
-        inner = np.empty_like(x)
-        inner[self._lu.perm_c] = x
-        y: Array = (self._lu.L @ (self._lu.U @ inner))[self._lu.perm_r]
-        return y if self._scale is None else y / self._scale
+        y = np.empty_like(x)
+        if self._transposed:
+            y[self._lu.perm_r] = x if self._scale is None else x / self._scale
+            # A = P_c (L U)^T P_r D^-1, applied from the right.
+            transposed: Array = (self._lu.U.T @ (self._lu.L.T @ y))[self._lu.perm_c]
+            return transposed
+        y[self._lu.perm_c] = x
+        result: Array = (self._lu.L @ (self._lu.U @ y))[self._lu.perm_r]
+        return result if self._scale is None else result / self._scale
 
     def slogdet(self) -> tuple[Any, float]:
         """See `Decomposition.slogdet`."""
@@ -155,12 +184,21 @@ class SparseLU:
         """See `Decomposition.factors`: the row scaling undone, rows, L by columns, D, U by columns, columns."""
         n = self._lu.shape[0]
         unscale = [] if self._scale is None else [Diagonal(1 / self._scale[:, 0])]
+        rows, columns = Permutation(self._lu.perm_r), Permutation(self._lu.perm_c)
+        if self._transposed:
+            return [
+                columns,
+                *columns_of_triangle(self._lu.U.T.tocsc(), range(n), divide="rows"),
+                *columns_of_triangle(self._lu.L.T.tocsc(), range(n - 1, -1, -1), divide="rows"),
+                rows.inverse(),
+                *unscale,
+            ]
         return [
             *unscale,
-            Permutation(self._lu.perm_r),
+            rows,
             *columns_of_triangle(self._lu.L, range(n), divide="rows"),
             *columns_of_triangle(self._lu.U, range(n - 1, -1, -1), divide="rows"),
-            Permutation(self._lu.perm_c).inverse(),
+            columns.inverse(),
         ]
 
     @property
@@ -168,6 +206,18 @@ class SparseLU:
         """Bytes that the stored factors occupy."""
         entry = self._dtype.itemsize + self._lu.perm_c.itemsize
         return int(self._lu.nnz * entry + 4 * self._lu.perm_c.nbytes)
+
+
+def _columns(matrix: csc_array[Any]) -> NDArray[np.int32]:
+    """Return the column of each stored entry."""
+    return np.repeat(np.arange(matrix.shape[1], dtype=np.int32), np.diff(matrix.indptr))
+
+
+def _has_hub_row(matrix: csc_array[Any]) -> bool:
+    """Return whether the transpose is much easier: COLAMD sets dense columns aside, but a dense row fills all of U."""
+    longest_row = int(np.bincount(matrix.indices, minlength=1).max())
+    longest_column = int(np.diff(matrix.indptr).max())
+    return longest_row > _HUB * longest_column and longest_row > _HUB**2
 
 
 def _random_exponents(n: int) -> NDArray[np.int32]:

@@ -122,6 +122,9 @@ def _cond_single(matrix: StridiagMatrix, p: Order) -> float:
             largest, smallest = float(sigma[0]), float(sigma[-1])
         else:
             largest, smallest = _extreme_singular_values(matrix)
+        # The condition number of a zero matrix is infinite in every order, as in numpy.
+        if largest == 0.0:
+            return np.inf
         ratio = largest / smallest if smallest > 0.0 else np.inf
         return 1.0 / ratio if p == -2 else ratio
     if max(matrix.structure.shape) > DENSE_LIMIT:

@@ -29,10 +29,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag._validate import require_finite
+from stridiag.errors import NonFiniteError
 
 __all__ = ["Statistics"]
 
 Array = NDArray[Any]
+
+# What subtraction may leave below zero, relative to what was there; and which share of a weight is rounding.
+_SLACK, _ROUNDING = 1e-8, 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +57,8 @@ class Statistics:
         Products of the rows' deviations with the targets'.
     target_scatter : ndarray, (q,)
         Squares of the targets' deviations, summed.
+    count : int
+        Number of rows of positive weight.
 
     Examples
     --------
@@ -70,6 +76,7 @@ class Statistics:
     scatter: Array
     cross: Array
     target_scatter: Array
+    count: int
 
     @classmethod
     def from_rows(cls, rows: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None) -> Statistics:
@@ -89,7 +96,8 @@ class Statistics:
         ValueError
             If shapes do not match, or a weight is negative, or all are zero.
         NonFiniteError
-            If a number is NaN or infinite.
+            If a number is NaN or infinite, or deviations so large (above about 1e150) that their squares are.
+            Squares of deviations below 1e-160 vanish: bring such columns to another unit.
         """
         h = np.asarray(rows, np.float64)
         z = np.asarray(targets, np.float64)
@@ -101,14 +109,29 @@ class Statistics:
             raise ValueError(f"weights must have shape {h.shape[:1]}, got {d.shape}")
         for array, name in ((h, "rows"), (z, "targets"), (d, "weights")):
             require_finite(array, name)
-        total = float(d.sum())
-        if not (d.min() >= 0.0 and total > 0.0):
-            raise ValueError(f"weights must be nonnegative and not all zero, got minimum {d.min()}, sum {total}")
-        h_mean, z_mean = d @ h / total, d @ z / total
-        root = np.sqrt(d)[:, None]
-        # The same array on both sides of @ lets numpy take the symmetric product at half the cost.
-        a, b = (h - h_mean) * root, (z - z_mean) * root
-        return cls(total, h_mean, z_mean, a.T @ a, a.T @ b, np.einsum("ij,ij->j", b, b))
+        with np.errstate(over="ignore"):
+            total = float(d.sum())
+        if not (d.min() >= 0.0 and 0.0 < total < np.inf):
+            raise ValueError(
+                f"weights must be nonnegative, not all zero and of finite sum, got minimum {d.min()}, sum {total}"
+            )
+        some = d > 0.0
+        if not some.all():
+            h, z, d = h[some], z[some], d[some]
+        share = d / total
+        with np.errstate(over="ignore", invalid="ignore"):
+            # Deviations from the first row: exactly 0 in a constant column, where those from a rounded mean are not.
+            a, b = h - h[0], z - z[0]
+            h_shift, z_shift = share @ a, share @ b
+            a -= h_shift
+            b -= z_shift
+            if d.min() != 1.0 or d.max() != 1.0:
+                root = np.sqrt(d)[:, None]
+                a *= root
+                b *= root
+            # The same array on both sides of @ lets numpy take the symmetric product at half the cost.
+            products = a.T @ a, a.T @ b, np.einsum("ij,ij->j", b, b)
+        return cls(total, h[0] + h_shift, z[0] + z_shift, *products, h.shape[0])._finite()
 
     @classmethod
     def from_chunks(cls, chunks: Iterable[tuple[Array, Array, Array]]) -> Statistics:
@@ -138,39 +161,84 @@ class Statistics:
         Raises
         ------
         ValueError
-            If what is left would have no positive weight or a negative sum of squares: `other` was not part.
+            If no weight or no row would be left, or products that no rows have (negative squares of columns, of
+            targets, or of combinations of columns): `other` was not part. Only what is impossible is noticed.
         """
-        if not other.weight < self.weight:
-            raise ValueError(f"cannot take weight {other.weight} from statistics of weight {self.weight}")
+        self._check_kind(other)
+        rest = self.weight - other.weight
+        if not (rest > _ROUNDING * self.weight and other.count < self.count):
+            raise ValueError(
+                f"cannot take weight {other.weight} in {other.count} rows from statistics of weight {self.weight} "
+                f"in {self.count} rows: nothing would be left"
+            )
         left = self._combine(other, -1.0)
-        slack = 1e-8 * np.diagonal(self.scatter)
-        if not (np.diagonal(left.scatter) >= -slack).all():
-            column = int(np.argmin(np.diagonal(left.scatter) + slack))
-            raise ValueError(f"these rows were not part of the statistics: column {column} would have negative scatter")
+        left._check_remainder(self)
         np.maximum(np.diagonal(left.scatter), 0.0, out=np.einsum("ii->i", left.scatter))
         np.maximum(left.target_scatter, 0.0, out=left.target_scatter)
         return left
 
-    def _combine(self, other: Statistics, sign: float) -> Statistics:
+    def _check_remainder(self, whole: Statistics) -> None:
+        """Raise ValueError unless these can be products of real rows, up to rounding in those of the whole."""
+        scale, target_scale = np.sqrt(np.diagonal(whole.scatter)), np.sqrt(whole.target_scatter)
+        inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0.0)
+        target_inverse = np.divide(1.0, target_scale, out=np.zeros_like(target_scale), where=target_scale > 0.0)
+        scaled = self.scatter * inverse * inverse[:, None]
+        targets = self.target_scatter * target_inverse**2
+        cross = self.cross * inverse[:, None] * target_inverse
+        columns = np.diagonal(scaled)
+        if not (columns >= -_SLACK).all():
+            raise ValueError(
+                "these rows were not part of the statistics: "
+                f"column {int(np.argmin(columns))} would have negative scatter"
+            )
+        if (
+            not (targets >= -_SLACK).all()
+            or not (
+                # Cauchy and Schwarz: products of columns with targets are bounded by the squares of both.
+                cross**2 <= (np.maximum(columns, 0.0) + _SLACK)[:, None] * (np.maximum(targets, 0.0) + _SLACK)
+            ).all()
+        ):
+            raise ValueError("these rows were not part of the statistics: targets would have negative scatter")
+        least = float(np.linalg.eigvalsh(scaled).min(initial=0.0))
+        if not least >= -_SLACK * max(1, columns.size):
+            raise ValueError(
+                "these rows were not part of the statistics: a combination of columns would have "
+                f"negative scatter, {least:.2g} of what it had"
+            )
+
+    def _finite(self) -> Statistics:
+        """Return these statistics if no square overflowed."""
+        for squares, name in ((np.diagonal(self.scatter), "rows"), (self.target_scatter, "targets")):
+            if not np.isfinite(squares).all():
+                column = int(np.flatnonzero(~np.isfinite(squares))[0])
+                raise NonFiniteError(f"squares of column {column} of {name} overflow: bring it to another unit")
+        return self
+
+    def _check_kind(self, other: Statistics) -> None:
         if not isinstance(other, Statistics):
             raise TypeError(f"expected Statistics, got {type(other).__name__}")
         if self.cross.shape != other.cross.shape:
             raise ValueError(
                 f"statistics must agree in (columns, targets), got {self.cross.shape} and {other.cross.shape}"
             )
+
+    def _combine(self, other: Statistics, sign: float) -> Statistics:
+        self._check_kind(other)
         total = self.weight + sign * other.weight
         share = sign * other.weight / total
         dh, dz = other.row_mean - self.row_mean, other.target_mean - self.target_mean
         # The mean moves by the share of the other set, and w1 w2 / (w1 + w2) = share * w1.
         factor = share * self.weight
-        return Statistics(
-            total,
-            self.row_mean + share * dh,
-            self.target_mean + share * dz,
-            self.scatter + sign * other.scatter + factor * np.outer(dh, dh),
-            self.cross + sign * other.cross + factor * np.outer(dh, dz),
-            self.target_scatter + sign * other.target_scatter + factor * dz * dz,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            return Statistics(
+                total,
+                self.row_mean + share * dh,
+                self.target_mean + share * dz,
+                self.scatter + sign * other.scatter + factor * np.outer(dh, dh),
+                self.cross + sign * other.cross + factor * np.outer(dh, dz),
+                self.target_scatter + sign * other.target_scatter + factor * dz * dz,
+                self.count + int(sign) * other.count,
+            )._finite()
 
     def moments(self) -> tuple[Array, Array]:
         """Return the uncentred G = [H 1]' D [H 1], (p + 1, p + 1), and R = [H 1]' D Z, (p + 1, q)."""
@@ -184,7 +252,7 @@ class Statistics:
     def column_scale(self) -> Array:
         """Return each column's standard deviation, (p,); 0 where it is constant up to rounding."""
         deviation = np.sqrt(np.diagonal(self.scatter) / self.weight)
-        # The mean of n rounded numbers leaves a deviation of about eps times the mean in a constant column.
+        # Constant columns have none at all; what is below a few units in the last place is rounding.
         floor = 64 * np.finfo(np.float64).eps * np.abs(self.row_mean)
         deviation[~(deviation > floor)] = 0.0
         return np.asarray(deviation)

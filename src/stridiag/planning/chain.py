@@ -38,7 +38,7 @@ def best_stride(structure: Structure) -> int:
     return min(candidates, key=lambda stride: off_chain_count(structure, stride))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ChainLayout:
     """How the slots of a square structure become chains and links.
 

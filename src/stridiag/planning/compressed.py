@@ -43,6 +43,8 @@ class CompressedColumns:
         rows, columns = (part.astype(np.int32) for part in structure.coordinates())
         numbered = coo_array((np.arange(rows.size), (rows, columns)), shape=structure.shape).tocsc()
         numbered.sort_indices()
+        for part in (numbered.indptr, numbered.indices, numbered.data):
+            part.setflags(write=False)
         return cls(structure.shape, numbered.indptr, numbered.indices, numbered.data)
 
     def fill(self, values: NDArray[Any]) -> csc_array[Any]:

@@ -27,10 +27,10 @@ DENSE_ORDER = 96
 # A matrix with at least one stored entry in so many is full: there is nothing for a sparse method to gain.
 DENSE_SHARE = 8
 # Up to this order the reduced system of a condensation is factored as a dense one.
-DENSE_REDUCED_ORDER = 256
+DENSE_REDUCED_ORDER = 128
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """How matrices of one structure will be factored, and at what cost. Made by `plan`.
 
@@ -67,6 +67,14 @@ class Plan:
     reason: str
     chain: ChainLayout | None = field(default=None, repr=False)
     condensation: CondensationLayout | None = field(default=None, repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Plan):
+            return NotImplemented
+        return self.structure == other.structure and self.method == other.method
+
+    def __hash__(self) -> int:
+        return hash((self.structure, self.method))
 
     @cached_property
     def cost(self) -> Cost:
@@ -185,6 +193,10 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
     'sparse-lu'
     """
     check_option(method, "method", get_args(Method))
+    if not isinstance(structure, Structure):
+        raise TypeError(
+            f"plan takes a Structure, got {type(structure).__name__}; of a StridiagMatrix A, pass A.structure"
+        )
     if not structure.is_square:
         rows, columns = structure.shape
         raise StructureError(
@@ -219,7 +231,9 @@ def _plan(structure: Structure, method: Method) -> Plan:
         # A sparse reduced system is never dearer than the dense matrix around it: no need to analyse it here.
         worth = not planned.dense_reduced or planned.operations.factor < cost.dense(n).operations.factor
         if 2 * kept <= n and worth:
-            return replace(planned, reason=f"{kept} of {n} columns are kept for {links} links")
+            return replace(
+                planned, reason=f"only {kept} of {n} columns are kept ({_count(links, 'link')}, long segments cut)"
+            )
     if n <= DENSE_ORDER or structure.nnz * DENSE_SHARE >= n * n:
         return Plan(structure, "dense", f"small or full: {structure.nnz} of {n * n} entries are stored")
     return Plan(structure, "sparse-lu", f"{links} entries lie off the best chains (offset {stride})")

@@ -51,12 +51,10 @@ class Detection:
 def detect(matrix: Any, *, offsets: Iterable[int] | None = None, min_fill: float = 0.5) -> Detection:
     """Find the diagonals that hold most of a matrix, and keep the rest as links.
 
-    Stored as diagonals are: the main diagonal if anything lies on it, the super-diagonal and the sub-diagonal
-    with most nonzeros (the nearer one on a tie), and every other diagonal of which at least `min_fill` is
-    nonzero and which holds at least an eighth as many as the matrix has rows, or columns if fewer: entries in
-    a corner, as of a periodic problem, are links. The super- and the sub-diagonal too are left as links where
-    they hold a single nonzero (beyond order 2), or less than half of `min_fill` is nonzero: padding them with
-    zeros would cost more than it saves.
+    Stored as diagonals are the main diagonal, the super-diagonal and the sub-diagonal with most nonzeros (the nearer
+    one on a tie), each unless less than half of `min_fill` of it is nonzero: padding it with zeros would cost more
+    than it saves. So is every other diagonal of which at least `min_fill` is nonzero, if it is not a short one near
+    a corner. The rest becomes links.
 
     Parameters
     ----------
@@ -154,10 +152,8 @@ def _choose(diagonal: NDArray[np.int64], shape: tuple[int, int], min_fill: float
     several = min(2, min(shape) - 1)
     enough = counts >= max(several, min(shape) / 8)
     chosen = set(present[(counts >= min_fill * lengths) & enough].tolist())
-    if 0 in present:
-        chosen.add(0)
-    for side in (1, -1):
-        here = present * side > 0
+    for side in (0, 1, -1):
+        here = np.sign(present) == side
         if here.any():
             # Most nonzeros first, then nearest to the main diagonal.
             best = np.lexsort((np.abs(present[here]), -counts[here]))[0]

@@ -75,6 +75,8 @@ class StridiagMatrix:
     # ndarray @ StridiagMatrix comes to __rmatmul__ instead of being taken apart element by element.
     __array_ufunc__ = None
     __hash__ = object.__hash__
+    # Or Python would iterate by A[0], take the IndexError for the end, and find nothing.
+    __iter__ = None
 
     _structure: Structure
     _values: Array

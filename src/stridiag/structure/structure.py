@@ -200,9 +200,12 @@ class Structure:
         """
         row, column = _as_links((rows, columns), self._shape)
         found = np.full(row.size, -1, np.int64)
-        for k, offset in enumerate(self._offsets):
-            on = column - row == offset
-            found[on] = self._starts[k] + row[on] + min(offset, 0)
+        if self._offsets:
+            offsets = np.array(self._offsets, np.int64)
+            kind = np.minimum(np.searchsorted(offsets, column - row), offsets.size - 1)
+            on = offsets[kind] == column - row
+            first = np.array(self._starts[:-1], np.int64) + np.minimum(offsets, 0)
+            found[on] = first[kind[on]] + row[on]
         if self.link_count:
             width = max(self._shape[1], 1)
             keys = self._link_rows * width + self._link_columns
