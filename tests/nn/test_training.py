@@ -213,7 +213,7 @@ def test_failures(fit, data):
     with pytest.raises(ValueError, match="weights must be nonnegative"):
         fit(x, z, SMALL, weights=-np.ones(len(x)))
     with pytest.raises(ValueError, match="alpha must be"):
-        fit(x, z, SMALL, alpha="loo")
+        fit(x, z, SMALL, alpha="cv")
     if fit is fit_targets:
         with pytest.raises(ValueError, match="invertible activation"):
             fit(x, z, Architecture(activation="relu"))
@@ -269,5 +269,5 @@ def test_leave_one_out_is_exact_for_equal_leverages():
     """The mean of n numbers has leverage 1/n everywhere: leaving one out gives the mean of the others."""
     y = np.random.default_rng(0).standard_normal((10, 1))
     others = (y.sum() - y) / 9
-    np.testing.assert_allclose(leave_one_out(y, np.full_like(y, y.mean()), 1.0, 10.0), others)
-    np.testing.assert_array_equal(leave_one_out(y, y, 10.0, 10.0), y)
+    np.testing.assert_allclose(leave_one_out(y, np.full_like(y, y.mean()), np.full((1, 1), 0.9)), others)
+    np.testing.assert_array_equal(leave_one_out(y, y, np.zeros((1, 1))), y)

@@ -22,8 +22,8 @@ def test_default_is_no_worse_than_the_mean():
     assert model.score(x[2000:], y[2000:]) > -0.1
 
 
-def test_gcv_attribute_estimates_the_error_on_new_rows():
+def test_score_estimates_the_error_on_new_rows():
     x, y = heavy_tails()
     model = StridiagRegressor(random_state=0).fit(x[:2000], y[:2000])
     error = np.mean((model.predict(x[2000:]) - y[2000:]) ** 2)
-    assert error < 4 * model.network_.readout.gcv[0]
+    assert error < 4 * model.network_.readout.score[0]

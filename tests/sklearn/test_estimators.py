@@ -182,7 +182,7 @@ def test_searches_and_pipelines(table):
         ({"diagonals": 0}, "diagonals must be"),
         ({"links": -1}, "links must be"),
         ({"links": 10**6}, "links must lie in"),
-        ({"alpha": "loo"}, "alpha must be"),
+        ({"alpha": "cv"}, "alpha must be"),
         ({"alpha": -1.0}, "alpha must be"),
         ({"shuffle": 2}, "shuffle must be"),
         ({"verbose": -1}, "verbose must be"),

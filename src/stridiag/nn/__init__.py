@@ -8,7 +8,7 @@ from stridiag.nn.masked import masked_least_squares
 from stridiag.nn.network import Network, ParameterCount, Standardization
 from stridiag.nn.offsets import layer_offsets, wrapped_offsets, wrapped_structure
 from stridiag.nn.random_features import Architecture, Progress, fit_random
-from stridiag.nn.readout import Readout, ridge
+from stridiag.nn.readout import Readout, ridge, ridge_from_rows
 from stridiag.nn.statistics import Statistics
 from stridiag.nn.targets import fit_targets
 
@@ -29,6 +29,7 @@ __all__ = [
     "layer_offsets",
     "masked_least_squares",
     "ridge",
+    "ridge_from_rows",
     "wrapped_offsets",
     "wrapped_structure",
 ]

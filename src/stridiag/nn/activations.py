@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._validate import check_option
+from stridiag.nn.options import check_name
 
 __all__ = ["ACTIVATIONS", "Activation", "activation"]
 
@@ -98,4 +98,4 @@ def activation(name: str) -> Activation:
     ValueError
         If there is none; the message lists those that exist.
     """
-    return ACTIVATIONS[check_option(name, "activation", ACTIVATIONS)]
+    return ACTIVATIONS[check_name(name, "activation", ACTIVATIONS)]

@@ -1,12 +1,12 @@
 r"""From scores to probabilities: a softmax whose temperature is fitted to leave-one-out scores.
 
 Scores on the training rows themselves are too good, so the temperature is chosen on what the readout would
-say about each row without it. With residuals E and degrees of freedom nu of n observations these are, in the
-approximation that generalised cross-validation makes (every row has the same leverage nu / n),
+say about each row without it. With residuals E and the leverage h of one observation these are exactly
 
-.. math:: F_{loo} = Z - E / (1 - \nu / n),
+.. math:: F_{loo} = Z - E / (1 - h)
 
-and T minimises the mean of -log softmax(F_loo / T) at the true class. Cost: 42 passes over the scores.
+(see `readout`; after alpha="gcv", which knows no single leverages, h is their mean), and T minimises the mean of
+-log softmax(F_loo / T) at the true class. Cost: 42 passes over the scores.
 
 References: C. Guo et al., "On calibration of modern neural networks", arXiv 1706.04599 (temperature scaling).
 """
@@ -24,12 +24,20 @@ Array = NDArray[Any]
 
 # Probabilities sharper than this come from scores that happen to be separable, not from evidence.
 _COLDEST, _HOTTEST = 0.05, 100.0
+_LEAST_LEFT = 1e-12
 
 
-def leave_one_out(targets: Array, fitted: Array, freedom: float, weight: float) -> Array:
-    """Return approximate leave-one-out fits, (n, q); the fits themselves where they interpolate."""
-    left = 1.0 - freedom / weight
-    return targets - (targets - fitted) / left if left > 0.0 else fitted
+def leave_one_out(targets: Array, fitted: Array, left: Array) -> Array:
+    """Return leave-one-out fits, (n, q).
+
+    Parameters
+    ----------
+    targets, fitted : ndarray, (n, q)
+        Their difference is the residual.
+    left : ndarray, (n, q) or (1, q)
+        1 - leverage; where it is 0 up to rounding the fit interpolates and is returned itself.
+    """
+    return targets - (targets - fitted) / np.where(left > _LEAST_LEFT, left, 1.0)
 
 
 def softmax(scores: Array, temperature: float) -> Array:

@@ -78,6 +78,8 @@ class Layer:
             if self.inputs not in (-1, columns):
                 raise StructureError(f"without source, inputs must be {columns}, got {self.inputs}")
             object.__setattr__(self, "inputs", columns)
+        elif self.inputs < 0:
+            raise StructureError("with source, inputs must say how many inputs there are; it was left out")
         elif self.source.shape != (columns,) or not (
             self.source.min(initial=0) >= 0 and self.source.max(initial=-1) < self.inputs
         ):

@@ -17,9 +17,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from stridiag._validate import as_index
 from stridiag.errors import StructureError
+from stridiag.nn.options import check_penalty
 from stridiag.nn.statistics import Statistics
 from stridiag.structure import Structure
 
@@ -32,7 +34,7 @@ _BATCH = 1 << 22
 
 
 def masked_least_squares(
-    statistics: Statistics, structure: Structure, alpha: float, source: Array | None = None
+    statistics: Statistics, structure: Structure, alpha: float, source: ArrayLike | None = None
 ) -> tuple[Array, Array]:
     """Return the values and biases of a structured layer by one ridge regression per row.
 
@@ -45,7 +47,7 @@ def masked_least_squares(
     alpha : float
         Penalty per unit of weight on standardised columns; 0 gives plain least squares, of minimum norm (of
         the standardised coefficients) where a support is linearly dependent.
-    source : ndarray of int, optional
+    source : array_like of int, optional
         Which input each column of the structure reads.
 
     Returns
@@ -57,9 +59,9 @@ def masked_least_squares(
     Raises
     ------
     StructureError
-        If shapes do not match.
+        If shapes do not match, or `source` holds anything but indices of columns.
     ValueError
-        If `alpha` is negative or not finite.
+        If `alpha` is not a finite number of at least 0.
 
     Examples
     --------
@@ -73,6 +75,14 @@ def masked_least_squares(
     >>> values.round(10), bias.round(10)
     (array([1., 2., 3., 4., 5., 6., 7., 8.]), array([3., 3., 3., 3.]))
     """
+    check_penalty(alpha, ())
+    if source is not None:
+        source = as_index(source, "source")
+        if not (source.min(initial=0) >= 0 and source.max(initial=-1) < statistics.row_mean.size):
+            raise StructureError(
+                f"source must hold indices from 0 to {statistics.row_mean.size - 1}, "
+                f"got {source.min()} to {source.max()}"
+            )
     rows, columns = structure.shape
     inputs = columns if source is None else source.size
     if (rows, columns) != (statistics.target_mean.size, inputs) or (
@@ -82,8 +92,6 @@ def masked_least_squares(
             f"structure must be {statistics.target_mean.size} x {statistics.row_mean.size} "
             f"(or x the length of source), got {structure}"
         )
-    if not 0.0 <= alpha < np.inf:
-        raise ValueError(f"alpha must be a finite number of at least 0, got {alpha}")
     row, column = structure.coordinates()
     column = column if source is None else source[column]
     scale = statistics.column_scale()

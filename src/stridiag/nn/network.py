@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from stridiag._validate import require_finite
+from stridiag.errors import StructureError
 from stridiag.nn.layers import Layer
 from stridiag.nn.readout import Readout
 
@@ -45,7 +47,9 @@ class Standardization:
     Parameters
     ----------
     magnitude, mean, deviation : ndarray, (p,)
-        ``(x / magnitude - mean) / deviation``.
+        ``(x / magnitude - mean) / deviation``; the deviation of a constant column is infinite.
+    lower, upper : ndarray, (p,)
+        Where ``x / magnitude`` is cut off: the range of the training rows, widened by half of it at each end.
     scaling : {"standard", "arcsinh"}, default "standard"
         ``"arcsinh"`` takes that function of the result: linear near the mean, logarithmic far from it, so that
         rare large entries neither drive all units that read them to saturation nor rule the readout.
@@ -54,6 +58,8 @@ class Standardization:
     magnitude: Array
     mean: Array
     deviation: Array
+    lower: Array
+    upper: Array
     scaling: Scaling = "standard"
 
     @classmethod
@@ -62,22 +68,26 @@ class Standardization:
         magnitude = np.abs(rows).max(axis=0)
         magnitude[magnitude == 0.0] = 1.0
         scaled = rows / magnitude
+        lower, upper = scaled.min(axis=0), scaled.max(axis=0)
+        margin = 0.5 * (upper - lower)
         share = weights / weights.sum()
-        mean = share @ scaled
-        deviation = np.sqrt(share @ (scaled - mean) ** 2)
-        # What a constant column leaves behind is rounding; dividing by it would blow it up.
+        # Deviations from the first row: exactly 0 in a constant column, where those from a rounded mean are not.
+        first = scaled[0].copy()
+        scaled -= first
+        shift = share @ scaled
+        scaled -= shift
+        deviation = np.sqrt(share @ np.square(scaled, out=scaled))
+        # A few units in the last place of the largest entry are rounding; dividing by them would blow it up.
         deviation[~(deviation > 64 * np.finfo(np.float64).eps)] = np.inf
-        return cls(magnitude, mean, deviation, scaling)
+        return cls(magnitude, first + shift, deviation, lower - margin, upper + margin, scaling)
 
     def apply(self, rows: Array) -> Array:
-        """Return the standardised rows; entries stop at 1e6 deviations, so that nothing overflows."""
+        """Return the standardised rows; entries stop at half a training range beyond the training range."""
         with np.errstate(over="ignore"):
             result = rows / self.magnitude
+        np.clip(result, self.lower, self.upper, out=result)
         result -= self.mean
         result /= self.deviation
-        # A column that was constant has infinite deviation: finite / inf is 0, but inf / inf would be NaN.
-        result[:, np.isinf(self.deviation)] = 0.0
-        np.clip(result, -1e6, 1e6, out=result)
         return np.arcsinh(result, out=result) if self.scaling == "arcsinh" else result
 
     def undo_scale(self) -> Array:
@@ -114,17 +124,39 @@ class Network:
     layers: tuple[Layer, ...]
     readout: Readout
 
-    def hidden(self, rows: Array) -> Array:
-        """Return all features [X, H1 ... HT] of the rows, (samples, columns), at once."""
-        return features(self.inputs.apply(rows), self.layers)
+    def hidden(self, rows: ArrayLike) -> Array:
+        """Return all features [X, H1 ... HT], (samples, columns), of rows of shape (samples, inputs), at once.
 
-    def decision(self, rows: Array) -> Array:
-        """Return the outputs, (samples, outputs), holding the features of a block of rows at a time."""
-        coefficients = self.readout.coefficients
-        result = np.empty((rows.shape[0], coefficients.shape[1]))
-        for block in row_blocks(rows.shape[0], coefficients.shape[0]):
-            result[block] = self.hidden(rows[block]) @ coefficients + self.readout.intercept
+        Raises
+        ------
+        StructureError
+            If the shape is another.
+        NonFiniteError
+            If a number is NaN or infinite.
+        """
+        return features(self.inputs.apply(self._check(rows)), self.layers)
+
+    def decision(self, rows: ArrayLike) -> Array:
+        """Return the outputs, (samples, outputs), holding the features of a block of rows at a time.
+
+        Raises
+        ------
+        StructureError, NonFiniteError
+            As for `hidden`.
+        """
+        x = self._check(rows)
+        columns, outputs = self.readout.coefficients.shape
+        result = np.empty((x.shape[0], outputs))
+        for block in row_blocks(x.shape[0], columns):
+            result[block] = self.readout.apply(features(self.inputs.apply(x[block]), self.layers))
         return result
+
+    def _check(self, rows: ArrayLike) -> Array:
+        x = np.asarray(rows, np.float64)
+        if x.ndim != 2 or x.shape[1] != self.inputs.mean.size:
+            raise StructureError(f"rows must have shape (samples, {self.inputs.mean.size}), got {x.shape}")
+        require_finite(x, "rows")
+        return x
 
     def parameter_count(self) -> ParameterCount:
         """Count weights and biases of the layers, and coefficients and intercepts of the readout."""

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
+from stridiag.nn.options import is_integer
 from stridiag.structure import Structure
 
 __all__ = ["OffsetSpec", "Schedule", "layer_offsets", "wrapped_offsets", "wrapped_structure"]
@@ -105,9 +106,10 @@ def layer_offsets(
     spec : {"adjacent", "ternary"}, sequence of int, or sequence of sequences of int
         With d diagonals, layer t takes d consecutive multiples of its stride around 0, as 0, s, -s, 2s, ....
         ``"adjacent"`` has stride 1 everywhere. ``"ternary"`` has stride d^t: d = 3 gives (0, 3^t, -3^t), and
-        in general the digits of a number in balanced base d, so ceil(log_d n) square layers of width n lead
-        from every input to every output; deeper layers start over at stride 1. A sequence of integers is used
-        for every layer; a sequence of sequences has one for each.
+        in general the digits of a number in balanced base d, so ceil(log_d n) square layers of width n, each
+        reading its inputs in order, lead from every input to every output (through random permutations, as
+        with ``shuffle=True``, from most to most only); deeper layers start over at stride 1. A sequence of
+        integers is used for every layer; a sequence of sequences has one for each.
     shapes : sequence of tuple of int
         ``(outputs, inputs)`` of each layer.
     diagonals : int, optional
@@ -136,12 +138,13 @@ def layer_offsets(
     if isinstance(spec, str):
         check_option(spec, "offsets", _SCHEDULES)
         count = 3 if diagonals is None else diagonals
-        if not (isinstance(count, int | np.integer) and count >= 1):
+        if not is_integer(count) or count < 1:
             raise ValueError(f"diagonals must be an integer of at least 1, got {count!r}")
-        steps = [(k + 1) // 2 * (1 if k % 2 else -1) for k in range(count)]
         plain = []
         for t, shape in enumerate(shapes):
             stride = 1 if spec == "adjacent" else int(count) ** (t % _digits(min(shape), int(count)))
+            # As many as the shorter side has are all: with so many the stride is 1, and the first ones are distinct.
+            steps = ((k + 1) // 2 * (1 if k % 2 else -1) for k in range(min(int(count), *shape)))
             plain.append([step * stride for step in steps])
     else:
         if diagonals is not None:
@@ -162,23 +165,19 @@ def _digits(size: int, base: int) -> int:
 
 def _explicit(spec: Sequence[int] | Sequence[Sequence[int]], layers: int) -> list[list[int]]:
     try:
-        given: list[Any] = list(spec)
+        given: list[Any] = [None] if isinstance(spec, bytes | bytearray) else list(spec)
         nested = [np.ndim(entry) > 0 for entry in given]
     except (TypeError, ValueError):
         raise ValueError(f"offsets must be a schedule or integers, got {spec!r}") from None
     lists: list[Any] = [list(entry) for entry in given] if given and all(nested) else [given] * layers
     flat = [o for entry in lists for o in entry]
-    if not lists or not all(lists) or not all(_is_integer(o) for o in flat):
+    if not lists or not all(lists) or not all(is_integer(o) for o in flat):
         raise ValueError(
             f"offsets must be one of {_SCHEDULES}, integers, or one sequence of them per layer, got {spec!r}"
         )
     if len(lists) != layers:
         raise ValueError(f"offsets must hold one sequence for each of {layers} layers, got {len(lists)}")
     return lists
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _distinct(offsets: Sequence[int], modulus: int) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ def check_name(value: object, name: str, allowed: Iterable[str]) -> str:
     """Return an option that must be one of some strings; anything else, arrays too, is a ValueError."""
     if isinstance(value, str):
         return check_option(value, name, allowed)
-    raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")  # noqa: TRY004
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
 
 
 def check_penalty(alpha: object, criteria: tuple[str, ...]) -> None:

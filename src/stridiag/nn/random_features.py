@@ -19,20 +19,20 @@ References: docs/theory/random-features.md.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._validate import check_option, require_finite
+from stridiag._validate import require_finite
 from stridiag.nn.activations import activation
 from stridiag.nn.layers import Layer, draw_source, draw_weight, source_width
 from stridiag.nn.network import Network, Scaling, Standardization, features, row_blocks
 from stridiag.nn.offsets import OffsetSpec, layer_offsets
-from stridiag.nn.readout import Penalty, Readout, ridge, ridge_from_rows
-from stridiag.nn.statistics import Statistics
+from stridiag.nn.options import check_name, check_penalty, is_integer
+from stridiag.nn.readout import CRITERIA, Penalty, Solved, solve_ridge
 
 __all__ = [
     "Architecture",
@@ -42,12 +42,19 @@ __all__ = [
     "draw_layers",
     "fit_random",
     "solve_readout",
+    "train_random",
 ]
 
 Array = NDArray[Any]
 
 # Added to the deviation of a pre-activation: a unit whose inputs hardly vary is not blown up to full range.
 _SPREAD_FLOOR = 0.5
+# Weights beyond this mean are no more numbers of observations: leaving one out changes nothing in float64.
+_MOST_OBSERVATIONS = 2.0**40
+# Numbers of features that are kept between the two passes of the readout instead of computed twice: 128 MB.
+_KEPT = 1 << 24
+# Targets beyond this magnitude, or below its inverse, are fitted in another unit.
+_LARGE = 1e150
 
 
 class Progress(NamedTuple):
@@ -104,12 +111,12 @@ class Architecture:
     def __post_init__(self) -> None:
         for name, least in (("units", 1), ("layers", 1), ("links", 0)):
             value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            if not is_integer(value) or value < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
         if not isinstance(self.shuffle, bool | np.bool_):
             raise ValueError(f"shuffle must be True or False, got {self.shuffle!r}")  # noqa: TRY004 - an option
         activation(self.activation)
-        check_option(self.scaling, "scaling", ("standard", "arcsinh"))
+        check_name(self.scaling, "scaling", ("standard", "arcsinh"))
         self.plan(self.units)
 
     def plan(self, inputs: int) -> list[tuple[tuple[int, int], tuple[int, ...]]]:
@@ -140,7 +147,7 @@ def fit_random(
     Z: ArrayLike,
     architecture: Architecture,
     *,
-    alpha: Penalty = "gcv",
+    alpha: Penalty = "loo",
     per_output: bool = False,
     weights: ArrayLike | None = None,
     rng: int | np.random.Generator | None = None,
@@ -156,13 +163,14 @@ def fit_random(
         Targets.
     architecture : Architecture
         The hidden layers.
-    alpha : float or "gcv", default "gcv"
-        Penalty of the readout; see `ridge`.
+    alpha : float, "loo" or "gcv", default "loo"
+        Penalty of the readout, or how it is chosen: by exact leave-one-out errors, or by the faster but
+        unsafe generalised cross-validation; see `ridge_from_rows`.
     per_output : bool, default False
-        Whether "gcv" chooses for each output by itself.
+        Whether each output has a penalty of its own choice.
     weights : array_like, (n,), optional
         Sample weights: an integer weight counts as repetition. Weights of mean below 1 are scaled up to mean
-        1, since GCV needs to know how many observations there are.
+        1, since the choice of the penalty needs to know how many observations there are.
     rng : int, numpy.random.Generator or None
         Seed or generator of everything random.
     progress : callable, optional
@@ -175,18 +183,34 @@ def fit_random(
     Raises
     ------
     ValueError
-        If shapes do not match, or fewer than two rows have positive weight.
+        If shapes do not match, `alpha` is unknown, or fewer than two rows have positive weight.
     NonFiniteError
         If a number is NaN or infinite.
     """
+    return train_random(X, Z, architecture, alpha, per_output, weights, rng, progress)[0]
+
+
+def train_random(
+    X: ArrayLike,
+    Z: ArrayLike,
+    architecture: Architecture,
+    alpha: Penalty,
+    per_output: bool,
+    weights: ArrayLike | None,
+    rng: int | np.random.Generator | None,
+    progress: ProgressHook | None,
+    keep: bool = False,
+) -> tuple[Network, Array]:
+    """Do what `fit_random` says; return also what `Solved.left` holds for the rows of positive weight."""
+    check_penalty(alpha, CRITERIA)
     x, z, d = check_training_data(X, Z, weights)
     clock = Clock(progress, architecture.layers + 1)
     inputs = Standardization.fit(x, d, architecture.scaling)
     x = inputs.apply(x)
     layers, _ = draw_layers(x, d, architecture, np.random.default_rng(rng), clock)
-    readout = solve_readout(x, layers, z, d, alpha, per_output=per_output)
+    readout, left = solve_readout(x, layers, z, d, alpha, per_output=per_output, keep=keep)
     clock.tick("readout")
-    return Network(inputs, layers, readout)
+    return Network(inputs, layers, readout), left
 
 
 def check_training_data(rows: ArrayLike, targets: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array, Array]:
@@ -213,9 +237,12 @@ def check_training_data(rows: ArrayLike, targets: ArrayLike, weights: ArrayLike 
 
 
 def as_counts(d: Array) -> Array:
-    """Return positive weights as numbers of observations: scaled up to mean 1 if their mean is below."""
-    mean = float((d / d.max()).mean() * d.max())
-    return d / mean if mean < 1.0 else d
+    """Return positive weights as numbers of observations: scaled up to mean 1, or down to mean 2^40, if beyond."""
+    share = d / d.max()
+    mean = float(share.mean() * d.max())
+    if 1.0 <= mean <= _MOST_OBSERVATIONS:
+        return d
+    return np.asarray(share / share.mean() * min(max(mean, 1.0), _MOST_OBSERVATIONS))
 
 
 def draw_layers(
@@ -290,26 +317,46 @@ def preactivation_spread(x: Array, d: Array, before: tuple[Layer, ...], layer: L
 
 
 def solve_readout(
-    x: Array, layers: tuple[Layer, ...], z: Array, d: Array, alpha: Penalty, *, per_output: bool
-) -> Readout:
-    """Solve the readout on [X, H1 ... HT] for standardised rows, through the smaller of its two forms."""
+    x: Array,
+    layers: tuple[Layer, ...],
+    z: Array,
+    d: Array,
+    alpha: Penalty,
+    *,
+    per_output: bool,
+    keep: bool = False,
+) -> Solved:
+    """Solve the readout on [X, H1 ... HT] for standardised rows; see `solve_ridge`."""
     # Targets in units of their own spread: squares of very large or small ones would leave the number range.
     outputs = Standardization.fit(z, d)
     scaled = outputs.apply(z)
     columns = x.shape[1] + sum(layer.units for layer in layers)
-    if x.shape[0] <= columns:
-        solved = ridge_from_rows(features(x, layers), scaled, d, alpha, per_output=per_output)
-    else:
-        blocks = row_blocks(x.shape[0], columns)
-        chunks = ((features(x[block], layers), scaled[block], d[block]) for block in blocks)
-        solved = ridge(Statistics.from_chunks(chunks), alpha, per_output=per_output)
-    unit = outputs.undo_scale()
+    cached: list[Array] = []
+
+    def read() -> Iterator[tuple[Array, Array, Array]]:
+        for i, block in enumerate(row_blocks(x.shape[0], columns)):
+            if i < len(cached):
+                values = cached[i]
+            else:
+                values = features(x[block], layers)
+                if x.shape[0] * columns <= _KEPT:
+                    cached.append(values)
+            yield values, scaled[block], d[block]
+
+    solved, left = solve_ridge(read, (x.shape[0], columns), alpha, per_output=per_output, keep=keep)
+    # Coefficients are numbers only if targets are not too near the ends of the number range.
+    extreme = (outputs.magnitude > _LARGE) | (outputs.magnitude < 1.0 / _LARGE)
+    unit = np.where(extreme, np.exp2(np.floor(np.log2(outputs.magnitude))), 1.0)
+    magnitude = outputs.magnitude / unit
+    deviation = np.where(np.isinf(outputs.deviation), 0.0, outputs.deviation)
     # A squared error may lie outside the number range where the targets do not: then it is infinite or 0.
     with np.errstate(over="ignore", under="ignore"):
-        gcv = solved.gcv * unit * unit
-    return replace(
+        score = solved.score * (deviation * magnitude) ** 2 * unit * unit
+    readout = replace(
         solved,
-        coefficients=solved.coefficients * unit,
-        intercept=solved.intercept * unit + outputs.mean * outputs.magnitude,
-        gcv=gcv,
+        coefficients=solved.coefficients * (deviation * magnitude),
+        intercept=(solved.intercept * deviation + outputs.mean) * magnitude,
+        score=score,
+        unit=unit,
     )
+    return Solved(readout, left)

@@ -186,10 +186,13 @@ class Statistics:
         targets = self.target_scatter * target_inverse**2
         cross = self.cross * inverse[:, None] * target_inverse
         columns = np.diagonal(scaled)
-        if not (columns >= -_SLACK).all():
+        # Where the whole column was constant, nothing but the rounding of its mean may be left.
+        floor = _SLACK * scale**2 + whole.weight * (64 * np.finfo(np.float64).eps * np.abs(whole.row_mean)) ** 2
+        below = np.diagonal(self.scatter) + floor
+        if not (below >= 0.0).all():
             raise ValueError(
                 "these rows were not part of the statistics: "
-                f"column {int(np.argmin(columns))} would have negative scatter"
+                f"column {int(np.argmin(below))} would have negative scatter"
             )
         if (
             not (targets >= -_SLACK).all()

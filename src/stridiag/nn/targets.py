@@ -35,6 +35,7 @@ from stridiag.nn.activations import activation
 from stridiag.nn.layers import Layer
 from stridiag.nn.masked import masked_least_squares
 from stridiag.nn.network import Network, Standardization, row_blocks
+from stridiag.nn.options import check_penalty
 from stridiag.nn.random_features import (
     Architecture,
     Clock,
@@ -44,10 +45,10 @@ from stridiag.nn.random_features import (
     settle,
     solve_readout,
 )
-from stridiag.nn.readout import Penalty
+from stridiag.nn.readout import CRITERIA, Penalty
 from stridiag.nn.statistics import Statistics
 
-__all__ = ["fit_targets"]
+__all__ = ["fit_targets", "train_targets"]
 
 Array = NDArray[Any]
 
@@ -60,7 +61,7 @@ def fit_targets(
     Z: ArrayLike,
     architecture: Architecture,
     *,
-    alpha: Penalty = "gcv",
+    alpha: Penalty = "loo",
     per_output: bool = False,
     weights: ArrayLike | None = None,
     rng: int | np.random.Generator | None = None,
@@ -98,6 +99,22 @@ def fit_targets(
     >>> net.layers[1].weight.structure == control.layers[1].weight.structure
     True
     """
+    return train_targets(X, Z, architecture, alpha, per_output, weights, rng, progress)[0]
+
+
+def train_targets(
+    X: ArrayLike,
+    Z: ArrayLike,
+    architecture: Architecture,
+    alpha: Penalty,
+    per_output: bool,
+    weights: ArrayLike | None,
+    rng: int | np.random.Generator | None,
+    progress: ProgressHook | None,
+    keep: bool = False,
+) -> tuple[Network, Array]:
+    """Do what `fit_targets` says; return also what `Solved.left` holds for the rows of positive weight."""
+    check_penalty(alpha, CRITERIA)
     if activation(architecture.activation).inverse is None:
         raise ValueError(f"training by targets needs an invertible activation, 'tanh', got {architecture.activation!r}")
     x, z, d = check_training_data(X, Z, weights)
@@ -113,9 +130,10 @@ def fit_targets(
         layers = (*layers, settle(_nearest(layer, values, aim, d), x, d, layers, anchor))
         values = layers[-1].forward(values)
         clock.tick("solve")
-    readout = solve_readout(x, layers, z, d, alpha, per_output=per_output)
+    del aims, values
+    readout, left = solve_readout(x, layers, z, d, alpha, per_output=per_output, keep=keep)
     clock.tick("readout")
-    return Network(inputs, layers, readout)
+    return Network(inputs, layers, readout), left
 
 
 def _carry_back(z: Array, d: Array, layers: tuple[Layer, ...], rng: np.random.Generator, clock: Clock) -> list[Array]:

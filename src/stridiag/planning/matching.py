@@ -19,9 +19,13 @@ def unmatched_column(rows: NDArray[Any], columns: NDArray[Any], n: int) -> int |
     on = rows == columns
     if np.unique(rows[on]).size == n:
         return None
+    if rows.size == 0:
+        return 0
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import maximum_bipartite_matching
 
-    pattern = coo_array((np.ones(rows.size, np.int8), (columns, rows)), shape=(n, n)).tocsr()
+    # 32-bit indices: older releases of scipy match no others.
+    places = (columns.astype(np.int32), rows.astype(np.int32))
+    pattern = coo_array((np.ones(rows.size, np.int8), places), shape=(n, n)).tocsr()
     alone = np.flatnonzero(maximum_bipartite_matching(pattern, perm_type="column") < 0)
     return int(alone[0]) if alone.size else None

@@ -195,10 +195,9 @@ def colamd(pattern: csc_array[Any]) -> tuple[Index, int | None]:
     from scipy.sparse.linalg import spilu
 
     n = pattern.shape[1]
-    if n < 2:
-        lonely = n == 1 and pattern.nnz == 0
-        return np.arange(n, dtype=np.int32), 0 if lonely else None
-    rows = pattern.indices
+    if n < 2 or pattern.nnz == 0:
+        return np.arange(n, dtype=np.int32), 0 if n > pattern.nnz else None
+    rows = pattern.indices.astype(np.int32, copy=False)
     columns = np.repeat(np.arange(n, dtype=np.int32), np.diff(pattern.indptr))
     diagonal_entries = np.unique(rows[rows == columns]).size
     unmatched = None

@@ -10,21 +10,23 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, check_X_y, validate_data
 
-from stridiag._validate import check_option, require_finite
+from stridiag._validate import require_finite
 from stridiag.nn.calibration import fit_temperature, leave_one_out, softmax
 from stridiag.nn.network import Network, Scaling
 from stridiag.nn.offsets import OffsetSpec
-from stridiag.nn.random_features import Architecture, Progress, as_counts, fit_random
+from stridiag.nn.options import check_name
+from stridiag.nn.random_features import Architecture, Progress, as_counts, train_random
 from stridiag.nn.readout import Penalty
-from stridiag.nn.targets import fit_targets
+from stridiag.nn.targets import train_targets
 
 __all__ = ["StridiagClassifier", "StridiagRegressor"]
 
 Array = NDArray[Any]
+Seed = int | np.random.RandomState | np.random.Generator | None
 
-_TRAINING = {"random": fit_random, "targets": fit_targets}
+_TRAINING = {"random": train_random, "targets": train_targets}
 
 
 class _StridiagEstimator(BaseEstimator):  # type: ignore[misc]
@@ -40,15 +42,18 @@ class _StridiagEstimator(BaseEstimator):  # type: ignore[misc]
     scaling: Scaling
     training: str
     alpha: Penalty
-    random_state: int | np.random.RandomState | None
+    random_state: Seed
     verbose: int
     callback: Callable[[Progress], object] | None
 
     # What diagonals=None means for a schedule of offsets.
     _diagonals: ClassVar[int]
 
-    def _fit_network(self, x: Array, z: Array, weights: Array | None, *, per_output: bool) -> None:
-        fit = _TRAINING[check_option(self.training, "training", _TRAINING)]
+    # Fitted attributes are set when all is done, so that a fit that fails leaves the estimator as it was.
+    def _train(
+        self, x: Array, z: Array, weights: Array | None, *, per_output: bool, keep: bool
+    ) -> tuple[Network, Array]:
+        train = _TRAINING[check_name(self.training, "training", _TRAINING)]
         if not isinstance(self.verbose, int | np.integer) or self.verbose < 0:
             raise ValueError(f"verbose must be an integer of at least 0, got {self.verbose!r}")
         if self.callback is not None and not callable(self.callback):
@@ -64,19 +69,19 @@ class _StridiagEstimator(BaseEstimator):  # type: ignore[misc]
             activation=self.activation,
             scaling=self.scaling,
         )
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         hook = self._report if self.verbose or self.callback is not None else None
-        self.network_: Network = fit(
-            x,
-            z,
-            architecture,
-            alpha=self.alpha,
-            per_output=per_output,
-            weights=weights,
-            rng=seed,
-            progress=hook,
-        )
-        self.n_parameters_ = self.network_.parameter_count()
+        return train(x, z, architecture, self.alpha, per_output, weights, self._seed(), hook, keep=keep)
+
+    def _seed(self) -> int:
+        largest = np.iinfo(np.int32).max
+        if isinstance(self.random_state, np.random.Generator):
+            return int(self.random_state.integers(largest))
+        return int(check_random_state(self.random_state).randint(largest))
+
+    def _keep(self, network: Network, X: ArrayLike) -> None:
+        validate_data(self, X, skip_check_array=True)
+        self.network_ = network
+        self.n_parameters_ = network.parameter_count()
 
     def _report(self, progress: Progress) -> None:
         if self.verbose:
@@ -97,7 +102,7 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
 
     Each layer is :math:`f(H W^T + b)` with W of a few wrapped diagonals and links; scores are a ridge
     regression of +-1 class indicators on the inputs and all hidden values [X, H1 ... HT]. There is no
-    gradient descent and nothing to tune: the penalty is chosen by generalised cross-validation.
+    gradient descent and nothing to tune: the penalty is chosen by exact leave-one-out errors.
 
     Parameters
     ----------
@@ -107,8 +112,9 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
         Number of layers.
     offsets : {"ternary", "adjacent"} or sequence of int or sequence of such, default "ternary"
         Which wrapped diagonals each layer has. ``"ternary"`` takes ever longer strides from layer to layer
-        (powers of `diagonals`, so that ceil(log_d units) layers lead from every unit to every unit),
-        ``"adjacent"`` always neighbours. Explicit offsets hold for every layer, or for one each.
+        (powers of `diagonals`, so that with ``shuffle=False`` ceil(log_d units) layers lead from every unit to
+        every unit, and with random orders from most to most), ``"adjacent"`` always neighbours. Explicit
+        offsets hold for every layer, or for one each.
     diagonals : int, optional
         Wrapped diagonals in a layer: weights for each unit. Default 7 (regressor: 3); not with explicit
         offsets.
@@ -124,9 +130,11 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
     training : {"random", "targets"}, default "random"
         ``"random"``: hidden weights are drawn. ``"targets"``: they are solved for, neuron by neuron, from
         labels carried backwards through the layers' structured pseudoinverses; needs ``activation="tanh"``.
-    alpha : float or "gcv", default "gcv"
-        Ridge penalty per observation on standardised columns.
-    random_state : int, RandomState or None
+    alpha : float, "loo" or "gcv", default "loo"
+        Ridge penalty per observation on standardised columns, or how it is chosen: ``"loo"`` by the exact errors
+        at each row of the fit without it; ``"gcv"`` by generalised cross-validation, which saves a pass over the
+        rows but fails on heavy-tailed columns and on columns of few levels.
+    random_state : int, RandomState, Generator or None
         Seed of everything random: the same seed gives the same model.
     verbose : int, default 0
         Whether `fit` prints a line after each step.
@@ -152,13 +160,16 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
     Notes
     -----
     `fit` raises ValueError for unknown options, NaN or infinite numbers, fewer than two rows and fewer than
-    two classes. Constant columns are ignored. Rows may be fewer than features. Columns may have any scale.
+    two classes; the estimator then is as it was before. Constant columns are ignored. Rows may be fewer than
+    features. Columns may have any scale. In rows to be predicted, entries beyond the training range of their
+    column by more than half of it are moved to that bound: there is no extrapolation further out.
 
     A sample weight of 2 is the same as the row given twice, and 0 as the row left out; weights of mean below
     1 are scaled up to mean 1.
 
     Cost, with N rows, n units, L layers of k weights a unit and D = features + L n: 4 N L n k flops for the
-    layers, N D^2 + 9 min(N, D)^3 for the readout, and N D n_classes for each prediction.
+    layers, N D^2 + 9 min(N, D)^3 for the readout (3 N D^2 where N > D, unless ``alpha="gcv"``), and
+    N D n_classes for each prediction.
 
     Examples
     --------
@@ -186,8 +197,8 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
         activation: Literal["tanh", "relu"] = "tanh",
         scaling: Scaling = "arcsinh",
         training: Literal["random", "targets"] = "random",
-        alpha: Penalty = "gcv",
-        random_state: int | np.random.RandomState | None = None,
+        alpha: Penalty = "loo",
+        random_state: Seed = None,
         verbose: int = 0,
         callback: Callable[[Progress], object] | None = None,
     ) -> None:
@@ -221,25 +232,25 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
         -------
         self
         """
-        x, labels = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
+        x, labels = check_X_y(X, y, dtype=np.float64, ensure_min_samples=2, estimator=self)
         check_classification_targets(labels)
         weights = _as_weights(sample_weight, x.shape[0])
         if weights is not None:
             some = weights > 0.0
             x, labels, weights = x[some], labels[some], weights[some]
-        self.classes_, index = np.unique(labels, return_inverse=True)
-        if self.classes_.size < 2:
-            raise ValueError(
-                f"a classifier needs at least two classes, got {self.classes_.size} class: {self.classes_}"
-            )
-        z = np.where(index[:, None] == np.arange(self.classes_.size), 1.0, -1.0)
-        if self.classes_.size == 2:
+        classes, index = np.unique(labels, return_inverse=True)
+        if classes.size < 2:
+            raise ValueError(f"a classifier needs at least two classes, got {classes.size} class: {classes}")
+        z = np.where(index[:, None] == np.arange(classes.size), 1.0, -1.0)
+        if classes.size == 2:
             z = z[:, 1:]
-        self._fit_network(x, z, weights, per_output=False)
+        network, left = self._train(x, z, weights, per_output=False, keep=True)
         counts = as_counts(np.ones(index.size) if weights is None else weights)
-        freedom = float(self.network_.readout.degrees_of_freedom[0])
-        scores = leave_one_out(z, self.network_.decision(x), freedom, float(counts.sum()))
-        self.temperature_ = fit_temperature(_both_sides(scores), index, counts)
+        scores = leave_one_out(z, network.decision(x), left)
+        temperature = fit_temperature(_both_sides(scores), index, counts)
+        self._keep(network, X)
+        self.classes_ = classes
+        self.temperature_ = temperature
         return self
 
     def decision_function(self, X: ArrayLike) -> Array:
@@ -266,7 +277,7 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
         r"""Return softmax(scores / temperature), (n_samples, n_classes); rows sum to 1.
 
         Least-squares scores are not log-odds. The temperature makes them the best probabilities that one
-        number can: it minimises the log-loss of approximate leave-one-out scores (see
+        number can: it minimises the log-loss of leave-one-out scores (see
         `stridiag.nn.calibration`).
         """
         return softmax(_both_sides(self._decide(X)), self.temperature_)
@@ -277,7 +288,7 @@ class StridiagRegressor(RegressorMixin, MultiOutputMixin, _StridiagEstimator):  
 
     Each layer is :math:`f(H W^T + b)` with W of a few wrapped diagonals and links; predictions are a ridge
     regression on the inputs and all hidden values [X, H1 ... HT]. There is no gradient descent and nothing to
-    tune: the penalty is chosen by generalised cross-validation, for each output by itself.
+    tune: the penalty is chosen by exact leave-one-out errors, for each output by itself.
 
     Parameters
     ----------
@@ -291,8 +302,8 @@ class StridiagRegressor(RegressorMixin, MultiOutputMixin, _StridiagEstimator):  
     Attributes
     ----------
     network_ : stridiag.nn.Network
-        Layers, readout and input scaling; ``network_.readout.gcv`` estimates the mean squared error on new
-        rows.
+        Layers, readout and input scaling; ``network_.readout.score`` estimates the mean squared error on
+        new rows, by leaving each training row out.
     n_parameters_ : stridiag.nn.ParameterCount
         ``(hidden, readout, total)`` numbers in the model.
     n_features_in_ : int
@@ -329,8 +340,8 @@ class StridiagRegressor(RegressorMixin, MultiOutputMixin, _StridiagEstimator):  
         activation: Literal["tanh", "relu"] = "tanh",
         scaling: Scaling = "standard",
         training: Literal["random", "targets"] = "random",
-        alpha: Penalty = "gcv",
-        random_state: int | np.random.RandomState | None = None,
+        alpha: Penalty = "loo",
+        random_state: Seed = None,
         verbose: int = 0,
         callback: Callable[[Progress], object] | None = None,
     ) -> None:
@@ -364,11 +375,15 @@ class StridiagRegressor(RegressorMixin, MultiOutputMixin, _StridiagEstimator):  
         -------
         self
         """
-        x, z = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2)
+        x, z = check_X_y(
+            X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2, estimator=self
+        )
         z = np.asarray(z, np.float64)
-        self._flat = z.ndim == 1
+        flat = z.ndim == 1
         weights = _as_weights(sample_weight, x.shape[0])
-        self._fit_network(x, z[:, None] if self._flat else z, weights, per_output=True)
+        network, _ = self._train(x, z[:, None] if flat else z, weights, per_output=True, keep=False)
+        self._keep(network, X)
+        self._flat = flat
         return self
 
     def predict(self, X: ArrayLike) -> Array:
