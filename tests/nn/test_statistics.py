@@ -91,3 +91,41 @@ def test_failures(data):
         bad[place, 1] = np.nan
         with pytest.raises(NonFiniteError, match="targets must be finite"):
             Statistics.from_rows(h, bad)
+
+
+def test_rows_of_no_weight_are_not_counted_and_do_not_move_constants():
+    h = np.full((2000, 1), 0.1)
+    h[0] = 5.0
+    d = np.ones(2000)
+    d[0] = 0.0
+    statistics = Statistics.from_rows(h, h, d)
+    assert statistics.count == 1999
+    assert statistics.scatter[0, 0] == 0.0
+    assert statistics.row_mean[0] == 0.1
+
+
+def test_count_is_added_and_taken_away(data):
+    h, z, d = data
+    whole, part = Statistics.from_rows(h, z, d), Statistics.from_rows(h[60:], z[60:], d[60:])
+    assert (whole.count, (part + whole).count, (whole - part).count) == (90, 120, 60)
+
+
+def test_squares_beyond_the_number_range_are_refused(data):
+    h, z, d = data
+    with pytest.raises(NonFiniteError, match="squares of column 6 of rows overflow"):
+        Statistics.from_rows(h * [1, 1, 1, 1, 1, 1, 1e200], z)
+    with pytest.raises(NonFiniteError, match="squares of column 0 of targets overflow"):
+        Statistics.from_rows(h, z * 1e200)
+    with pytest.raises(NonFiniteError, match="squares of column 0 of rows overflow"):
+        Statistics.from_rows(np.zeros((3, 1)), np.zeros(3)) + Statistics.from_rows(np.full((3, 1), 1e200), np.zeros(3))
+    with pytest.raises(ValueError, match="finite sum"):
+        Statistics.from_rows(h, z, d * 1e308)
+
+
+def test_a_column_that_was_constant_cannot_lose_scatter():
+    h = np.column_stack((np.full(50, 0.1), np.arange(50.0)))
+    whole = Statistics.from_rows(h, h)
+    assert (whole - Statistics.from_rows(h[:20], h[:20])).column_scale()[0] == 0.0
+    h[3, 0] = 0.2
+    with pytest.raises(ValueError, match="column 0 would have negative scatter"):
+        whole - Statistics.from_rows(h[:20], h[:20])

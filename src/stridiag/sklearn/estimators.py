@@ -94,7 +94,9 @@ class _StridiagEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _decide(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
-        return self.network_.decision(validate_data(self, X, reset=False, dtype=np.float64))
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = validate_data(self, X, reset=False, dtype=np.float64)
+        return self.network_.decision(x)
 
 
 class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[misc]
@@ -232,7 +234,7 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
         -------
         self
         """
-        x, labels = check_X_y(X, y, dtype=np.float64, ensure_min_samples=2, estimator=self)
+        x, labels = _checked(self, X, y)
         check_classification_targets(labels)
         weights = _as_weights(sample_weight, x.shape[0])
         if weights is not None:
@@ -375,9 +377,7 @@ class StridiagRegressor(RegressorMixin, MultiOutputMixin, _StridiagEstimator):  
         -------
         self
         """
-        x, z = check_X_y(
-            X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2, estimator=self
-        )
+        x, z = _checked(self, X, y, multi_output=True, y_numeric=True)
         z = np.asarray(z, np.float64)
         flat = z.ndim == 1
         weights = _as_weights(sample_weight, x.shape[0])
@@ -396,6 +396,23 @@ class StridiagRegressor(RegressorMixin, MultiOutputMixin, _StridiagEstimator):  
         """
         result = self._decide(X)
         return result[:, 0] if self._flat else result
+
+
+def _checked(
+    estimator: BaseEstimator, X: ArrayLike, y: ArrayLike, *, multi_output: bool = False, y_numeric: bool = False
+) -> tuple[Array, Array]:
+    # scikit-learn looks for NaN in sums, which overflow near the ends of the number range.
+    with np.errstate(over="ignore", invalid="ignore"):
+        x, targets = check_X_y(
+            X,
+            y,
+            dtype=np.float64,
+            multi_output=multi_output,
+            y_numeric=y_numeric,
+            ensure_min_samples=2,
+            estimator=estimator,
+        )
+    return x, targets
 
 
 def _both_sides(scores: Array) -> Array:
