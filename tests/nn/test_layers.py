@@ -129,3 +129,14 @@ def test_preimages_scale_each_unit_by_itself_and_keep_its_order():
         np.testing.assert_allclose(values[:, j], fit, atol=1e-8)
         np.testing.assert_allclose([values[:, j].min(), values[:, j].max()], [-0.9, 0.9], atol=1e-8)
     assert (u[:, 3] == 0.0).all()
+
+
+def test_a_source_needs_the_number_of_inputs():
+    weight = draw_weight((2, 2), (0,), 0, np.random.default_rng(0))
+    with pytest.raises(StructureError, match="inputs must say how many"):
+        Layer(weight, np.zeros(2), "tanh", np.array([1, 0]))
+
+
+def test_options_that_are_no_strings_are_named():
+    with pytest.raises(ValueError, match="activation must be one of 'tanh', 'relu'"):
+        activation(np.array(["tanh", "relu"]))

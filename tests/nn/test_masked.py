@@ -82,3 +82,13 @@ def test_empty_rows_and_refusals():
     for alpha in (-1.0, np.nan, np.inf):
         with pytest.raises(ValueError, match="alpha must be"):
             masked_least_squares(statistics, structure, alpha)
+    for alpha in ("loo", None):
+        with pytest.raises(ValueError, match="alpha must be a finite number"):
+            masked_least_squares(statistics, structure, alpha)
+    for source in ([0, 1, -1], [0, 1, 3]):
+        with pytest.raises(StructureError, match="source must hold indices from 0 to 2"):
+            masked_least_squares(statistics, structure, 0.1, source)
+    with pytest.raises(StructureError, match="source must hold integers"):
+        masked_least_squares(statistics, structure, 0.1, [0.0, 1.0, 2.0])
+    listed, _ = masked_least_squares(statistics, structure, 0.1, [0, 1, 2])
+    np.testing.assert_array_equal(listed, masked_least_squares(statistics, structure, 0.1)[0])

@@ -105,6 +105,8 @@ def test_schedules():
         ([[0], []], None, "offsets must be one of"),
         ([[0]], None, "one sequence for each of 2 layers"),
         (7, None, "offsets must be a schedule or integers"),
+        (b"ternary", None, "offsets must be one of"),
+        ("ternary", True, "diagonals must be"),
     ],
 )
 def test_bad_offsets_are_refused(spec, diagonals, message):

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from stridiag.errors import NonFiniteError
+from stridiag.errors import NonFiniteError, StructureError
 from stridiag.linalg import pinv
 from stridiag.nn import Architecture, Progress, Statistics, fit_random, fit_targets, masked_least_squares
 from stridiag.nn.activations import activation
@@ -106,6 +106,58 @@ def test_far_away_rows_stay_finite(data):
     net = fit_random(x, z, SMALL, rng=0)
     far = np.full((2, 7), 1e308) * [[1.0], [-1.0]]
     assert np.isfinite(net.decision(far)).all()
+
+
+def test_inputs_stop_half_a_training_range_beyond_it(data):
+    x, z = data
+    net = fit_random(x, z, SMALL, rng=0)
+    low, high = x.min(axis=0), x.max(axis=0)
+    reach = 0.5 * (high - low)
+    np.testing.assert_allclose(net.decision([high + reach]), net.decision([high + 9 * reach]), rtol=1e-9)
+    np.testing.assert_allclose(net.decision([low - reach]), net.decision([low - 9 * reach]), rtol=1e-9)
+    inside = net.inputs.apply(np.stack((low - 0.4 * reach, high + 0.4 * reach)))
+    expected = (np.stack((low - 0.4 * reach, high + 0.4 * reach)) - x.mean(axis=0)) / x.std(axis=0)
+    np.testing.assert_allclose(inside, expected, rtol=1e-9)
+
+
+def test_rows_to_decide_are_checked(data):
+    x, z = data
+    net = fit_random(x, z, SMALL, rng=0)
+    np.testing.assert_array_equal(net.decision(x[:3].tolist()), net.decision(x[:3]))
+    for method in (net.decision, net.hidden):
+        with pytest.raises(StructureError, match=r"rows must have shape \(samples, 6\), got \(240, 5\)"):
+            method(x[:, :5])
+        with pytest.raises(StructureError, match="rows must have shape"):
+            method(x[0])
+        with pytest.raises(NonFiniteError, match="rows must be finite"):
+            method(np.full((2, 6), np.nan))
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("size", [1e-320, 1e305])
+def test_targets_at_the_ends_of_the_number_range(fit, size, data):
+    x, z = data
+    z = np.round(z, 1)
+    plain = fit(x, z, SMALL, rng=0).decision(x)
+    rounding = 1e-6 if size > 1 else 1e-2
+    np.testing.assert_allclose(fit(x, z * size, SMALL, rng=0).decision(x) / size, plain, atol=rounding)
+
+
+@pytest.mark.parametrize("size", [1e-310, 1e-3, 1e13, 1e307])
+def test_equal_weights_are_no_weights(size, data):
+    x, z = data
+    plain = fit_random(x, z, SMALL, rng=0, alpha=0.1).decision(x)
+    weighted = fit_random(x, z, SMALL, rng=0, alpha=0.1, weights=np.full(len(x), size)).decision(x)
+    np.testing.assert_allclose(weighted, plain, atol=1e-9)
+
+
+def test_options_are_checked_before_anything_is_drawn(data):
+    seen = []
+    with pytest.raises(ValueError, match="alpha must be 'loo', 'gcv'"):
+        fit_random(*data, SMALL, alpha="cv", progress=seen.append)
+    assert seen == []
+    with pytest.raises(ValueError, match="scaling must be one of"):
+        Architecture(scaling=np.array(["standard"]))
 
 
 def test_standardization_of_constants_and_extremes():

@@ -123,6 +123,34 @@ def test_seed_pickle_joblib_clone(estimator, table):
     assert not np.array_equal(again.network_.layers[0].bias, model.network_.layers[0].bias)
 
 
+def test_random_state_may_be_a_generator(table):
+    models = [
+        small(StridiagClassifier).set_params(random_state=np.random.default_rng(s)).fit(*table) for s in (1, 1, 2)
+    ]
+    biases = [model.network_.layers[0].bias for model in models]
+    np.testing.assert_array_equal(biases[0], biases[1])
+    assert not np.array_equal(biases[0], biases[2])
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_a_failed_refit_keeps_the_width_too(estimator, table):
+    x = table[0]
+    y = x[:, 0] > 0
+    model = small(estimator).fit(x, y)
+    before = model.predict(x)
+    with pytest.raises(ValueError, match="alpha must be"):
+        model.set_params(alpha="cv").fit(x[:, :3], np.arange(150) % 3)
+    assert model.n_features_in_ == 5
+    np.testing.assert_array_equal(model.predict(x), before)
+
+
+@pytest.mark.parametrize("alpha", ["loo", "gcv", 0.01])
+def test_ways_to_choose_the_penalty(alpha, table):
+    model = small(StridiagClassifier, alpha=alpha).fit(*table)
+    assert model.network_.readout.criterion == ("gcv" if alpha == "gcv" else "loo")
+    assert log_loss(table[1], model.predict_proba(table[0])) < np.log(2)
+
+
 def test_outputs_keep_their_form_and_their_own_penalty(table):
     x = table[0]
     y = np.column_stack((x[:, 0] * x[:, 1], np.random.default_rng(1).standard_normal(150), np.full(150, 4.0)))
@@ -176,6 +204,9 @@ def test_searches_and_pipelines(table):
         ({"activation": "sine"}, "activation must be one of"),
         ({"activation": "relu", "training": "targets"}, "invertible activation"),
         ({"scaling": None}, "scaling must be one of"),
+        ({"scaling": np.array(["standard"])}, "scaling must be one of"),
+        ({"training": np.array(["random"])}, "training must be one of"),
+        ({"offsets": b"ternary"}, "offsets must be one of"),
         ({"offsets": "random"}, "offsets must be one of"),
         ({"offsets": (0, 1), "diagonals": 3}, "leave it out"),
         ({"offsets": ((0, 1),)}, "one sequence for each of 2 layers"),

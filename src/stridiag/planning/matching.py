@@ -11,13 +11,12 @@ __all__ = ["unmatched_column"]
 
 
 def unmatched_column(rows: NDArray[Any], columns: NDArray[Any], n: int) -> int | None:
-    """Return a column without a partner in a maximum matching of an n x n pattern, None if all have one.
+    """Return a column without a partner in a maximum matching of an n x n pattern of distinct positions, or None.
 
     A pattern with such a column is singular whatever its values. Cost: at worst O(entries sqrt(n)) by Hopcroft
     and Karp's method, little on patterns with a full diagonal, which are matched at sight.
     """
-    on = rows == columns
-    if np.unique(rows[on]).size == n:
+    if np.count_nonzero(rows == columns) == n:
         return None
     if rows.size == 0:
         return 0

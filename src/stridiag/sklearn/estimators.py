@@ -10,9 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, check_X_y, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from stridiag._validate import require_finite
 from stridiag.nn.calibration import fit_temperature, leave_one_out, softmax
 from stridiag.nn.network import Network, Scaling
 from stridiag.nn.offsets import OffsetSpec
@@ -20,6 +19,7 @@ from stridiag.nn.options import check_name
 from stridiag.nn.random_features import Architecture, Progress, as_counts, train_random
 from stridiag.nn.readout import Penalty
 from stridiag.nn.targets import train_targets
+from stridiag.sklearn.checks import as_weights, both_sides, checked
 
 __all__ = ["StridiagClassifier", "StridiagRegressor"]
 
@@ -234,9 +234,9 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
         -------
         self
         """
-        x, labels = _checked(self, X, y)
+        x, labels = checked(self, X, y)
         check_classification_targets(labels)
-        weights = _as_weights(sample_weight, x.shape[0])
+        weights = as_weights(sample_weight, x.shape[0])
         if weights is not None:
             some = weights > 0.0
             x, labels, weights = x[some], labels[some], weights[some]
@@ -249,7 +249,7 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
         network, left = self._train(x, z, weights, per_output=False, keep=True)
         counts = as_counts(np.ones(index.size) if weights is None else weights)
         scores = leave_one_out(z, network.decision(x), left)
-        temperature = fit_temperature(_both_sides(scores), index, counts)
+        temperature = fit_temperature(both_sides(scores), index, counts)
         self._keep(network, X)
         self.classes_ = classes
         self.temperature_ = temperature
@@ -272,7 +272,7 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
 
     def predict(self, X: ArrayLike) -> Array:
         """Return the label of highest score for each row, (n_samples,)."""
-        scores = _both_sides(self._decide(X))
+        scores = both_sides(self._decide(X))
         return np.asarray(self.classes_[scores.argmax(axis=1)])
 
     def predict_proba(self, X: ArrayLike) -> Array:
@@ -282,7 +282,7 @@ class StridiagClassifier(ClassifierMixin, _StridiagEstimator):  # type: ignore[m
         number can: it minimises the log-loss of leave-one-out scores (see
         `stridiag.nn.calibration`).
         """
-        return softmax(_both_sides(self._decide(X)), self.temperature_)
+        return softmax(both_sides(self._decide(X)), self.temperature_)
 
 
 class StridiagRegressor(RegressorMixin, MultiOutputMixin, _StridiagEstimator):  # type: ignore[misc]
@@ -377,10 +377,10 @@ class StridiagRegressor(RegressorMixin, MultiOutputMixin, _StridiagEstimator):  
         -------
         self
         """
-        x, z = _checked(self, X, y, multi_output=True, y_numeric=True)
+        x, z = checked(self, X, y, multi_output=True, y_numeric=True)
         z = np.asarray(z, np.float64)
         flat = z.ndim == 1
-        weights = _as_weights(sample_weight, x.shape[0])
+        weights = as_weights(sample_weight, x.shape[0])
         network, _ = self._train(x, z[:, None] if flat else z, weights, per_output=True, keep=False)
         self._keep(network, X)
         self._flat = flat
@@ -396,41 +396,3 @@ class StridiagRegressor(RegressorMixin, MultiOutputMixin, _StridiagEstimator):  
         """
         result = self._decide(X)
         return result[:, 0] if self._flat else result
-
-
-def _checked(
-    estimator: BaseEstimator, X: ArrayLike, y: ArrayLike, *, multi_output: bool = False, y_numeric: bool = False
-) -> tuple[Array, Array]:
-    # scikit-learn looks for NaN in sums, which overflow near the ends of the number range.
-    with np.errstate(over="ignore", invalid="ignore"):
-        x, targets = check_X_y(
-            X,
-            y,
-            dtype=np.float64,
-            multi_output=multi_output,
-            y_numeric=y_numeric,
-            ensure_min_samples=2,
-            estimator=estimator,
-        )
-    return x, targets
-
-
-def _both_sides(scores: Array) -> Array:
-    """Return one column of scores for each class, also where two classes share one."""
-    return np.hstack((-scores, scores)) if scores.shape[1] == 1 else scores
-
-
-def _as_weights(sample_weight: ArrayLike | None, rows: int) -> Array | None:
-    if sample_weight is None:
-        return None
-    weights = np.asarray(sample_weight, np.float64)
-    if weights.ndim == 0:
-        weights = np.full(rows, float(weights))
-    if weights.shape != (rows,):
-        raise ValueError(f"sample_weight must have shape ({rows},), got {weights.shape}")
-    require_finite(weights, "sample_weight")
-    if not weights.min() >= 0.0:
-        raise ValueError(f"sample_weight must be nonnegative, got {weights.min()}")
-    if not weights.max() > 0.0:
-        raise ValueError("sample_weight must not be zero for all rows")
-    return weights
