@@ -16,7 +16,7 @@ nothing else.
 
 Cost beyond `fit_random`: one pseudoinverse of each layer but the first and N products with it; for each layer
 N n^2 flops for the statistics and n (k^3 / 3 + 3 k^2) for the solve. All rows' targets of all layers are
-held: 8 N L n bytes.
+held, 8 N L n bytes, and those of one layer two or three times more while they are carried back.
 
 References: Sarayi and Bahrami, arXiv 2207.00903; P. Guo, M. R. Lyu, "Pseudoinverse learning
 algorithm for feedforward neural networks", 2001; ZORB, arXiv 2011.08895.
