@@ -16,7 +16,7 @@ reflection = getattr(_reflection, "py_func", _reflection)
 
 
 def decompose(A):
-    layout = ChainLayout(A.structure, best_stride(A.structure))
+    layout = ChainLayout(A.structure, best_stride(A.structure)[0])
     if layout.links[0].size == 0:
         return TridiagonalLU(layout, A.values)
     return Condensation(CondensationLayout.build(layout), A.values, dense_reduced=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import stridiag
-from stridiag.planning.chain import ChainLayout, best_stride, off_chain_count
+from stridiag.planning.chain import ChainLayout, best_stride
 from stridiag.planning.compressed import CompressedColumns
 from stridiag.planning.condensation import CondensationLayout
 
@@ -30,21 +30,25 @@ def test_tridiagonal_entries_and_links_make_up_the_matrix():
     rng = np.random.default_rng(0)
     for offsets in ((-3, 0, 3), (0, 3), (-3, 3), (0,), (-3, 0, 3, 19), (-2, 0, 3)):
         A = stridiag.random(20, offsets, 12, rng=rng)
-        layout = ChainLayout(A.structure, best_stride(A.structure))
+        stride, aside = best_stride(A.structure)
+        layout = ChainLayout(A.structure, stride)
         dl, d, du = layout.tridiagonal(A.values)
         T = np.diag(d) + np.diag(dl[:-1], -1) + np.diag(du[:-1], 1)
         slots, rows, columns = layout.links
         T[rows, columns] += A.values[slots]
         order = np.array([layout.index(k) for k in range(20)])
         np.testing.assert_array_equal(T, A.toarray()[np.ix_(order, order)])
-        assert slots.size == off_chain_count(A.structure, layout.stride)
+        assert slots.size == aside
 
 
 def test_best_stride_leaves_fewest_links():
     S = stridiag.Structure(50, (-7, -2, 0, 2, 49))
-    assert best_stride(S) == 2
-    assert off_chain_count(S, 2) == 43 + 1
-    assert best_stride(stridiag.Structure(5, ())) == 1
+    assert best_stride(S) == (2, 43 + 1)
+    assert best_stride(stridiag.Structure(5, ())) == (1, 0)
+    # Links count where they lie: those at distance 7 outweigh the shorter diagonal.
+    rows = np.arange(7)
+    near = stridiag.Structure(50, (7, 0, 8), (rows + 7, rows))
+    assert best_stride(near) == (7, 42)
 
 
 def _layouts():

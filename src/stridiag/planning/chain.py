@@ -7,6 +7,7 @@ everything off the chains is a link.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,26 +17,33 @@ from numpy.typing import NDArray
 
 from stridiag.structure import Structure
 
-__all__ = ["ChainLayout", "best_stride", "off_chain_count"]
+__all__ = ["ChainLayout", "best_stride"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
 
 
-def off_chain_count(structure: Structure, stride: int) -> int:
-    """Return how many slots lie neither on the main diagonal nor at the offsets ``-stride`` and ``stride``."""
-    on = sum(
-        part.stop - part.start
-        for part in (structure.diagonal_slots(k) for k in structure.offsets if abs(k) in (0, stride))
-    )
-    offset = structure.link_columns - structure.link_rows
-    return int(structure.nnz - on - np.isin(offset, (-stride, 0, stride)).sum())
+def best_stride(structure: Structure) -> tuple[int, int]:
+    """Return the stride whose chains leave the fewest entries aside, the smallest on a tie, and how many those are.
 
-
-def best_stride(structure: Structure) -> int:
-    """Return the stride whose chains leave the fewest entries as links; 1 if there is only a main diagonal."""
-    candidates = sorted({abs(offset) for offset in structure.offsets if offset}) or [1]
-    return min(candidates, key=lambda stride: off_chain_count(structure, stride))
+    An entry lies on the chains of a stride if its offset is 0 or the stride, on either side. Without any diagonal
+    beside the main one the stride is 1.
+    """
+    held = Counter({abs(k): 0 for k in structure.offsets if k} or {1: 0})
+    main = 0
+    for k, first, end in zip(structure.offsets, structure.starts[:-1], structure.starts[1:], strict=True):
+        if k:
+            held[abs(k)] += end - first
+        else:
+            main = end - first
+    distance, count = np.unique(np.abs(structure.link_columns - structure.link_rows), return_counts=True)
+    for k, number in zip(distance.tolist(), count.tolist(), strict=True):
+        if k in held:
+            held[k] += number
+        elif k == 0:
+            main += number
+    stride = min(held, key=lambda k: (-held[k], k))
+    return stride, structure.nnz - main - held[stride]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
 from stridiag.planning import cost
-from stridiag.planning.chain import ChainLayout, best_stride, off_chain_count
+from stridiag.planning.chain import ChainLayout, best_stride
 from stridiag.planning.compressed import CompressedColumns
 from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.cost import Cost, Operations
@@ -209,8 +209,7 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
 @lru_cache(maxsize=256)
 def _plan(structure: Structure, method: Method) -> Plan:
     n = structure.shape[0]
-    stride = best_stride(structure)
-    links = off_chain_count(structure, stride)
+    stride, links = best_stride(structure)
     if method in ("dense", "sparse-lu", "sparse-qr"):
         return Plan(structure, method, "the caller asked for it")
     if links == 0:
