@@ -12,6 +12,7 @@ from stridiag import errors
 from stridiag._version import __version__
 from stridiag.errors import (
     AmbiguousRankWarning,
+    ConvergenceError,
     FileFormatError,
     IllConditionedWarning,
     NonFiniteError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AmbiguousRankWarning",
+    "ConvergenceError",
     "Detection",
     "Factor",
     "FileFormatError",

@@ -6,6 +6,7 @@ import numpy as np
 
 __all__ = [
     "AmbiguousRankWarning",
+    "ConvergenceError",
     "FileFormatError",
     "IllConditionedWarning",
     "NonFiniteError",
@@ -32,6 +33,10 @@ class SizeLimitError(StridiagError, ValueError):
     """A computation that would exceed a stated limit of size; the message names the limit."""
 
 
+class ConvergenceError(StridiagError, np.linalg.LinAlgError):
+    """An iteration that did not settle within its stated limit."""
+
+
 class FileFormatError(StridiagError, ValueError):
     """A file that is not one of ours, is of a newer version, or is damaged."""
 
@@ -44,9 +49,9 @@ class SingularMatrixError(StridiagError, np.linalg.LinAlgError):
     message : str
         What happened and what to do.
     row : int or None
-        The original row whose pivot vanished, where the factorization knows it (LU plans).
+        The original row without a pivot, if that is what is known.
     column : int or None
-        The original column that depends on the others, where the factorization knows it (QR plans).
+        The original column that depends on the others, if that is what is known.
     """
 
     def __init__(self, message: str, *, row: int | None = None, column: int | None = None) -> None:

@@ -234,6 +234,7 @@ def test_an_empty_batch():
     F = A.with_values(np.zeros((0, A.nnz))).factor()
     assert F.solve(np.ones(4)).shape == (0, 4)
     assert F.slogdet().sign.shape == (0,)
+    assert F.singular.dtype == bool
 
 
 # ---------------------------------------------------------------------- singular and ill-conditioned
@@ -405,6 +406,12 @@ def test_non_finite_matrices_are_refused_before_any_work(bad, place):
     values[place] = bad
     with pytest.raises(stridiag.NonFiniteError, match="the matrix's values must be finite"):
         A.with_values(values).factor()
+
+
+def test_a_right_hand_side_beyond_the_matrix_type_is_refused():
+    F = StridiagMatrix.from_diagonals({0: np.full(3, 2.0, "float32")}).factor()
+    with pytest.raises(stridiag.NonFiniteError, match=r"float32; linalg\.solve"):
+        F.solve([1.0, 1e300, 1.0])
 
 
 def test_rectangular_matrices_are_refused():

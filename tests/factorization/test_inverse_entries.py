@@ -15,6 +15,8 @@ METHODS = ("auto", "chain", "sparse-lu", "sparse-qr", "dense")
 def test_diagonals_over_the_zoo(method, dtype):
     eps = np.finfo(dtype).eps
     sizes = (0, 1, 2, 3, 5, 10, 50) if dtype == "float64" else (1, 3, 10)
+    if method == "auto":
+        sizes = (*sizes, 50, 333)
     checked = 0
     for case in zoo(sizes=sizes, dtypes=[dtype]):
         A = case.matrix
@@ -56,6 +58,28 @@ def test_closed_form(n):
     A = closed_forms.second_difference(n)
     k = np.arange(1.0, n + 1)
     np.testing.assert_allclose(A.factor().inverse_diagonal(), k * (n + 1 - k) / (n + 1), rtol=1e-12 * n)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "complex128"])
+@pytest.mark.parametrize("n", [100, 2000])
+def test_long_chains_in_every_precision(dtype, n):
+    A = closed_forms.second_difference(n).astype(dtype)
+    k = np.arange(1.0, n + 1)
+    np.testing.assert_allclose(
+        A.factor().inverse_diagonal(), k * (n + 1 - k) / (n + 1), rtol=np.finfo(dtype).eps * 4 * n
+    )
+    B = stridiag.random(n, (-1, 0, 1), rng=0, dominant=True, dtype=dtype)
+    expected = np.diagonal(np.linalg.inv(B.toarray().astype("complex128")))
+    np.testing.assert_allclose(B.factor().inverse_diagonal(), expected, rtol=np.finfo(dtype).eps * 10)
+
+
+@pytest.mark.parametrize("n", [6, 400])
+def test_chains_graded_over_the_exponent_range(n):
+    d = np.where(np.arange(n) % 2, 1.0, 1e-250)
+    A = StridiagMatrix.from_diagonals({0: d, 1: 0.0, -1: 0.0}, shape=n)
+    np.testing.assert_allclose(A.factor().inverse_diagonal(), 1 / d, rtol=1e-14)
+    B = StridiagMatrix.from_diagonals({0: d, 1: 1e-260, -1: 1e-260}, shape=n)
+    np.testing.assert_allclose(B.factor().inverse_diagonal(), 1 / d, rtol=1e-9)
 
 
 def test_zero_continuants_do_no_harm():

@@ -1,5 +1,7 @@
 """Norms and condition numbers against numpy.linalg."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -60,11 +62,21 @@ def test_large_matrices_take_lanczos():
         linalg.cond(stridiag.random((3000, 2500), (0,), rng=0))
 
 
+def test_an_iteration_that_does_not_settle_says_so_in_time():
+    A = StridiagMatrix.from_diagonals({-1: -1.0, 0: 2.0, 1: -1.0}, shape=200_000)
+    start = time.perf_counter()
+    with pytest.raises(stridiag.ConvergenceError, match=r"Orders 1, inf and 'fro' need no iteration"):
+        linalg.norm(A, 2)
+    assert time.perf_counter() - start < 120
+
+
 def test_frobenius_norm_does_not_overflow():
     A = StridiagMatrix.from_diagonals({0: [3e300, 4e300]})
     assert linalg.norm(A) == pytest.approx(5e300, rel=1e-15)
     assert linalg.norm(StridiagMatrix.from_diagonals({0: [3e-300, 4e-300]})) == pytest.approx(5e-300, rel=1e-15)
     assert linalg.norm(StridiagMatrix.from_diagonals({0: [0.0, 0.0]})) == 0.0
+    assert linalg.norm(StridiagMatrix.from_diagonals({0: [np.inf, 1.0]})) == np.inf
+    assert np.isnan(linalg.norm(StridiagMatrix.from_diagonals({0: [np.nan, 1.0]})))
 
 
 def test_batches():

@@ -34,24 +34,27 @@ __all__ = ["condensed_diagonal", "tridiagonal_diagonal"]
 
 Array = NDArray[Any]
 
-_LARGE = 2.0**200
-_SMALL = 2.0**-200
+_LARGE = 2.0**40
+_SMALL = 2.0**-40
 
 
 @inlined
 def _rescaled(x: Any, y: Any) -> tuple[Any, Any]:
-    """Return a pair of the same ratio with the larger member of moderate size."""
+    """Return a pair of the same ratio with the larger member of moderate size; (0, 0) as it is."""
     size = max(abs(x), abs(y))
-    if size > _LARGE:
-        return x * _SMALL, y * _SMALL
-    if size < _SMALL:
-        return x * _LARGE, y * _LARGE
+    while size > _LARGE:
+        x, y, size = x * _SMALL, y * _SMALL, size * _SMALL
+    while 0.0 < size < _SMALL:
+        x, y, size = x * _LARGE, y * _LARGE, size * _LARGE
     return x, y
 
 
 @kernel
 def tridiagonal_diagonal(dl: Array, d: Array, du: Array, pairs: Array, out: Array) -> None:
-    """Fill `out`, (n,), with the diagonal of the inverse; entries of magnitude at most one. `pairs`, (n, 2): work."""
+    """Fill `out`, (n,), with the diagonal of the inverse; NaN where underflow hides it. `pairs`, (n, 2): work.
+
+    All arrays in double precision, entries of magnitude at most one.
+    """
     n = d.size
     if n == 0:
         return
@@ -68,7 +71,9 @@ def tridiagonal_diagonal(dl: Array, d: Array, du: Array, pairs: Array, out: Arra
         before = dl[i - 1] * du[i - 1] if i > 0 else zero
         behind = dl[i] * du[i] if i < n - 1 else zero
         trailing = d[i] * p - behind * q
-        out[i] = x * p / (x * trailing - before * y * p)
+        denominator = x * trailing - before * y * p
+        # Complex division by zero would raise.
+        out[i] = x * p / denominator if abs(denominator) > 0.0 else denominator * np.nan
         p, q = _rescaled(trailing, p)
 
 

@@ -1,4 +1,4 @@
-"""The command line: `stridiag demo`. Arguments only; what they start lives in the rooms below.
+"""The command line: `stridiag demo`. `app` holds the arguments; the other files measure, draw and write for it.
 
 Importing this module needs nothing but the standard library: `main` fetches typer and rich when it is called, and says
 which extra to install where they are missing.

@@ -13,7 +13,7 @@ factor          matrix                                         inverse          
 ==============  =============================================  ==================================  ==================
 
 A factor stores what makes it differ from the identity, and multiplies that. How a triangular matrix becomes such
-factors: `stridiag.factorization.triangular`. Derivation: docs/theory/factors.md.
+factors: `triangular_factors`. Derivation: docs/theory/factors.md.
 
 References: Golub & Van Loan, *Matrix Computations*, 4th ed., sections 3.2 and 5.1; the form with p other than 1 is
 the "product form of the inverse" of G. B. Dantzig and W. Orchard-Hays, Math. Tables Aids Comput. 8 (1954) 64-67.

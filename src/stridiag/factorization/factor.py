@@ -132,7 +132,7 @@ class Factor:
     def singular(self) -> Any:
         """Whether an exactly zero pivot was met: a bool, or an array over the batch."""
         found = [member.singularity is not None for member in self._members]
-        return np.array(found).reshape(self.matrix.batch_shape) if self.matrix.batch_shape else found[0]
+        return np.array(found, bool).reshape(self.matrix.batch_shape) if self.matrix.batch_shape else found[0]
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Factored anew when loaded: SuperLU's objects cannot be stored, and the values take less room.
@@ -379,6 +379,8 @@ class Factor:
             np.conjugate(b, out=right)
         else:
             np.copyto(right, b, casting="same_kind")
+        if right.dtype.itemsize < b.dtype.itemsize:
+            require_finite(right, f"b, in the matrix's type {self.dtype}; linalg.solve takes the higher precision: it")
         x = member.solve(right, adjoint=trans != "N")
         return x.conj() if conjugate else x
 

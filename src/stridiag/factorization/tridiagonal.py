@@ -12,6 +12,7 @@ from stridiag._kernels import tridiagonal_lu
 from stridiag._kernels.selected_inverse import tridiagonal_diagonal
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Elementary, Permutation, columns_of_triangle
+from stridiag.factorization.inverse_entries import diagonal_by_solves
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.chain import ChainLayout
@@ -51,15 +52,19 @@ class TridiagonalLU:
         return phase_and_log(self._factors[1], sign_of_flips(int(np.count_nonzero(self._factors[4]))))
 
     def inverse_diagonal(self) -> Array:
-        """See `Decomposition.inverse_diagonal`; by continuants, from the matrix itself."""
-        dl, d, du = self._layout.tridiagonal(self._values)
+        """See `Decomposition.inverse_diagonal`; by continuants, from the matrix itself, in double precision."""
+        wide = np.complex128 if self._values.dtype.kind == "c" else np.float64
+        dl, d, du = self._layout.tridiagonal(self._values.astype(wide, copy=False))
         largest = max(float(np.abs(part).max(initial=0.0)) for part in (dl, d, du))
         # A power of two that brings the entries down to one, so that products of two of them do not overflow.
-        scale = d.real.dtype.type(2.0 ** -math.frexp(largest)[1])
+        scale = 2.0 ** -math.frexp(largest)[1]
         out = np.empty_like(d)
-        tridiagonal_diagonal(dl * scale, d * scale, du * scale, np.empty((d.size, 2), d.dtype), out)
+        tridiagonal_diagonal(dl * scale, d * scale, du * scale, np.empty((d.size, 2), wide), out)
         out *= scale
-        return self._layout.from_chains(out)
+        if not np.isfinite(out).all():
+            # Entries so far apart that their products vanish: the factor itself has no such trouble.
+            return diagonal_by_solves(self, d.size, self._values.dtype)
+        return self._layout.from_chains(out).astype(self._values.dtype, copy=False)
 
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: a permutation, L by columns, D, U by columns, the chain permutation.

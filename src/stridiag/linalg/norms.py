@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from stridiag._validate import check_option, require_finite
-from stridiag.errors import IllConditionedWarning, SizeLimitError
+from stridiag.errors import ConvergenceError, IllConditionedWarning, SizeLimitError
 from stridiag.linalg._checks import require_matrix
 from stridiag.structure import StridiagMatrix
 from stridiag.structure.norms import column_sums
@@ -19,6 +19,10 @@ __all__ = ["DENSE_LIMIT", "cond", "norm"]
 
 DENSE_LIMIT = 2048
 """Order up to which a full singular value decomposition is made."""
+
+# For Lanczos iterations beyond it: relative accuracy, and restarts times order: some seconds.
+_TOLERANCE = 1e-8
+_WORK = 30_000_000
 
 Order = Literal["fro", "nuc", 1, -1, 2, -2] | float | None
 _ORDERS = (None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf)
@@ -42,11 +46,14 @@ def norm(a: StridiagMatrix, ord: Order = None) -> Any:
     ------
     SizeLimitError
         For ``-2`` and ``"nuc"``, which need all singular values, if both sides exceed 2048.
+    ConvergenceError
+        For 2 beyond that size, if the iteration does not settle: the largest singular values of long chains of
+        constant coefficients, for instance, lie too close together.
 
     Notes
     -----
     O(nnz) except for 2, -2 and "nuc", which take a dense singular value decomposition up to a smaller side of
-    2048; beyond that the 2-norm comes from Lanczos iterations (ARPACK), to a relative 1e-10 or so.
+    2048; beyond that the 2-norm comes from Lanczos iterations (ARPACK), to a relative 1e-8.
 
     Examples
     --------
@@ -63,8 +70,9 @@ def norm(a: StridiagMatrix, ord: Order = None) -> Any:
     if ord in (None, "fro"):
         size = np.abs(matrix.values)
         largest = size.max(axis=-1, keepdims=True, initial=0.0)
-        scaled = size / np.where(largest > 0.0, largest, 1.0)
-        return largest[..., 0] * np.sqrt((scaled * scaled).sum(axis=-1))
+        scale = np.where(np.isfinite(largest) & (largest > 0.0), largest, 1.0)
+        scaled = size / scale
+        return scale[..., 0] * np.sqrt((scaled * scaled).sum(axis=-1))
     sums = column_sums(matrix if ord in (1, -1) else matrix.T)
     if sums.shape[-1] == 0:
         raise ValueError(f"a matrix without entries has no norm of order {ord}, got shape {matrix.shape}")
@@ -90,13 +98,15 @@ def cond(a: StridiagMatrix, p: Order = None) -> Any:
     ------
     SizeLimitError
         Where a dense decomposition is needed and the order exceeds 2048.
+    ConvergenceError
+        As `norm`, for None, 2 and -2.
 
     Notes
     -----
     For 1 and inf the norm of the inverse is *estimated* from a few solves (Higham and Tisseur 2000): a lower
     bound, rarely off by more than a factor of three. For None, 2 and -2: dense singular values up to a smaller
     side of 2048; beyond that (square only) the extreme ones by Lanczos iterations with the matrix and with its
-    factor, to a relative 1e-6 or so. All others form the dense inverse.
+    factor, to a relative 1e-6. All others form the dense inverse.
 
     Examples
     --------
@@ -146,18 +156,28 @@ def _spectral_norm(matrix: StridiagMatrix, ord: Order) -> float:
         dense = matrix.toarray()
         return float(np.linalg.norm(dense, ord)) if dense.size else 0.0
     if ord == 2:
-        return _largest_singular_value(matrix)
+        return _largest_singular_value(matrix, "the 2-norm")
     raise SizeLimitError(
         f"norm of order {ord!r} needs all singular values, which are found up to a smaller side of {DENSE_LIMIT}, "
         f"got {matrix.structure.shape}"
     )
 
 
-def _largest_singular_value(operator: Any) -> float:
-    from scipy.sparse.linalg import svds
+def _largest_singular_value(operator: Any, what: str) -> float:
+    from scipy.sparse.linalg import ArpackNoConvergence, svds
 
-    start = np.random.default_rng(0).standard_normal(min(operator.shape))
-    return float(svds(operator, k=1, v0=start, return_singular_vectors=False)[0])
+    n = min(operator.shape)
+    start = np.random.default_rng(0).standard_normal(n)
+    restarts = max(20, _WORK // n)
+    try:
+        sigma = svds(operator, k=1, v0=start, tol=_TOLERANCE, maxiter=restarts, return_singular_vectors=False)
+    except ArpackNoConvergence as error:
+        raise ConvergenceError(
+            f"{what} by Lanczos iterations has not converged to {_TOLERANCE:.0e} after {restarts} restarts: the "
+            "largest singular values lie too close together. Orders 1, inf and 'fro' need no iteration; "
+            "sqrt(norm(a, 1) * norm(a, inf)) bounds the 2-norm from above"
+        ) from error
+    return float(sigma[0])
 
 
 def _extreme_singular_values(matrix: StridiagMatrix) -> tuple[float, float]:
@@ -169,7 +189,7 @@ def _extreme_singular_values(matrix: StridiagMatrix) -> tuple[float, float]:
             f"{DENSE_LIMIT}, got {matrix.structure.shape}"
         )
     factor = matrix.factor()
-    largest = _largest_singular_value(matrix)
+    largest = _largest_singular_value(matrix, "the 2-norm")
     if factor.singular:
         return largest, 0.0
     n = matrix.structure.shape[0]
@@ -177,7 +197,7 @@ def _extreme_singular_values(matrix: StridiagMatrix) -> tuple[float, float]:
         (n, n), matvec=factor.solve, rmatvec=lambda x: factor.solve(x, trans="H"), dtype=matrix.dtype
     )
     with _quietly():
-        return largest, 1.0 / _largest_singular_value(inverse)
+        return largest, 1.0 / _largest_singular_value(inverse, "the 2-norm of the inverse")
 
 
 @contextmanager

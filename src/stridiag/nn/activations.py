@@ -23,7 +23,7 @@ class Activation:
     Parameters
     ----------
     name : str
-        What layers store, so that they can be written to files.
+        What layers store.
     apply_inplace : callable
         Overwrites an array with the function's values.
     inverse : callable or None

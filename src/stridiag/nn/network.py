@@ -90,10 +90,6 @@ class Standardization:
         result /= self.deviation
         return np.arcsinh(result, out=result) if self.scaling == "arcsinh" else result
 
-    def undo_scale(self) -> Array:
-        """Return what one deviation, not compressed, is in the columns' own units, (p,); 0 for constant columns."""
-        return np.where(np.isinf(self.deviation), 0.0, self.deviation) * self.magnitude
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:

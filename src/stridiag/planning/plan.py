@@ -158,7 +158,7 @@ class Plan:
 
 
 def plan(structure: Structure, *, method: Method = "auto") -> Plan:
-    """Decide how to factor matrices of a structure. Plans are cached.
+    """Decide how to factor matrices of a structure. The last 16 plans are kept.
 
     Parameters
     ----------
@@ -206,7 +206,8 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
     return _plan(structure, method)
 
 
-@lru_cache(maxsize=256)
+# Few, since a plan for a sparse method holds its pattern: about 12 bytes an entry.
+@lru_cache(maxsize=16)
 def _plan(structure: Structure, method: Method) -> Plan:
     n = structure.shape[0]
     stride, links = best_stride(structure)
