@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.nn.readout import LEAST_LEFT
+
 __all__ = ["fit_temperature", "leave_one_out", "softmax"]
 
 Array = NDArray[Any]
 
 # Probabilities sharper than this come from scores that happen to be separable, not from evidence.
 _COLDEST, _HOTTEST = 0.05, 100.0
-_LEAST_LEFT = 1e-12
 
 
 def leave_one_out(targets: Array, fitted: Array, left: Array) -> Array:
@@ -37,7 +38,7 @@ def leave_one_out(targets: Array, fitted: Array, left: Array) -> Array:
     left : ndarray, (n, q) or (1, q)
         1 - leverage; where it is 0 up to rounding the fit interpolates and is returned itself.
     """
-    return targets - (targets - fitted) / np.where(left > _LEAST_LEFT, left, 1.0)
+    return targets - (targets - fitted) / np.where(left > LEAST_LEFT, left, 1.0)
 
 
 def softmax(scores: Array, temperature: float) -> Array:

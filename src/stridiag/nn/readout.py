@@ -50,7 +50,17 @@ from numpy.typing import NDArray
 from stridiag.nn.options import check_penalty
 from stridiag.nn.statistics import Statistics
 
-__all__ = ["CRITERIA", "Criterion", "Penalty", "Readout", "Solved", "ridge", "ridge_from_rows", "solve_ridge"]
+__all__ = [
+    "CRITERIA",
+    "LEAST_LEFT",
+    "Criterion",
+    "Penalty",
+    "Readout",
+    "Solved",
+    "ridge",
+    "ridge_from_rows",
+    "solve_ridge",
+]
 
 Array = NDArray[Any]
 Criterion = Literal["loo", "gcv"]
@@ -61,7 +71,7 @@ CRITERIA = ("loo", "gcv")
 ALPHAS = np.logspace(-9.0, 3.0, 49)
 FREEDOM_LIMIT = 0.9
 # A row that keeps less than this of itself is interpolated up to rounding: its quotient means nothing.
-_LEAST_LEFT = 1e-12
+LEAST_LEFT = 1e-12
 # Numbers of P in one block: 32 MB.
 _BLOCK = 1 << 22
 
@@ -358,7 +368,7 @@ def _solve(spectrum: _Spectrum, parts: _Parts | None, alpha: Penalty, per_output
 def _gcv(spectrum: _Spectrum, shrink: Array, left: Array) -> Array:
     """Return the generalised cross-validation scores, (penalties, outputs)."""
     residual = (1.0 - shrink) ** 2 @ spectrum.coordinates**2 + spectrum.outside
-    good = left[:, None] > _LEAST_LEFT
+    good = left[:, None] > LEAST_LEFT
     return np.where(good, residual / np.where(good, left[:, None], 1.0) ** 2, np.inf)
 
 
@@ -377,7 +387,7 @@ def _press(spectrum: _Spectrum, parts: _Parts, shrink: Array, *, keep: bool) -> 
             left += np.minimum(1.0, count) / spectrum.observations
             np.subtract(1.0, left, out=left)
             # A row that is interpolated has no error without itself: the penalty is out of the question.
-            inverse = np.divide(1.0, left, out=np.full_like(left, np.nan), where=left > _LEAST_LEFT)
+            inverse = np.divide(1.0, left, out=np.full_like(left, np.nan), where=left > LEAST_LEFT)
             for j in range(outputs):
                 error = p @ (shrink * spectrum.coordinates[:, j]).T
                 np.subtract(targets[start : start + step, j, None], error, out=error)

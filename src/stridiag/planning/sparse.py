@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.sparse_qr import merge_rows
+from stridiag.planning.matching import matched_rows
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
@@ -124,7 +125,7 @@ def analyse(pattern: csc_array[Any], *, max_entries: int = DEFAULT_MAX_ENTRIES) 
     Parameters
     ----------
     pattern : csc_array, (n, n)
-        Stored entries count, whatever their values.
+        Without duplicates. Stored entries count, whatever their values.
     max_entries : int
         Stop when R has more entries than this; the result then says ``complete=False``.
 
@@ -191,28 +192,20 @@ def colamd(pattern: csc_array[Any]) -> tuple[Index, int | None]:
     The factorization is an incomplete one that drops all it may, so its fill is no concern either.
     """
     from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import maximum_bipartite_matching
     from scipy.sparse.linalg import spilu
 
     n = pattern.shape[1]
     if n < 2 or pattern.nnz == 0:
         return np.arange(n, dtype=np.int32), 0 if n > pattern.nnz else None
-    rows = pattern.indices.astype(np.int32, copy=False)
+    rows = pattern.indices
     columns = np.repeat(np.arange(n, dtype=np.int32), np.diff(pattern.indptr))
-    diagonal_entries = np.unique(rows[rows == columns]).size
-    unmatched = None
-    if diagonal_entries < n:
-        ones = np.ones(rows.size, dtype=np.int8)
-        partner = maximum_bipartite_matching(
-            coo_array((ones, (columns, rows)), shape=(n, n)).tocsr(), perm_type="column"
-        )
-        lonely_columns = np.flatnonzero(partner < 0)
-        if lonely_columns.size:
-            unmatched = int(lonely_columns[0])
-            partner[lonely_columns] = np.setdiff1d(np.arange(n), partner[partner >= 0])
-        new_row = np.empty(n, dtype=np.int32)
-        new_row[partner] = np.arange(n, dtype=np.int32)
-        rows = new_row[rows]
+    partner = matched_rows(rows, columns, n)
+    lonely_columns = np.flatnonzero(partner < 0)
+    unmatched = int(lonely_columns[0]) if lonely_columns.size else None
+    partner[lonely_columns] = np.setdiff1d(np.arange(n), partner[partner >= 0])
+    new_row = np.empty(n, dtype=np.int32)
+    new_row[partner] = np.arange(n, dtype=np.int32)
+    rows = new_row[rows]
     everywhere = np.arange(n, dtype=np.int32)
     dominant = np.diff(pattern.indptr) + 2.0
     matrix = coo_array(
