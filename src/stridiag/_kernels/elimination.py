@@ -207,9 +207,7 @@ def fill_pattern(
 
 
 @kernel
-def lower_rows(
-    start: Array, adjacent: Array, order: Array, position: Array, lower_start: Array, edges: Array
-) -> None:
+def lower_rows(start: Array, adjacent: Array, order: Array, position: Array, lower_start: Array, edges: Array) -> None:
     """List, for each step of the elimination, the edges to unknowns eliminated before."""
     place = 0
     lower_start[0] = 0

@@ -126,6 +126,25 @@ class ChainCholesky(Cholesky):
         chain_cholesky.inverse_diagonal(self._layout.stride, self._d, self._l, result)
         return result.astype(self._l.dtype, copy=False)
 
+    @property
+    def selected_worth(self) -> int:
+        """See `SelectedInverse`."""
+        return 1
+
+    def selected_entries(self, rows: Index, columns: Index) -> tuple[Array, NDArray[np.bool_]]:
+        """See `SelectedInverse`: the diagonal, and the entries beside it."""
+        diagonal = self.inverse_diagonal()
+        result = diagonal[columns]
+        g, half = self._layout.stride, self._layout.joins // 2
+        first = np.minimum(rows, columns)
+        on = np.abs(rows - columns) == g
+        place = first[on]
+        # The row of L, which is eliminated later, is the larger index in the first half and the smaller behind it.
+        later = np.where(place < half, place + g, place)
+        beside = -self._l[place] * diagonal[later]
+        result[on] = np.where(rows[on] == later, beside, _conjugate(beside))
+        return result, on | (rows == columns)
+
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: the order of elimination undone, L by columns, D, L^H by columns, the order."""
         n, half = self._d.size, self._layout.joins // 2
@@ -151,12 +170,12 @@ class SparseCholesky(Cholesky):
         self._d = _real_diagonal(layout, values)
         lower = values[layout.lower]
         if not np.array_equal(lower, _conjugate(values[layout.upper])):
-            rows = np.repeat(filled.order, np.diff(filled.lower_start)).astype(np.int64)
+            rows = np.repeat(filled.order, np.diff(layout.lower_start)).astype(np.int64)
             _refuse(values, rows, layout.lower_columns.astype(np.int64), layout.lower, layout.upper)
         self._l = np.empty(filled.entries, values.dtype)
         info = kernels.factor(
             filled.order,
-            filled.lower_start,
+            layout.lower_start,
             layout.lower_columns,
             lower,
             filled.row_start,
@@ -199,6 +218,30 @@ class SparseCholesky(Cholesky):
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`: by Takahashi's equations."""
         return self.selected_inverse()[1].astype(self._l.dtype, copy=False)
+
+    @property
+    def selected_worth(self) -> int:
+        """See `SelectedInverse`."""
+        filled = self._layout.filled
+        return 2 * filled.operations // max(filled.order.size + 4 * filled.entries, 1)
+
+    def selected_entries(self, rows: Index, columns: Index) -> tuple[Array, NDArray[np.bool_]]:
+        """See `SelectedInverse`: the entries on the pattern of L."""
+        filled = self._layout.filled
+        below, diagonal = self.selected_inverse()
+        n = diagonal.size
+        position = np.empty(n, np.int64)
+        position[filled.order] = np.arange(n)
+        r, c = position[rows], position[columns]
+        # Ascending: columns stand in the order of elimination, and rows do within each.
+        keys = np.repeat(np.arange(n) * n, np.diff(filled.column_start)) + position[filled.rows]
+        wanted = np.minimum(r, c) * n + np.maximum(r, c)
+        place = np.minimum(np.searchsorted(keys, wanted), max(keys.size - 1, 0))
+        known = keys[place] == wanted if keys.size else np.zeros(rows.size, bool)
+        result = diagonal[columns].astype(self._l.dtype)
+        found = below[place[known]]
+        result[known] = np.where(r[known] > c[known], found, _conjugate(found))
+        return result, known | (rows == columns)
 
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: the order of elimination undone, L by columns, D, L^H by columns, the order."""
@@ -278,7 +321,7 @@ def _as_factors(n: int, d: Array, order: Array, rows: Index, columns: Index, num
         sort = np.argsort(column, kind="stable")
         row, column, values = row[sort], column[sort], values[sort]
         present, starts = np.unique(column, return_index=True)
-        ends = np.append(starts[1:], column.size)
+        ends = np.append(starts, column.size)[1:]
         return {
             int(j): Elementary(n, int(j), row[a:b], values[a:b])
             for j, a, b in zip(present, starts.tolist(), ends.tolist(), strict=True)

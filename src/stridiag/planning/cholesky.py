@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stridiag.errors import SizeLimitError
 from stridiag.planning.chain import best_stride
 from stridiag.planning.cost import Cost, Operations, determinant
-from stridiag.planning.elimination import FilledPattern, Graph, choose_order, fill
+from stridiag.planning.elimination import FilledPattern, Graph, choose_order, fill, lower_edges
 from stridiag.planning.layout import NotApplicable, plural
 from stridiag.structure import Structure
 
@@ -82,19 +82,22 @@ class CholeskyLayout:
     Attributes
     ----------
     structure : Structure
-    graph : Graph
-        The pattern without its diagonal.
-    slots : ndarray of int64
-        The slot of each edge of the graph, at the row of the neighbour and the column of the vertex.
     filled : FilledPattern
+    lower_start : ndarray of int64, (n + 1,)
+    lower_columns : ndarray of int32
+        For each step, the columns of the entries that its row has in columns eliminated before.
+    lower, upper : ndarray of int64
+        Slots of these entries and of their mirror images.
     order_name : str
         How the order was found.
     """
 
     structure: Structure
-    graph: Graph
-    slots: Index
     filled: FilledPattern
+    lower_start: Index
+    lower_columns: NDArray[np.int32]
+    lower: Index
+    upper: Index
     order_name: str
     method = "cholesky"
 
@@ -102,21 +105,6 @@ class CholeskyLayout:
     def diagonal(self) -> slice | Index:
         """Slots of the diagonal; -1 where nothing is stored."""
         return _diagonal(self.structure)
-
-    @cached_property
-    def lower(self) -> Index:
-        """Slots of the entries at the rows of later and the columns of earlier unknowns, by step."""
-        return self.slots[self.graph.twin[self.filled.lower_edges]]
-
-    @cached_property
-    def upper(self) -> Index:
-        """Slots of their mirror images."""
-        return self.slots[self.filled.lower_edges]
-
-    @cached_property
-    def lower_columns(self) -> NDArray[np.int32]:
-        """Their columns."""
-        return self.graph.adjacent[self.filled.lower_edges]
 
     @property
     def order(self) -> NDArray[np.int32]:
@@ -161,7 +149,8 @@ def cholesky_layout(structure: Structure) -> ChainCholeskyLayout | CholeskyLayou
             f"the Cholesky factor of {structure} would take more than {filled * _ENTRY_BYTES} bytes for more than "
             f"{filled} entries, the limit is {MAX_FILL_BYTES} bytes; use fewer links or offsets closer together"
         )
-    return CholeskyLayout(structure, graph, slots, filled, name)
+    start, edges = lower_edges(graph, order)
+    return CholeskyLayout(structure, filled, start, graph.adjacent[edges], slots[graph.twin[edges]], slots[edges], name)
 
 
 def _chains(structure: Structure, stride: int) -> ChainCholeskyLayout:

@@ -26,7 +26,7 @@ from stridiag._kernels import elimination as kernels
 from stridiag.planning.compressed import CompressedColumns
 from stridiag.structure import Structure
 
-__all__ = ["FilledPattern", "Graph", "choose_order", "fill", "minimum_degree"]
+__all__ = ["FilledPattern", "Graph", "choose_order", "fill", "lower_edges", "minimum_degree"]
 
 Index = NDArray[np.int32]
 Pointers = NDArray[np.int64]
@@ -94,9 +94,6 @@ class FilledPattern:
         ``order[k]`` is eliminated k-th.
     counts : ndarray of int64, (n,)
         Entries below the diagonal of the column of each unknown.
-    lower_start : ndarray of int64, (n + 1,)
-    lower_edges : ndarray of int64
-        For each step, the edges of the graph to unknowns eliminated before.
     row_start, column_start : ndarray of int64, (n + 1,)
         By step.
     begin : ndarray of int64, (n,)
@@ -107,8 +104,6 @@ class FilledPattern:
 
     order: Index
     counts: Pointers
-    lower_start: Pointers
-    lower_edges: Pointers
     row_start: Pointers
     column_start: Pointers
     begin: Pointers
@@ -209,9 +204,7 @@ def minimum_degree(graph: Graph) -> Index:
     return order
 
 
-def _count(
-    graph: Graph, order: Index, *, most_operations: int, most_entries: int
-) -> tuple[int, int, Pointers, Index]:
+def _count(graph: Graph, order: Index, *, most_operations: int, most_entries: int) -> tuple[int, int, Pointers, Index]:
     n = graph.n
     parent, marker = np.full(n, -1, np.int32), np.full(n, -1, np.int32)
     counts = np.zeros(n, np.int64)
@@ -236,15 +229,16 @@ def fill(graph: Graph, order: Index, *, max_entries: int) -> FilledPattern | int
     row_start = np.empty(n + 1, np.int64)
     row_columns, rows = np.empty(entries, np.int32), np.empty(entries, np.int32)
     scratch = (np.full(n, -1, np.int32), begin.copy(), np.empty(n, np.int32))
-    kernels.fill_pattern(
-        graph.start, graph.adjacent, order, position, parent, *scratch, row_start, row_columns, rows
-    )
-    lower_start = np.empty(n + 1, np.int64)
-    lower_edges = np.empty(graph.adjacent.size // 2, np.int64)
-    kernels.lower_rows(graph.start, graph.adjacent, order, position, lower_start, lower_edges)
-    return FilledPattern(
-        order, counts, lower_start, lower_edges, row_start, column_start, begin, row_columns, rows
-    )
+    kernels.fill_pattern(graph.start, graph.adjacent, order, position, parent, *scratch, row_start, row_columns, rows)
+    return FilledPattern(order, counts, row_start, column_start, begin, row_columns, rows)
+
+
+def lower_edges(graph: Graph, order: Index) -> tuple[Pointers, Pointers]:
+    """Return, for each step of an order, the edges to vertices eliminated before: where they start, (n + 1,), and all."""
+    start = np.empty(graph.n + 1, np.int64)
+    edges = np.empty(graph.adjacent.size // 2, np.int64)
+    kernels.lower_rows(graph.start, graph.adjacent, order, _inverse(order), start, edges)
+    return start, edges
 
 
 def _inverse(order: Index) -> Index:
