@@ -72,17 +72,17 @@ def factor(g: int, d: Array, l: Array) -> int:  # noqa: E741
         return -1 if 0.0 < up < np.inf else h
     for i in range(joins - h):
         j = joins - 1 - i
-        if not 0.0 < d[j + g] < np.inf:
-            return j + g
-        other = np.conj(l[j])
-        l[j] = other / d[j + g]
-        d[j] = d[j] - (l[j] * np.conj(other)).real
         if i < h:
             if not 0.0 < d[i] < np.inf:
                 return i
             other = l[i]
             l[i] = other / d[i]
             d[i + g] = d[i + g] - (l[i] * np.conj(other)).real
+        if not 0.0 < d[j + g] < np.inf:
+            return j + g
+        other = np.conj(l[j])
+        l[j] = other / d[j + g]
+        d[j] = d[j] - (l[j] * np.conj(other)).real
     for i in range(h, h + min(g, n)):
         if not 0.0 < d[i] < np.inf:
             return i

@@ -59,7 +59,7 @@ def factor(
         for t in range(row_start[k], row_start[k + 1]):
             j = row_columns[t]
             w = work[j]
-            work[j] = 0
+            work[j] = w * 0
             end = free[j]
             for s in range(begin[j], end):
                 work[rows[s]] = work[rows[s]] - w * np.conj(l[s])

@@ -6,6 +6,7 @@ covariance A^-1. Names and shapes are those of ``scipy.stats.Covariance``: point
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -40,7 +41,7 @@ def transform(
     leading = (slice(None),) * (len(shape) - len(batch))
     for place, member in zip(np.ndindex(batch), members, strict=True):
         here = (*leading, *place)
-        columns = spread[here].reshape(-1, n).T
+        columns = spread[here].reshape(math.prod(spread[here].shape[:-1]), n).T
         result[here] = _apply(member, columns, dtype, map_name, adjoint).T.reshape(spread[here].shape)
     return result
 

@@ -54,13 +54,12 @@ class ChainCholeskyLayout:
 
     @property
     def order(self) -> Index:
-        """Unknowns in the order of elimination: by turns from the end and from the start, the middle last."""
+        """Unknowns in the order of elimination: by turns from the start and from the end, the middle last."""
         n = self.structure.shape[0]
         half = self.joins // 2
-        by_turns = np.empty(self.joins, np.int64)
-        by_turns[::2] = n - 1 - np.arange(self.joins - half)
-        by_turns[1::2] = np.arange(half)
-        return np.concatenate((by_turns, np.arange(half, half + n - self.joins)))
+        start, end = np.arange(half), n - 1 - np.arange(self.joins - half)
+        by_turns = np.stack((start, end[:half]), axis=1).ravel()
+        return np.concatenate((by_turns, end[half:], np.arange(half, half + n - self.joins)))
 
     @property
     def cost(self) -> Cost:

@@ -234,7 +234,7 @@ def fill(graph: Graph, order: Index, *, max_entries: int) -> FilledPattern | int
 
 
 def lower_edges(graph: Graph, order: Index) -> tuple[Pointers, Pointers]:
-    """Return, for each step of an order, the edges to vertices eliminated before: where they start, (n + 1,), and all."""
+    """Return where the edges of each step to vertices eliminated before start, (n + 1,), and these edges."""
     start = np.empty(graph.n + 1, np.int64)
     edges = np.empty(graph.adjacent.size // 2, np.int64)
     kernels.lower_rows(graph.start, graph.adjacent, order, _inverse(order), start, edges)
