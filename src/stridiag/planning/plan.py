@@ -152,7 +152,7 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
         * ``"sparse-lu"``: SuperLU, its result checked; if it fails the check, rescaled rows, then QR.
         * ``"sparse-qr"``: the sparse orthogonal factorization itself.
         * ``"dense"``: LAPACK.
-        * ``"cholesky"``: L D L^H, about half the work of the others and exactly counted. The caller promises that the
+        * ``"cholesky"``: L D L^H, less work than the others and exactly counted. The caller promises that the
           values will be Hermitian positive definite, so it is never chosen by itself. Needs a symmetric pattern.
 
         ``"auto"`` takes the lowest predicted price: the operations, weighted with what one of them takes in each
