@@ -15,7 +15,7 @@ from stridiag.factorization.condition import reciprocal_condition, rough_conditi
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.inverse_entries import inverse_entries
-from stridiag.factorization.sampling import standard_normal, transform
+from stridiag.factorization.sampling import NormalVectors
 from stridiag.factorization.scaled import decompose_in_range
 from stridiag.factorization.simple_factor import SimpleFactor, without_identities
 from stridiag.factorization.singularity import evident_singularity, singular_error
@@ -40,7 +40,7 @@ def factorize(matrix: StridiagMatrix, *, method: Method = "auto") -> Factor:
     return Factor(plan(matrix.structure, method=method), matrix)
 
 
-class Factor:
+class Factor(NormalVectors):
     r"""A factorization of a square matrix, or of each member of a batch; immutable, safe to share by threads.
 
     Made by `StridiagMatrix.factor`.
@@ -266,98 +266,6 @@ class Factor:
         found = self._entries(lambda member: inverse_entries(member, n, self.dtype, i, j), i.size)
         return found.reshape(self.matrix.batch_shape + row.shape)[()]
 
-    def colorize(self, z: ArrayLike, *, precision: bool = False) -> Array:
-        r"""Return C z with :math:`A = C C^H`: white noise gets the covariance A. Only for ``method="cholesky"``.
-
-        Parameters
-        ----------
-        z : array_like, (..., n)
-            Points along the last axis, as in ``scipy.stats.Covariance``. Leading axes broadcast against the batch.
-        precision : bool, default False
-            The matrix is the inverse of the covariance: return :math:`C^{-H} z`.
-
-        Returns
-        -------
-        ndarray, (..., n)
-
-        Raises
-        ------
-        ValueError
-            If the factor was made by another method, or shapes do not fit.
-        NonFiniteError
-            If `z` holds NaN or infinity.
-
-        Notes
-        -----
-        C is L D^(1/2) with its rows in the original order: a triangle only in the order of elimination.
-
-        Examples
-        --------
-        >>> import numpy as np, stridiag
-        >>> A = stridiag.StridiagMatrix.from_diagonals({-1: -1.0, 0: 2.0, 1: -1.0}, shape=3)
-        >>> C = A.factor(method="cholesky").colorize(np.eye(3)).T
-        >>> bool(np.allclose(C @ C.T, A.toarray()))
-        True
-        """
-        return self._colored(z, "root_solve" if precision else "root", adjoint=precision, what="colorize")
-
-    def whiten(self, x: ArrayLike, *, precision: bool = False) -> Array:
-        r"""Return :math:`C^{-1} x`, the inverse of `colorize`: noise of covariance A becomes white.
-
-        Parameters, results and errors as those of `colorize`; with `precision`, return :math:`C^H x`. The square of
-        its norm is :math:`x^H A^{-1} x`, or :math:`x^H A x`.
-
-        Examples
-        --------
-        >>> import numpy as np, stridiag
-        >>> A = stridiag.StridiagMatrix.from_diagonals({-1: -1.0, 0: 2.0, 1: -1.0}, shape=3)
-        >>> F = A.factor(method="cholesky")
-        >>> bool(np.allclose(F.whiten(F.colorize([1.0, 2.0, 3.0])), [1.0, 2.0, 3.0]))
-        True
-        """
-        return self._colored(x, "root" if precision else "root_solve", adjoint=precision, what="whiten")
-
-    def sample(
-        self,
-        size: int | tuple[int, ...] | None = None,
-        *,
-        rng: int | np.random.Generator | None = None,
-        precision: bool = False,
-    ) -> Array:
-        """Draw normal vectors of mean zero whose covariance is the matrix. Only for ``method="cholesky"``.
-
-        Parameters
-        ----------
-        size : int or tuple of int, optional
-            How many; default: one.
-        rng : int or numpy.random.Generator, optional
-            Seed or generator; default: a new, unpredictable one.
-        precision : bool, default False
-            The matrix is the inverse of the covariance.
-
-        Returns
-        -------
-        ndarray, (*size, ..., n)
-            Batch axes before the last one. Complex vectors are circular: E x x^H is the covariance, E x x^T is zero.
-
-        Raises
-        ------
-        ValueError
-            If the factor was made by another method.
-
-        Examples
-        --------
-        >>> import numpy as np, stridiag
-        >>> A = stridiag.StridiagMatrix.from_diagonals({-1: -1.0, 0: 2.0, 1: -1.0}, shape=3)
-        >>> x = A.factor(method="cholesky").sample(100_000, rng=0)
-        >>> bool(abs(x.T @ x / 100_000 - A.toarray()).max() < 0.05)
-        True
-        """
-        self._require_cholesky("sample")
-        leading = () if size is None else (size,) if isinstance(size, int | np.integer) else tuple(size)
-        z = standard_normal((*leading, *self.matrix.batch_shape, self.matrix.structure.shape[0]), self.dtype, rng)
-        return self.colorize(z, precision=precision)
-
     def refactor(self, values: ArrayLike) -> Factor:
         """Return the factor of a matrix of the same structure with other values, (..., nnz), by the same plan.
 
@@ -440,21 +348,6 @@ class Factor:
                 if member.singularity is None:
                     result[k] = of(member)
         return result.reshape((*self.matrix.batch_shape, count))
-
-    def _require_cholesky(self, what: str) -> None:
-        if self.plan.method != "cholesky":
-            raise ValueError(
-                f"{what} needs the factor of a positive definite matrix, A.factor(method='cholesky'), "
-                f"got one of method {self.plan.method!r}"
-            )
-
-    def _colored(
-        self, points: ArrayLike, map_name: Literal["root", "root_solve"], *, adjoint: bool, what: str
-    ) -> Array:
-        self._require_cholesky(what)
-        n = self.matrix.structure.shape[0]
-        with np.errstate(all="ignore"):
-            return transform(self._members, self.matrix.batch_shape, n, self.dtype, points, map_name, adjoint=adjoint)
 
     def _solve_member(self, k: int, b: Array, trans: Transposition) -> Array:
         """Solve with member k for `b`, (n, m), of any dtype."""
