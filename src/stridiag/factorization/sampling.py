@@ -100,7 +100,7 @@ class NormalVectors:
 
         Returns
         -------
-        ndarray, (*size, ..., n)
+        ndarray, size + (..., n)
             Batch axes before the last one. Complex vectors are circular: E x x^H is the covariance, E x x^T is zero.
 
         Raises
