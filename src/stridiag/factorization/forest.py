@@ -115,8 +115,9 @@ class Forest:
             z[layout.trees :] = self._core.inverse_diagonal()
             order, inside = layout.core.structure.shape[0], self._inside.tocoo()
             # Row u within the core times column u of its inverse.
-            entries = entries_by_solves(self._core, order, kind, inside.col, inside.row)
-            np.add.at(sums, layout.trees + inside.row, inside.data * entries)
+            row, column = inside.row.astype(np.int64), inside.col.astype(np.int64)
+            entries = entries_by_solves(self._core, order, kind, column, row)
+            np.add.at(sums, layout.trees + row, inside.data * entries)
         forest.inverse_diagonal(
             layout.parent,
             self._up,
@@ -189,7 +190,7 @@ class Forest:
                 yield Elementary(n, k, into, value, self._scales[k] if exchanged else self._pivots[k])
             yield Elementary(n, u, np.arange(begin, end), self._beside[begin:end])
 
-    def _upper(self) -> tuple[Any, ...]:
+    def _upper(self) -> tuple[Array, Array, Array, Array, Array, Array]:
         return self._layout.parent, self._up, self._down, self._pivots, self._beside, self._scales
 
     def _sums(self, x: Array) -> Array:
