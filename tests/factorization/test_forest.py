@@ -5,7 +5,7 @@ import pytest
 
 import stridiag
 from stridiag import IllConditionedWarning, SingularMatrixError, StridiagMatrix, Structure
-from stridiag.factorization import inverse_factors, multiply_out
+from stridiag.factorization import Elementary, inverse_factors, multiply_out
 from stridiag.testing import THRESHOLD, factor_ratio, inverse_ratio, slogdet_ratio, solve_ratio
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
@@ -156,6 +156,8 @@ def test_a_hub_of_many_interchanged_children_stays_linear(spread):
     F = A.factor()
     assert F.plan.method == "forest"
     assert F.nbytes < 50 * n
+    stored = sum(1 + factor.rows.size for factor in F.factors() if isinstance(factor, Elementary))
+    assert stored <= 8 * n
     x = rng.standard_normal(n)
     for trans, op in (("N", A), ("T", A.T)):
         b = op @ x

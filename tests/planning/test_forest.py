@@ -150,6 +150,9 @@ def test_counts_are_exact_whatever_the_values(n, kind):
         solve = count(forest.solve_lower, *lower) + count(forest.solve_upper, *upper)
         adjoint = count(forest.solve_upper_adjoint, *upper) + count(forest.solve_lower_adjoint, *lower)
         assert solve == adjoint == k * predicted.solve
+    # The reciprocals of the roots' pivots come on top of the loop over the edges.
+    z, sums = counted(1 / np.maximum(np.abs(d.astype(float)), 1)), counted(np.zeros(n))
+    assert count(forest.inverse_diagonal, L.parent, up, down, d, m, beside, scales, sums, z) <= 12 * edges
     assert count(determinant.log_product, counted(np.linspace(1, 2, n))) == predicted.slogdet
     assert predicted.inverse == n * predicted.solve
 

@@ -270,7 +270,7 @@ def inverse_diagonal(
         corner = z[u]
         total = sums[u]
         rest = (beside[k] * corner + scales[k] * total) / d[k]
-        own = (corner * 0 + 1) / d[k] + factor * rest
+        own = 1.0 / d[k] + factor * rest
         if abs(scales[k]) > 0.0:
             z[k] = -rest
             sums[k] = up[k] * corner
