@@ -140,6 +140,18 @@ def test_numbers_grow_no_more_than_by_the_number_of_children():
     assert exchanged > 1000
 
 
+def star(n, spread):
+    """Return a matrix with a hub whose row grows from child to child, so that all may exchange their rows with it."""
+    rng = np.random.default_rng(2)
+    leaf = np.arange(1, n)
+    S = Structure(n, (0,), (np.append(0 * leaf, leaf), np.append(leaf, 0 * leaf)))
+    rows, columns = S.coordinates()
+    v = rng.choice([-1.0, 1.0], S.nnz)
+    v[(rows == columns) & (rows > 0)] *= spread
+    v[rows == 0] *= rng.uniform(0.5, 1.0, n)
+    return StridiagMatrix(S, v)
+
+
 @pytest.mark.parametrize("spread", [1.0, 1e-3, 1.0001])
 def test_a_hub_of_many_interchanged_children_stays_linear(spread):
     # A diagonal of small numbers: nearly every child exchanges its row with the hub's, or half of them do.
@@ -156,12 +168,32 @@ def test_a_hub_of_many_interchanged_children_stays_linear(spread):
     F = A.factor()
     assert F.plan.method == "forest"
     assert F.nbytes < 50 * n
-    stored = sum(1 + factor.rows.size for factor in F.factors() if isinstance(factor, Elementary))
-    assert stored <= 8 * n
     x = rng.standard_normal(n)
     for trans, op in (("N", A), ("T", A.T)):
         b = op @ x
         assert solve_ratio(A, F.solve(b, trans=trans), b, trans) < 1
+
+
+def test_a_star_whose_every_child_is_interchanged():
+    # The factor alpha is divided by 2 at each step; row 0 of A is doubled from one to the next to keep up with it.
+    n = 400
+    A = star(n, 1.0)
+    F = A.factor(method="forest")
+    order = F.plan.layout.order[:-1]
+    rows, columns = A.structure.coordinates()
+    values = np.where(rows == columns, 0.5, 1.0)
+    values[A.structure.slots(np.zeros(n - 1, int), order)] = 2.0 ** np.arange(n - 1)
+    values[A.structure.slots(order, np.zeros(n - 1, int))] = np.random.default_rng(3).standard_normal(n - 1)
+    F = A.with_values(values).factor(method="forest")
+    assert np.count_nonzero(F._members[0]._scales) == n - 1
+    factors = F.factors()
+    assert sum(1 + factor.rows.size for factor in factors if isinstance(factor, Elementary)) <= 8 * n
+    assert factor_ratio(F.matrix, multiply_out(factors, np.eye(n))) < 1
+    assert factor_ratio(F.matrix, F.reconstruct()) < 1
+    x = np.random.default_rng(4).standard_normal(n)
+    b = F.matrix @ x
+    with pytest.warns(IllConditionedWarning):
+        assert solve_ratio(F.matrix, F.solve(b), b) < THRESHOLD
 
 
 @pytest.mark.filterwarnings("ignore::stridiag.IllConditionedWarning")

@@ -112,13 +112,10 @@ class ForestLayout:
             return Cost(operations, stored, rate=RATE)
         inside = self.core.plan.cost
         beside = self.core.beside.nnz
-        operations = Operations(
-            factor + beside + inside.operations.factor,
-            solve + 2 * beside + inside.operations.solve,
-            slogdet + 1 + inside.operations.slogdet,
-            n * (solve + 2 * beside + inside.operations.solve),
-            exact=False,
-        )
+        # The core's entries times their rows' scales; and what passes between the trees and the core.
+        factor += self.core.slots.size + inside.operations.factor
+        solve += 2 * beside + self.core.structure.shape[0] + inside.operations.solve
+        operations = Operations(factor, solve, slogdet + 1 + inside.operations.slogdet, n * solve, exact=False)
         # The overhead carries what the core's operations cost more, or less, than those of the trees.
         dearer = (inside.rate - RATE) * (inside.operations.factor + inside.operations.solve)
         return Cost(operations, stored + 12 * beside + inside.bytes, RATE, 5e4 + inside.overhead + dearer)
