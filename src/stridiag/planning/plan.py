@@ -14,6 +14,7 @@ from stridiag.planning.cholesky import cholesky_layout
 from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.cost import Cost, Operations
 from stridiag.planning.dense import DenseLayout
+from stridiag.planning.forest import ForestLayout
 from stridiag.planning.layout import Layout, NotApplicable
 from stridiag.planning.matching import unmatched_column
 from stridiag.planning.sparse_layout import SparseLayout
@@ -22,12 +23,15 @@ from stridiag.structure.structure import diagonal_length
 
 __all__ = ["Method", "Operations", "Plan", "plan"]
 
-Method = Literal["auto", "chain", "sparse-lu", "sparse-qr", "dense", "cholesky"]
+Method = Literal["auto", "chain", "forest", "sparse-lu", "sparse-qr", "dense", "cholesky"]
 
 _ASKED = "the caller asked for it"
 
 # Nanoseconds an entry below which no sparse method can be: SuperLU takes about so long to order and to store them.
 _SPARSE_FLOOR = 150.0
+
+# Trees are peeled off a core if at least one row in so many is on them: the core is a matrix of its own to set up.
+_LEAST_TREES = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,7 @@ class Plan:
       because     every entry lies on a chain
       operations  factor 4,995, solve 6,992 per right-hand side, slogdet 1,001, inverse 6,992,000
       memory      33,000 bytes for the factors (float64)
+      instead     forest: factor 5,..., solve ...; ... times the price
       instead     sparse-lu: at most factor 97,..., solve 10,...; ... times the price
       instead     sparse-qr: at most factor 23,..., solve 10,...; ... times the price
       instead     dense: at most factor 2,009,508,500, solve 5,000,000; ... times the price
@@ -146,9 +151,11 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
     ----------
     structure : Structure
         Square.
-    method : {"auto", "chain", "sparse-lu", "sparse-qr", "dense", "cholesky"}
+    method : {"auto", "chain", "forest", "sparse-lu", "sparse-qr", "dense", "cholesky"}
         * ``"chain"``: one offset g on both sides. Each residue class modulo g is a tridiagonal chain; links
           are condensed orthogonally onto the few columns they touch. Linear in n.
+        * ``"forest"``: the graph of the pattern has trees. They are eliminated from the leaves, with interchanges; if
+          there are cycles, what lies on and between them is planned by ``"auto"``. Linear in n, but for that core.
         * ``"sparse-lu"``: SuperLU, its result checked; if it fails the check, rescaled rows, then QR.
         * ``"sparse-qr"``: the sparse orthogonal factorization itself.
         * ``"dense"``: LAPACK.
@@ -209,6 +216,13 @@ def _cheapest(structure: Structure) -> Plan:
     if links == 0:
         return Plan(structure, _chain(structure), "every entry lies on a chain")
     layouts: list[Layout] = []
+    try:
+        forest = _worthwhile_forest(structure)
+        if forest.core is None:
+            return Plan(structure, forest, "the entries off the diagonal close no cycle")
+        layouts.append(forest)
+    except NotApplicable:
+        pass
     for build in (_worthwhile_chain, DenseLayout):
         try:
             layouts.append(build(structure))
@@ -243,8 +257,17 @@ def _worthwhile_chain(structure: Structure) -> Layout:
     return layout
 
 
+def _worthwhile_forest(structure: Structure) -> ForestLayout:
+    """Return the trees and their core, unless there is little else but the core."""
+    layout = ForestLayout.build(structure)
+    if _LEAST_TREES * layout.trees < structure.shape[0]:
+        raise NotApplicable(f"only {layout.trees} of {structure.shape[0]} rows are on trees")
+    return layout
+
+
 _BUILDERS: dict[str, Callable[[Structure], Layout]] = {
     "chain": _chain,
+    "forest": ForestLayout.build,
     "sparse-lu": lambda structure: SparseLayout(structure, orthogonal=False),
     "sparse-qr": lambda structure: SparseLayout(structure, orthogonal=True),
     "dense": DenseLayout,
