@@ -36,15 +36,27 @@ class Condensation:
 
     def __init__(self, layout: CondensationLayout, values: Array) -> None:
         self._layout = layout
-        tridiagonal = layout.chain.tridiagonal(values)
-        segments = (layout.first, layout.last, layout.neighbours)
         self._rows = np.zeros((layout.chain.n, 8), values.dtype)
+        self._scratch: tuple[Array, Array, Array] | None = None
+        self._factor(values, layout.chain.tridiagonal(values))
+
+    def refill(self, values: Array) -> None:
+        """See `Refillable`; the first call keeps three arrays of n for the next, the reduced system is made anew."""
+        if self._scratch is None:
+            self._scratch = self._layout.chain.tridiagonal(values)
+        else:
+            self._layout.chain.fill(values, *self._scratch)
+        self._factor(values, self._scratch)
+
+    def _factor(self, values: Array, tridiagonal: tuple[Array, Array, Array]) -> None:
+        layout = self._layout
+        segments = (layout.first, layout.last, layout.neighbours)
         leftover = np.zeros((layout.first.size, 2, 5), values.dtype)
         info = kernels.condense(*tridiagonal, *segments, self._rows, leftover)
         self._links = values[layout.link_slots]
         matrix = layout.reduced.assemble(leftover, self._links, tridiagonal, values)
         self._reduced: Decomposition = factor_dense(matrix.toarray()) if layout.dense_reduced else factor_sparse(matrix)
-        self.singularity = None
+        self.singularity: Singularity | None = None
         if info >= 0:
             self.singularity = Singularity(column=layout.chain.index(info))
         elif self._reduced.singularity is not None:
@@ -196,4 +208,5 @@ class Condensation:
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
-        return self._rows.nbytes + self._links.nbytes + self._reduced.nbytes
+        scratch = sum(part.nbytes for part in self._scratch or ())
+        return self._rows.nbytes + self._links.nbytes + self._reduced.nbytes + scratch
