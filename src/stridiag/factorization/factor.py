@@ -169,7 +169,7 @@ class Factor(Changeable):
             precision or nothing is gained: one to three more solves, as a rule, at most ten. The result may have
             a higher precision than the matrix, that of `b`.
         return_bounds : bool, default False
-            Return the errors of each solution too. Each right-hand side costs an estimate of a condition number.
+            Return the errors of each solution too. Each right-hand side costs two estimates of a condition number.
         check_finite : bool, default True
             Whether to look for NaN and infinity in `b`. Without, they make results that mean nothing.
 

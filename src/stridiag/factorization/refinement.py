@@ -49,7 +49,8 @@ class SolveResult(NamedTuple):
         For each right-hand side, the smallest w such that x solves a system whose entries, matrix and right-hand
         side, differ from the given ones by at most w times their magnitude.
     forward_error : ndarray or float, (..., m)
-        For each right-hand side, a bound of the largest error in x over the largest entry of x.
+        For each right-hand side, a bound of the largest error in x over the largest entry of x; infinite where the
+        matrix cannot be told from a singular one.
     steps : ndarray or int, (..., m)
         How many corrections were added.
     """
@@ -81,13 +82,16 @@ class _System:
         self._parts = [np.ldexp(part.astype(np.float64), -self.exponent) for part in parts]
         self._sizes = np.hypot(*self._parts) if len(parts) == 2 else np.abs(self._parts[0])
         self.eps = float(np.finfo(kind).eps)
+        longest = _most_in_a_line(matrix, transposed=trans != "N")
         # A complex product has two real ones in each of its parts.
-        self.terms = len(parts) * _most_in_a_line(matrix, transposed=trans != "N") + 1
+        self._terms = len(parts) * longest + 1
+        # What a row of the factored matrix may be wrong by: LAPACK's estimate.
+        self.uncertainty = (longest + 1) * float(np.finfo(matrix.dtype).eps) / 2
 
     @property
     def rounding(self) -> float:
         """What a computed residual of x + d may be wrong by, relative to |A| (|x| + |d|) + |b|."""
-        unit = 2 * self.terms * float(np.finfo(np.float64).eps)
+        unit = self._terms * float(np.finfo(np.float64).eps)
         return unit * unit if self._twofold else unit
 
     def residual(self, b: Array, *solutions: Array) -> Array:
@@ -134,8 +138,8 @@ def solve_with_bounds(
     refine : bool
         Whether to add corrections.
     bounds : bool
-        Whether to bound the forward error, else NaN stands in its place: it takes as many solves as an estimate of
-        the condition number, for each right-hand side.
+        Whether to bound the forward error, else NaN stands in its place: for each right-hand side it takes as many
+        solves as two estimates of a condition number.
 
     Returns
     -------
@@ -172,11 +176,11 @@ def solve_with_bounds(
         if not refine or step == MAX_STEPS:
             break
         size = np.abs(d).max(axis=0) / np.abs(current).max(axis=0)
-        # Two goals, each pursued while it comes nearer: a small correction, and a small backward error. A
-        # correction as large as x, or not a number, says that the factor knows nothing about the solution.
-        shrinking = (size > system.eps) & (size <= _PROGRESS * last_size[working])
+        # Two goals, each pursued while it comes nearer: a small correction, and a small backward error. The second
+        # alone is not worth corrections as large as x. Accepts the good, so that NaN ends it.
+        shrinking = (size > system.eps / 2) & (size <= _PROGRESS * last_size[working])
         improving = (error > system.eps) & (error <= _PROGRESS * last_error[working]) & (size <= _PROGRESS)
-        on = shrinking & (size <= _PROGRESS) | improving
+        on = shrinking | improving
         if not on.any():
             break
         last_size[working], last_error[working] = size, error
@@ -204,17 +208,24 @@ def _forward_error(
 ) -> Array:
     r"""Bound max|x - x*| / max|x| for each column, (m,), given a correction d of x.
 
-    With s = b - A x - A d, the error is :math:`x^* - x = d + A^{-1} s`, whatever d is.
+    With s = b - A x - A d, the error is :math:`x^* - x = d + A^{-1} s`, whatever d is. The inverse at hand is that of a
+    matrix that differs from A by rounding: if this may make all the difference there is no bound.
     """
     s = system.residual(b, x, d)
+    magnitudes = system.magnitudes(b, np.abs(x))
     size = system.magnitudes(b, np.abs(x) + np.abs(d))
     tiny = float(np.finfo(np.float64).tiny)
     weights = np.abs(s) * (1.0 + system.eps) + system.rounding * size + np.where(size > 0.0, tiny, 0.0)
     result = np.empty(x.shape[1])
     for c in range(x.shape[1]):
-        error = np.abs(d[:, c]).max() + _inverse_times(matrix, system, solve, weights[:, c], trans)
         largest = np.abs(x[:, c]).max()
-        result[c] = error / largest if largest > 0.0 else (0.0 if error == 0.0 else np.inf)
+        if not magnitudes[:, c].any():
+            result[c] = 0.0  # b and x are zero
+            continue
+        doubt = system.uncertainty * _inverse_times(matrix, system, solve, magnitudes[:, c], trans) / largest
+        error = np.abs(d[:, c]).max() + _inverse_times(matrix, system, solve, weights[:, c], trans)
+        # Accepts the good, so that NaN gives no bound.
+        result[c] = error / largest / (1.0 - doubt) if doubt < 1.0 else np.inf
     return np.where(np.isnan(result), np.inf, result)
 
 
