@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from stridiag._kernels import tridiagonal_lu
 from stridiag._kernels.compile import kernel
 from stridiag._kernels.determinant import log_product, unit_product
-from stridiag._kernels.selected_inverse import tridiagonal_diagonal
 
-__all__ = ["LANES", "factor", "inverse_diagonals", "log_products", "solve", "solve_adjoint", "unit_products"]
+__all__ = ["LANES", "factor", "log_products", "solve", "solve_adjoint", "unit_products"]
 
 Array = NDArray[Any]
 
@@ -155,10 +154,3 @@ def unit_products(factors: Array, phases: Array) -> None:
     """Multiply each of the `phases`, (members,), by the phase of the product of its `factors`, (members, n)."""
     for b in range(phases.size):
         phases[b] = unit_product(factors[b], phases[b])
-
-
-@kernel
-def inverse_diagonals(dl: Array, d: Array, du: Array, pairs: Array, out: Array) -> None:
-    """Fill `out`, (members, n), with the diagonals of the inverses; see `tridiagonal_diagonal`."""
-    for b in range(out.shape[0]):
-        tridiagonal_diagonal(dl[b], d[b], du[b], pairs, out[b])

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import tridiagonal_batch
+from stridiag._kernels.selected_inverse import tridiagonal_diagonal
 from stridiag.factorization.condition import norm_bounds, probe, rough_condition
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.decomposition import Decomposition, Refillable
@@ -229,11 +230,16 @@ class BatchedChains:
     def solve(self, b: Array, *, adjoint: bool) -> Array:
         """See `Members`."""
         x = b if self._order is None else np.ascontiguousarray(b[:, self._order])
+        dl, d, du, du2, swapped = self._factors
+        failed = self.info != 0
+        if failed.any():
+            # Compiled complex division raises at a zero.
+            d = np.where(d == 0, d.dtype.type(1), d)
         run = tridiagonal_batch.solve_adjoint if adjoint else tridiagonal_batch.solve
-        run(*self._factors, x)
+        run(dl, d, du, du2, swapped, x)
         if self._order is not None:
             b[:, self._order] = x
-        b[self.info != 0] = np.nan
+        b[failed] = np.nan
         return b
 
     def slogdet(self) -> tuple[Sequence[Any] | Array, Sequence[float] | Array]:
@@ -266,7 +272,10 @@ class BatchedChains:
             part *= scale
         out = np.empty_like(parts[1])
         dl, d, du = parts
-        tridiagonal_batch.inverse_diagonals(dl, d, du, np.empty((out.shape[1], 2), wide), out)
+        pairs = np.empty((out.shape[1], 2), wide)
+        for k in range(len(self)):
+            # The single kernel: one that went through all members would round differently here and there.
+            tridiagonal_diagonal(dl[k], d[k], du[k], pairs, out[k])
         out *= scale
         result = np.empty(out.shape, kind)
         result[:, slice(None) if self._order is None else self._order] = out
