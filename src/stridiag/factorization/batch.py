@@ -18,7 +18,7 @@ from stridiag._kernels.selected_inverse import tridiagonal_diagonal
 from stridiag.factorization.condition import norm_bounds, probe, rough_condition
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.decomposition import Decomposition, Refillable
-from stridiag.factorization.scaled import decompose_in_range, exponents_out_of_range
+from stridiag.factorization.scaled import decompose_in_range, exponents_out_of_range, largest_parts
 from stridiag.factorization.singularity import Singularity, evident_singularity
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
@@ -80,9 +80,11 @@ def decompose_members(planned: Plan, matrix: StridiagMatrix) -> Members:
     layout = planned.layout
     if isinstance(layout, TridiagonalLayout) and matrix.batch_shape and layout.chain.n:
         values = matrix.values.reshape(-1, matrix.nnz) if matrix.nnz else None
-        # A member near the ends of the exponent range is scaled, which the loop does.
-        if values is not None and values.shape[0] > 1 and not exponents_out_of_range(values).any():
-            return BatchedChains(layout, values, planned.unmatched)
+        if values is not None and values.shape[0] > 1:
+            largest = largest_parts(values)
+            # A member near the ends of the exponent range is scaled, which the loop does.
+            if not exponents_out_of_range(values, largest).any():
+                return BatchedChains(layout, values, largest, planned.unmatched)
     return MemberList([decompose_member(planned, member) for member in matrix.members])
 
 
@@ -169,11 +171,13 @@ class BatchedChains:
     layout : TridiagonalLayout
     values : ndarray, (members, nnz)
         C-contiguous, and of moderate size.
+    largest : ndarray, (members,)
+        See `largest_parts`.
     unmatched : int or None
         A column that makes every matrix of the structure singular.
     """
 
-    def __init__(self, layout: TridiagonalLayout, values: Array, unmatched: int | None) -> None:
+    def __init__(self, layout: TridiagonalLayout, values: Array, largest: Array, unmatched: int | None) -> None:
         members, n = values.shape[0], layout.chain.n
         self._layout = layout
         self._unmatched = unmatched
@@ -185,15 +189,16 @@ class BatchedChains:
         self._source = np.stack(numbered).astype(np.int64) - 1
         strided = layout.chain.stride > 1
         self._order = layout.chain.to_chains(np.arange(n)) if strided else None
-        self._factor(values)
+        self._factor(values, largest)
 
-    def _factor(self, values: Array) -> None:
+    def _factor(self, values: Array, largest: Array) -> None:
         self._values = values
+        self._largest = largest
         carry = np.empty((2, tridiagonal_batch.LANES), np.result_type(values.dtype, np.float64))
         tridiagonal_batch.factor(values, self._source, *self._factors, self._steps, carry)
 
     def __len__(self) -> int:
-        return self._steps.size
+        return int(self._steps.size)
 
     def __getitem__(self, k: int) -> TridiagonalLU:
         dl, d, du, du2, swapped = self._factors
@@ -280,8 +285,9 @@ class BatchedChains:
         result = np.empty(out.shape, kind)
         result[:, slice(None) if self._order is None else self._order] = out
         # Where products of entries vanish: the single member has another way.
-        for k in np.flatnonzero(~np.isfinite(out).all(axis=1) & (self.info == 0)):
-            result[k] = self[int(k)].inverse_diagonal()
+        hidden = ~np.isfinite(out).all(axis=1) & (self.info == 0)
+        for k in np.flatnonzero(hidden).tolist():
+            result[k] = self[k].inverse_diagonal()
         return result
 
     def rough_conditions(self, matrix: StridiagMatrix) -> Sequence[float] | Array:
@@ -289,16 +295,18 @@ class BatchedChains:
         n = self._layout.chain.n
         start = np.broadcast_to(probe(n).astype(matrix.dtype), (len(self), n, 1)).copy()
         x = self.solve(start, adjoint=True)[:, :, 0]
-        bounds = norm_bounds(matrix.structure, self._values)
+        # The magnitude of a complex number may exceed its parts, by less than the probe's margin.
+        bounds = norm_bounds(matrix.structure, self._values, self._largest)
         rough = 100.0 * math.sqrt(n) * np.abs(x).max(axis=1).astype(np.float64) * bounds
         return np.where(self.info != 0, 0.0, rough)
 
     def refill(self, planned: Plan, matrix: StridiagMatrix) -> Members:
         """See `Members`."""
         values = matrix.values.reshape(-1, matrix.nnz)
-        if exponents_out_of_range(values).any():
+        largest = largest_parts(values)
+        if exponents_out_of_range(values, largest).any():
             return decompose_members(planned, matrix)
-        self._factor(values)
+        self._factor(values, largest)
         return self
 
 

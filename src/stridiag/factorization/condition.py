@@ -52,13 +52,15 @@ def reciprocal_condition(decomposition: Decomposition, matrix: StridiagMatrix, *
     return rcond if np.isfinite(rcond) else 0.0
 
 
-def norm_bounds(structure: Structure, values: Array) -> Array:
-    """Bound the 1-norms and the infinity-norms from above, in one pass over the values, (..., nnz)."""
+def norm_bounds(structure: Structure, values: Array, largest: Array | None = None) -> Array:
+    """Bound the 1-norms and the infinity-norms from above, in one pass over the values, (..., nnz), if any."""
     per_line = len(structure.offsets)
     if structure.link_count:
         lines = (structure.link_rows, structure.link_columns)
         per_line += max(int(np.unique(line, return_counts=True)[1].max()) for line in lines)
-    if values.dtype.kind == "c":
+    if largest is not None:
+        pass
+    elif values.dtype.kind == "c":
         largest = np.abs(values).max(axis=-1, initial=0.0)
     else:
         largest = np.maximum(values.max(axis=-1, initial=0.0), -values.min(axis=-1, initial=0.0))

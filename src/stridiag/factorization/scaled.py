@@ -18,7 +18,7 @@ from stridiag.factorization.elementary import Diagonal
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 
-__all__ = ["Scaled", "decompose_in_range", "exponents_out_of_range"]
+__all__ = ["Scaled", "decompose_in_range", "exponents_out_of_range", "largest_parts"]
 
 Array = NDArray[Any]
 
@@ -34,17 +34,22 @@ def decompose_in_range(values: Array, order: int, decompose: Callable[[Array], D
     return Scaled(decompose(_times_power(values, -exponent)), exponent, order, values.real.dtype)
 
 
-def exponents_out_of_range(values: Array) -> NDArray[np.int64]:
+def exponents_out_of_range(values: Array, largest: Array | None = None) -> NDArray[np.int64]:
     """Return for each matrix, (members, nnz), the power of two of its largest entry; 0 if that needs no scaling."""
-    # By parts, which are views: nothing of the size of the values is made.
-    parts = (values.real, values.imag) if values.dtype.kind == "c" else (values,)
-    ends = [end for part in parts for end in (part.max(axis=1, initial=0.0), -part.min(axis=1, initial=0.0))]
-    largest = np.maximum.reduce(ends)
+    largest = largest_parts(values) if largest is None else largest
     limits = np.finfo(values.dtype)
     # In double precision, so that the power of a number that is not finite in the type is that of no number.
     exponent = np.frexp(largest.astype(np.float64))[1].astype(np.int64)
     fits = (largest == 0.0) | ((_SAFE * limits.minexp < exponent) & (exponent < _SAFE * limits.maxexp))
     return np.where(fits, 0, exponent)
+
+
+def largest_parts(values: Array) -> Array:
+    """Return for each matrix, (members, nnz), the largest magnitude of a real or imaginary part."""
+    # Parts are views, and so nothing of the size of the values is made.
+    parts = (values.real, values.imag) if values.dtype.kind == "c" else (values,)
+    ends = [end for part in parts for end in (part.max(axis=1, initial=0.0), -part.min(axis=1, initial=0.0))]
+    return np.asarray(np.maximum.reduce(ends))
 
 
 def _times_power(values: Array, exponent: int) -> Array:

@@ -139,8 +139,7 @@ def low_rank_update(
         rank = min(np.unique(rows).size, np.unique(columns).size)
         if not _is_cheaper(rank, planned, matrix, changed):
             return None
-    update = LowRankUpdate(base, base_matrix, changed, (rows, columns, deltas), refactor)
-    return None if update.refactored else update
+    return LowRankUpdate(base, base_matrix, changed, (rows, columns, deltas), refactor)
 
 
 def _is_cheaper(rank: int, planned: Plan, matrix: StridiagMatrix, changed: StridiagMatrix) -> bool:
@@ -211,11 +210,6 @@ class LowRankUpdate:
             self._small = factor_dense(self._capacitance)
             if self._small.singularity is not None or not self._serves():
                 self._fall_back()
-
-    @property
-    def refactored(self) -> bool:
-        """Whether the update has been given up, and the matrix factored anew."""
-        return self._fresh is not None
 
     @property
     def origin(self) -> tuple[Decomposition, StridiagMatrix, tuple[Index, Index]]:
