@@ -58,10 +58,8 @@ def norm_bounds(structure: Structure, values: Array, largest: Array | None = Non
     if structure.link_count:
         lines = (structure.link_rows, structure.link_columns)
         per_line += max(int(np.unique(line, return_counts=True)[1].max()) for line in lines)
-    if largest is not None:
-        pass
-    elif values.dtype.kind == "c":
+    if largest is None and values.dtype.kind == "c":
         largest = np.abs(values).max(axis=-1, initial=0.0)
-    else:
+    elif largest is None:
         largest = np.maximum(values.max(axis=-1, initial=0.0), -values.min(axis=-1, initial=0.0))
     return np.asarray(largest.astype(np.float64) * per_line)
