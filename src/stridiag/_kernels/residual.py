@@ -6,7 +6,7 @@ In twice the precision, with :math:`(p, e) = a \times x` the rounded product and
 .. math:: p_k + e_k = -a_{ik} x_k, \qquad h_k + t_k = h_{k-1} + p_k, \qquad l_k = l_{k-1} + (t_k + e_k),
 
 starting from h = b and l = 0. The sum h + l of t products has an error of at most :math:`(t\,u)^2 (|A||x| + |b|)`,
-before its own rounding, as if everything had been computed with twice as many digits. 31 operations a product in
+before its own rounding, as if everything had been computed with twice as many digits. 25 operations a product in
 place of 2. Products must not overflow, nor their errors underflow: the caller scales A and x to about one.
 
 Matrices are taken as `StridiagMatrix` stores them: ``values`` by slot, diagonals by ascending offset, then links.

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import tridiagonal_lu
 from stridiag._kernels.compile import kernel
 from stridiag._kernels.determinant import log_product, unit_product
+from stridiag._kernels.tridiagonal_lu import solve as solve_one
+from stridiag._kernels.tridiagonal_lu import solve_adjoint as solve_one_adjoint
 
 __all__ = ["LANES", "factor", "log_products", "solve", "solve_adjoint", "unit_products"]
 
@@ -92,7 +93,7 @@ def solve(dl: Array, d: Array, du: Array, du2: Array, swapped: Array, x: Array) 
     members, n, m = x.shape
     if m != 1:
         for b in range(members):
-            tridiagonal_lu.solve(dl[b], d[b], du[b], du2[b], swapped[b], x[b])
+            solve_one(dl[b], d[b], du[b], du2[b], swapped[b], x[b])
         return
     y = x.reshape(members, n)
     for start in range(0, members if n else 0, LANES):
@@ -120,7 +121,7 @@ def solve_adjoint(dl: Array, d: Array, du: Array, du2: Array, swapped: Array, x:
     members, n, m = x.shape
     if m != 1:
         for b in range(members):
-            tridiagonal_lu.solve_adjoint(dl[b], d[b], du[b], du2[b], swapped[b], x[b])
+            solve_one_adjoint(dl[b], d[b], du[b], du2[b], swapped[b], x[b])
         return
     y = x.reshape(members, n)
     for start in range(0, members if n else 0, LANES):

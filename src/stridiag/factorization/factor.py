@@ -228,7 +228,7 @@ class Factor(Changeable):
         warn_of_condition(self._rough, self._members.info != 0, self._rcond_member, eps, batch)
         if result is None or not return_bounds:
             return np.asarray(x[..., 0]) if right.ndim == 1 else np.asarray(x)
-        return SolveResult(*(part[..., 0] for part in result)) if right.ndim == 1 else result
+        return SolveResult(*(part[..., 0][()] for part in result)) if right.ndim == 1 else result
 
     def slogdet(self) -> SlogdetResult:
         """Return sign (or phase) and log of the magnitude of the determinant; (0, -inf) if singular.
