@@ -16,14 +16,21 @@ from stridiag.planning.dense import DenseLayout
 from stridiag.planning.layout import Layout, NotApplicable
 from stridiag.planning.matching import unmatched_column
 from stridiag.planning.sparse_layout import SparseLayout
+from stridiag.planning.triangular import CyclicLayout, TriangularLayout
 from stridiag.structure import Structure
 from stridiag.structure.structure import diagonal_length
 
 __all__ = ["Method", "Operations", "Plan", "plan"]
 
-Method = Literal["auto", "chain", "sparse-lu", "sparse-qr", "dense"]
+Method = Literal["auto", "triangular", "cyclic", "chain", "sparse-lu", "sparse-qr", "dense"]
 
 _ASKED = "the caller asked for it"
+
+_REASONS = {
+    "triangular": "rows and columns have an order in which nothing is to be eliminated",
+    "cyclic": "all cycles of its graph are simple and apart from one another",
+    "chain": "every entry lies on a chain",
+}
 
 # Nanoseconds an entry below which no sparse method can be: SuperLU takes about so long to order and to store them.
 _SPARSE_FLOOR = 150.0
@@ -94,7 +101,7 @@ class Plan:
     @cached_property
     def unmatched(self) -> int | None:
         """A column that makes every matrix of this structure singular; None if there is no such column."""
-        if 0 in self.structure.offsets:
+        if 0 in self.structure.offsets or self.method in ("triangular", "cyclic"):
             return None
         return unmatched_column(*self.structure.coordinates(), self.structure.shape[0])
 
@@ -145,7 +152,9 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
     ----------
     structure : Structure
         Square.
-    method : {"auto", "chain", "sparse-lu", "sparse-qr", "dense"}
+    method : {"auto", "triangular", "cyclic", "chain", "sparse-lu", "sparse-qr", "dense"}
+        * ``"triangular"``: triangular in some order of rows and columns. Nothing is factored.
+        * ``"cyclic"``: triangular but for simple cycles, each with an LU decomposition of its own. Linear in n.
         * ``"chain"``: one offset g on both sides. Each residue class modulo g is a tridiagonal chain; links
           are condensed orthogonally onto the few columns they touch. Linear in n.
         * ``"sparse-lu"``: SuperLU, its result checked; if it fails the check, rescaled rows, then QR.
@@ -200,13 +209,22 @@ def _plan(structure: Structure, method: Method) -> Plan:
 
 
 def _cheapest(structure: Structure) -> Plan:
-    _, links = best_stride(structure)
-    if links == 0:
-        return Plan(structure, _chain(structure), "every entry lies on a chain")
     layouts: list[Layout] = []
-    for build in (_worthwhile_chain, DenseLayout):
+    for build in (TriangularLayout.build, CyclicLayout.build):
         try:
             layouts.append(build(structure))
+            break
+        except NotApplicable:
+            continue
+    _, links = best_stride(structure)
+    if links == 0:
+        layouts.append(_chain(structure))
+    if layouts:
+        best = min(layouts, key=lambda layout: layout.cost.price)
+        return Plan(structure, best, _REASONS[best.method])
+    for candidate in (_worthwhile_chain, DenseLayout):
+        try:
+            layouts.append(candidate(structure))
         except NotApplicable:
             continue
     if min(layout.cost.price for layout in layouts) > _SPARSE_FLOOR * structure.nnz:
@@ -239,6 +257,8 @@ def _worthwhile_chain(structure: Structure) -> Layout:
 
 
 _BUILDERS: dict[str, Callable[[Structure], Layout]] = {
+    "triangular": TriangularLayout.build,
+    "cyclic": CyclicLayout.build,
     "chain": _chain,
     "sparse-lu": lambda structure: SparseLayout(structure, orthogonal=False),
     "sparse-qr": lambda structure: SparseLayout(structure, orthogonal=True),
