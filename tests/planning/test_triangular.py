@@ -109,7 +109,7 @@ def test_the_order_is_triangular_and_each_cycle_leads_to_its_next_column():
 @pytest.mark.parametrize(
     ("structure", "method", "message"),
     [
-        (Structure(9, (-1, 0, 1)), "triangular", r"offsets -1 and 1 close a cycle, since 1 \+ 1 < 10"),
+        (Structure(9, (-1, 0, 1)), "triangular", r"offsets -1 and 1 close a cycle, since 1 \+ 1 < 9 \+ 1"),
         (Structure(9, (-1, 0, 1)), "cyclic", "offsets -1 and 1 close cycles that meet"),
         (Structure(9, (0, 2), ([5], [1])), "triangular", "a link closes a cycle with the offset 2"),
         (Structure(9, (1,)), "cyclic", "no pairing"),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import substitution as kernels
+from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
 from stridiag.factorization.inverse_entries import entries_by_solves
@@ -142,11 +143,11 @@ class OrderedTriangle:
         return self._rows[2].nbytes + self._diagonal.nbytes
 
 
-def inverse_diagonal_in_order(decomposition: Any, order: SubstitutionOrder, ordered: Array) -> Array:
+def inverse_diagonal_in_order(decomposition: Decomposition, order: SubstitutionOrder, ordered: Array) -> Array:
     """Return the diagonal of the inverse, given that of the (block) triangular matrix in order.
 
-    That is one and the same, but for the order, if all pivots lie on the main diagonal. Otherwise the entries are
-    others, and found by solves; those above the diagonal in order are zero (of single entries, that is).
+    It is the same, but for the order, if all pivots lie on the main diagonal. Otherwise other entries of the ordered
+    inverse are wanted: n solves find them.
     """
     if order.symmetric:
         return order.restore(ordered)

@@ -256,9 +256,9 @@ def _refuse_cycles(structure: Structure, *, allowed: bool) -> None:
         return
     for p in structure.offsets:
         for q in structure.offsets:
-            bound = n if allowed else n + math.gcd(p, q)
-            if p > 0 > q and p - q < bound:
-                what = "cycles that meet" if allowed else "a cycle"
+            g = 0 if allowed else math.gcd(p, q)
+            if p > 0 > q and p - q < n + g:
+                what, bound = ("cycles that meet", f"{n}") if allowed else ("a cycle", f"{n} + {g}")
                 raise NotApplicable(f"the offsets {q} and {p} close {what}, since {p} + {-q} < {bound}")
     if not allowed and structure.link_count:
         distance = structure.link_columns - structure.link_rows
