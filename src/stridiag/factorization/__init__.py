@@ -1,6 +1,7 @@
 """Room 3: numbers put into a plan. One file for each kind of decomposition, one protocol."""
 
 from stridiag.factorization.elementary import Diagonal, Elementary, Permutation, triangular_factors
+from stridiag.factorization.explicit import FactorArrays, FactorStages, Stage
 from stridiag.factorization.factor import Factor, SlogdetResult, factorize
 from stridiag.factorization.refinement import SolveResult
 from stridiag.factorization.simple_factor import SimpleFactor, inverse_factors, multiply_out
@@ -12,6 +13,8 @@ __all__ = [
     "Diagonal",
     "Elementary",
     "Factor",
+    "FactorArrays",
+    "FactorStages",
     "Method",
     "Permutation",
     "Reflection",
@@ -19,6 +22,7 @@ __all__ = [
     "SimpleFactor",
     "SlogdetResult",
     "SolveResult",
+    "Stage",
     "Transposition",
     "factorize",
     "inverse_factors",

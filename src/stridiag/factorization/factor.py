@@ -12,6 +12,7 @@ from stridiag._validate import as_index, check_option
 from stridiag.errors import StructureError
 from stridiag.factorization.condition import reciprocal_condition
 from stridiag.factorization.decomposition import Decomposition
+from stridiag.factorization.explicit import MAX_Q_ENTRIES, FactorArrays, FactorStages, explicit_factors
 from stridiag.factorization.inverse_entries import inverse_entries
 from stridiag.factorization.refinement import SolveResult
 from stridiag.factorization.sampling import NormalVectors
@@ -339,6 +340,45 @@ class Factor(NormalVectors):
         if self.matrix.batch_shape:
             raise StructureError(f"factors takes a single matrix, got a batch of shape {self.matrix.batch_shape}")
         return without_identities(self._members[0].factors())
+
+    def arrays(self, *, max_entries: int = MAX_Q_ENTRIES) -> FactorArrays | FactorStages:
+        """Return the factors as scipy sparse arrays: ``A[row_permutation][:, column_permutation] = Q L D U``.
+
+        Parameters
+        ----------
+        max_entries : int
+            Up to how many entries `FactorArrays.Q` may have; its operator form needs no such limit.
+
+        Returns
+        -------
+        FactorArrays or FactorStages
+            L D U for the LU methods, Q R with ``R = D U`` for the orthogonal ones, Q L D U for chains with links where
+            the reduced system was factored by LU. A list of stages for ``method="cyclic"`` with entries between the
+            cycles: they have no L D U without further fill.
+
+        Raises
+        ------
+        StructureError
+            For a batch.
+
+        Notes
+        -----
+        Made from `factors`, at its cost: this is for use elsewhere, `solve` is faster.
+
+        Examples
+        --------
+        >>> import numpy as np, stridiag
+        >>> A = stridiag.random(40, offsets=(-1, 0, 1), links=3, rng=0)
+        >>> F = A.factor(method="chain").arrays()
+        >>> abs(F.product() - A.to_scipy()).max() < 1e-14 * abs(A.values).max() * 40
+        np.True_
+        >>> abs(F.Q.T @ F.Q - np.eye(40)).max() < 1e-14
+        np.True_
+        """
+        if self.matrix.batch_shape:
+            raise StructureError(f"arrays takes a single matrix, got a batch of shape {self.matrix.batch_shape}")
+        n = self.matrix.structure.shape[0]
+        return explicit_factors(self._members[0].factors(), n, self.dtype, max_entries=max_entries)
 
     # ------------------------------------------------------------------ condition
 
