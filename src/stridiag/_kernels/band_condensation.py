@@ -21,11 +21,8 @@ the kept columns, of the first to its right; those to its left stand just before
 Row b + l may carry links, all of them in kept columns: ``link_start[s]:link_start[s + 1]`` are those of segment s, and
 `link_entries` their values times the share with which the last reflection lets them into its pivot row.
 
-`width` is a tuple of length w: the length of a tuple is known when a kernel is compiled, and so the loops over w
-are unrolled. There is one compilation for each w.
-
-Cost: with m = p + l + 1 rows and k kept columns to the left, 3 m + 6 + (w + k)(4 m - 2) operations a column to
-factor, and 4 m + 2 w + 2 k - 1 to solve. In the middle of a class m = w + 1 and k = w.
+Cost: 8 w^2 + 7 w + 9 operations a column to factor; 4 m + 2 w + 2 k - 1 to solve, with m rows in its reflection and k
+kept columns to the left: in the middle of a class m = w + 1 and k = w, near its ends there are fewer.
 
 References: Householder reflections, Golub & Van Loan, *Matrix Computations*, section 5.1; elimination over the rows
 of a block almost like S. J. Wright, SIAM J. Sci. Stat. Comput. 13 (1992).
@@ -44,7 +41,6 @@ from stridiag._kernels.compile import inlined, kernel
 __all__ = ["back_substitute", "condense", "forward_substitute_adjoint", "multiply_upper", "reflect", "work_size"]
 
 Array = NDArray[Any]
-Width = tuple[int, ...]
 
 # Columns of `segments`.
 FIRST, LAST, LEFT_ROWS, LEFT_COLUMNS, RIGHT_ROWS, RIGHT_COLUMNS, PLACE = range(7)
@@ -90,71 +86,9 @@ def _reflection(work: Array, size: int, vector: int, m: int, safe: float) -> tup
     return head / norm, -phase * norm * scale
 
 
-@inlined
-def _eliminate(
-    w: int, m: int, k: int, lower: int, a: int, b: int, end: int, band: Array, rows: Array, work: Array, safe: float
-) -> int:
-    """Eliminate the columns a ... b by reflections of m rows, with k kept columns to the left; `end` is the last row.
-
-    `work` is flat, with rows of length `size`, so that where w is known when compiling the places are, too: a row has
-    its entries in the columns j ... j + w, then those in the kept columns. Below the m rows stand v^H times them, and v.
-    """
-    size = 2 * w + 1
-    sums = (w + 1) * size
-    vector = sums + size
-    new = (m - 1) * size
-    zero = band[a, 0] * 0
-    info = -1
-    for i in range(m - 1):
-        row = a - (m - 1 - lower) + i
-        for c in range(size):
-            work[i * size + c] = zero
-        if row <= end:
-            for c in range(w + 1):
-                column = row - lower + c
-                if column >= a:
-                    work[i * size + column - a] = band[row, c]
-                elif column >= a - k:
-                    work[i * size + w + 1 + column - (a - k)] = band[row, c]
-    for j in range(a, b + 1):
-        # A row beyond the end of the class is taken to be zero: v is zero there, too.
-        if j + lower <= end:
-            for c in range(w + 1):
-                work[new + c] = band[j + lower, c]
-        else:
-            for c in range(w + 1):
-                work[new + c] = zero
-        for c in range(w + 1, w + 1 + k):
-            work[new + c] = zero
-        tau, pivot = _reflection(work, size, vector, m, safe)
-        if not 0.0 < abs(pivot) < np.inf and info < 0:
-            info = j
-        for i in range(w):
-            rows[j, i] = work[vector + 1 + i] if i < m - 1 else zero
-        rows[j, w] = tau
-        rows[j, w + 1] = pivot
-        for c in range(1, w + 1 + k):
-            work[sums + c] = work[c]
-        for i in range(1, m):
-            v = np.conj(work[vector + i])
-            for c in range(1, w + 1 + k):
-                work[sums + c] += v * work[i * size + c]
-        for c in range(1, w + 1 + k):
-            work[sums + c] *= tau
-            rows[j, w + 1 + c] = work[c] - work[sums + c]
-        # The window moves on by one column, and the other rows move up by one place.
-        for i in range(1, m):
-            v = work[vector + i]
-            for c in range(1, w + 1):
-                work[(i - 1) * size + c - 1] = work[i * size + c] - v * work[sums + c]
-            for c in range(w + 1, w + 1 + k):
-                work[(i - 1) * size + c] = work[i * size + c] - v * work[sums + c]
-    return info
-
-
 @kernel
 def condense(
-    width: Width,
+    width: tuple[int, ...],
     lower: int,
     segments: Array,
     band: Array,
@@ -169,100 +103,113 @@ def condense(
     `band`, (n, w + 1), holds the entries of row i in the columns i - l ... i + u, zeros outside its class. Fills
     `rows`, (n, 3 w + 2), at interior columns; `leftover`, (segments, w, 2 w): for each leftover row, from the top, its
     entries in the kept columns left and right of the segment; and `entering`, (segments, w + 1): the factors with
-    which the links of row b + l enter the last pivot row, and the leftover rows. `work` has `work_size` numbers;
-    `safe` is 1e140 in double and 1e15 in single precision. Returns -1, or the first interior column that is exactly
-    dependent on others.
+    which the links of row b + l enter the last pivot row, and the leftover rows. `width` is a tuple of length w, `work`
+    has `work_size` numbers, and `safe` is 1e140 in double and 1e15 in single precision. Returns -1, or the first
+    interior column that is exactly dependent on others.
     """
+    # The length of a tuple is known when compiling, once for each w: the loops over w are unrolled.
     w = len(width)
+    # `work` holds rows of 2 w + 1 numbers: the entries in the columns j ... j + w, then in the kept columns. Below
+    # the w + 1 rows of a reflection stand v^H times them, and v. Rows and columns that a segment at the end of a class
+    # does not have come last and are zero: fewer loops would take longer, for not being unrolled.
     size = 2 * w + 1
-    vector = (w + 2) * size
+    sums = (w + 1) * size
+    vector = sums + size
     info = -1
     for s in range(segments.shape[0]):
         a, b = segments[s, FIRST], segments[s, LAST]
-        m = segments[s, LEFT_ROWS] + lower + 1
-        k = segments[s, LEFT_COLUMNS]
+        above, k = segments[s, LEFT_ROWS], segments[s, LEFT_COLUMNS]
         end = b + segments[s, RIGHT_ROWS]
-        # The same code twice: where the segment is one of the middle, with numbers known when compiling.
-        if m == w + 1 and k == w:
-            found = _eliminate(w, w + 1, w, lower, a, b, end, band, rows, work, safe)
-        else:
-            found = _eliminate(w, m, k, lower, a, b, end, band, rows, work, safe)
-        if info < 0:
-            info = found
-        share = rows[b, w]
-        if m > 1:
-            share = rows[b, w] * np.conj(work[vector + m - 1])
-        entering[s, 0] = 1.0 - share if m == 1 else -share
-        for i in range(segments[s, LEFT_ROWS] + segments[s, RIGHT_ROWS]):
+        zero = band[a, 0] * 0
+        for i in range(sums):
+            work[i] = zero
+        for i in range(above + lower):
+            row = a - above + i
+            if row <= end:
+                for c in range(w + 1):
+                    column = row - lower + c
+                    if column >= a:
+                        work[i * size + column - a] = band[row, c]
+                    elif column >= a - k:
+                        work[i * size + w + 1 + column - (a - k)] = band[row, c]
+        new = (above + lower) * size
+        for j in range(a, b + 1):
+            if j + lower <= end:
+                for c in range(w + 1):
+                    work[new + c] = band[j + lower, c]
+            else:
+                for c in range(w + 1):
+                    work[new + c] = zero
+            for c in range(w + 1, size):
+                work[new + c] = zero
+            tau, pivot = _reflection(work, size, vector, w + 1, safe)
+            if not 0.0 < abs(pivot) < np.inf and info < 0:
+                info = j
+            for i in range(w):
+                rows[j, i] = work[vector + 1 + i]
+            rows[j, w] = tau
+            rows[j, w + 1] = pivot
+            for c in range(1, size):
+                work[sums + c] = work[c]
+            for i in range(1, w + 1):
+                v = np.conj(work[vector + i])
+                for c in range(1, size):
+                    work[sums + c] += v * work[i * size + c]
+            for c in range(1, size):
+                work[sums + c] *= tau
+                rows[j, w + 1 + c] = work[c] - work[sums + c]
+            # The window moves on by one column, and the other rows move up by one place.
+            for i in range(1, w + 1):
+                v = work[vector + i]
+                for c in range(1, w + 1):
+                    work[(i - 1) * size + c - 1] = work[i * size + c] - v * work[sums + c]
+                for c in range(w + 1, size):
+                    work[(i - 1) * size + c] = work[i * size + c] - v * work[sums + c]
+        # Links come with the last row; where no other is carried, that is the pivot row.
+        alone = above + lower == 0
+        share = rows[b, w] if alone else rows[b, w] * np.conj(work[vector + above + lower])
+        entering[s, 0] = 1.0 - share if alone else -share
+        for i in range(above + segments[s, RIGHT_ROWS]):
             for c in range(k):
                 leftover[s, i, c] = work[i * size + w + 1 + c]
             for c in range(segments[s, RIGHT_COLUMNS]):
                 leftover[s, i, w + c] = work[i * size + c]
             lost = work[vector + i + 1] * share
-            entering[s, i + 1] = 1.0 - lost if i == m - 2 else -lost
+            entering[s, i + 1] = 1.0 - lost if i == above + lower - 1 else -lost
     return info
 
 
-@inlined
-def _reflect(w: int, m: int, j: int, top: int, rows: Array, x: Array) -> None:
-    """Apply the reflection of column j to m rows of x."""
-    tau = rows[j, w]
-    for c in range(x.shape[1]):
-        t = x[top, c]
-        for i in range(1, m):
-            t += np.conj(rows[j, i - 1]) * x[top + i, c]
-        t *= tau
-        x[top, c] -= t
-        for i in range(1, m):
-            x[top + i, c] -= rows[j, i - 1] * t
-
-
 @kernel
-def reflect(width: Width, lower: int, segments: Array, rows: Array, x: Array, backwards: bool) -> None:
+def reflect(lower: int, segments: Array, rows: Array, x: Array, backwards: bool) -> None:
     """Overwrite `x`, (n, r), with Q^H x, or with Q x if `backwards`: the reflections of all segments in turn."""
-    w = len(width)
+    w = (rows.shape[1] - 2) // 3
     for s in range(segments.shape[0]):
         a, b = segments[s, FIRST], segments[s, LAST]
-        left = segments[s, LEFT_ROWS]
         end = b + segments[s, RIGHT_ROWS]
         for k in range(b - a + 1):
             j = b - k if backwards else a + k
-            top = j - left
-            m = min(j + lower, end) - top + 1
-            if m == w + 1:
-                _reflect(w, w + 1, j, top, rows, x)
-            else:
-                _reflect(w, m, j, top, rows, x)
-
-
-@inlined
-def _substitute(w: int, reach: int, k: int, j: int, top: int, place: int, rows: Array, z: Array, x: Array) -> None:
-    """Solve row j of U for x_j, without the links; `reach` columns stand behind j."""
-    for c in range(x.shape[1]):
-        value = x[top, c]
-        for i in range(1, reach + 1):
-            value -= rows[j, w + 1 + i] * x[j + i, c]
-        for i in range(k):
-            value -= rows[j, 2 * w + 2 + i] * z[place - k + i, c]
-        x[j, c] = value / rows[j, w + 1]
+            top = j - segments[s, LEFT_ROWS]
+            m = min(j + lower, end) - top
+            tau = rows[j, w]
+            for c in range(x.shape[1]):
+                t = x[top, c]
+                for i in range(m):
+                    t += np.conj(rows[j, i]) * x[top + 1 + i, c]
+                t *= tau
+                x[top, c] -= t
+                for i in range(m):
+                    x[top + 1 + i, c] -= rows[j, i] * t
 
 
 @kernel
 def back_substitute(
-    width: Width,
-    segments: Array,
-    rows: Array,
-    link_start: Array,
-    link_kept: Array,
-    link_entries: Array,
-    z: Array,
-    x: Array,
+    segments: Array, rows: Array, link_start: Array, link_kept: Array, link_entries: Array, z: Array, x: Array
 ) -> None:
     """Solve U x = y - W z for the interior columns, in place of y in `x`, (n, r), given the kept `z`, (k, r).
 
     From the last segment to the first, so that the slots in which the kept z stand for a while are no longer needed.
     """
-    w = len(width)
+    w = (rows.shape[1] - 2) // 3
     for s in range(segments.shape[0] - 1, -1, -1):
         a, b = segments[s, FIRST], segments[s, LAST]
         left, k = segments[s, LEFT_ROWS], segments[s, LEFT_COLUMNS]
@@ -274,28 +221,24 @@ def back_substitute(
                 x[b - left, c] -= link_entries[t] * z[link_kept[t], c]
         for j in range(b, a - 1, -1):
             reach = min(w, b + right - j)
-            if reach == w and k == w:
-                _substitute(w, w, w, j, j - left, place, rows, z, x)
-            else:
-                _substitute(w, reach, k, j, j - left, place, rows, z, x)
+            for c in range(x.shape[1]):
+                value = x[j - left, c]
+                for i in range(1, reach + 1):
+                    value -= rows[j, w + 1 + i] * x[j + i, c]
+                for i in range(k):
+                    value -= rows[j, 2 * w + 2 + i] * z[place - k + i, c]
+                x[j, c] = value / rows[j, w + 1]
 
 
 @kernel
 def forward_substitute_adjoint(
-    width: Width,
-    segments: Array,
-    rows: Array,
-    link_start: Array,
-    link_kept: Array,
-    link_entries: Array,
-    z: Array,
-    x: Array,
+    segments: Array, rows: Array, link_start: Array, link_kept: Array, link_entries: Array, z: Array, x: Array
 ) -> None:
     """Solve U^H t = g for the interior columns and subtract W^H t from the kept `z`, (k, r).
 
     `x`, (n, r), holds g by columns; t replaces it in the slots of the pivot rows.
     """
-    w = len(width)
+    w = (rows.shape[1] - 2) // 3
     for s in range(segments.shape[0]):
         a, b = segments[s, FIRST], segments[s, LAST]
         left, k = segments[s, LEFT_ROWS], segments[s, LEFT_COLUMNS]
@@ -319,17 +262,10 @@ def forward_substitute_adjoint(
 
 @kernel
 def multiply_upper(
-    width: Width,
-    segments: Array,
-    rows: Array,
-    link_start: Array,
-    link_kept: Array,
-    link_entries: Array,
-    z: Array,
-    x: Array,
+    segments: Array, rows: Array, link_start: Array, link_kept: Array, link_entries: Array, z: Array, x: Array
 ) -> None:
     """Put U x + W z into the slots of the pivot rows of `x`, (n, r), given x by columns and the kept `z`."""
-    w = len(width)
+    w = (rows.shape[1] - 2) // 3
     for s in range(segments.shape[0]):
         a, b = segments[s, FIRST], segments[s, LAST]
         left, k = segments[s, LEFT_ROWS], segments[s, LEFT_COLUMNS]

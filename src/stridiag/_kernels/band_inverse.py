@@ -1,11 +1,11 @@
 r"""Diagonal of the inverse of condensed bands, in time proportional to the order.
 
 The recurrence of `stridiag._kernels.selected_inverse` for condensed chains, with w + 1 slots in place of three. Let
-A_j be the matrix after the reflections up to column j of a segment. Row j of U and W, times the inverse of A_j, is a row
-of the identity; that gives row j of the inverse from those of the w columns behind j and of the kept columns to the left.
-Undoing the reflection, :math:`A_{j-1}^{-1} = A_j^{-1} H_j`, mixes the columns of its slots, and leaves that of row j + l
-as it is in the inverse of A. So the state is one table of 2 w + 1 rows and w + 1 columns, and a column of A costs about
-12 w^2 operations. It starts from the inverse of the reduced system.
+A_j be the matrix after the reflections up to column j of a segment. Row j of U and W, times the inverse of A_j, is a
+row of the identity; that gives row j of the inverse from those of the w columns behind j and of the kept columns to
+the left. Undoing the reflection, :math:`A_{j-1}^{-1} = A_j^{-1} H_j`, mixes the columns of its slots, and leaves that
+of row j + l as it is in the inverse of A. So the state is one table of 2 w + 1 rows and w + 1 columns, and a column of
+A costs about 12 w^2 operations. It starts from the inverse of the reduced system.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ Array = NDArray[Any]
 
 @kernel
 def condensed_band_diagonal(
-    width: tuple[int, ...],
     lower: int,
     segments: Array,
     rows: Array,
@@ -42,7 +41,7 @@ def condensed_band_diagonal(
     the rows of the kept columns left and right of the segment (and of the links' columns), and in the columns of the
     leftover slots; 0 where there is none. `state`, (2 w + 1, w + 1): work.
     """
-    w = len(width)
+    w = (rows.shape[1] - 2) // 3
     for s in range(segments.shape[0]):
         a, b = segments[s, FIRST], segments[s, LAST]
         left, k = segments[s, LEFT_ROWS], segments[s, LEFT_COLUMNS]

@@ -35,17 +35,16 @@ class BandCondensation:
 
     name = "orthogonal condensation of bands"
 
-    def __init__(self, layout: BandCondensationLayout, values: Array, *, dense_reduced: bool) -> None:
+    def __init__(self, layout: BandCondensationLayout, values: Array) -> None:
         self._layout = layout
         w = layout.band.width
-        self._width = (0,) * w
         band = layout.band.fill(values)
         count = layout.segments.shape[0]
         self._rows = np.zeros((layout.n, 3 * w + 2), values.dtype)
         leftover = np.zeros((count, w, 2 * w), values.dtype)
         entering = np.zeros((count, w + 1), values.dtype)
         info = kernels.condense(
-            self._width,
+            (0,) * w,
             layout.band.lower,
             layout.segments,
             band,
@@ -60,7 +59,7 @@ class BandCondensation:
         # What the last reflections let into the pivot rows.
         self._links = np.repeat(entering[:, 0], np.diff(layout.link_start)) * links
         matrix = layout.reduced.assemble(leftover, entering, links, band, values)
-        self._reduced: Decomposition = factor_dense(matrix.toarray()) if dense_reduced else factor_sparse(matrix)
+        self._reduced: Decomposition = factor_dense(matrix.toarray()) if layout.dense_reduced else factor_sparse(matrix)
         self.singularity = None
         if info >= 0:
             self.singularity = Singularity(column=layout.band.chain.index(info))
@@ -100,7 +99,7 @@ class BandCondensation:
     def slogdet(self) -> tuple[Any, float]:
         """See `Decomposition.slogdet`."""
         _, interior = self._interior()
-        pivots = self._rows[interior, len(self._width) + 1]
+        pivots = self._rows[interior, self._layout.band.width + 1]
         # Each reflection has determinant -1; there is one for every interior column.
         phase, log = phase_and_log(pivots, sign_of_flips(self._layout.odd + pivots.size))
         reduced_phase, reduced_log = self._reduced.slogdet()
@@ -108,7 +107,7 @@ class BandCondensation:
 
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`; from the orthogonal factor and the inverse of the reduced system."""
-        layout, w = self._layout, len(self._width)
+        layout, w = self._layout, self._layout.band.width
         segments = layout.segments
         order = layout.columns.size
         place, left, right = segments[:, PLACE], segments[:, LEFT_COLUMNS], segments[:, RIGHT_COLUMNS]
@@ -130,7 +129,6 @@ class BandCondensation:
         out = np.empty(layout.n, self._rows.dtype)
         out[layout.columns] = own
         condensed_band_diagonal(
-            self._width,
             layout.band.lower,
             segments,
             self._rows,
@@ -165,14 +163,14 @@ class BandCondensation:
         ]
 
     @property
-    def _triangle(self) -> tuple[Any, ...]:
+    def _triangle(self) -> tuple[Index, Array, Index, Index, Array]:
         """What the kernels that work on U and W are given before the vectors."""
         layout = self._layout
-        return self._width, layout.segments, self._rows, layout.link_start, layout.link_kept, self._links
+        return layout.segments, self._rows, layout.link_start, layout.link_kept, self._links
 
     def _reflect(self, x: Array, *, backwards: bool) -> None:
         layout = self._layout
-        kernels.reflect(self._width, layout.band.lower, layout.segments, self._rows, x, backwards)
+        kernels.reflect(layout.band.lower, layout.segments, self._rows, x, backwards)
 
     def _interior(self) -> tuple[Index, Index]:
         """Return the segment and the position of each interior column, ascending."""
@@ -183,7 +181,7 @@ class BandCondensation:
         return segment, np.flatnonzero(inside)
 
     def _reflections(self, segment: Index, interior: Index) -> list[Reflection]:
-        layout, w = self._layout, len(self._width)
+        layout, w = self._layout, self._layout.band.width
         tops = interior - layout.segments[segment, LEFT_ROWS]
         ends = layout.segments[segment, LAST] + layout.segments[segment, RIGHT_ROWS]
         bottoms = np.minimum(interior + layout.band.lower, ends)
@@ -198,7 +196,7 @@ class BandCondensation:
         """Return (U W; 0 I), the rows of U and W at their interior columns, in class order."""
         from scipy.sparse import coo_array
 
-        layout, rows, w = self._layout, self._rows, len(self._width)
+        layout, rows, w = self._layout, self._rows, self._layout.band.width
         segments = layout.segments[segment]
         reach = segments[:, LAST] + segments[:, RIGHT_COLUMNS] - interior
         parts = [(layout.columns, layout.columns, np.ones(layout.columns.size, rows.dtype))]
