@@ -55,6 +55,7 @@ class Plan:
       because     every entry lies on a chain
       operations  factor 4,995, solve 6,992 per right-hand side, slogdet 1,001, inverse 6,992,000
       memory      33,000 bytes for the factors (float64)
+      instead     condensation: no, the bands are tridiagonal, and method 'chain' condenses these
       instead     sparse-lu: at most factor 97,..., solve 10,...; ... times the price
       instead     sparse-qr: at most factor 23,..., solve 10,...; ... times the price
       instead     dense: at most factor 2,009,508,500, solve 5,000,000; ... times the price
