@@ -6,10 +6,12 @@ import pytest
 import stridiag
 from stridiag import Structure
 from stridiag._kernels import band_condensation as kernels
+from stridiag._kernels import determinant, small_qr
+from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.planning.band_condensation import BandCondensationLayout, build
 from stridiag.planning.layout import NotApplicable
 from stridiag.planning.residue_band import ResidueBand
-from stridiag.testing import count, counted
+from stridiag.testing import Counted, count, counted
 
 
 def lay_out(structure, longest=512):
@@ -156,45 +158,51 @@ def test_the_plan_takes_it_where_links_are_few_and_says_so():
 @pytest.mark.parametrize("offsets", [(-3, 0, 2), (-1, 0, 3), (-4, 0, 2), (0, 1, 3), (-3, -1, 0), (-2, 0, 1)])
 @pytest.mark.parametrize("links", [0, 1, 4])
 @pytest.mark.parametrize("longest", [9, 512])
-def test_kernel_counts_are_exact(offsets, links, longest):
+def test_counts_are_exact(offsets, links, longest):
     n = 41
     A = stridiag.random(n, offsets, links, rng=links)
     layout = lay_out(A.structure, longest)
     w, lower, segments = layout.band.width, layout.band.lower, layout.segments
-    factor, solve = layout.kernel_operations
+    predicted = layout.cost.operations
+    assert predicted.exact
     rows = counted(np.zeros((n, 3 * w + 2)))
-    leftover, entering = np.zeros((len(segments), w, 2 * w)), np.zeros((len(segments), w + 1))
-    executed = count(
-        kernels.condense,
-        (0,) * w,
-        lower,
-        segments,
-        counted(layout.band.fill(A.values)),
-        rows,
-        counted(leftover),
-        counted(entering),
-        counted(np.zeros(kernels.work_size(w))),
-        1e140,
-    )
-    assert executed == factor
-    link_values = counted(np.ones(layout.link_slots.size))
+    leftover = counted(np.zeros((len(segments), w, 2 * w)))
+    entering = counted(np.zeros((len(segments), w + 1)))
+    band = counted(layout.band.fill(A.values))
+    work = counted(np.zeros(kernels.work_size(w)))
+    factor = count(kernels.condense, (0,) * w, lower, segments, band, rows, leftover, entering, work, 1e140)
+    assert factor == layout.kernel_operations[0]
+    links = counted(np.ones(layout.link_slots.size))
+    Counted.total = 0
+    sources = layout.reduced.sources(leftover, entering, links, band, counted(A.values))
+    # Each is added to its place; links are multiplied by what lets them into pivot rows.
+    factor += Counted.total + sources.size + links.size
+    r = layout.columns.size
+    a, tau = counted(np.random.default_rng(0).standard_normal((r, r))), counted(np.zeros(r))
+    factor += count(small_qr.factor, a, tau, counted(np.zeros(r)))
+    assert factor == predicted.factor
+    link_part = (layout.link_start, layout.link_kept, links)
     for m in (1, 2):
-        x, z = counted(np.ones((n, m))), counted(np.ones((layout.columns.size, m)))
-        for substitute, backwards in (
-            (kernels.back_substitute, False),
-            (kernels.forward_substitute_adjoint, True),
+        x, z, y = (counted(np.ones((size, m))) for size in (n, r, r))
+        for backwards, substitute, upper in (
+            (False, kernels.back_substitute, small_qr.solve_upper),
+            (True, kernels.forward_substitute_adjoint, small_qr.solve_upper_adjoint),
         ):
             executed = count(kernels.reflect, lower, segments, rows, x, backwards)
-            executed += count(substitute, segments, rows, layout.link_start, layout.link_kept, link_values, z, x)
-            assert executed == m * solve
+            executed += count(substitute, segments, rows, *link_part, z, x)
+            executed += count(small_qr.reflect, a, tau, y, backwards) + count(upper, a, y)
+            assert executed == m * predicted.solve
+    pivots = (counted(np.ones(n - r)), counted(np.ones(r)))
+    assert sum(count(determinant.log_product, part) for part in pivots) + 1 == predicted.slogdet
+    assert predicted.inverse == n * predicted.solve
+    assert BandCondensation(layout, A.values).nbytes == layout.cost.bytes
 
 
-def test_the_plan_bounds_the_kernels_and_the_memory():
-    A = stridiag.random(3000, (-3, 0, 2), 8, rng=0)
+def test_with_many_kept_columns_counts_are_bounds():
+    A = stridiag.random(8000, (-3, 0, 2), 20, rng=0)
     plan = stridiag.plan(A.structure, method="condensation")
     factor, solve = plan.layout.kernel_operations
     assert not plan.operations.exact
     assert factor < plan.operations.factor
     assert solve < plan.operations.solve < 2 * solve
-    F = A.factor(method="condensation")
-    assert F.nbytes <= plan.bytes
+    assert A.factor(method="condensation").nbytes <= plan.bytes

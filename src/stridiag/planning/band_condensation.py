@@ -26,7 +26,7 @@ from stridiag._kernels.band_condensation import (
 )
 from stridiag.planning.condensation import DENSE_REDUCED_ORDER
 from stridiag.planning.cost import Cost, Operations, determinant
-from stridiag.planning.dense import dense_cost
+from stridiag.planning.dense import small_qr_cost
 from stridiag.planning.layout import NotApplicable, plural
 from stridiag.planning.reduced_band import ReducedBand, each, room
 from stridiag.planning.residue_band import MAX_WIDTH, ResidueBand
@@ -209,11 +209,11 @@ class BandCondensationLayout:
 
     @cached_property
     def cost(self) -> Cost:
-        """See `Layout`: the kernels' loops, and the bound of the reduced system."""
+        """See `Layout`: exact where the reduced system is dense; else with the bound of its sparse factorization."""
         kept, links = self.columns.size, self.link_slots.size
         pattern = self.reduced
         if self.dense_reduced:
-            reduced = dense_cost(kept)
+            reduced = small_qr_cost(kept)
         else:
             reduced = sparse_cost(analyse(pattern.compressed()), entries=pattern.indices.size, orthogonal=False)
         inner = reduced.operations
@@ -223,9 +223,10 @@ class BandCondensationLayout:
         operations = Operations(
             condense + inner.factor,
             substitute + inner.solve,
+            # A sum adds up the two logarithms.
             determinant(self.n - kept) + inner.slogdet + 1,
             self.n * (substitute + inner.solve),
-            exact=False,
+            exact=inner.exact,
         )
         stored = 8 * (3 * self.band.width + 2) * self.n + 8 * links + reduced.bytes
         # The price of the reduced system is its own; that of the rest is expressed at the same rate.

@@ -134,17 +134,16 @@ class ReducedBand:
         self, leftover: Array, entering: Array, last_links: Array, band: Array, values: Array
     ) -> csc_array[Any]:
         """Return the reduced system, given what the kernel left, the band and the matrix's values by slot."""
-        sources = np.concatenate(
-            (
-                leftover.ravel()[self.carried],
-                entering.ravel()[self.linked[0]] * last_links[self.linked[1]],
-                band.ravel()[self.outer],
-                values[self.outer_slots],
-            )
-        )
         data = np.zeros(self.indices.size, leftover.dtype)
-        np.add.at(data, self.place, sources)
+        np.add.at(data, self.place, self.sources(leftover, entering, last_links, band, values))
         return self.compressed(data)
+
+    def sources(self, leftover: Array, entering: Array, last_links: Array, band: Array, values: Array) -> Array:
+        """Return the numbers that are added up, in the order of `place`."""
+        products = entering.ravel()[self.linked[0]] * last_links[self.linked[1]]
+        return np.concatenate(
+            (leftover.ravel()[self.carried], products, band.ravel()[self.outer], values[self.outer_slots])
+        )
 
     def compressed(self, data: Array | None = None) -> csc_array[Any]:
         """Return the scipy array with these data, or with ones."""
