@@ -34,16 +34,17 @@ def factor(a: Array, tau: Array, work: Array) -> int:
     `work`, (n,).
     """
     n = a.shape[0]
+    # Squares neither overflow nor vanish between 1 / safe and safe. The numbers of an array stay single where it is.
+    safe = 1e140 if tau.itemsize == 8 else 1e15
     info = -1
     for j in range(n):
         x0 = a[j, j]
         size = abs(x0)
         for i in range(j + 1, n):
             size = max(size, abs(a[i, j]))
-        # As in `condensation`: squares neither overflow nor vanish between these bounds.
         size = float(size)
         scale = 1.0
-        if not 1e-140 < size < 1e140:
+        if not (size < safe and size * safe > 1.0):
             if not 0.0 < size < np.inf:
                 tau[j] = 0.0
                 if info < 0:
