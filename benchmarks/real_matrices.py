@@ -2,10 +2,11 @@
 
 Reads every ``*.npz`` of a folder (`scipy.sparse.save_npz`) and prints a Markdown table. Without a folder it takes a few
 matrices that it makes itself. Times are medians, from the matrix as constructed to the solution: for us with the plan
-made afresh, for the others with their analysis. *again*: new values, plan kept. Backward errors are max|b - A x| / (|A| max|x| + max|b|)
-in the infinity norm, for b = A 1. Where the matrix is singular or rectangular the pseudoinverse answers, for the same b,
-which lies in its range. *det* is the difference of our log|det| and numpy's (SuperLU's above order 3000), relative to
-n cond eps.
+made afresh, for the others with their analysis. *again*: new values, plan kept.
+
+Errors are max|b - A x| / (|A| max|x| + max|b|) in the infinity norm, for b = A 1. Where the matrix is singular or
+rectangular the pseudoinverse answers, for the same b, which lies in its range. *det* is the difference of our log|det|
+and numpy's (SuperLU's above order 3000), relative to n cond eps.
 
     python benchmarks/real_matrices.py --data FOLDER
 """
@@ -30,7 +31,10 @@ from stridiag import linalg
 from stridiag.planning.plan import _plan
 
 Array = NDArray[Any]
-HEADER = "matrix | n | offsets found | links | plan | 1/rcond | error | SuperLU's | KLU's | det | rank | ms | again | SuperLU | KLU"
+HEADER = (
+    "matrix | n | offsets found | links | plan | 1/rcond | error | SuperLU's | KLU's | det | rank | "
+    "ms | again | SuperLU | KLU"
+)
 # Above this order dense arrays are not made.
 DENSE = 3000
 

@@ -2,7 +2,9 @@
 
 from stridiag.factorization.elementary import Diagonal, Elementary, Permutation, triangular_factors
 from stridiag.factorization.factor import Factor, SlogdetResult, factorize
+from stridiag.factorization.refinement import SolveResult
 from stridiag.factorization.simple_factor import SimpleFactor, inverse_factors, multiply_out
+from stridiag.factorization.solving import Transposition
 from stridiag.factorization.unitary import Reflection, Rotation
 from stridiag.planning import Method
 
@@ -16,6 +18,8 @@ __all__ = [
     "Rotation",
     "SimpleFactor",
     "SlogdetResult",
+    "SolveResult",
+    "Transposition",
     "factorize",
     "inverse_factors",
     "multiply_out",

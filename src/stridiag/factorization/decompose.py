@@ -9,17 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.factorization.band_condensation import BandCondensation
+from stridiag.factorization.cholesky import ChainCholesky, SparseCholesky
 from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.dense import factor_dense
+from stridiag.factorization.forest import Forest
 from stridiag.factorization.sparse_lu import factor_sparse
 from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
 from stridiag.planning.band_condensation import BandCondensationLayout
 from stridiag.planning.chain import TridiagonalLayout
+from stridiag.planning.cholesky import ChainCholeskyLayout, CholeskyLayout
 from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.dense import DenseLayout
+from stridiag.planning.forest import ForestLayout
 from stridiag.planning.sparse_layout import SparseLayout
 
 __all__ = ["decompose"]
@@ -52,6 +56,9 @@ _DECOMPOSITIONS: dict[type, Callable[[Any, Array], Decomposition]] = {
     TridiagonalLayout: TridiagonalLU,
     CondensationLayout: Condensation,
     BandCondensationLayout: BandCondensation,
+    ForestLayout: Forest,
     SparseLayout: _sparse,
     DenseLayout: _dense,
+    ChainCholeskyLayout: ChainCholesky,
+    CholeskyLayout: SparseCholesky,
 }
