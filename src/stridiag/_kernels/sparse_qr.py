@@ -49,6 +49,7 @@ __all__ = [
     "merge_rows",
     "multiply_upper",
     "permutation_sign",
+    "rotation",
     "solve_upper",
     "solve_upper_adjoint",
     "undo_rotations",
@@ -146,7 +147,7 @@ def _largest_part(x: complex) -> float:
 
 
 @inlined
-def _rotation(pivot: complex, entry: complex) -> tuple[float, complex, complex]:
+def rotation(pivot: complex, entry: complex) -> tuple[float, complex, complex]:
     """Return c, s and r with c pivot + s entry = r and c entry = conj(s) pivot, in double precision.
 
     `entry` is not zero. Single precision is covered by computing in double.
@@ -221,7 +222,7 @@ def factor_rows(
                 break
             # '!=' so that a NaN is rotated in, and seen.
             if work[k] != 0:
-                c, s, r = _rotation(r_values[top], work[k])
+                c, s, r = rotation(r_values[top], work[k])
                 r_values[top] = r
                 work[k] = 0
                 cosines[count] = c

@@ -57,7 +57,7 @@ class SparseQR:
         by_rows = matrix[:, analysis.order].tocsr()
         pointers = by_rows.indptr.astype(np.int64)
         indices = by_rows.indices.astype(np.int32, copy=False)
-        leads = leading_columns(pointers, indices)
+        leads = leading_columns(pointers, indices, n)
         # Of the rows that start together the short ones come first: they fill R's row the least.
         row_order = np.lexsort((last_columns(pointers, indices), leads))
 

@@ -2,14 +2,9 @@
 
 from stridiag.linalg.determinant import det, slogdet
 from stridiag.linalg.inverse import inv, solve
+from stridiag.linalg.least_squares import LstsqResult, lstsq
 from stridiag.linalg.norms import cond, norm
-from stridiag.linalg.pseudoinverse import (
-    LstsqResult,
-    PseudoInverse,
-    lstsq,
-    null_space,
-    pinv,
-)
+from stridiag.linalg.pseudoinverse import PseudoInverse, null_space, pinv
 from stridiag.linalg.rank import RankInfo, matrix_rank, rank_info
 
 __all__ = [

@@ -1,4 +1,4 @@
-r"""Pseudoinverse, least squares and null space, with numpy's truncation.
+r"""Pseudoinverse and null space, with numpy's truncation.
 
 Singular values up to :math:`\max(\text{atol}, \text{rtol} \cdot \sigma_{\max})` count as zero, where sigma_max is
 that of the whole matrix and rtol is max(m, n) eps unless given. The Moore-Penrose inverse of what remains is
@@ -8,42 +8,31 @@ that of the whole matrix and rtol is max(m, n) eps unless given. The Moore-Penro
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._validate import as_values, require_finite
-from stridiag.linalg._checks import in_precision_of, require_single
-from stridiag.linalg.blocks import SingularBlocks, svd
-from stridiag.linalg.rank import RankInfo, decide, singular_values
+from stridiag._validate import as_index, as_values
+from stridiag.errors import StructureError
+from stridiag.linalg._checks import require_single
+from stridiag.linalg.parts import DensePart, DirectPart, Part
+from stridiag.linalg.spectrum import Spectrum, examine
 from stridiag.structure import StridiagMatrix
 
-__all__ = [
-    "LstsqResult",
-    "PseudoInverse",
-    "lstsq",
-    "null_space",
-    "pinv",
-]
+__all__ = ["PseudoInverse", "null_space", "pinv"]
 
 Array = NDArray[Any]
 
-
-class LstsqResult(NamedTuple):
-    """What `lstsq` returns, in numpy's order."""
-
-    x: Array
-    residuals: Array
-    rank: int
-    singular_values: Array
+# Numbers of one block of unit vectors: 32 MB in double precision.
+_BLOCK = 1 << 22
 
 
 class PseudoInverse:
     """The Moore-Penrose inverse of an (m, n) matrix as an operator of shape (n, m). Made by `pinv`.
 
     It takes ``@`` with vectors and blocks, has ``.T`` and ``.H``, works wherever scipy takes a linear operator,
-    and becomes an array by ``toarray()``.
+    gives single `entries`, and becomes an array by ``toarray()``.
 
     Attributes
     ----------
@@ -57,24 +46,14 @@ class PseudoInverse:
 
     __array_ufunc__ = None
 
-    def __init__(self, blocks: list[SingularBlocks], info: RankInfo, dtype: np.dtype[Any]) -> None:
+    def __init__(self, spectrum: Spectrum, dtype: np.dtype[Any]) -> None:
+        info = spectrum.info
         self.shape = (info.shape[1], info.shape[0])
         self.dtype = dtype
         self.rank_info = info
-        # (where results go, where operands come from, C, D) with A^+ = C D on each stack of blocks.
-        self._parts: list[tuple[Array, Array, Array, Array]] = []
-        for stack in blocks:
-            k = stack.sigma.shape[1]
-            keep = stack.sigma > info.cutoff
-            if not keep.any():
-                continue
-            # Largest first, so what is kept stands in front; stacks are cut where the last one ends.
-            k = int(keep.sum(axis=1).max())
-            with np.errstate(divide="ignore"):
-                scale = np.where(keep[:, :k], 1.0 / stack.sigma[:, :k], 0.0).astype(stack.sigma.dtype)
-            right = stack.right[:, :k].conj().swapaxes(-1, -2) * scale[:, None, :]
-            left = stack.left[:, :, :k].conj().swapaxes(-1, -2)
-            self._parts.append((stack.columns, stack.rows, right, left))
+        small = (DensePart.kept(stack, info.cutoff) for stack in spectrum.small)
+        self._parts: list[Part] = [part for part in small if part is not None]
+        self._parts += [DirectPart(block) for block in spectrum.large]
 
     @property
     def rank(self) -> int:
@@ -84,17 +63,16 @@ class PseudoInverse:
     @property
     def T(self) -> PseudoInverse:
         """The transpose, which is the pseudoinverse of the transpose."""
-        return self._derived([(j, i, d.swapaxes(-1, -2), c.swapaxes(-1, -2)) for i, j, c, d in self._parts])
+        return self._derived([part.transposed() for part in self._parts])
 
     @property
     def H(self) -> PseudoInverse:
         """The conjugate transpose."""
-        flipped = self.T
-        return flipped._derived([(i, j, c.conj(), d.conj()) for i, j, c, d in flipped._parts], flip=False)
+        return self._derived([part.transposed().conjugated() for part in self._parts])
 
-    def _derived(self, parts: list[tuple[Array, Array, Array, Array]], *, flip: bool = True) -> PseudoInverse:
+    def _derived(self, parts: list[Part]) -> PseudoInverse:
         other = object.__new__(PseudoInverse)
-        other.shape = (self.shape[1], self.shape[0]) if flip else self.shape
+        other.shape = (self.shape[1], self.shape[0])
         other.dtype = self.dtype
         other.rank_info = self.rank_info
         other._parts = parts
@@ -107,8 +85,8 @@ class PseudoInverse:
             raise ValueError(f"A^+ @ b needs b of shape ({self.shape[1]},) or ({self.shape[1]}, k), got {right.shape}")
         columns = right[:, None] if right.ndim == 1 else right
         result = np.zeros((self.shape[0], columns.shape[1]), np.result_type(self.dtype, right.dtype))
-        for places, sources, outer, inner in self._parts:
-            result[places] = outer @ (inner @ columns[sources])
+        for part in self._parts:
+            part.put_product(columns, result)
         return result[:, 0] if right.ndim == 1 else result
 
     def __rmatmul__(self, b: ArrayLike) -> Array:
@@ -132,11 +110,67 @@ class PseudoInverse:
         """Return (A^+)^H X."""
         return self.H @ x
 
+    def entries(self, rows: ArrayLike, columns: ArrayLike) -> Array:
+        """Return single entries.
+
+        Parameters
+        ----------
+        rows, columns : array_like of int
+            Of one shape, or broadcast to one; rows between 0 and n - 1, columns between 0 and m - 1.
+
+        Returns
+        -------
+        ndarray or a number
+            Of the shape of the positions.
+
+        Raises
+        ------
+        StructureError
+            If a position lies outside.
+
+        Notes
+        -----
+        Cost: one product with a unit vector for each distinct column, or each distinct row if these are fewer; no
+        more than 32 MB of them at a time.
+
+        Examples
+        --------
+        >>> from stridiag import StridiagMatrix, linalg
+        >>> P = linalg.pinv(StridiagMatrix.from_diagonals({0: [2.0, 4.0, 0.0]}))
+        >>> P.entries([0, 1, 2], [0, 1, 2])
+        array([0.5 , 0.25, 0.  ])
+        """
+        first, second = np.broadcast_arrays(np.asarray(rows), np.asarray(columns))
+        shape = first.shape
+        row, column = as_index(first.ravel(), "rows"), as_index(second.ravel(), "columns")
+        for name, index, size in (("row", row, self.shape[0]), ("column", column, self.shape[1])):
+            if index.size and not (index.min() >= 0 and index.max() < size):
+                raise StructureError(f"{name}s must lie in 0 ... {size - 1}, got {index.min()} ... {index.max()}")
+        if np.unique(row).size < np.unique(column).size:
+            values = self.T._by_columns(column, row)
+        else:
+            values = self._by_columns(row, column)
+        return values.reshape(shape)[()]
+
+    def _by_columns(self, rows: Array, columns: Array) -> Array:
+        result = np.empty(rows.size, self.dtype)
+        distinct, which = np.unique(columns, return_inverse=True)
+        width = max(1, _BLOCK // max(1, *self.shape))
+        order = np.argsort(which, kind="stable")
+        bounds = np.searchsorted(which[order], np.arange(0, distinct.size + width, width))
+        for number, start in enumerate(range(0, distinct.size, width)):
+            wanted = distinct[start : start + width]
+            unit = np.zeros((self.shape[1], wanted.size), self.dtype)
+            unit[wanted, np.arange(wanted.size)] = 1
+            here = order[bounds[number] : bounds[number + 1]]
+            result[here] = (self @ unit)[rows[here], which[here] - start]
+        return result
+
     def toarray(self) -> Array:
         """Return the dense array, (n, m)."""
         result = np.zeros(self.shape, self.dtype)
-        for places, sources, outer, inner in self._parts:
-            result[places[:, :, None], sources[:, None, :]] = outer @ inner
+        for part in self._parts:
+            part.write(result)
         return result
 
     def __repr__(self) -> str:
@@ -171,8 +205,10 @@ def pinv(
 
     Raises
     ------
-    SizeLimitError
-        If a connected block of the matrix has more than 2048 x 2048 positions, or all have more than 2^27.
+    SizeLimitError, ConvergenceError
+        If for a connected block of more than 2048 x 2048 positions the direct way does not serve: the cutoff is
+        below 100 eps sigma_max or lies in a cluster, more than 512 singular values are dropped, or the factors would
+        be too large. Also if small blocks have more than 2^27 positions together.
     NonFiniteError
         If a value is NaN or infinite.
     ValueError
@@ -185,8 +221,11 @@ def pinv(
 
     Notes
     -----
-    A dense singular value decomposition of each connected block: linear in the number of blocks, cubic in
-    their size. See `stridiag.linalg.blocks`.
+    Small connected blocks get a dense singular value decomposition. Large ones are treated directly, in time linear
+    in their size and in the number of singular values dropped, if they have few links: the singular values below the
+    cutoff are counted, their vectors found by inverse iteration, and the rest inverted through an orthogonal
+    factorization. The error is a small multiple of eps times the condition of what is kept, as with numpy. See
+    `stridiag.linalg.direct`.
 
     Examples
     --------
@@ -202,71 +241,7 @@ def pinv(
     True
     """
     matrix = require_single(a, "pinv")
-    blocks = svd(matrix)
-    info = decide(singular_values(blocks), matrix, rtol, atol, rcond)
-    return PseudoInverse(blocks, info, matrix.dtype)
-
-
-def lstsq(
-    a: StridiagMatrix,
-    b: ArrayLike,
-    *,
-    rtol: float | None = None,
-    atol: float = 0.0,
-    rcond: float | None = None,
-) -> LstsqResult:
-    """Least-squares solution of minimum norm.
-
-    Parameters
-    ----------
-    a : StridiagMatrix, (m, n)
-    b : array_like, (m,) or (m, k)
-    rtol, atol, rcond : float, optional
-        As in `pinv`.
-
-    Returns
-    -------
-    LstsqResult
-        ``x``, (n,) or (n, k); ``residuals``, (1,) or (k,), the squared 2-norms of ``b - a x``, empty if
-        m <= n or the rank is below n; ``rank``; ``singular_values``, (min(m, n),), descending. As
-        ``numpy.linalg.lstsq``.
-
-    Raises
-    ------
-    SizeLimitError, NonFiniteError, ValueError
-        As `pinv`.
-
-    Warns
-    -----
-    AmbiguousRankWarning
-        As `pinv`.
-
-    Examples
-    --------
-    >>> from stridiag import StridiagMatrix, linalg
-    >>> A = StridiagMatrix.from_diagonals({0: [1.0, 1.0], -1: [1.0, 1.0]}, shape=(3, 2))
-    >>> x, residuals, rank, sigma = linalg.lstsq(A, [2.0, 3.0, 4.0])
-    >>> print(x.round(6), residuals.round(6), rank)
-    [1. 3.] [3.] 2
-    """
-    matrix = require_single(a, "lstsq")
-    right = as_values(b, "b")
-    m, n = matrix.structure.shape
-    if right.ndim not in (1, 2) or right.shape[0] != m:
-        raise ValueError(f"b must have shape ({m},) or ({m}, k), got {right.shape}")
-    require_finite(right, "b")
-    matrix = in_precision_of(matrix, right)
-    blocks = svd(matrix)
-    sigma = singular_values(blocks)
-    info = decide(sigma, matrix, rtol, atol, rcond)
-    x = PseudoInverse(blocks, info, matrix.dtype) @ right
-    residuals = np.zeros(0, x.real.dtype)
-    if m > n and info.rank == n:
-        difference = np.abs((right - matrix @ x).reshape(m, -1))
-        residuals = (difference * difference).sum(axis=0)
-    padded = np.zeros(min(m, n), sigma.dtype)
-    padded[: sigma.size] = sigma
-    return LstsqResult(x, residuals, info.rank, padded)
+    return PseudoInverse(examine(matrix, rtol, atol, rcond, vectors=True), matrix.dtype)
 
 
 def null_space(
@@ -311,12 +286,12 @@ def null_space(
     array([0.4, 0.4, 0.2])
     """
     matrix = require_single(a, "null_space")
-    blocks = svd(matrix)
-    info = decide(singular_values(blocks), matrix, rtol, atol, rcond)
+    spectrum = examine(matrix, rtol, atol, rcond, vectors=True)
+    info = spectrum.info
     n = matrix.structure.shape[1]
     basis = np.zeros((n, n - info.rank), matrix.dtype)
     filled = 0
-    for stack in blocks:
+    for stack in spectrum.small:
         width = stack.right.shape[1]
         null = np.ones((stack.rows.shape[0], width), bool)
         null[:, : stack.sigma.shape[1]] = stack.sigma <= info.cutoff
@@ -324,4 +299,8 @@ def null_space(
         columns = np.arange(filled, filled + which.size)
         basis[stack.columns[which].T, columns] = stack.right[which, vector].conj().T
         filled += which.size
+    for block in spectrum.large:
+        vectors = block.null_vectors()
+        basis[block.columns, filled : filled + vectors.shape[1]] = vectors
+        filled += vectors.shape[1]
     return basis

@@ -145,10 +145,41 @@ def analyse(pattern: csc_array[Any], *, max_entries: int = DEFAULT_MAX_ENTRIES) 
     by_rows = pattern[:, order].tocsr()
     pointers = by_rows.indptr.astype(np.int64)
     indices = by_rows.indices.astype(np.int32, copy=False)
-    leads = leading_columns(pointers, indices)
+    leads = leading_columns(pointers, indices, n)
 
     active = np.bincount(leads, minlength=n + 1)[:n].astype(np.int32)
-    own_first, own_next = _chains(leads)
+    row_pointers, columns, reached = merge(pointers, indices, leads, active, max_entries)
+    active[reached:] = 0
+    result = (order, active, row_pointers, columns)
+    for array in result:
+        array.flags.writeable = False
+    return SparseAnalysis(*result, unmatched=unmatched, complete=reached == n)
+
+
+def merge(
+    pointers: Pointers, indices: Index, leads: Index, active: Index, max_entries: int
+) -> tuple[Pointers, Index, int]:
+    """Find the structure of R for the rows of a CSR pattern, whose leading columns are known.
+
+    Parameters
+    ----------
+    pointers, indices : ndarray of int64, (m + 1,), and of int32
+    leads : ndarray of int32, (m,)
+    active : ndarray of int32, (n,)
+        The number of rows led by each column; becomes m_k. What is added to it stands for rows that have entries in
+        one column only.
+    max_entries : int
+        Stop when R has more entries than this.
+
+    Returns
+    -------
+    row_pointers, columns : ndarray of int64, (n + 1,), and of int32
+        As in `SparseAnalysis`.
+    reached : int
+        The column at which the limit was met, n if it was not.
+    """
+    n = active.size
+    own_first, own_next = _chains(leads, n)
     child_first = np.full(n, -1, dtype=np.int32)
     child_next = np.full(n, -1, dtype=np.int32)
     marker = np.full(n, -1, dtype=np.int32)
@@ -175,11 +206,7 @@ def analyse(pattern: csc_array[Any], *, max_entries: int = DEFAULT_MAX_ENTRIES) 
         larger[: columns.size] = columns
         columns = larger
     row_pointers[reached + 1 :] = row_pointers[reached]
-    active[reached:] = 0
-    result = (order, active, row_pointers, columns[: row_pointers[reached]].copy())
-    for array in result:
-        array.flags.writeable = False
-    return SparseAnalysis(*result, unmatched=unmatched, complete=reached == n)
+    return row_pointers, columns[: row_pointers[reached]].copy(), reached
 
 
 def colamd(pattern: csc_array[Any]) -> tuple[Index, int | None]:
@@ -202,7 +229,10 @@ def colamd(pattern: csc_array[Any]) -> tuple[Index, int | None]:
     partner = matched_rows(rows, columns, n)
     lonely_columns = np.flatnonzero(partner < 0)
     unmatched = int(lonely_columns[0]) if lonely_columns.size else None
-    partner[lonely_columns] = np.setdiff1d(np.arange(n), partner[partner >= 0])
+    if lonely_columns.size:
+        free = np.ones(n, bool)
+        free[partner[partner >= 0]] = False
+        partner[lonely_columns] = np.flatnonzero(free)
     new_row = np.empty(n, dtype=np.int32)
     new_row[partner] = np.arange(n, dtype=np.int32)
     rows = new_row[rows]
@@ -221,9 +251,9 @@ def colamd(pattern: csc_array[Any]) -> tuple[Index, int | None]:
     return order, unmatched
 
 
-def leading_columns(pointers: Pointers, indices: Index) -> Index:
+def leading_columns(pointers: Pointers, indices: Index, n: int) -> Index:
     """Return the smallest column of each row of a CSR pattern, n for an empty row."""
-    return _reduce_rows(np.minimum, pointers, indices, empty=pointers.size - 1)
+    return _reduce_rows(np.minimum, pointers, indices, empty=n)
 
 
 def last_columns(pointers: Pointers, indices: Index) -> Index:
@@ -239,11 +269,10 @@ def _reduce_rows(function: np.ufunc, pointers: Pointers, indices: Index, *, empt
     return result
 
 
-def _chains(leads: Index) -> tuple[Index, Index]:
-    """Return linked lists of the rows led by each column: first row, and next row of the same column."""
-    n = leads.size
+def _chains(leads: Index, n: int) -> tuple[Index, Index]:
+    """Return linked lists of the rows led by each of n columns: first row, and next row of the same column."""
     first = np.full(n + 1, -1, dtype=np.int32)
-    following = np.full(n, -1, dtype=np.int32)
+    following = np.full(leads.size, -1, dtype=np.int32)
     grouped = np.argsort(leads, kind="stable").astype(np.int32)
     sorted_leads = leads[grouped]
     same = sorted_leads[1:] == sorted_leads[:-1]
