@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.factorization.band import factor_band
 from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.dense import factor_dense
@@ -15,6 +16,7 @@ from stridiag.factorization.sparse_lu import factor_sparse
 from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
+from stridiag.planning.band import BandLayout
 from stridiag.planning.chain import TridiagonalLayout
 from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.dense import DenseLayout
@@ -49,6 +51,7 @@ def _dense(layout: DenseLayout, values: Array) -> Decomposition:
 _DECOMPOSITIONS: dict[type, Callable[[Any, Array], Decomposition]] = {
     TridiagonalLayout: TridiagonalLU,
     CondensationLayout: Condensation,
+    BandLayout: factor_band,
     SparseLayout: _sparse,
     DenseLayout: _dense,
 }
