@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.factorization.band import factor_band
+from stridiag.factorization.bordered import BorderedLU
 from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.dense import factor_dense
@@ -17,6 +18,7 @@ from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
 from stridiag.planning.band import BandLayout
+from stridiag.planning.bordered import BorderedLayout
 from stridiag.planning.chain import TridiagonalLayout
 from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.dense import DenseLayout
@@ -52,6 +54,7 @@ _DECOMPOSITIONS: dict[type, Callable[[Any, Array], Decomposition]] = {
     TridiagonalLayout: TridiagonalLU,
     CondensationLayout: Condensation,
     BandLayout: factor_band,
+    BorderedLayout: BorderedLU,
     SparseLayout: _sparse,
     DenseLayout: _dense,
 }

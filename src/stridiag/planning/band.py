@@ -31,7 +31,7 @@ from stridiag.planning.layout import NotApplicable, plural
 from stridiag.planning.sparse import SparseAnalysis, analyse
 from stridiag.structure import Structure
 
-__all__ = ["MAX_BYTES", "BandLayout"]
+__all__ = ["MAX_BYTES", "BandLayout", "band_cost"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -107,6 +107,11 @@ class BandLayout:
         return best
 
     @classmethod
+    def natural(cls, structure: Structure) -> BandLayout:
+        """Take the indices as they are, but for the direction in which they are counted."""
+        return cls._in_order(structure, 1)
+
+    @classmethod
     def _in_order(cls, structure: Structure, stride: int) -> BandLayout:
         offsets = [k // stride for k in structure.offsets]
         if structure.link_count:
@@ -170,23 +175,7 @@ class BandLayout:
     @cached_property
     def cost(self) -> Cost:
         """See `Layout`."""
-        n, kl, ku = self.n, self.lower, self.upper
-        below, beside = _entries(n, kl), _entries(n, kl + ku)
-        factor = below * (1 + 2 * (kl + ku))
-        solve = n + 2 * below + 2 * beside
-        stored = n * (8 * (self.width + kl) + self.pivot_type.itemsize)
-        # Nanoseconds a row: choosing a pivot, waiting for the last number, and products that run in parallel.
-        time = 20 + 3 * kl + 1.2 * self.width + (0.09 if self.compiled else 0.05) * 2 * kl * (kl + ku)
-        if not self.stable:
-            if not self.compiled:
-                factor = _entries(n, kl + _BLOCK) * (1 + 2 * (kl + ku + _BLOCK))
-            # The check, and behind it rotations in the order of the band: at most kl for each column, none over more
-            # than the width.
-            factor += 2 * (solve + 2 * self.structure.nnz) + 6 * n + below * (12 + 6 * (kl + ku))
-            solve = max(solve, 6 * below + 2 * (n + beside))
-            stored = max(stored, 12 * (n + beside) + 20 * below + 28 * n + 16)
-        operations = Operations(factor, solve, determinant(n), n * solve, exact=self.stable)
-        return Cost(operations, stored, rate=n * time / max(factor + solve, 1), overhead=4e4)
+        return band_cost(self.n, self.lower, self.upper, entries=self.structure.nnz)
 
     def describe(self) -> str:
         """See `Layout`."""
@@ -296,6 +285,28 @@ class BandLayout:
     def analysis(self) -> SparseAnalysis:
         """What rotations do to the columns in the order of the band."""
         return analyse(self.compressed.pattern(), order=self.to_band(np.arange(self.n)).astype(np.int32))
+
+
+def band_cost(n: int, lower: int, upper: int, *, entries: int) -> Cost:
+    """Cost of `stridiag.factorization.band` for a band of order n with so many entries, ``lower <= upper``."""
+    width = lower + upper + 1
+    below, beside = _entries(n, lower), _entries(n, width - 1)
+    factor = below * (1 + 2 * (width - 1))
+    solve = n + 2 * below + 2 * beside
+    stored = n * (8 * (width + lower) + (1 if lower < 256 else 4))
+    compiled, stable = lower <= COMPILED_WIDTH, lower <= STABLE_WIDTH
+    # Nanoseconds a row: choosing a pivot, waiting for the last number, and products that run in parallel.
+    time = 20 + 3 * lower + 1.2 * width + (0.09 if compiled else 0.05) * 2 * lower * (width - 1)
+    if not compiled:
+        factor = _entries(n, lower + _BLOCK) * (1 + 2 * (width - 1 + _BLOCK))
+    if not stable:
+        # The check, and behind it rotations in the order of the band: at most `lower` for each column, none over more
+        # than the width.
+        factor += 2 * (solve + 2 * entries) + 6 * n + below * (12 + 6 * (width - 1))
+        solve = max(solve, 6 * below + 2 * (n + beside))
+        stored = max(stored, 12 * (n + beside) + 20 * below + 28 * n + 16)
+    operations = Operations(factor, solve, determinant(n), n * solve, exact=stable)
+    return Cost(operations, stored, rate=n * time / max(factor + solve, 1), overhead=4e4)
 
 
 def _strides(structure: Structure) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
 from stridiag.planning.band import BandLayout
+from stridiag.planning.bordered import BorderedLayout
 from stridiag.planning.chain import ChainLayout, TridiagonalLayout, best_stride
 from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.cost import Cost, Operations
@@ -22,7 +23,7 @@ from stridiag.structure.structure import diagonal_length
 
 __all__ = ["Method", "Operations", "Plan", "plan"]
 
-Method = Literal["auto", "chain", "band", "sparse-lu", "sparse-qr", "dense"]
+Method = Literal["auto", "chain", "band", "bordered", "sparse-lu", "sparse-qr", "dense"]
 
 _ASKED = "the caller asked for it"
 
@@ -146,11 +147,12 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
     ----------
     structure : Structure
         Square.
-    method : {"auto", "chain", "band", "sparse-lu", "sparse-qr", "dense"}
+    method : {"auto", "chain", "band", "bordered", "sparse-lu", "sparse-qr", "dense"}
         * ``"chain"``: one offset g on both sides. Each residue class modulo g is a tridiagonal chain; links
           are condensed orthogonally onto the few columns they touch. Linear in n.
         * ``"band"``: LU with partial pivoting of a band, in the natural order, by residue classes, or in reverse
           Cuthill-McKee order. Linear in n for a given width.
+        * ``"bordered"``: a band but for a few rows or columns with many links, which are stretched into it.
         * ``"sparse-lu"``: SuperLU, its result checked; if it fails the check, rescaled rows, then QR.
         * ``"sparse-qr"``: the sparse orthogonal factorization itself.
         * ``"dense"``: LAPACK.
@@ -207,7 +209,7 @@ def _cheapest(structure: Structure) -> Plan:
     if links == 0:
         return Plan(structure, _chain(structure), "every entry lies on a chain")
     layouts: list[Layout] = []
-    for build in (_worthwhile_chain, BandLayout.build, DenseLayout):
+    for build in (_worthwhile_chain, BandLayout.build, BorderedLayout.build, DenseLayout):
         try:
             layouts.append(build(structure))
         except NotApplicable:
@@ -244,6 +246,7 @@ def _worthwhile_chain(structure: Structure) -> Layout:
 _BUILDERS: dict[str, Callable[[Structure], Layout]] = {
     "chain": _chain,
     "band": BandLayout.build,
+    "bordered": BorderedLayout.build,
     "sparse-lu": lambda structure: SparseLayout(structure, orthogonal=False),
     "sparse-qr": lambda structure: SparseLayout(structure, orthogonal=True),
     "dense": DenseLayout,

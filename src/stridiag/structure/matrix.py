@@ -486,7 +486,7 @@ class StridiagMatrix:
 
         Parameters
         ----------
-        method : {"auto", "chain", "sparse-lu", "sparse-qr", "dense"}
+        method : {"auto", "chain", "band", "bordered", "sparse-lu", "sparse-qr", "dense"}
             See `stridiag.plan`.
 
         Raises
