@@ -11,7 +11,7 @@ import stridiag
 from stridiag import IllConditionedWarning, SingularMatrixError, StridiagMatrix
 from stridiag.testing import THRESHOLD, factor_ratio, slogdet_ratio, solve_ratio, zoo
 
-METHODS = ("auto", "chain", "sparse-lu", "sparse-qr", "dense")
+METHODS = ("auto", "chain", "band", "sparse-lu", "sparse-qr", "dense")
 
 
 def square(**options):

@@ -197,14 +197,14 @@ def factor(rows: Array, lower: Array, pivots: Array, below: Widths, beside: Widt
     n, w = rows.shape
     kl = lower.shape[1]
     like = (0, *beside)
-    for i in range(min(kl, n)):
+    if n <= kl:
+        return factor_rest(rows, lower, pivots, 0, -1)
+    info = -1
+    for i in range(kl):
         for j in range(w - kl + i):
             rows[i, j] = rows[i, j + kl - i]
         for j in range(w - kl + i, w):
             rows[i, j] = rows[i, 0] * 0
-    info = -1
-    if n <= kl:
-        return factor_rest(rows, lower, pivots, 0, info)
     carried = load_all(rows, 0, below, like)
     for i in range(n - kl):
         candidates = (*carried, load(rows, i + kl, 0, like))
@@ -220,7 +220,7 @@ def factor(rows: Array, lower: Array, pivots: Array, below: Widths, beside: Widt
         store(lower, i, 0, by)
         carried = reduce_all(others, by, row)
     store_all(rows, n - kl, carried)
-    return factor_rest(rows, lower, pivots, max(n - kl, 1), info)
+    return factor_rest(rows, lower, pivots, n - kl, info)
 
 
 # ---------------------------------------------------------------------- one right-hand side

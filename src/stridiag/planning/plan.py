@@ -176,8 +176,8 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
     Examples
     --------
     >>> import stridiag
-    >>> stridiag.plan(stridiag.Structure(20_000, offsets=(-30, 0, 20))).method
-    'sparse-lu'
+    >>> stridiag.plan(stridiag.Structure(20_000, offsets=(-6, 0, 4))).method
+    'band'
     """
     check_option(method, "method", get_args(Method))
     if not isinstance(structure, Structure):
