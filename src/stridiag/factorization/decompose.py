@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from stridiag.factorization.band import factor_band
 from stridiag.factorization.bordered import BorderedLU
+from stridiag.factorization.cholesky import ChainCholesky, SparseCholesky
 from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.dense import factor_dense
+from stridiag.factorization.forest import Forest
 from stridiag.factorization.sparse_lu import factor_sparse
 from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.factorization.tridiagonal import TridiagonalLU
@@ -20,8 +22,10 @@ from stridiag.planning import Plan
 from stridiag.planning.band import BandLayout
 from stridiag.planning.bordered import BorderedLayout
 from stridiag.planning.chain import TridiagonalLayout
+from stridiag.planning.cholesky import ChainCholeskyLayout, CholeskyLayout
 from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.dense import DenseLayout
+from stridiag.planning.forest import ForestLayout
 from stridiag.planning.sparse_layout import SparseLayout
 
 __all__ = ["decompose"]
@@ -55,6 +59,9 @@ _DECOMPOSITIONS: dict[type, Callable[[Any, Array], Decomposition]] = {
     CondensationLayout: Condensation,
     BandLayout: factor_band,
     BorderedLayout: BorderedLU,
+    ForestLayout: Forest,
     SparseLayout: _sparse,
     DenseLayout: _dense,
+    ChainCholeskyLayout: ChainCholesky,
+    CholeskyLayout: SparseCholesky,
 }

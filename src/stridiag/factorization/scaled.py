@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.factorization.cholesky import Cholesky
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.elementary import Diagonal
 from stridiag.factorization.simple_factor import SimpleFactor
@@ -75,6 +76,23 @@ class Scaled:
     def multiply(self, x: Array) -> Array:
         """See `Decomposition.multiply`."""
         return _times_power(self._inner.multiply(x), self._exponent)
+
+    def root(self, x: Array, *, adjoint: bool = False) -> Array:
+        """See `stridiag.factorization.cholesky.Cholesky.root`."""
+        assert isinstance(self._inner, Cholesky)
+        return self._times_root(self._inner.root(x, adjoint=adjoint), 1)
+
+    def root_solve(self, x: Array, *, adjoint: bool = False) -> Array:
+        """See `stridiag.factorization.cholesky.Cholesky.root_solve`."""
+        assert isinstance(self._inner, Cholesky)
+        return self._times_root(self._inner.root_solve(x, adjoint=adjoint), -1)
+
+    def _times_root(self, x: Array, sign: int) -> Array:
+        """Return x times the square root of the power of two, or its reciprocal."""
+        half, odd = divmod(sign * self._exponent, 2)
+        result = _times_power(x, half)
+        result *= self._dtype.type(math.sqrt(2.0) if odd else 1.0)
+        return result
 
     def slogdet(self) -> tuple[Any, float]:
         """See `Decomposition.slogdet`."""

@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._validate import as_values
 from stridiag.errors import SingularMatrixError
 from stridiag.factorization import Factor
-from stridiag.linalg._checks import in_precision_of, require_matrix
+from stridiag.linalg._checks import Assumption, factor_assuming, in_precision_of, require_matrix
 from stridiag.structure import StridiagMatrix
 
 __all__ = ["inv", "solve"]
 
 
-def solve(a: StridiagMatrix, b: ArrayLike) -> NDArray[Any]:
+def solve(a: StridiagMatrix, b: ArrayLike, *, assume_a: Assumption = "gen") -> NDArray[Any]:
     """Solve ``a x = b``.
 
     To solve with one matrix many times, keep ``a.factor()``.
@@ -26,6 +26,9 @@ def solve(a: StridiagMatrix, b: ArrayLike) -> NDArray[Any]:
     a : StridiagMatrix, (..., n, n)
     b : array_like, (n,) or (..., n, m)
         One vector if one-dimensional, else columns; as ``numpy.linalg.solve``.
+    assume_a : {"gen", "pos"}, default "gen"
+        As in ``scipy.linalg.solve``: ``"pos"`` promises a Hermitian positive definite matrix, and takes Cholesky's
+        method. The promise is checked, at no more cost than reading the values.
 
     Returns
     -------
@@ -42,6 +45,8 @@ def solve(a: StridiagMatrix, b: ArrayLike) -> NDArray[Any]:
         If a number is NaN or infinite.
     ValueError
         If shapes do not fit.
+    NotHermitianError, NotPositiveDefiniteError
+        With ``assume_a="pos"``, if the matrix is not what was promised.
 
     Warns
     -----
@@ -58,17 +63,19 @@ def solve(a: StridiagMatrix, b: ArrayLike) -> NDArray[Any]:
     array([2.36363636, 2.45454545, 3.        , 3.54545455, 3.63636364])
     """
     right = as_values(b, "b")
-    factor = in_precision_of(require_matrix(a), right).factor()
+    factor = factor_assuming(in_precision_of(require_matrix(a), right), assume_a)
     _require_all_regular(factor)
     return factor.solve(right)
 
 
-def inv(a: StridiagMatrix) -> NDArray[Any]:
+def inv(a: StridiagMatrix, *, assume_a: Assumption = "gen") -> NDArray[Any]:
     """Inverse, as a dense array.
 
     Parameters
     ----------
     a : StridiagMatrix, (..., n, n)
+    assume_a : {"gen", "pos"}, default "gen"
+        As in `solve`.
 
     Returns
     -------
@@ -98,7 +105,7 @@ def inv(a: StridiagMatrix) -> NDArray[Any]:
            [ 0.,  1., -2.],
            [ 0.,  0.,  1.]])
     """
-    factor = require_matrix(a).factor()
+    factor = factor_assuming(require_matrix(a), assume_a)
     _require_all_regular(factor)
     return factor.solve(np.eye(a.structure.shape[0], dtype=a.dtype))
 

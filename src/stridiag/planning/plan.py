@@ -12,9 +12,11 @@ from stridiag.errors import StructureError
 from stridiag.planning.band import BandLayout
 from stridiag.planning.bordered import BorderedLayout
 from stridiag.planning.chain import ChainLayout, TridiagonalLayout, best_stride
+from stridiag.planning.cholesky import cholesky_layout
 from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.cost import Cost, Operations
 from stridiag.planning.dense import DenseLayout
+from stridiag.planning.forest import ForestLayout
 from stridiag.planning.layout import Layout, NotApplicable
 from stridiag.planning.matching import unmatched_column
 from stridiag.planning.sparse_layout import SparseLayout
@@ -23,12 +25,15 @@ from stridiag.structure.structure import diagonal_length
 
 __all__ = ["Method", "Operations", "Plan", "plan"]
 
-Method = Literal["auto", "chain", "band", "bordered", "sparse-lu", "sparse-qr", "dense"]
+Method = Literal["auto", "chain", "band", "bordered", "forest", "sparse-lu", "sparse-qr", "dense", "cholesky"]
 
 _ASKED = "the caller asked for it"
 
 # Nanoseconds an entry below which no sparse method can be: SuperLU takes about so long to order and to store them.
 _SPARSE_FLOOR = 150.0
+
+# Trees are peeled off a core if at least one row in so many is on them: the core is a matrix of its own to set up.
+_LEAST_TREES = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +61,7 @@ class Plan:
       because     every entry lies on a chain
       operations  factor 4,995, solve 6,992 per right-hand side, slogdet 1,001, inverse 6,992,000
       memory      33,000 bytes for the factors (float64)
+      instead     forest: factor 5,..., solve ...; ... times the price
       instead     sparse-lu: at most factor 97,..., solve 10,...; ... times the price
       instead     sparse-qr: at most factor 23,..., solve 10,...; ... times the price
       instead     dense: at most factor 2,009,508,500, solve 5,000,000; ... times the price
@@ -105,7 +111,7 @@ class Plan:
         """What every other method would cost, or why it does not serve; found when first asked for."""
         result: dict[str, Cost | str] = {}
         for method, build in _BUILDERS.items():
-            if method != self.method:
+            if method != self.method and method not in _ONLY_ASKED_FOR:
                 try:
                     result[method] = build(self.structure).cost
                 except NotApplicable as why:
@@ -147,15 +153,19 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
     ----------
     structure : Structure
         Square.
-    method : {"auto", "chain", "band", "bordered", "sparse-lu", "sparse-qr", "dense"}
+    method : {"auto", "chain", "band", "bordered", "forest", "sparse-lu", "sparse-qr", "dense", "cholesky"}
         * ``"chain"``: one offset g on both sides. Each residue class modulo g is a tridiagonal chain; links
           are condensed orthogonally onto the few columns they touch. Linear in n.
         * ``"band"``: LU with partial pivoting of a band, in the natural order, by residue classes, or in reverse
           Cuthill-McKee order. Linear in n for a given width.
         * ``"bordered"``: a band but for a few rows or columns with many links, which are stretched into it.
+        * ``"forest"``: the graph of the pattern has trees. They are eliminated from the leaves, with interchanges; if
+          there are cycles, what lies on and between them is planned by ``"auto"``. Linear in n, but for that core.
         * ``"sparse-lu"``: SuperLU, its result checked; if it fails the check, rescaled rows, then QR.
         * ``"sparse-qr"``: the sparse orthogonal factorization itself.
         * ``"dense"``: LAPACK.
+        * ``"cholesky"``: L D L^H, less work than the others and exactly counted. The caller promises that the
+          values will be Hermitian positive definite, so it is never chosen by itself. Needs a symmetric pattern.
 
         ``"auto"`` takes the lowest predicted price: the operations, weighted with what one of them takes in each
         method. Methods that need a costly analysis are asked only if the others are dear.
@@ -170,6 +180,8 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
     StructureError
         If the structure is not square: rectangular matrices have `linalg.lstsq` and `linalg.pinv`. Or if the method
         asked for does not serve the structure.
+    SizeLimitError
+        If a Cholesky factor would exceed a stated limit.
     ValueError
         For an unknown method.
 
@@ -209,6 +221,13 @@ def _cheapest(structure: Structure) -> Plan:
     if links == 0:
         return Plan(structure, _chain(structure), "every entry lies on a chain")
     layouts: list[Layout] = []
+    try:
+        forest = _worthwhile_forest(structure)
+        if forest.core is None:
+            return Plan(structure, forest, "the entries off the diagonal close no cycle")
+        layouts.append(forest)
+    except NotApplicable:
+        pass
     for build in (_worthwhile_chain, BandLayout.build, BorderedLayout.build, DenseLayout):
         try:
             layouts.append(build(structure))
@@ -243,11 +262,24 @@ def _worthwhile_chain(structure: Structure) -> Layout:
     return layout
 
 
+def _worthwhile_forest(structure: Structure) -> ForestLayout:
+    """Return the trees and their core, unless there is little else but the core."""
+    layout = ForestLayout.build(structure)
+    if _LEAST_TREES * layout.trees < structure.shape[0]:
+        raise NotApplicable(f"only {layout.trees} of {structure.shape[0]} rows are on trees")
+    return layout
+
+
 _BUILDERS: dict[str, Callable[[Structure], Layout]] = {
     "chain": _chain,
     "band": BandLayout.build,
     "bordered": BorderedLayout.build,
+    "forest": ForestLayout.build,
     "sparse-lu": lambda structure: SparseLayout(structure, orthogonal=False),
     "sparse-qr": lambda structure: SparseLayout(structure, orthogonal=True),
     "dense": DenseLayout,
+    "cholesky": cholesky_layout,
 }
+
+# These need a promise about values: the structure alone cannot offer them as alternatives.
+_ONLY_ASKED_FOR = ("cholesky",)
