@@ -94,11 +94,10 @@ def test_kernels_in_registers_do_what_the_plain_ones_do(kl, ku, dtype):
             np.testing.assert_allclose(x, y, rtol=1e4 * np.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize("offsets", [(-3, 0, 2), (-4, 0, 6), (-1, 0, 1)])
+@pytest.mark.parametrize("offsets", [(-3, 0, 2), (-4, 0, 6)])
 def test_long_bands_take_the_kernels_in_registers(offsets):
     n = 12_001
-    A = stridiag.random(n, offsets, 3 if 1 in offsets else 0, rng=0)
-    A = A if A.structure.link_count == 0 else stridiag.random(n, offsets, 0, rng=0)
+    A = stridiag.random(n, offsets, 0, rng=0)
     D = BandLU(BandLayout.build(A.structure), A.values)
     assert D._widths is not None
     for m in (1, 2):
@@ -132,23 +131,20 @@ def test_families_on_which_elimination_lets_numbers_grow(offsets, kind):
 
 
 def test_growth_beyond_the_mild_is_found_and_answered_by_rotations():
-    # Wilkinson's matrix: one on and above... below the diagonal -1, the last column 1; growth 2^(n-1).
+    # Wilkinson's matrix: 1 on the diagonal, -1 below it, the last column 1. The last pivot is 2^(n-1).
     n = 64
     rows, columns = np.tril_indices(n, -1)
     dense = np.eye(n)
     dense[rows, columns] = -1.0
     dense[:, -1] = 1.0
     A = StridiagMatrix.from_dense(dense)
-    layout = BandLayout.build(A.structure)
-    # As it is: the natural order, forwards.
     forwards = BandLayout(A.structure, 1, None, False, n - 1, n - 1)
     lu = BandLU(forwards, A.values)
-    assert lu.growth > 1e18
+    assert lu.largest > 1e18
     D = factor_band(forwards, A.values)
     assert isinstance(D, SparseQR)
     b = np.linspace(-1.0, 1.0, n)[:, None] / 3
     assert solve_ratio(A, D.solve(b.copy()), b) < THRESHOLD
-    assert layout.n == n
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

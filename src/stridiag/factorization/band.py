@@ -54,7 +54,7 @@ def factor_band(layout: BandLayout, values: Array) -> Decomposition:
     """
     lu = BandLU(layout, values)
     # The second accepts the good, so that NaN is looked at more closely.
-    if layout.stable or lu.growth <= _MILD_GROWTH:
+    if layout.stable or lu.largest <= _MILD_GROWTH * np.abs(values).max(initial=0.0):
         return lu
     matrix = layout.compressed.fill(values)
     # Where numbers grow, a pivot that is zero proves nothing.
@@ -83,7 +83,6 @@ class BandLU:
     def __init__(self, layout: BandLayout, values: Array) -> None:
         self._layout = layout
         self._dtype = values.dtype
-        self._largest = float(np.abs(values).max(initial=0.0)) if not layout.stable else 0.0
         self._widths: tuple[tuple[int, ...], tuple[int, ...]] | None = None
         self._lapack: tuple[Array, Array] | None = None
         if layout.compiled:
@@ -117,11 +116,10 @@ class BandLU:
         return int(info) - 1
 
     @property
-    def growth(self) -> float:
-        """The largest entry of U over the largest of the matrix; 0 for a matrix of zeros."""
+    def largest(self) -> float:
+        """Magnitude of the largest entry of U."""
         upper = self._rows[0] if self._lapack is None else self._lapack[0][: self._layout.width]
-        largest = float(np.abs(upper).max(initial=0.0))
-        return largest / self._largest if self._largest else 0.0
+        return float(np.abs(upper).max(initial=0.0))
 
     def _by_rows(self) -> tuple[Array, Array, Array]:
         """Return the factors as the compiled kernels have them; a copy where LAPACK made them."""
