@@ -113,12 +113,12 @@ def test_what_auto_takes():
     assert stridiag.plan(S).method != "forest"
 
 
-def test_chains_within_a_core_are_found():
+def test_diagonals_within_a_core_are_found():
     ring = np.arange(200)
     S = Structure(300, (0,), (np.append(ring, np.arange(200, 300)), np.append(np.roll(ring, -1), ring[:100])))
     core = stridiag.plan(S, method="forest").layout.core
     assert core.structure.offsets == (0, 1)
-    assert core.plan.method == "chain"
+    assert core.plan.method == "cyclic"
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 10, 60])

@@ -12,11 +12,13 @@ from stridiag.factorization.band import factor_band
 from stridiag.factorization.bordered import BorderedLU
 from stridiag.factorization.cholesky import ChainCholesky, SparseCholesky
 from stridiag.factorization.condensation import Condensation
+from stridiag.factorization.cyclic import CyclicLU
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.dense import factor_dense
 from stridiag.factorization.forest import Forest
 from stridiag.factorization.sparse_lu import factor_sparse
 from stridiag.factorization.sparse_qr import SparseQR
+from stridiag.factorization.triangular import triangle
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
 from stridiag.planning.band import BandLayout
@@ -27,6 +29,7 @@ from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.dense import DenseLayout
 from stridiag.planning.forest import ForestLayout
 from stridiag.planning.sparse_layout import SparseLayout
+from stridiag.planning.triangular import CyclicLayout, TriangularLayout
 
 __all__ = ["decompose"]
 
@@ -55,6 +58,8 @@ def _dense(layout: DenseLayout, values: Array) -> Decomposition:
 
 
 _DECOMPOSITIONS: dict[type, Callable[[Any, Array], Decomposition]] = {
+    TriangularLayout: triangle,
+    CyclicLayout: CyclicLU,
     TridiagonalLayout: TridiagonalLU,
     CondensationLayout: Condensation,
     BandLayout: factor_band,

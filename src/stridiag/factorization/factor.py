@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._validate import as_index, as_values, check_option, require_finite, warn_user
-from stridiag.errors import IllConditionedWarning, NotHermitianError, NotPositiveDefiniteError, StructureError
-from stridiag.factorization.condition import reciprocal_condition, rough_condition
-from stridiag.factorization.decompose import decompose
+from stridiag._validate import as_index, check_option
+from stridiag.errors import StructureError
+from stridiag.factorization.condition import reciprocal_condition
 from stridiag.factorization.decomposition import Decomposition
+from stridiag.factorization.explicit import MAX_Q_ENTRIES, FactorArrays, FactorStages, explicit_factors
 from stridiag.factorization.inverse_entries import inverse_entries
+from stridiag.factorization.refinement import SolveResult
 from stridiag.factorization.sampling import NormalVectors
-from stridiag.factorization.scaled import decompose_in_range
 from stridiag.factorization.simple_factor import SimpleFactor, without_identities
-from stridiag.factorization.singularity import evident_singularity, singular_error
-from stridiag.planning import Method, Plan, plan
+from stridiag.factorization.singularity import singular_error
+from stridiag.factorization.solving import (
+    Transposition,
+    as_right_side,
+    solve_all,
+    solve_with_errors,
+    warn_of_condition,
+)
+from stridiag.planning import Method, plan
 from stridiag.structure import StridiagMatrix
 
 __all__ = ["Factor", "SlogdetResult", "Transposition", "factorize"]
 
 Array = NDArray[Any]
-Transposition = Literal["N", "T", "H"]
 
 
 class SlogdetResult(NamedTuple):
@@ -35,15 +40,15 @@ class SlogdetResult(NamedTuple):
     logabsdet: Any
 
 
-def factorize(matrix: StridiagMatrix, *, method: Method = "auto") -> Factor:
-    """Factor a square matrix or a batch; see `StridiagMatrix.factor`."""
-    return Factor(plan(matrix.structure, method=method), matrix)
+def factorize(matrix: StridiagMatrix, *, method: Method = "auto", check_finite: bool = True) -> Factor:
+    """Factor a square matrix or a batch; see `StridiagMatrix.factor`, and `Factor.solve` for `check_finite`."""
+    return Factor(plan(matrix.structure, method=method), matrix, check_finite=check_finite)
 
 
 class Factor(NormalVectors):
-    r"""A factorization of a square matrix, or of each member of a batch; immutable, safe to share by threads.
+    r"""A factorization of a square matrix, or of each member of a batch; safe to share by threads.
 
-    Made by `StridiagMatrix.factor`.
+    Made by `StridiagMatrix.factor`. Only ``refactor(..., overwrite=True)`` changes it.
 
     Attributes
     ----------
@@ -55,39 +60,16 @@ class Factor(NormalVectors):
     Examples
     --------
     >>> import numpy as np, stridiag
-    >>> A = stridiag.random(1000, offsets=(-2, 0, 2), links=10, rng=0)
+    >>> A = stridiag.random(1000, offsets=(-3, 0, 2), rng=0)
     >>> F = A.factor()
     >>> F.method
-    'orthogonal condensation'
+    'banded LU with partial pivoting'
     >>> b = np.ones(1000)
     >>> bool(abs(A @ F.solve(b) - b).max() < 1e-12 * abs(F.solve(b)).max())
     True
     >>> F.slogdet()
     SlogdetResult(sign=np.float64(...), logabsdet=np.float64(...))
     """
-
-    def __init__(self, planned: Plan, matrix: StridiagMatrix) -> None:
-        if planned.structure != matrix.structure:
-            raise StructureError(f"the plan is for {planned.structure}, the matrix has {matrix.structure}")
-        require_finite(matrix.values, "the matrix's values")
-        self.plan = planned
-        self.matrix = matrix
-        self._matrices = matrix.members
-        order = matrix.structure.shape[0]
-        self._members: list[Decomposition] = []
-        for place, member in zip(np.ndindex(matrix.batch_shape), self._matrices, strict=True):
-            try:
-                self._members.append(decompose_in_range(member.values, order, partial(decompose, planned)))
-            except (NotHermitianError, NotPositiveDefiniteError) as error:
-                if matrix.batch_shape:
-                    raise error.of_member(place) from None
-                raise
-        for member, decomposition in zip(self._matrices, self._members, strict=True):
-            # Rounding may leave a pivot where structure or zeros allow none.
-            decomposition.singularity = decomposition.singularity or evident_singularity(planned, member)
-        # How large the condition numbers may be, found at the first solve.
-        self._rough: list[float] | None = None
-        self._rconds: dict[tuple[int, bool], float] = {}
 
     # ------------------------------------------------------------------ what it is
 
@@ -104,18 +86,35 @@ class Factor(NormalVectors):
     @property
     def method(self) -> str:
         """What was done: the decompositions' names, one after another where members of a batch differ."""
-        return ", ".join(dict.fromkeys(member.name for member in self._members))
+        return ", ".join(self._members.names)
 
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
-        return sum(member.nbytes for member in self._members)
+        return self._members.nbytes
 
     @property
     def singular(self) -> Any:
         """Whether an exactly zero pivot was met: a bool, or an array over the batch."""
-        found = [member.singularity is not None for member in self._members]
-        return np.array(found, bool).reshape(self.matrix.batch_shape) if self.matrix.batch_shape else found[0]
+        found = self._members.info != 0
+        return found.reshape(self.matrix.batch_shape) if self.matrix.batch_shape else bool(found[0])
+
+    @property
+    def info(self) -> Any:
+        """Where a pivot was exactly zero, as LAPACK tells it: an int, or an array over the batch.
+
+        0 for a nonsingular matrix; else k > 0, where index k - 1 is that of the original row without a pivot or,
+        where a method knows no row, of a column that depends on others; -1 if the place is not known.
+
+        Examples
+        --------
+        >>> import stridiag
+        >>> A = stridiag.StridiagMatrix.from_diagonals({0: [1.0, 1.0, 1.0]})
+        >>> A.with_values([[1.0, 2.0, 3.0], [1.0, 2.0, 0.0]]).factor().info
+        array([0, 3])
+        """
+        found = self._members.info
+        return found.reshape(self.matrix.batch_shape) if self.matrix.batch_shape else int(found[0])
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Factored anew when loaded: SuperLU's objects cannot be stored, and the values take less room.
@@ -126,7 +125,37 @@ class Factor(NormalVectors):
 
     # ------------------------------------------------------------------ mathematics
 
-    def solve(self, b: ArrayLike, *, trans: Transposition = "N") -> Array:
+    @overload
+    def solve(
+        self,
+        b: ArrayLike,
+        *,
+        trans: Transposition = "N",
+        refine: bool = False,
+        return_bounds: Literal[False] = False,
+        check_finite: bool = True,
+    ) -> Array: ...
+
+    @overload
+    def solve(
+        self,
+        b: ArrayLike,
+        *,
+        trans: Transposition = "N",
+        refine: bool = False,
+        return_bounds: Literal[True],
+        check_finite: bool = True,
+    ) -> SolveResult: ...
+
+    def solve(
+        self,
+        b: ArrayLike,
+        *,
+        trans: Transposition = "N",
+        refine: bool = False,
+        return_bounds: bool = False,
+        check_finite: bool = True,
+    ) -> Array | SolveResult:
         r"""Solve :math:`A x = b`, :math:`A^T x = b` or :math:`A^H x = b`.
 
         Parameters
@@ -136,18 +165,27 @@ class Factor(NormalVectors):
             Batch axes broadcast against those of the matrix.
         trans : {"N", "T", "H"}
             Solve with the matrix, its transpose, or its conjugate transpose.
+        refine : bool, default False
+            Correct the solution with residuals of twice the precision of the result, until it is correct to that
+            precision or nothing is gained: one to three more solves, as a rule, at most ten. The result may have
+            a higher precision than the matrix, that of `b`.
+        return_bounds : bool, default False
+            Return the errors of each solution too. Each right-hand side costs two estimates of a condition number.
+        check_finite : bool, default True
+            Whether to look for NaN and infinity in `b`. Without, they make results that mean nothing.
 
         Returns
         -------
-        ndarray
+        ndarray or SolveResult
             Of the shape of `b`, with the batch axes broadcast. Computed in the matrix's precision, whatever that
-            of `b`; `linalg.solve` takes the higher one.
+            of `b`, unless refined; `linalg.solve` takes the higher one. With bounds a named tuple
+            ``(x, backward_error, forward_error, steps)``; see `SolveResult`, and docs/theory/refinement.md.
 
         Raises
         ------
         SingularMatrixError
             If a pivot is exactly zero. In a batch, only if every member is singular: else the solutions of
-            singular members are NaN, with a warning, and `singular` tells which.
+            singular members are NaN, with a warning, and `singular` and `info` tell which.
         NonFiniteError
             If `b` holds NaN or infinity.
         ValueError
@@ -162,30 +200,36 @@ class Factor(NormalVectors):
         Notes
         -----
         Cost: ``plan.operations.solve`` for each right-hand side.
+
+        Examples
+        --------
+        >>> import stridiag
+        >>> A = stridiag.StridiagMatrix.from_diagonals({-1: -1.0, 0: 2.0, 1: -1.0}, shape=1000)
+        >>> x, backward, forward, steps = A.factor().solve(A @ ([1.0] * 1000), refine=True, return_bounds=True)
+        >>> bool(abs(x - 1).max() <= forward < 1e-15 and backward < 1e-15)
+        True
         """
         check_option(trans, "trans", ("N", "T", "H"))
-        right = as_values(b, "b")
-        n = self.matrix.structure.shape[0]
-        if right.ndim == 0 or right.shape[0 if right.ndim == 1 else -2] != n:
-            raise ValueError(f"b must have shape ({n},) or (..., {n}, m), got {right.shape}")
-        require_finite(right, "b")
+        right = as_right_side(b, self.matrix.structure.shape[0], check_finite=check_finite)
         self._require_some_regular()
         columns = right[:, None] if right.ndim == 1 else right
-        kind = np.result_type(self.dtype, right.dtype)
-        batch = np.broadcast_shapes(self.matrix.batch_shape, columns.shape[:-2])
+        batch = self.matrix.batch_shape
+        result: SolveResult | None = None
         with np.errstate(all="ignore"):
             if self._rough is None:
-                self._rough = list(map(rough_condition, self._members, self._matrices))
-            if batch:
-                columns = np.broadcast_to(columns, batch + columns.shape[-2:])
-                result = np.empty(columns.shape, kind)
-                which = np.broadcast_to(np.arange(len(self._members)).reshape(self.matrix.batch_shape), batch)
-                for place in np.ndindex(batch):
-                    result[place] = self._solve_member(int(which[place]), columns[place], trans)
+                self._rough = self._members.rough_conditions(self.matrix)
+            if refine or return_bounds:
+                result = solve_with_errors(
+                    self._members, self._matrices, columns, batch, trans, refine=refine, bounds=return_bounds
+                )
+                x = result.x
             else:
-                result = self._solve_member(0, columns, trans).astype(kind, copy=False)
-        self._warn_of_condition()
-        return result[..., 0] if right.ndim == 1 else result
+                x = solve_all(self._members, columns, batch, trans, self.dtype, check_finite=check_finite)
+        eps = float(np.finfo(self.dtype).eps)
+        warn_of_condition(self._rough, self._members.info != 0, self._rcond_member, eps, batch)
+        if result is None or not return_bounds:
+            return np.asarray(x[..., 0]) if right.ndim == 1 else np.asarray(x)
+        return SolveResult(*(part[..., 0][()] for part in result)) if right.ndim == 1 else result
 
     def slogdet(self) -> SlogdetResult:
         """Return sign (or phase) and log of the magnitude of the determinant; (0, -inf) if singular.
@@ -195,10 +239,10 @@ class Factor(NormalVectors):
         SlogdetResult
             ``sign, logabsdet``: numbers, or arrays over the batch. Never overflows.
         """
-        pairs = [(0.0, -np.inf) if member.singularity is not None else member.slogdet() for member in self._members]
+        phases, logarithms = self._members.slogdet()
         real = np.empty(0, self.dtype).real.dtype
-        signs = np.array([sign for sign, _ in pairs], self.dtype).reshape(self.matrix.batch_shape)
-        logs = np.array([log for _, log in pairs], real).reshape(self.matrix.batch_shape)
+        signs = np.array(phases, self.dtype).reshape(self.matrix.batch_shape)
+        logs = np.array(logarithms, real).reshape(self.matrix.batch_shape)
         return SlogdetResult(signs[()], logs[()])
 
     def inverse_diagonal(self) -> Array:
@@ -221,8 +265,13 @@ class Factor(NormalVectors):
         >>> A.factor().inverse_diagonal()
         array([0.75, 1.  , 0.75])
         """
-        n = self.matrix.structure.shape[0]
-        return self._entries(lambda member: member.inverse_diagonal(), n)
+        self._require_some_regular()
+        if not len(self._members):
+            return np.empty((*self.matrix.batch_shape, self.shape[-1]), self.dtype)
+        with np.errstate(all="ignore"):
+            result = self._members.inverse_diagonal()
+        result[self._members.info != 0] = np.nan
+        return result.reshape((*self.matrix.batch_shape, self.shape[-1]))
 
     def inverse_entries(self, rows: ArrayLike, columns: ArrayLike) -> Array:
         """Return entries of the inverse at given positions.
@@ -266,19 +315,6 @@ class Factor(NormalVectors):
         found = self._entries(lambda member: inverse_entries(member, n, self.dtype, i, j), i.size)
         return found.reshape(self.matrix.batch_shape + row.shape)[()]
 
-    def refactor(self, values: ArrayLike) -> Factor:
-        """Return the factor of a matrix of the same structure with other values, (..., nnz), by the same plan.
-
-        Examples
-        --------
-        >>> import stridiag
-        >>> A = stridiag.random(100, links=4, rng=0, dominant=True)
-        >>> F = A.factor()
-        >>> F.refactor(2 * A.values).slogdet().logabsdet - F.slogdet().logabsdet    # 100 log 2
-        np.float64(69.31...)
-        """
-        return Factor(self.plan, self.matrix.with_values(values))
-
     def reconstruct(self) -> Array:
         """Multiply the factors out: a dense array, (..., n, n), equal to the matrix up to rounding.
 
@@ -304,6 +340,45 @@ class Factor(NormalVectors):
         if self.matrix.batch_shape:
             raise StructureError(f"factors takes a single matrix, got a batch of shape {self.matrix.batch_shape}")
         return without_identities(self._members[0].factors())
+
+    def arrays(self, *, max_entries: int = MAX_Q_ENTRIES) -> FactorArrays | FactorStages:
+        """Return the factors as scipy sparse arrays: ``A[row_permutation][:, column_permutation] = Q L D U``.
+
+        Parameters
+        ----------
+        max_entries : int
+            Up to how many entries `FactorArrays.Q` may have; its operator form needs no such limit.
+
+        Returns
+        -------
+        FactorArrays or FactorStages
+            L D U for the LU methods, Q R with ``R = D U`` for the orthogonal ones, Q L D U for chains with links where
+            the reduced system was factored by LU. A list of stages for ``method="cyclic"`` with entries between the
+            cycles: they have no L D U without further fill.
+
+        Raises
+        ------
+        StructureError
+            For a batch.
+
+        Notes
+        -----
+        Made from `factors`, at its cost: this is for use elsewhere, `solve` is faster.
+
+        Examples
+        --------
+        >>> import numpy as np, stridiag
+        >>> A = stridiag.random(40, offsets=(-1, 0, 1), links=3, rng=0)
+        >>> F = A.factor(method="chain").arrays()
+        >>> abs(F.product() - A.to_scipy()).max() < 1e-14 * abs(A.values).max() * 40
+        np.True_
+        >>> abs(F.Q.T @ F.Q - np.eye(40)).max() < 1e-14
+        np.True_
+        """
+        if self.matrix.batch_shape:
+            raise StructureError(f"arrays takes a single matrix, got a batch of shape {self.matrix.batch_shape}")
+        n = self.matrix.structure.shape[0]
+        return explicit_factors(self._members[0].factors(), n, self.dtype, max_entries=max_entries)
 
     # ------------------------------------------------------------------ condition
 
@@ -349,54 +424,10 @@ class Factor(NormalVectors):
                     result[k] = of(member)
         return result.reshape((*self.matrix.batch_shape, count))
 
-    def _solve_member(self, k: int, b: Array, trans: Transposition) -> Array:
-        """Solve with member k for `b`, (n, m), of any dtype."""
-        member = self._members[k]
-        if member.singularity is not None:
-            return np.full(b.shape, np.nan, np.result_type(self.dtype, b.dtype))
-        if b.dtype.kind == "c" and self.dtype.kind != "c":
-            both = self._solve_member(k, np.concatenate((b.real, b.imag), axis=1), trans)
-            return both[:, : b.shape[1]] + 1j * both[:, b.shape[1] :]
-        conjugate = trans == "T" and self.dtype.kind == "c"
-        n, m = b.shape
-        right = np.empty((n, m), self.dtype)
-        if conjugate:
-            np.conjugate(b, out=right)
-        else:
-            np.copyto(right, b, casting="same_kind")
-        if right.dtype.itemsize < b.dtype.itemsize:
-            require_finite(right, f"b, in the matrix's type {self.dtype}; linalg.solve takes the higher precision: it")
-        x = member.solve(right, adjoint=trans != "N")
-        return x.conj() if conjugate else x
-
     def _require_some_regular(self) -> None:
-        singular = [member.singularity for member in self._members]
-        if not singular or any(found is None for found in singular):
+        info = self._members.info
+        if not info.size or not info.all():
             return
-        first = singular[0]
+        first = self._members[0].singularity
         assert first is not None
         raise singular_error(first, batch=self.matrix.batch_shape)
-
-    def _warn_of_condition(self) -> None:
-        assert self._rough is not None
-        eps = float(np.finfo(self.dtype).eps)
-        # Accepts the good, so that NaN is looked at more closely.
-        doubtful = [k for k, size in enumerate(self._rough) if not size < 1.0 / eps]
-        singular = [k for k, member in enumerate(self._members) if member.singularity is not None]
-        bad = sorted({k for k in doubtful if not self._rcond_member(k) >= eps} | set(singular))
-        if not bad:
-            return
-        batch = self.matrix.batch_shape
-        if batch:
-            first = tuple(int(index) for index in np.unravel_index(bad[0], batch))
-            message = (
-                f"{len(bad)} matrices of the batch {batch} are singular to working precision, the first at {first}"
-            )
-        else:
-            message = (
-                f"the matrix is singular to working precision: rcond = {self._rcond_member(0):.2g} < eps = {eps:.2g}"
-            )
-        warn_user(
-            f"{message}; such a solution may have no correct digit. linalg.lstsq gives the minimum-norm answer",
-            IllConditionedWarning,
-        )
