@@ -20,13 +20,14 @@ def method_of(n, offsets, links=0):
         (1000, (0,), 0, "triangular"),
         (1000, (-600, 0, 500), 0, "triangular"),
         (1000, (-500, 0, 501), 1, "cyclic"),
-        (1000, (-1, 0, 1), 20, "chain"),
-        (1000, (-1, 0, 1, 999), 0, "chain"),
-        (1000, (-3, 0, 2), 0, "sparse-lu"),
-        (1000, (-2, -1, 0, 1, 2), 0, "sparse-lu"),
+        (5000, (-1, 0, 1), 20, "chain"),
+        (400, (-1, 0, 1), 3, "band"),
+        (5000, (-1, 0, 1, 4999), 0, "band"),
+        (1000, (-3, 0, 2), 0, "band"),
+        (1000, (-2, -1, 0, 1, 2), 0, "band"),
         (1000, (-1, 0, 1), 600, "sparse-lu"),
-        (50, (-3, 0, 2), 0, "dense"),
-        (10, (-1, 0, 1), 40, "dense"),
+        (50, (-3, 0, 2), 0, "band"),
+        (100, range(-99, 100), 0, "dense"),
         (200, (-1, 0, 1), 20_000, "dense"),
         (0, (0,), 0, "triangular"),
         (1, (0,), 0, "triangular"),
@@ -54,11 +55,11 @@ def test_printed_plan_names_method_reason_and_numbers():
         "dense",
     ):
         assert part in text
-    assert "LAPACK" in str(stridiag.plan(stridiag.Structure(20, (-3, 0, 2))))
-    assert "SuperLU" in str(stridiag.plan(stridiag.Structure(500, (-3, 0, 2))))
+    assert "LAPACK" in str(stridiag.plan(stridiag.Structure(100, range(-99, 100))))
+    assert "SuperLU" in str(stridiag.plan(stridiag.random(1000, (-1, 0, 1), 600, rng=0).structure))
 
 
-@pytest.mark.parametrize("method", ["chain", "sparse-lu", "sparse-qr", "dense"])
+@pytest.mark.parametrize("method", ["chain", "band", "sparse-lu", "sparse-qr", "dense"])
 def test_method_overrides_the_choice(method):
     A = stridiag.random(40, (-1, 0, 1), 5, rng=0)
     P = stridiag.plan(A.structure, method=method)

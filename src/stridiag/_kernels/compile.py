@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-__all__ = ["inlined", "kernel", "literal_inlined", "literal_kernel"]
+__all__ = ["compiled_form", "inlined", "kernel", "literal_inlined", "literal_kernel"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,6 +30,15 @@ def inlined(function: F) -> F:
     """Compile a scalar helper that disappears into the kernels that call it."""
     inline = numba.njit(nogil=True, error_model="numpy", fastmath=_FAST, forceinline=True)
     return cast("F", inline(function))
+
+
+def compiled_form(helper: F) -> Callable[[F], F]:
+    """Register what a plain helper becomes in a kernel: a function of the arguments' types that returns its body."""
+    from numba.extending import overload
+
+    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": _FAST, "forceinline": True}
+    # The bodies carry no annotations.
+    return cast("Callable[[F], F]", overload(helper, jit_options=options, strict=False))
 
 
 def literal_kernel(function: F) -> F:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.factorization.band import factor_band
 from stridiag.factorization.band_condensation import BandCondensation
+from stridiag.factorization.bordered import BorderedLU
 from stridiag.factorization.cholesky import ChainCholesky, SparseCholesky
 from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.cyclic import CyclicLU
@@ -20,7 +22,9 @@ from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.factorization.triangular import triangle
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
+from stridiag.planning.band import BandLayout
 from stridiag.planning.band_condensation import BandCondensationLayout
+from stridiag.planning.bordered import BorderedLayout
 from stridiag.planning.chain import TridiagonalLayout
 from stridiag.planning.cholesky import ChainCholeskyLayout, CholeskyLayout
 from stridiag.planning.condensation import CondensationLayout
@@ -61,6 +65,8 @@ _DECOMPOSITIONS: dict[type, Callable[[Any, Array], Decomposition]] = {
     TridiagonalLayout: TridiagonalLU,
     CondensationLayout: Condensation,
     BandCondensationLayout: BandCondensation,
+    BandLayout: factor_band,
+    BorderedLayout: BorderedLU,
     ForestLayout: Forest,
     SparseLayout: _sparse,
     DenseLayout: _dense,

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Literal
 
 from stridiag.planning import band_condensation
+from stridiag.planning.band import BandLayout
+from stridiag.planning.bordered import BorderedLayout
 from stridiag.planning.chain import ChainLayout, TridiagonalLayout, best_stride
 from stridiag.planning.cholesky import cholesky_layout
 from stridiag.planning.condensation import CondensationLayout
@@ -25,6 +27,8 @@ Method = Literal[
     "cyclic",
     "chain",
     "condensation",
+    "band",
+    "bordered",
     "forest",
     "sparse-lu",
     "sparse-qr",
@@ -52,7 +56,17 @@ def cheapest(structure: Structure) -> tuple[Layout, str]:
     if special:
         best = _lowest(special)
         return best, _REASONS[best.method]
-    layouts = _applicable((_worthwhile_forest, _worthwhile_chain, band_condensation.build, DenseLayout), structure)
+    layouts = _applicable(
+        (
+            _worthwhile_forest,
+            _worthwhile_chain,
+            BandLayout.build,
+            band_condensation.build,
+            BorderedLayout.build,
+            DenseLayout,
+        ),
+        structure,
+    )
     for layout in layouts:
         if isinstance(layout, ForestLayout) and layout.core is None:
             return layout, _REASONS["forest"]
@@ -130,6 +144,8 @@ BUILDERS: dict[str, Callable[[Structure], Layout]] = {
     "cyclic": CyclicLayout.build,
     "chain": _chain,
     "condensation": band_condensation.build,
+    "band": BandLayout.build,
+    "bordered": BorderedLayout.build,
     "forest": ForestLayout.build,
     "sparse-lu": lambda structure: SparseLayout(structure, orthogonal=False),
     "sparse-qr": lambda structure: SparseLayout(structure, orthogonal=True),

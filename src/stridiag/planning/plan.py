@@ -45,6 +45,8 @@ class Plan:
       instead     triangular: no, the offsets -4 and 4 close a cycle, since 4 + 4 < 1000 + 4
       instead     cyclic: no, the offsets -4 and 4 close cycles that meet, since 4 + 4 < 1000
       instead     condensation: no, the bands are tridiagonal, and method 'chain' condenses these
+      instead     band: factor 4,995, solve 6,992; ... times the price
+      instead     bordered: no, no row or column has more than 28 links
       instead     forest: factor 5,..., solve ...; ... times the price
       instead     sparse-lu: at most factor 97,..., solve 10,...; ... times the price
       instead     sparse-qr: at most factor 23,..., solve 10,...; ... times the price
@@ -144,6 +146,9 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
           are condensed orthogonally onto the few columns they touch. Linear in n.
         * ``"condensation"``: the same for bands, where offsets on the two sides differ; after division by their
           greatest common divisor, the widths of the band add up to at most 8.
+        * ``"band"``: LU with partial pivoting of a band, in the natural order, by residue classes, or in reverse
+          Cuthill-McKee order. Linear in n for a given width.
+        * ``"bordered"``: a band but for a few rows or columns with many links, which are stretched into it.
         * ``"forest"``: the graph of the pattern has trees. They are eliminated from the leaves, with interchanges; if
           there are cycles, what lies on and between them is planned by ``"auto"``. Linear in n, but for that core.
         * ``"sparse-lu"``: SuperLU, its result checked; if it fails the check, rescaled rows, then QR.
@@ -173,8 +178,8 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
     Examples
     --------
     >>> import stridiag
-    >>> stridiag.plan(stridiag.Structure(20_000, offsets=(-30, 0, 20))).method
-    'sparse-lu'
+    >>> stridiag.plan(stridiag.Structure(20_000, offsets=(-6, 0, 4))).method
+    'band'
     """
     check_option(method, "method", get_args(Method))
     if not isinstance(structure, Structure):

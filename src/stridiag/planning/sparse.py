@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.sparse_qr import merge_rows
-from stridiag.planning.matching import matched_rows
+from stridiag.planning.matching import matched_rows, unmatched_column
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
@@ -119,7 +119,9 @@ class SparseAnalysis:
         return np.maximum(self.row_counts - 1, 0)
 
 
-def analyse(pattern: csc_array[Any], *, max_entries: int = DEFAULT_MAX_ENTRIES) -> SparseAnalysis:
+def analyse(
+    pattern: csc_array[Any], *, max_entries: int = DEFAULT_MAX_ENTRIES, order: Index | None = None
+) -> SparseAnalysis:
     """Order the columns of a square pattern and find the structure of its factors.
 
     Parameters
@@ -128,6 +130,8 @@ def analyse(pattern: csc_array[Any], *, max_entries: int = DEFAULT_MAX_ENTRIES) 
         Without duplicates. Stored entries count, whatever their values.
     max_entries : int
         Stop when R has more entries than this; the result then says ``complete=False``.
+    order : ndarray of int32, (n,), optional
+        Original columns in the order of elimination, in place of COLAMD's.
 
     Returns
     -------
@@ -141,7 +145,10 @@ def analyse(pattern: csc_array[Any], *, max_entries: int = DEFAULT_MAX_ENTRIES) 
     (3, 1, 3)
     """
     n = pattern.shape[1]
-    order, unmatched = colamd(pattern)
+    if order is None:
+        order, unmatched = colamd(pattern)
+    else:
+        unmatched = unmatched_column(pattern.indices, np.repeat(np.arange(n), np.diff(pattern.indptr)), n)
     by_rows = pattern[:, order].tocsr()
     pointers = by_rows.indptr.astype(np.int64)
     indices = by_rows.indices.astype(np.int32, copy=False)
