@@ -154,7 +154,7 @@ def test_chains_of_a_stride_begin_and_end_with_their_permutation():
 def test_reflections_are_their_own_inverses_and_complex_ones_of_lapack_are_not():
     A = stridiag.random(40, links=2, rng=0, dtype="complex128")
     reflections = [factor for factor in A.factor(method="chain").factors() if isinstance(factor, Reflection)]
-    assert len(reflections) == 40 - A.factor(method="chain").plan.condensation.columns.size
+    assert len(reflections) == 40 - A.factor(method="chain").plan.layout.columns.size
     assert all(factor.inverse() is factor and factor.det() == -1 for factor in reflections)
     H = Reflection(2, [0, 1], [1, 1j], 0.5 + np.sqrt(0.25) * 1j)
     assert H.inverse().tau == np.conj(H.tau)

@@ -34,7 +34,7 @@ class Condensation:
 
     name = "orthogonal condensation"
 
-    def __init__(self, layout: CondensationLayout, values: Array, *, dense_reduced: bool) -> None:
+    def __init__(self, layout: CondensationLayout, values: Array) -> None:
         self._layout = layout
         tridiagonal = layout.chain.tridiagonal(values)
         segments = (layout.first, layout.last, layout.neighbours)
@@ -43,7 +43,7 @@ class Condensation:
         info = kernels.condense(*tridiagonal, *segments, self._rows, leftover)
         self._links = values[layout.link_slots]
         matrix = layout.reduced.assemble(leftover, self._links, tridiagonal, values)
-        self._reduced: Decomposition = factor_dense(matrix.toarray()) if dense_reduced else factor_sparse(matrix)
+        self._reduced: Decomposition = factor_dense(matrix.toarray()) if layout.dense_reduced else factor_sparse(matrix)
         self.singularity = None
         if info >= 0:
             self.singularity = Singularity(column=layout.chain.index(info))

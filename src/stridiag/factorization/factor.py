@@ -11,17 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from stridiag._validate import as_index, as_values, check_option, require_finite, warn_user
 from stridiag.errors import IllConditionedWarning, StructureError
-from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.condition import reciprocal_condition, rough_condition
+from stridiag.factorization.decompose import decompose
 from stridiag.factorization.decomposition import Decomposition
-from stridiag.factorization.dense import factor_dense
 from stridiag.factorization.inverse_entries import entries_by_solves
 from stridiag.factorization.scaled import decompose_in_range
 from stridiag.factorization.simple_factor import SimpleFactor, without_identities
 from stridiag.factorization.singularity import evident_singularity, singular_error
-from stridiag.factorization.sparse_lu import factor_sparse
-from stridiag.factorization.sparse_qr import SparseQR
-from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Method, Plan, plan
 from stridiag.structure import StridiagMatrix
 
@@ -41,25 +37,6 @@ class SlogdetResult(NamedTuple):
 def factorize(matrix: StridiagMatrix, *, method: Method = "auto") -> Factor:
     """Factor a square matrix or a batch; see `StridiagMatrix.factor`."""
     return Factor(plan(matrix.structure, method=method), matrix)
-
-
-def decompose(planned: Plan, values: Array) -> Decomposition:
-    """Put the values of one matrix, (nnz,), into a plan."""
-    if planned.condensation is not None:
-        return Condensation(planned.condensation, values, dense_reduced=planned.dense_reduced)
-    if planned.chain is not None:
-        return TridiagonalLU(planned.chain, values)
-    if planned.method == "sparse-lu":
-        return factor_sparse(planned.compressed.fill(values))
-    if planned.method == "sparse-qr":
-        matrix = planned.compressed.fill(values)
-        if np.count_nonzero(values) == values.size:
-            return SparseQR(matrix, planned.analysis)
-        # Stored zeros would fill R like any other entry. A copy, since the pattern is the plan's.
-        matrix = matrix.copy()
-        matrix.eliminate_zeros()
-        return SparseQR(matrix)
-    return factor_dense(planned.compressed.fill(values).toarray())
 
 
 class Factor:

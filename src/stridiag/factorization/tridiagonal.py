@@ -14,7 +14,7 @@ from stridiag.factorization.elementary import Elementary, Permutation, columns_o
 from stridiag.factorization.inverse_entries import diagonal_by_solves
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
-from stridiag.planning.chain import ChainLayout
+from stridiag.planning.chain import TridiagonalLayout
 
 __all__ = ["TridiagonalLU"]
 
@@ -27,13 +27,13 @@ class TridiagonalLU:
 
     name = "tridiagonal LU with partial pivoting"
 
-    def __init__(self, layout: ChainLayout, values: Array) -> None:
-        self._layout = layout
-        dl, d, du = layout.tridiagonal(values)
+    def __init__(self, layout: TridiagonalLayout, values: Array) -> None:
+        self._layout = layout.chain
+        dl, d, du = self._layout.tridiagonal(values)
         self._values = values
         self._factors = (dl, d, du, np.empty_like(du), np.zeros(d.size, np.bool_))
         info = tridiagonal_lu.factor(*self._factors)
-        self.singularity = None if info < 0 else Singularity(row=layout.index(info))
+        self.singularity = None if info < 0 else Singularity(row=self._layout.index(info))
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.planning.cost import Cost, Operations, determinant
+from stridiag.planning.layout import plural
 from stridiag.structure import Structure
 
-__all__ = ["ChainLayout", "best_stride"]
+__all__ = ["ChainLayout", "TridiagonalLayout", "best_stride"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -178,3 +180,29 @@ def _coordinates_of(structure: Structure, slots: Index) -> tuple[Index, Index]:
     rows[link] = structure.link_rows[place]
     columns[link] = structure.link_columns[place]
     return rows, columns
+
+
+@dataclass(frozen=True, eq=False)
+class TridiagonalLayout:
+    """Chains without links: `stridiag._kernels.tridiagonal_lu`."""
+
+    chain: ChainLayout
+    method = "chain"
+
+    @property
+    def structure(self) -> Structure:
+        """See `Layout`."""
+        return self.chain.structure
+
+    @property
+    def cost(self) -> Cost:
+        """See `Layout`."""
+        n = self.chain.n
+        factor = 5 * max(n - 1, 0)
+        # One division a row; two operations for each multiplier, each entry of du and each of du2.
+        solve = n + 2 * max(n - 1, 0) + 2 * max(n - 1, 0) + 2 * max(n - 2, 0)
+        return Cost(Operations(factor, solve, determinant(n), n * solve, exact=True), 33 * n, rate=1.5, overhead=2e4)
+
+    def describe(self) -> str:
+        """See `Layout`."""
+        return f"{plural(self.chain.starts.size - 1, 'tridiagonal chain')}, LU with partial pivoting"

@@ -7,12 +7,19 @@ its right neighbour too, since separators must be two wide. A segment is a maxim
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.planning.chain import ChainLayout
+from stridiag.planning.cost import Cost, Operations, determinant
+from stridiag.planning.dense import dense_cost
+from stridiag.planning.layout import plural
+from stridiag.planning.sparse import analyse
+from stridiag.planning.sparse_layout import sparse_cost
+from stridiag.structure import Structure
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
@@ -21,6 +28,14 @@ __all__ = ["CondensationLayout", "ReducedPattern"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
+
+# Operations of `stridiag._kernels.condensation` in double precision, counted by running its loops on numbers that
+# count (tests/planning/test_cost.py): for each interior column, and for each segment.
+CONDENSE, CONDENSE_SEGMENT = 43, 4
+CONDENSED_SOLVE = 20
+
+# Up to this order the reduced system is factored as a dense one.
+DENSE_REDUCED_ORDER = 128
 
 SEGMENT = 256
 """Longest segment. Two rows are carried through all of its reflections, and where these are alike, as on a chain of
@@ -63,6 +78,53 @@ class CondensationLayout:
     link_kept: Index
     odd: int
     reduced: ReducedPattern
+    method = "chain"
+
+    @property
+    def structure(self) -> Structure:
+        """See `Layout`."""
+        return self.chain.structure
+
+    @property
+    def dense_reduced(self) -> bool:
+        """Whether the reduced system is small enough for LAPACK."""
+        return self.columns.size <= DENSE_REDUCED_ORDER
+
+    @cached_property
+    def cost(self) -> Cost:
+        """See `Layout`: the kernels' loops, and the bound of the reduced system."""
+        segments, links = self.first.size, self.link_slots.size
+        kept = self.columns.size
+        interior = self.chain.n - kept
+        pattern = self.reduced
+        if self.dense_reduced:
+            reduced = dense_cost(kept)
+        else:
+            reduced = sparse_cost(analyse(pattern.compressed()), entries=pattern.indices.size, orthogonal=False)
+        inner = reduced.operations
+        assembly = pattern.place.size + pattern.linked[0].size
+        condense = CONDENSE * interior + CONDENSE_SEGMENT * segments + assembly
+        substitute = CONDENSED_SOLVE * interior + 3 * links + 2 * segments
+        operations = Operations(
+            condense + inner.factor,
+            substitute + inner.solve,
+            determinant(interior) + inner.slogdet,
+            self.chain.n * (substitute + inner.solve),
+            exact=False,
+        )
+        stored = 64 * self.chain.n + 8 * links + reduced.bytes
+        # The price of the reduced system is its own; that of the rest is expressed at the same rate.
+        own = 0.7 * (condense + substitute)
+        overhead = 2e5 + own + reduced.price - reduced.rate * (operations.factor + operations.solve)
+        return Cost(operations, stored, reduced.rate, overhead)
+
+    def describe(self) -> str:
+        """See `Layout`."""
+        kind = "dense" if self.dense_reduced else "sparse"
+        return (
+            f"orthogonal condensation of {plural(self.first.size, 'segment')} onto "
+            f"{plural(self.columns.size, 'kept column')} ({kind} reduced system)"
+        )
 
     @classmethod
     def build(cls, chain: ChainLayout) -> CondensationLayout:

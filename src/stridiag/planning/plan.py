@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal, get_args
 
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
-from stridiag.planning import cost
-from stridiag.planning.chain import ChainLayout, best_stride
-from stridiag.planning.compressed import CompressedColumns
+from stridiag.planning.chain import ChainLayout, TridiagonalLayout, best_stride
 from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.cost import Cost, Operations
+from stridiag.planning.dense import DenseLayout
+from stridiag.planning.layout import Layout, NotApplicable
 from stridiag.planning.matching import unmatched_column
-from stridiag.planning.sparse import SparseAnalysis, analyse
+from stridiag.planning.sparse_layout import SparseLayout
 from stridiag.structure import Structure
 from stridiag.structure.structure import diagonal_length
 
@@ -22,12 +23,10 @@ __all__ = ["Method", "Operations", "Plan", "plan"]
 
 Method = Literal["auto", "chain", "sparse-lu", "sparse-qr", "dense"]
 
-# Up to this order LAPACK is done before SuperLU has ordered the columns.
-DENSE_ORDER = 96
-# A matrix with at least one stored entry in so many is full: there is nothing for a sparse method to gain.
-DENSE_SHARE = 8
-# Up to this order the reduced system of a condensation is factored as a dense one.
-DENSE_REDUCED_ORDER = 128
+_ASKED = "the caller asked for it"
+
+# Nanoseconds an entry below which no sparse method can be: SuperLU takes about so long to order and to store them.
+_SPARSE_FLOOR = 150.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,14 +37,10 @@ class Plan:
     ----------
     structure : Structure
         The square structure.
-    method : {"chain", "sparse-lu", "sparse-qr", "dense"}
-        What was chosen.
+    layout : Layout
+        What the chosen method made of it.
     reason : str
-        Why, in a sentence.
-    chain : ChainLayout or None
-        The chains, for ``method="chain"``.
-    condensation : CondensationLayout or None
-        Kept columns and segments, for chains with links.
+        Why this method, in a sentence.
 
     Examples
     --------
@@ -57,16 +52,16 @@ class Plan:
     Plan for Structure(1000 x 1000, offsets (-4, 0, 4), 0 links, 2992 slots)
       method      chain: 4 tridiagonal chains, LU with partial pivoting
       because     every entry lies on a chain
-      operations  factor 4,995; solve 6,992 per right-hand side; slogdet at most 4,002
+      operations  factor 4,995, solve 6,992 per right-hand side, slogdet 1,001, inverse 6,992,000
       memory      33,000 bytes for the factors (float64)
-      instead     dense: factor at most 2.01e+09 operations
+      instead     sparse-lu: at most factor 97,..., solve 10,...; ... times the price
+      instead     sparse-qr: at most factor 23,..., solve 10,...; ... times the price
+      instead     dense: at most factor 2,009,508,500, solve 5,000,000; ... times the price
     """
 
     structure: Structure
-    method: str
+    layout: Layout
     reason: str
-    chain: ChainLayout | None = field(default=None, repr=False)
-    condensation: CondensationLayout | None = field(default=None, repr=False)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Plan):
@@ -76,21 +71,25 @@ class Plan:
     def __hash__(self) -> int:
         return hash((self.structure, self.method))
 
-    @cached_property
+    @property
+    def method(self) -> str:
+        """The chosen method, by the name that `plan` takes."""
+        return self.layout.method
+
+    @property
     def cost(self) -> Cost:
-        """Operations and bytes; for the sparse methods an analysis of the pattern, made when first asked for."""
-        n = self.structure.shape[0]
-        if self.method == "chain" and self.condensation is None:
-            return cost.tridiagonal(n)
-        if self.condensation is not None:
-            return cost.condensation(self.condensation, dense_reduced=self.dense_reduced)
-        if self.method == "dense":
-            return cost.dense(n)
-        return cost.sparse(
-            self.analysis,
-            entries=self.structure.nnz,
-            orthogonal=self.method == "sparse-qr",
-        )
+        """Operations, bytes and price; for the sparse methods by an analysis of the pattern, made when first asked."""
+        return self.layout.cost
+
+    @property
+    def operations(self) -> Operations:
+        """``.factor``, ``.solve``, ``.slogdet``, ``.inverse``, and whether they are ``.exact``; see `Operations`."""
+        return self.cost.operations
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the stored factors of one float64 matrix; a bound unless ``operations.exact``."""
+        return self.cost.bytes
 
     @cached_property
     def unmatched(self) -> int | None:
@@ -100,61 +99,43 @@ class Plan:
         return unmatched_column(*self.structure.coordinates(), self.structure.shape[0])
 
     @cached_property
-    def analysis(self) -> SparseAnalysis:
-        """Column order and fill of the sparse methods."""
-        return analyse(self.compressed.pattern())
-
-    @cached_property
-    def compressed(self) -> CompressedColumns:
-        """The structure in compressed columns, for the sparse methods."""
-        return CompressedColumns.build(self.structure)
-
-    @property
-    def operations(self) -> Operations:
-        """Additions, multiplications, divisions and square roots: ``.factor``, ``.solve``, ``.slogdet``, ``.exact``."""
-        return self.cost.operations
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of the stored factors of one float64 matrix; a bound unless ``operations.exact``."""
-        return self.cost.bytes
-
-    @property
-    def dense_reduced(self) -> bool:
-        """Whether the reduced system of a condensation is small enough for LAPACK."""
-        return self.condensation is not None and self.condensation.columns.size <= DENSE_REDUCED_ORDER
+    def alternatives(self) -> dict[str, Cost | str]:
+        """What every other method would cost, or why it does not serve; found when first asked for."""
+        result: dict[str, Cost | str] = {}
+        for method, build in _BUILDERS.items():
+            if method != self.method:
+                try:
+                    result[method] = build(self.structure).cost
+                except NotApplicable as why:
+                    result[method] = str(why)
+        return result
 
     def __str__(self) -> str:
         operations = self.operations
-        at_most = "" if operations.exact else "at most "
-        n = self.structure.shape[0]
         lines = [
             f"Plan for {self.structure}",
-            f"  method      {self.method}: {self._describe()}",
+            f"  method      {self.method}: {self.layout.describe()}",
             f"  because     {self.reason}",
-            f"  operations  factor {at_most}{operations.factor:,}; solve {at_most}{operations.solve:,} "
-            f"per right-hand side; slogdet at most {operations.slogdet:,}",
-            f"  memory      {at_most}{self.bytes:,} bytes for the factors (float64)",
+            f"  operations  {_counts(operations)} per right-hand side, slogdet {_number(operations.slogdet)}, "
+            f"inverse {_number(operations.inverse)}",
+            f"  memory      {'' if operations.exact else 'at most '}{self.bytes:,} bytes for the factors (float64)",
         ]
-        if self.method != "dense":
-            lines.append(f"  instead     dense: factor at most {cost.dense(n).operations.factor:.2e} operations")
+        for method, cost in self.alternatives.items():
+            if isinstance(cost, str):
+                lines.append(f"  instead     {method}: no, {cost}")
+            else:
+                ratio = cost.price / self.cost.price
+                lines.append(f"  instead     {method}: {_counts(cost.operations)}; {ratio:.2g} times the price")
         return "\n".join(lines)
 
-    def _describe(self) -> str:
-        if self.condensation is not None:
-            kind = "dense" if self.dense_reduced else "sparse"
-            return (
-                f"orthogonal condensation of {_count(self.condensation.first.size, 'segment')} onto "
-                f"{_count(self.condensation.columns.size, 'kept column')} ({kind} reduced system)"
-            )
-        if self.chain is not None:
-            chains = _count(self.chain.starts.size - 1, "tridiagonal chain")
-            return f"{chains}, LU with partial pivoting"
-        return {
-            "dense": "LAPACK's LU, checked, with QR behind it",
-            "sparse-lu": "SuperLU, checked, with a sparse orthogonal factorization behind it",
-            "sparse-qr": "Givens rotations row by row, columns in COLAMD order",
-        }[self.method]
+
+def _counts(operations: Operations) -> str:
+    at_most = "" if operations.exact else "at most "
+    return f"{at_most}factor {_number(operations.factor)}, solve {_number(operations.solve)}"
+
+
+def _number(count: int) -> str:
+    return f"{count:,}" if count < 10**10 else f"{count:.2e}"
 
 
 def plan(structure: Structure, *, method: Method = "auto") -> Plan:
@@ -171,25 +152,26 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
         * ``"sparse-qr"``: the sparse orthogonal factorization itself.
         * ``"dense"``: LAPACK.
 
-        ``"auto"`` takes the chain where at most half of the columns must be kept and the count is below that of
-        a dense factorization; dense up to order 96, or if at least one entry in 8 is stored; else sparse LU.
+        ``"auto"`` takes the lowest predicted price: the operations, weighted with what one of them takes in each
+        method. Methods that need a costly analysis are asked only if the others are dear.
 
     Returns
     -------
     Plan
-        ``print`` explains it.
+        ``print`` explains it, beside all alternatives.
 
     Raises
     ------
     StructureError
-        If the structure is not square: rectangular matrices have `linalg.lstsq` and `linalg.pinv`.
+        If the structure is not square: rectangular matrices have `linalg.lstsq` and `linalg.pinv`. Or if the method
+        asked for does not serve the structure.
     ValueError
         For an unknown method.
 
     Examples
     --------
     >>> import stridiag
-    >>> stridiag.plan(stridiag.Structure(20_000, offsets=(-3, 0, 2))).method
+    >>> stridiag.plan(stridiag.Structure(20_000, offsets=(-30, 0, 20))).method
     'sparse-lu'
     """
     check_option(method, "method", get_args(Method))
@@ -209,35 +191,56 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
 # Few, since a plan for a sparse method holds its pattern: about 12 bytes an entry.
 @lru_cache(maxsize=16)
 def _plan(structure: Structure, method: Method) -> Plan:
-    n = structure.shape[0]
-    stride, links = best_stride(structure)
-    if method in ("dense", "sparse-lu", "sparse-qr"):
-        return Plan(structure, method, "the caller asked for it")
+    if method == "auto":
+        return _cheapest(structure)
+    try:
+        return Plan(structure, _BUILDERS[method](structure), _ASKED)
+    except NotApplicable as why:
+        raise StructureError(f"method {method!r} does not serve {structure}: {why}") from None
+
+
+def _cheapest(structure: Structure) -> Plan:
+    _, links = best_stride(structure)
     if links == 0:
-        reason = "the caller asked for it" if method == "chain" else "every entry lies on a chain"
-        return Plan(structure, "chain", reason, ChainLayout(structure, stride))
+        return Plan(structure, _chain(structure), "every entry lies on a chain")
+    layouts: list[Layout] = []
+    for build in (_worthwhile_chain, DenseLayout):
+        try:
+            layouts.append(build(structure))
+        except NotApplicable:
+            continue
+    if min(layout.cost.price for layout in layouts) > _SPARSE_FLOOR * structure.nnz:
+        layouts.append(SparseLayout(structure, orthogonal=False))
+    best = min(layouts, key=lambda layout: layout.cost.price)
+    return Plan(structure, best, f"the lowest predicted price; {links:,} entries lie off the best chains")
+
+
+def _chain(structure: Structure) -> Layout:
+    stride, links = best_stride(structure)
+    chain = ChainLayout(structure, stride)
+    return CondensationLayout.build(chain) if links else TridiagonalLayout(chain)
+
+
+def _worthwhile_chain(structure: Structure) -> Layout:
+    """Return the chains with their links condensed, unless it is plain that most columns would be kept."""
+    n = structure.shape[0]
+    stride, _ = best_stride(structure)
     # The rows of links are kept: a long diagonal off the chains settles the question without a layout.
     longest = max(
         (diagonal_length(structure.shape, k) for k in structure.offsets if abs(k) not in (0, stride)),
         default=0,
     )
-    if method == "chain" or 2 * longest <= n:
-        chain = ChainLayout(structure, stride)
-        layout = CondensationLayout.build(chain)
-        planned = Plan(structure, "chain", "the caller asked for it", chain, layout)
-        if method == "chain":
-            return planned
-        kept = layout.columns.size
-        # A sparse reduced system is never dearer than the dense matrix around it: no need to analyse it here.
-        worth = not planned.dense_reduced or planned.operations.factor < cost.dense(n).operations.factor
-        if 2 * kept <= n and worth:
-            return replace(
-                planned, reason=f"only {kept} of {n} columns are kept ({_count(links, 'link')}, long segments cut)"
-            )
-    if n <= DENSE_ORDER or structure.nnz * DENSE_SHARE >= n * n:
-        return Plan(structure, "dense", f"small or full: {structure.nnz} of {n * n} entries are stored")
-    return Plan(structure, "sparse-lu", f"{links} entries lie off the best chains (offset {stride})")
+    if 2 * longest > n:
+        raise NotApplicable("most columns would be kept")
+    layout = CondensationLayout.build(ChainLayout(structure, stride))
+    if 2 * layout.columns.size > n:
+        raise NotApplicable(f"{layout.columns.size} of {n} columns would be kept")
+    return layout
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+_BUILDERS: dict[str, Callable[[Structure], Layout]] = {
+    "chain": _chain,
+    "sparse-lu": lambda structure: SparseLayout(structure, orthogonal=False),
+    "sparse-qr": lambda structure: SparseLayout(structure, orthogonal=True),
+    "dense": DenseLayout,
+}

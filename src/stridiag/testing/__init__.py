@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from stridiag.testing import closed_forms
+from stridiag.testing.counting import Counted, count, counted, plain_twin
 from stridiag.testing.ratios import (
     THRESHOLD,
     adjoint_ratio,
@@ -27,12 +28,16 @@ __all__ = [
     "SIZES",
     "THRESHOLD",
     "Case",
+    "Counted",
     "adjoint_ratio",
     "closed_forms",
+    "count",
+    "counted",
     "factor_ratio",
     "families",
     "inverse_ratio",
     "penrose_ratios",
+    "plain_twin",
     "product_ratio",
     "slogdet_ratio",
     "solve_ratio",

@@ -1,0 +1,54 @@
+"""Numbers put into a plan: which decomposition serves which layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag.factorization.condensation import Condensation
+from stridiag.factorization.decomposition import Decomposition
+from stridiag.factorization.dense import factor_dense
+from stridiag.factorization.sparse_lu import factor_sparse
+from stridiag.factorization.sparse_qr import SparseQR
+from stridiag.factorization.tridiagonal import TridiagonalLU
+from stridiag.planning import Plan
+from stridiag.planning.chain import TridiagonalLayout
+from stridiag.planning.condensation import CondensationLayout
+from stridiag.planning.dense import DenseLayout
+from stridiag.planning.sparse_layout import SparseLayout
+
+__all__ = ["decompose"]
+
+Array = NDArray[Any]
+
+
+def decompose(planned: Plan, values: Array) -> Decomposition:
+    """Put the values of one matrix, (nnz,), into a plan."""
+    return _DECOMPOSITIONS[type(planned.layout)](planned.layout, values)
+
+
+def _sparse(layout: SparseLayout, values: Array) -> Decomposition:
+    matrix = layout.compressed.fill(values)
+    if not layout.orthogonal:
+        return factor_sparse(matrix)
+    if np.count_nonzero(values) == values.size:
+        return SparseQR(matrix, layout.analysis)
+    # Stored zeros would fill R like any other entry. A copy, since the pattern is the plan's.
+    matrix = matrix.copy()
+    matrix.eliminate_zeros()
+    return SparseQR(matrix)
+
+
+def _dense(layout: DenseLayout, values: Array) -> Decomposition:
+    return factor_dense(layout.compressed.fill(values).toarray())
+
+
+_DECOMPOSITIONS: dict[type, Callable[[Any, Array], Decomposition]] = {
+    TridiagonalLayout: TridiagonalLU,
+    CondensationLayout: Condensation,
+    SparseLayout: _sparse,
+    DenseLayout: _dense,
+}

@@ -1,0 +1,207 @@
+"""Operations counted by running a kernel's own loops on numbers that count.
+
+A kernel is Python that numba compiles; its plain-loop twin is the same Python, run by the interpreter. On numbers of
+the class `Counted` it does the same sweeps, and every addition, subtraction, multiplication, division and square root
+is counted. Comparisons, signs and powers of two are not, as `stridiag.planning.cost` defines.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Counted", "count", "counted", "plain_twin"]
+
+
+class Counted:
+    """A float that counts the operations it takes part in, in `Counted.total`."""
+
+    total = 0
+
+    def __init__(self, value: float) -> None:
+        self.value = float(value)
+
+    def __repr__(self) -> str:
+        return f"Counted({self.value})"
+
+    def __neg__(self) -> Counted:
+        return Counted(-self.value)
+
+    def __abs__(self) -> Counted:
+        return Counted(abs(self.value))
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __bool__(self) -> bool:
+        return self.value != 0.0
+
+    def __lt__(self, other: Any) -> bool:
+        return self.value < float(other)
+
+    def __le__(self, other: Any) -> bool:
+        return self.value <= float(other)
+
+    def __gt__(self, other: Any) -> bool:
+        return self.value > float(other)
+
+    def __ge__(self, other: Any) -> bool:
+        return self.value >= float(other)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Counted | float | int) and self.value == float(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def conjugate(self) -> Counted:
+        """Return itself: a real number."""
+        return self
+
+    @property
+    def real(self) -> Counted:
+        """Itself."""
+        return self
+
+    @property
+    def imag(self) -> float:
+        """Zero."""
+        return 0.0
+
+    def __add__(self, other: Any) -> Counted:
+        return _operate(float.__add__, self, other)
+
+    def __sub__(self, other: Any) -> Counted:
+        return _operate(float.__sub__, self, other)
+
+    def __mul__(self, other: Any) -> Counted:
+        return _operate(float.__mul__, self, other)
+
+    def __truediv__(self, other: Any) -> Counted:
+        return _operate(_divide, self, other)
+
+    def __radd__(self, other: Any) -> Counted:
+        return _operate(float.__add__, other, self)
+
+    def __rsub__(self, other: Any) -> Counted:
+        return _operate(float.__sub__, other, self)
+
+    def __rmul__(self, other: Any) -> Counted:
+        return _operate(float.__mul__, other, self)
+
+    def __rtruediv__(self, other: Any) -> Counted:
+        return _operate(_divide, other, self)
+
+
+def _divide(x: float, y: float) -> float:
+    # As compiled code does it.
+    if y == 0.0:
+        return math.nan if x == 0.0 or math.isnan(x) else math.copysign(math.inf, x) * math.copysign(1.0, y)
+    return x / y
+
+
+def _operate(function: Callable[[float, float], float], x: Any, y: Any) -> Counted:
+    # Kernels write x * 0 and x + 0 for a zero of the right type: no arithmetic.
+    if not any(isinstance(part, int) and part == 0 for part in (x, y)):
+        Counted.total += 1
+    return Counted(function(float(x), float(y)))
+
+
+def _sqrt(x: Any) -> Counted:
+    Counted.total += 1
+    return Counted(math.sqrt(float(x)))
+
+
+def _frexp(x: Any) -> tuple[Any, int]:
+    mantissa, exponent = math.frexp(float(x))
+    return (Counted(mantissa) if isinstance(x, Counted) else mantissa), exponent
+
+
+def _ldexp(x: Any, exponent: int) -> Any:
+    result = math.ldexp(float(x), exponent)
+    return Counted(result) if isinstance(x, Counted) else result
+
+
+class _Math:
+    """The functions of `math` that kernels use."""
+
+    inf, nan, e, pi = math.inf, math.nan, math.e, math.pi
+    sqrt = staticmethod(_sqrt)
+    frexp = staticmethod(_frexp)
+    ldexp = staticmethod(_ldexp)
+    copysign = staticmethod(lambda x, y: Counted(math.copysign(float(x), float(y))))
+    isfinite = staticmethod(lambda x: math.isfinite(float(x)))
+    isnan = staticmethod(lambda x: math.isnan(float(x)))
+    log = staticmethod(lambda x: Counted(math.log(float(x))))
+
+
+class _Numpy:
+    """Numpy, except for the square root."""
+
+    sqrt = staticmethod(_sqrt)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+
+def plain_twin(kernel: Any) -> Any:
+    """Return the Python body of a kernel, which calls the bodies of other kernels and mathematics that counts.
+
+    Parameters
+    ----------
+    kernel : callable
+        A function made by the decorators of `stridiag._kernels.compile`.
+    """
+    return _twin(kernel, {})
+
+
+def _twin(kernel: Any, known: dict[int, Any]) -> Any:
+    body = getattr(kernel, "py_func", kernel)
+    if id(body) in known:
+        return known[id(body)]
+    scope: dict[str, Any] = {}
+    twin = types.FunctionType(body.__code__, scope, body.__name__, body.__defaults__, body.__closure__)
+    known[id(body)] = twin
+    for name, value in body.__globals__.items():
+        if value is math:
+            scope[name] = _Math
+        elif value is np:
+            scope[name] = _Numpy()
+        elif name in body.__code__.co_names and _is_kernel(value):
+            scope[name] = _twin(value, known)
+        else:
+            scope[name] = value
+    return twin
+
+
+def _is_kernel(value: Any) -> bool:
+    if hasattr(value, "py_func"):
+        return True
+    return isinstance(value, types.FunctionType) and value.__module__.startswith("stridiag._kernels")
+
+
+def counted(array: ArrayLike) -> NDArray[Any]:
+    """Return an array of `Counted` with the same numbers."""
+    numbers = np.asarray(array)
+    result = np.empty(numbers.shape, object)
+    for place, value in np.ndenumerate(numbers):
+        result[place] = Counted(float(value))
+    return result
+
+
+def count(kernel: Any, *arguments: Any) -> int:
+    """Return the operations that a kernel executes on these arguments, whose numbers are `Counted`.
+
+    Examples
+    --------
+    >>> from stridiag._kernels import determinant
+    >>> count(determinant.log_product, counted([2.0, 3.0, 4.0]))
+    4
+    """
+    Counted.total = 0
+    plain_twin(kernel)(*arguments)
+    return Counted.total
