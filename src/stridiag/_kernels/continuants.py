@@ -17,8 +17,8 @@ the exact inverse of a matrix within 3 units of rounding of A, entry by entry; h
 :math:`|\delta Z| \le c\,u\,|Z||A||Z|`. Nothing is divided by a continuant, so zero ones do no harm.
 
 **Range.** Continuants leave the exponent range near n = 300. A number here is a pair (m, e), which stands for
-:math:`m\,2^{200 e}`, with m = 0 or :math:`2^{-100} \le |m| \le 2^{100}`: sums and products of pairs neither overflow nor
-lose a digit to underflow, whatever the entries and the order.
+:math:`m\,2^{200 e}`, with m = 0 or :math:`2^{-100} \le |m| \le 2^{100}`: sums and products of pairs neither
+overflow nor lose a digit to underflow, whatever the entries and the order.
 
 **The whole inverse** is :math:`Z_{ij} = X_i Y_j` on and above, :math:`V_i W_j` below the diagonal, with
 
@@ -85,7 +85,8 @@ def _one(like: Any) -> Any:
 @inlined
 def _size(m: Any) -> float:
     """Return the magnitude within a factor of two; without the root that that of a complex number takes."""
-    return max(abs(m.real), abs(m.imag))
+    size: float = max(abs(m.real), abs(m.imag))
+    return size
 
 
 @inlined

@@ -1,23 +1,18 @@
-r"""Diagonal of the inverse, in time proportional to the order.
+r"""Entries of the inverse of condensed chains at the pattern, in time proportional to the order.
 
-*Chains without links.* With leading and trailing continuants :math:`f_k, g_k` (determinants of leading and trailing
-blocks) and :math:`\beta_i = b_i c_i`, the products of opposite off-diagonal entries,
+Let A_j be the matrix after the reflections up to column j of a segment. Its inverse with the next reflection undone
+is :math:`A_{j-1}^{-1} = A_j^{-1} H_j`, which mixes the three columns that belong to the slots of H_j; and row j of U,
+times the inverse, is a row of the identity, which gives row j of the inverse from the rows behind it. So going
+backwards, with the rows j + 1, j + 2, a - 1, a - 2 and two columns as state, each slot leaves the state with its column
+complete: the column of the inverse that belongs to row j + 1 of A, in the rows j, j + 1 and j + 2. It starts from the
+inverse of the reduced system. What belongs to rows outside all segments is in the reduced inverse itself.
 
-.. math:: Z_{ii} = \frac{f_{i-1}\, g_{i+1}}
-   {a_i f_{i-1} g_{i+1} - \beta_{i-1} f_{i-2} g_{i+1} - \beta_i f_{i-1} g_{i+2}} .
+A link (r, c) keeps the columns r and c, so the entries (r, c) and (c, r) of the inverse lie in *kept rows*. A kept row
+starts from the reduced inverse too, and goes through the reflections of a segment alone, down to the column asked for.
 
-Only the ratios :math:`f_{i-1} : f_{i-2}` and :math:`g_{i+1} : g_{i+2}` matter, so each pair is rescaled by powers of
-two as it goes and nothing overflows; no division by a continuant occurs, so zero ones do no harm. 13 operations an
-entry. This is the twisted factorization of B. N. Parlett and I. S. Dhillon, Linear Algebra Appl. 267 (1997), freed
-from its divisions.
+Cost: 100 operations a column of a segment, and 14 for each step of a kept row: at most a segment's length.
 
-*Condensed chains.* Let A_j be the matrix after the reflections up to column j of a segment. Its inverse with the
-next reflection undone is :math:`A_{j-1}^{-1} = A_j^{-1} H_j`, which mixes the three columns that belong to the slots
-of H_j; and row j of U, times the inverse, is a row of the identity, which gives row j of the inverse from the rows
-behind it. So going backwards, with the rows j + 1, j + 2, a - 1, a - 2 and two columns as state, each slot leaves the
-state with its entries complete. It starts from the inverse of the reduced system. About 70 operations a column.
-The diagonal entries of rows outside all segments are those of the reduced inverse. Source: the same recurrence as
-A. M. Erisman and W. F. Tinney, Comm. ACM 18 (1975), for an orthogonal factor.
+Source: the same recurrence as A. M. Erisman and W. F. Tinney, Comm. ACM 18 (1975), for an orthogonal factor.
 """
 
 from __future__ import annotations
@@ -27,58 +22,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.compile import kernel
 from stridiag._kernels.condensation import LEFT1, RIGHT1, TAU, U1, U2, V1, V2, W1, W2, D
 
-__all__ = ["condensed_diagonal", "tridiagonal_diagonal"]
+__all__ = ["condensed_pattern", "kept_row_entries"]
 
 Array = NDArray[Any]
 
-_LARGE = 2.0**40
-_SMALL = 2.0**-40
-
-
-@inlined
-def _rescaled(x: Any, y: Any) -> tuple[Any, Any]:
-    """Return a pair of the same ratio with the larger member of moderate size; (0, 0) as it is."""
-    size = max(abs(x), abs(y))
-    while size > _LARGE:
-        x, y, size = x * _SMALL, y * _SMALL, size * _SMALL
-    while 0.0 < size < _SMALL:
-        x, y, size = x * _LARGE, y * _LARGE, size * _LARGE
-    return x, y
-
 
 @kernel
-def tridiagonal_diagonal(dl: Array, d: Array, du: Array, pairs: Array, out: Array) -> None:
-    """Fill `out`, (n,), with the diagonal of the inverse; NaN where underflow hides it. `pairs`, (n, 2): work.
-
-    All arrays in double precision, entries of magnitude at most one.
-    """
-    n = d.size
-    if n == 0:
-        return
-    zero = d[0] * 0
-    x, y = zero + 1.0, zero
-    for i in range(n):
-        pairs[i, 0] = x
-        pairs[i, 1] = y
-        beta = dl[i - 1] * du[i - 1] if i > 0 else zero
-        x, y = _rescaled(d[i] * x - beta * y, x)
-    p, q = zero + 1.0, zero
-    for i in range(n - 1, -1, -1):
-        x, y = pairs[i, 0], pairs[i, 1]
-        before = dl[i - 1] * du[i - 1] if i > 0 else zero
-        behind = dl[i] * du[i] if i < n - 1 else zero
-        trailing = d[i] * p - behind * q
-        denominator = x * trailing - before * y * p
-        # Complex division by zero would raise.
-        out[i] = x * p / denominator if abs(denominator) > 0.0 else denominator * np.nan
-        p, q = _rescaled(trailing, p)
-
-
-@kernel
-def condensed_diagonal(
+def condensed_pattern(
     rows: Array,
     first: Array,
     last: Array,
@@ -87,9 +40,13 @@ def condensed_diagonal(
     link_values: Array,
     corner: Array,
     link_corner: Array,
-    out: Array,
+    lower: Array,
+    main: Array,
+    upper: Array,
 ) -> None:
-    """Fill `out`, (n,), with the diagonal of the inverse at the rows of all segments.
+    """Fill in the entries (r + 1, r), (r, r), (r - 1, r) of the inverse for the rows r of all segments.
+
+    They go to ``lower[r]``, ``main[r]`` and ``upper[r - 1]``; each array is (n,).
 
     `corner`, (segments, 4, 2), and `link_corner`, (links of last rows, 2), hold entries of the reduced inverse: in the
     rows of the neighbours (and of the links' columns), and in the columns of the slots b and b + 1 (0 where none is).
@@ -119,7 +76,10 @@ def condensed_diagonal(
             # Undo the reflection on the columns of the slots: pivot (zero but for row j), middle, new.
             pivot = (zero + 1.0) / d
             t = tau * (pivot + this0 * v1 + this1 * v2)
+            above = this1 - t * c2
             this0, this1 = pivot - t, this0 - t * c1
+            t = tau * (after0 * v1 + after1 * v2)
+            below = after1 - t * c2
             t = tau * (next0 * v1 + next1 * v2)
             complete = next1 - t * c2
             next0, next1 = -t, next0 - t * c1
@@ -128,13 +88,43 @@ def condensed_diagonal(
             t = tau * (far0 * v1 + far1 * v2)
             far0, far1 = -t, far0 - t * c1
             if j < b or right:
-                out[j + 1] = complete
+                upper[j], main[j + 1], lower[j + 1] = above, complete, below
             if not left:
                 # There is no middle slot: the pivot's becomes the new one of the column before.
                 this0, this1 = zero, this0
                 next0, next1 = zero, next0
             after0, after1 = next0, next1
             next0, next1 = this0, this1
-        out[a] = next1
+        main[a], lower[a] = next1, after1
         if left:
-            out[a - 1] = near0
+            upper[a - 1], main[a - 1], lower[a - 1] = near1, near0, next0
+            if a >= 2:
+                upper[a - 2] = far0
+
+
+@kernel
+def kept_row_entries(
+    rows: Array, first: Array, last: Array, kept: Array, segment: Array, column: Array, corner: Array, out: Array
+) -> None:
+    """Fill `out`, (k,), with entries of the inverse in kept rows, in columns that belong to rows of segments.
+
+    Entry t lies in the column of row ``column[t]`` of the matrix, which belongs to ``segment[t]``; `corner`, (k, 2),
+    holds its row's entries of the reduced inverse in the columns of the slots b and b + 1.
+    """
+    for t in range(column.size):
+        s = segment[t]
+        left = kept[s, LEFT1] >= 0
+        low, high = corner[t, 0], corner[t, 1]
+        j = last[s]
+        while j >= first[s]:
+            v1, v2, tau = rows[j, V1], rows[j, V2], rows[j, TAU]
+            share = tau * (low * v1 + high * v2)
+            high -= share * np.conj(v2)
+            if column[t] == j + 1:
+                break
+            low, high = -share, low - share * np.conj(v1)
+            if not left:
+                low, high = high * 0, low
+            j -= 1
+        # The column of row a - 1 has the first slot, every other one that completes has the second.
+        out[t] = low if column[t] == first[s] - 1 else high

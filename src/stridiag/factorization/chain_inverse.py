@@ -59,9 +59,9 @@ def chain_entries(layout: ChainLayout, values: Array, rows: Index, columns: Inde
     found = _generators(dl, d, du)
     if found is None:
         return None
-    runs = [np.concatenate(([0], np.cumsum(part[:-1] == 0.0))) if d.size else np.zeros(0, np.int64) for part in (du, dl)]
+    upper, lower = (np.concatenate(([0], np.cumsum(part == 0.0)))[: d.size] for part in (du, dl))
     out = np.empty(rows.size, d.dtype)
-    kernels.chain_entries(*found, *runs, layout.positions(rows), layout.positions(columns), out)
+    kernels.chain_entries(*found, upper, lower, layout.positions(rows), layout.positions(columns), out)
     return out.astype(values.dtype, copy=False)
 
 
@@ -84,13 +84,17 @@ def write_chain_inverse(layout: ChainLayout, values: Array, out: Array) -> bool:
     found = _generators(dl, d, du)
     if found is None:
         return False
-    blocks: list[Array] = []
-    for letter, coupling in ((kernels.Y, du), (kernels.W, dl)):
-        scaled, start, unit = np.empty_like(d), np.empty(d.size + 1, np.int64), np.empty(d.size, np.int64)
-        kernels.block_columns(found[0][letter], found[1][letter], coupling, scaled, start, unit)
-        blocks += [scaled, start, unit]
-    kernels.write_inverse(layout.starts, *found, dl, du, *blocks, out)
+    upper = _blocks(*found, kernels.Y, du)
+    lower = _blocks(*found, kernels.W, dl)
+    kernels.write_inverse(layout.starts, *found, dl, du, *upper, *lower, out)
     return True
+
+
+def _blocks(mantissa: Array, exponent: Index, letter: int, coupling: Array) -> tuple[Array, Index, Index]:
+    n = coupling.size
+    scaled, start, unit = np.empty_like(coupling), np.empty(n + 1, np.int64), np.empty(n, np.int64)
+    kernels.block_columns(mantissa[letter], exponent[letter], coupling, scaled, start, unit)
+    return scaled, start, unit
 
 
 def _wide(layout: ChainLayout, values: Array) -> tuple[Array, Array, Array]:

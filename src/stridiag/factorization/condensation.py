@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import condensation as kernels
-from stridiag._kernels.selected_inverse import condensed_diagonal
+from stridiag.factorization.condensed_inverse import CondensedInverse
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.dense import factor_dense
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
-from stridiag.factorization.inverse_entries import entries_by_solves
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.factorization.sparse_lu import factor_sparse
@@ -95,33 +94,17 @@ class Condensation:
 
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`; from the orthogonal factor and the inverse of the reduced system."""
-        layout = self._layout
-        out = np.empty(layout.chain.n, self._rows.dtype)
-        index = np.arange(layout.columns.size)
-        # Rows of the reduced inverse belong to kept columns, its columns to leftover slots. Slot b of a segment
-        # stands in the place of its left neighbour, slot b + 1 in that of its right one.
-        slots = layout.neighbours[:, 1:3]
-        of_link = np.repeat(np.arange(layout.first.size), np.diff(layout.link_start))
-        rows = (index, np.repeat(layout.neighbours, 2), np.repeat(layout.link_kept, 2))
-        columns = (index, np.tile(slots, (1, 4)).ravel(), slots[of_link].ravel())
-        row, column = np.concatenate(rows), np.concatenate(columns)
-        there = (row >= 0) & (column >= 0)
-        entries = np.zeros(row.size, out.dtype)
-        entries[there] = entries_by_solves(self._reduced, index.size, out.dtype, row[there], column[there])
-        own, corner, linked = np.split(entries, np.cumsum([part.size for part in rows])[:-1])
-        out[layout.columns] = own
-        condensed_diagonal(
-            self._rows,
-            layout.first,
-            layout.last,
-            layout.neighbours,
-            layout.link_start,
-            self._links,
-            corner.reshape(-1, 4, 2),
-            linked.reshape(-1, 2),
-            out,
-        )
-        return layout.chain.from_chains(out)
+        (_, main, _), _ = CondensedInverse(self._layout, self._rows, self._links, self._reduced).pattern()
+        return self._layout.chain.from_chains(main)
+
+    def inverse_on_pattern(self, *, transpose: bool) -> Array:
+        """See `stridiag.factorization.inverse_entries.KnowsPattern`."""
+        inverse = CondensedInverse(self._layout, self._rows, self._links, self._reduced)
+        return inverse.by_slot(self._layout.chain.structure.nnz, transpose=transpose)
+
+    def write_inverse(self, out: Array) -> bool:
+        """See `stridiag.factorization.inverse_entries.KnowsInverse`."""
+        return CondensedInverse(self._layout, self._rows, self._links, self._reduced).write(out)
 
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: reflections, the slots, the reduced system's factors, D, columns of (U W; 0 I).

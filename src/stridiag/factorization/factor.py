@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from stridiag._validate import as_index, as_values, check_option, require_finite, warn_user
 from stridiag.errors import IllConditionedWarning, StructureError
-from stridiag.factorization.condition import reciprocal_condition, rough_condition
+from stridiag.factorization.condition import Condition, reciprocal_condition, rough_condition
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.decomposition import Decomposition
-from stridiag.factorization.inverse_entries import entries_by_solves
+from stridiag.factorization.inverse_entries import entries_of_inverse, pattern_of_inverse, write_inverse
 from stridiag.factorization.scaled import decompose_in_range
 from stridiag.factorization.simple_factor import SimpleFactor, without_identities
 from stridiag.factorization.singularity import evident_singularity, singular_error
@@ -81,7 +81,7 @@ class Factor:
             decomposition.singularity = decomposition.singularity or evident_singularity(planned, member)
         # How large the condition numbers may be, found at the first solve.
         self._rough: list[float] | None = None
-        self._rconds: dict[tuple[int, bool], float] = {}
+        self._conditions: dict[tuple[int, bool], Condition] = {}
 
     # ------------------------------------------------------------------ what it is
 
@@ -168,8 +168,7 @@ class Factor:
         kind = np.result_type(self.dtype, right.dtype)
         batch = np.broadcast_shapes(self.matrix.batch_shape, columns.shape[:-2])
         with np.errstate(all="ignore"):
-            if self._rough is None:
-                self._rough = list(map(rough_condition, self._members, self._matrices))
+            self._estimate_roughly()
             if batch:
                 columns = np.broadcast_to(columns, batch + columns.shape[-2:])
                 result = np.empty(columns.shape, kind)
@@ -205,8 +204,8 @@ class Factor:
 
         Notes
         -----
-        In O(n) operations for chains, and O(n + k^2) where k columns are kept for links; by n solves for the dense
-        and the general sparse methods.
+        In O(n) operations for chains, and O(n) and the inverse of order k where k columns are kept for links; by n
+        solves for the dense and the general sparse methods.
 
         Examples
         --------
@@ -240,7 +239,8 @@ class Factor:
 
         Notes
         -----
-        Cost: one solve for each distinct column; no more than 32 MB of right-hand sides at a time.
+        Cost: O(n + k) for chains without links. Otherwise one solve for each distinct column, or for each distinct
+        row where these are fewer; no more than 32 MB of right-hand sides at a time.
 
         Examples
         --------
@@ -255,8 +255,97 @@ class Factor:
         for name, index in (("rows", i), ("columns", j)):
             if index.size and not (index.min() >= 0 and index.max() < n):
                 raise StructureError(f"{name} must lie in 0 ... {n - 1}, got {index.min()} ... {index.max()}")
-        found = self._entries(lambda member: entries_by_solves(member, n, self.dtype, i, j), i.size)
+        found = self._entries(lambda member: entries_of_inverse(member, n, self.dtype, i, j), i.size)
         return found.reshape(self.matrix.batch_shape + row.shape)[()]
+
+    def inverse_on_pattern(self, *, transpose: bool = False) -> StridiagMatrix:
+        r"""Return the entries of the inverse at the pattern of the matrix, as a matrix of the same structure.
+
+        Parameters
+        ----------
+        transpose : bool
+            If False, the slot (i, j) holds :math:`(A^{-1})_{ij}`. If True, it holds :math:`(A^{-1})_{ji}`: the
+            derivative of :math:`\log |\det A|` (of a complex matrix: of :math:`\log \det A`) by the entry
+            :math:`a_{ij}`.
+
+        Returns
+        -------
+        StridiagMatrix
+            With the batch axes of the matrix.
+
+        Raises
+        ------
+        SingularMatrixError
+            As `inverse_diagonal`.
+
+        Notes
+        -----
+        Every slot is answered, explicit zeros included. In O(n) operations for chains, and O(n) and the inverse of
+        order k where k columns are kept for links; otherwise one solve for each distinct column of the pattern.
+
+        Examples
+        --------
+        >>> import numpy as np, stridiag
+        >>> A = stridiag.StridiagMatrix.from_diagonals({0: [2.0, 3.0, 4.0], 1: [1.0, 1.0]}, ([2], [0], [5.0]))
+        >>> gradient = A.factor().inverse_on_pattern(transpose=True)
+        >>> gradient.structure == A.structure
+        True
+        >>> step = 1e-6 * np.eye(6)[5]                      # the last slot is the link
+        >>> F, G = A.factor(), A.with_values(A.values + step).factor()
+        >>> bool(abs((G.slogdet().logabsdet - F.slogdet().logabsdet) / 1e-6 - gradient.values[5]) < 1e-6)
+        True
+        """
+        structure = self.matrix.structure
+        found = self._entries(
+            lambda member: pattern_of_inverse(member, structure, self.dtype, transpose=transpose), structure.nnz
+        )
+        return self.matrix.with_values(found, copy=False)
+
+    def inverse(self, out: Array | None = None) -> Array:
+        """Return the dense inverse, (..., n, n).
+
+        Parameters
+        ----------
+        out : ndarray, (..., n, n), optional
+            Where to put it, and what is returned: of the factor's dtype, writeable, each matrix C- or F-contiguous.
+
+        Raises
+        ------
+        SingularMatrixError
+            As `inverse_diagonal`; `out` is then left as it was.
+        TypeError, ValueError
+            If `out` cannot take the result.
+
+        Warns
+        -----
+        IllConditionedWarning
+            As `solve`.
+
+        Notes
+        -----
+        Cost: ``plan.operations.inverse``. For chains without links one multiplication an entry, accurate entry by
+        entry; see docs/theory/inverse.md.
+
+        Examples
+        --------
+        >>> import stridiag
+        >>> A = stridiag.StridiagMatrix.from_diagonals({-1: -1.0, 0: 2.0, 1: -1.0}, shape=3)
+        >>> A.factor().inverse()
+        array([[0.75, 0.5 , 0.25],
+               [0.5 , 1.  , 0.5 ],
+               [0.25, 0.5 , 0.75]])
+        """
+        result = np.empty(self.shape, self.dtype) if out is None else self._checked_out(out)
+        self._require_some_regular()
+        with np.errstate(all="ignore"):
+            self._estimate_roughly()
+            for place, member in zip(np.ndindex(self.matrix.batch_shape), self._members, strict=True):
+                if member.singularity is None:
+                    write_inverse(member, result[place])
+                else:
+                    result[place] = np.nan
+        self._warn_of_condition()
+        return result
 
     def refactor(self, values: ArrayLike) -> Factor:
         """Return the factor of a matrix of the same structure with other values, (..., nnz), by the same plan.
@@ -303,31 +392,56 @@ class Factor:
     def rcond(self) -> Any:
         r"""Reciprocal condition number :math:`1 / (\|A\|_1 \|A^{-1}\|_1)`; 0 if singular, 1 if n = 0.
 
-        A number, or an array over the batch. The norm of the inverse is estimated from a few solves (Higham and
-        Tisseur 2000): never too large but for rounding, rarely too small by more than a factor of three.
+        A number, or an array over the batch. Exact but for rounding if `cond_is_exact`; else the norm of the inverse
+        is estimated from a few solves (Higham and Tisseur 2000), and the result is never too small but for rounding,
+        rarely too large by more than a factor of three.
         """
-        estimates = [self._rcond_member(k) for k in range(len(self._members))]
-        return np.array(estimates).reshape(self.matrix.batch_shape)[()]
+        found = [self._condition_of_member(k).rcond for k in range(len(self._members))]
+        return np.array(found).reshape(self.matrix.batch_shape)[()]
 
     def cond(self, p: Literal[1] | float = 1) -> Any:
-        r"""Return the condition number in the 1- or infinity-norm, estimated as `rcond` is.
+        r"""Return the condition number in the 1- or infinity-norm: exact if `cond_is_exact`, else a lower bound.
 
         Parameters
         ----------
         p : {1, inf}
             Which norm. For others see `stridiag.linalg.cond`.
+
+        Examples
+        --------
+        >>> import stridiag
+        >>> A = stridiag.StridiagMatrix.from_diagonals({-1: -1.0, 0: 2.0, 1: -1.0}, shape=99)
+        >>> F = A.factor()
+        >>> round(F.cond(1), 9), F.cond_is_exact             # 4 times (n + 1)^2 / 8
+        (5000.0, True)
         """
         check_option(p, "p", (1, np.inf))
-        estimates = [self._rcond_member(k, adjoint=p != 1) for k in range(len(self._members))]
+        found = [self._condition_of_member(k, adjoint=p != 1).rcond for k in range(len(self._members))]
         with np.errstate(divide="ignore"):
-            result = np.reciprocal(np.array(estimates))
+            result = np.reciprocal(np.array(found))
         return result.reshape(self.matrix.batch_shape)[()]
 
-    def _rcond_member(self, k: int, *, adjoint: bool = False) -> float:
-        """Return the reciprocal condition of member k in the 1-norm, or in the infinity-norm; estimated once."""
-        if (k, adjoint) not in self._rconds:
-            self._rconds[k, adjoint] = reciprocal_condition(self._members[k], self._matrices[k], adjoint=adjoint)
-        return self._rconds[k, adjoint]
+    @property
+    def cond_is_exact(self) -> bool:
+        """Whether `rcond` and `cond` are exact but for rounding, for all members: chains without links, or n <= 4.
+
+        Otherwise they are estimates. Found out by computing them in both norms.
+        """
+        return all(
+            self._condition_of_member(k, adjoint=adjoint).exact
+            for k in range(len(self._members))
+            for adjoint in (False, True)
+        )
+
+    def _condition_of_member(self, k: int, *, adjoint: bool = False) -> Condition:
+        """Return the reciprocal condition of member k in the 1-norm, or in the infinity-norm; found once."""
+        if (k, adjoint) not in self._conditions:
+            self._conditions[k, adjoint] = reciprocal_condition(self._members[k], self._matrices[k], adjoint=adjoint)
+        return self._conditions[k, adjoint]
+
+    def _estimate_roughly(self) -> None:
+        if self._rough is None:
+            self._rough = list(map(rough_condition, self._members, self._matrices))
 
     # ------------------------------------------------------------------ inner workings
 
@@ -340,6 +454,20 @@ class Factor:
                 if member.singularity is None:
                     result[k] = of(member)
         return result.reshape((*self.matrix.batch_shape, count))
+
+    def _checked_out(self, out: Any) -> Array:
+        """Return `out` if it can take the inverse of every member."""
+        if not isinstance(out, np.ndarray):
+            raise TypeError(f"out must be a numpy array, got {type(out).__name__}")
+        if out.shape != self.shape or out.dtype != self.dtype:
+            raise ValueError(
+                f"out must have shape {self.shape} and dtype {self.dtype}, got {out.shape} and {out.dtype}"
+            )
+        if not out.flags.writeable:
+            raise ValueError("out must be writeable, got a read-only array")
+        if any(not result.flags.forc for result in (out[place] for place in np.ndindex(self.matrix.batch_shape))):
+            raise ValueError(f"out must hold C- or F-contiguous matrices, got strides {out.strides}: pass a copy of it")
+        return out
 
     def _solve_member(self, k: int, b: Array, trans: Transposition) -> Array:
         """Solve with member k for `b`, (n, m), of any dtype."""
@@ -375,7 +503,7 @@ class Factor:
         # Accepts the good, so that NaN is looked at more closely.
         doubtful = [k for k, size in enumerate(self._rough) if not size < 1.0 / eps]
         singular = [k for k, member in enumerate(self._members) if member.singularity is not None]
-        bad = sorted({k for k in doubtful if not self._rcond_member(k) >= eps} | set(singular))
+        bad = sorted({k for k in doubtful if not self._condition_of_member(k).rcond >= eps} | set(singular))
         if not bad:
             return
         batch = self.matrix.batch_shape
@@ -385,9 +513,8 @@ class Factor:
                 f"{len(bad)} matrices of the batch {batch} are singular to working precision, the first at {first}"
             )
         else:
-            message = (
-                f"the matrix is singular to working precision: rcond = {self._rcond_member(0):.2g} < eps = {eps:.2g}"
-            )
+            rcond = self._condition_of_member(0).rcond
+            message = f"the matrix is singular to working precision: rcond = {rcond:.2g} < eps = {eps:.2g}"
         warn_user(
             f"{message}; such a solution may have no correct digit. linalg.lstsq gives the minimum-norm answer",
             IllConditionedWarning,

@@ -106,7 +106,9 @@ def pattern_of_inverse(
     return entries_by_solves(decomposition, structure.shape[0], dtype, rows, columns)
 
 
-def entries_of_inverse(decomposition: Decomposition, n: int, dtype: np.dtype[Any], rows: Index, columns: Index) -> Array:
+def entries_of_inverse(
+    decomposition: Decomposition, n: int, dtype: np.dtype[Any], rows: Index, columns: Index
+) -> Array:
     """Return entries of the inverse at given positions, (k,)."""
     if isinstance(decomposition, Scaled):
         return times_power(entries_of_inverse(decomposition.inner, n, dtype, rows, columns), -decomposition.exponent)
