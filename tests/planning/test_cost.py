@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 import stridiag
-from stridiag._kernels import condensation, determinant, tridiagonal_lu
+from stridiag._kernels import condensation, determinant, separator_tree, small_qr, tridiagonal_lu
+from stridiag.factorization.condensation import Condensation
 from stridiag.planning import condensation as planned
 from stridiag.planning.chain import ChainLayout, TridiagonalLayout
 from stridiag.planning.condensation import CondensationLayout
-from stridiag.testing import count, counted
+from stridiag.testing import Counted, count, counted
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 10, 57])
@@ -30,36 +31,68 @@ def test_tridiagonal_counts_are_exact(n, kind):
     assert predicted.inverse == n * predicted.solve
 
 
-@pytest.mark.parametrize(("n", "stride", "links"), [(30, 1, 1), (60, 1, 3), (60, 2, 2), (90, 3, 4), (17, 1, 5)])
-def test_condensation_counts_are_never_exceeded(n, stride, links):
-    A = stridiag.random(n, (-stride, 0, stride), links, rng=n)
+STRUCTURES = [(30, 1, 1), (60, 1, 3), (60, 2, 2), (90, 3, 4), (17, 1, 5), (40, 20, 6), (25, 1, 20)]
+
+
+def count_condensation(A, stride):
+    """Run everything that `Condensation` does on counting numbers; return factor, solve, adjoint solve, slogdet."""
     layout = CondensationLayout.build(ChainLayout(A.structure, stride))
-    segments = (layout.first, layout.last, layout.neighbours)
-    rows = counted(np.zeros((n, 8)))
-    leftover = counted(np.zeros((layout.first.size, 2, 5)))
-    interior = n - layout.columns.size
-    executed = count(
-        condensation.condense, *map(counted, layout.chain.tridiagonal(A.values)), *segments, rows, leftover
-    )
-    assert executed == planned.CONDENSE * interior + planned.CONDENSE_SEGMENT * layout.first.size
-    x = counted(np.ones((n, 1)))
-    z = counted(np.ones((layout.columns.size, 1)))
-    numbers = counted(A.values[layout.link_slots])
-    bound = planned.CONDENSED_SOLVE * interior + 3 * numbers.size + 2 * layout.first.size
-    for substitute, backwards in (
-        (condensation.back_substitute, False),
-        (condensation.forward_substitute_adjoint, True),
+    tree, segments, n = layout.tree, layout.first.size, layout.chain.n
+    stretches = (layout.first, layout.last, layout.neighbours)
+    rows, nodes = counted(np.zeros((n, 8))), counted(np.zeros((tree.tail.size, separator_tree.WIDTH)))
+    leftover = counted(np.zeros((segments + tree.tail.size, 2, 5)))
+    tridiagonal = tuple(map(counted, layout.chain.tridiagonal(A.values)))
+    factor = count(condensation.condense, *tridiagonal, *stretches, rows, leftover)
+    factor += count(separator_tree.eliminate, tree.children, segments, leftover, nodes, counted(np.zeros((4, 7))))
+    links = counted(A.values[layout.link_slots])
+    Counted.total = 0
+    sources = layout.reduced.sources(leftover, links, tridiagonal, counted(A.values))
+    factor += Counted.total + sources.size  # each is added to its place
+    r = layout.core.size
+    a, tau = counted(np.random.default_rng(0).standard_normal((r, r))), counted(np.zeros(r))
+    factor += count(small_qr.factor, a, tau, counted(np.zeros(r)))
+    x, z, y = (counted(np.ones((size, 1))) for size in (n, layout.columns.size, r))
+    last_row_links = (layout.link_start, layout.link_kept, links)
+    tree_part = (nodes, tree.slots, tree.around, tree.tail, *last_row_links, x, z)
+    solves = []
+    for backwards, substitute, substitute_nodes, upper in (
+        (False, condensation.back_substitute, separator_tree.substitute_nodes, small_qr.solve_upper),
+        (
+            True,
+            condensation.forward_substitute_adjoint,
+            separator_tree.substitute_nodes_adjoint,
+            small_qr.solve_upper_adjoint,
+        ),
     ):
-        executed = count(condensation.reflect, rows, *segments, x, backwards)
-        executed += count(substitute, rows, *segments, layout.link_start, layout.link_kept, numbers, z, x)
-        # A bound, and not a loose one: only the ends of chains and segments do less.
-        assert 0.7 * bound < executed <= bound
+        executed = count(condensation.reflect, rows, *stretches, x, backwards)
+        executed += count(separator_tree.reflect_nodes, nodes, tree.slots, x, backwards)
+        executed += count(small_qr.reflect, a, tau, y, backwards) + count(upper, a, y)
+        executed += count(substitute, rows, *stretches, *last_row_links, z, x) + count(substitute_nodes, *tree_part)
+        solves.append(executed)
+    interior = n - layout.columns.size
+    pivots = [counted(np.ones(size)) for size in (interior, 2 * tree.tail.size, r)]
+    slogdet = sum(count(determinant.log_product, part) for part in pivots) + 2  # their sum
+    return layout, factor, *solves, slogdet
+
+
+@pytest.mark.parametrize("segment", [5, 256])
+@pytest.mark.parametrize(("n", "stride", "links"), STRUCTURES)
+def test_condensation_counts_are_exact(monkeypatch, n, stride, links, segment):
+    monkeypatch.setattr(planned, "SEGMENT", segment)
+    A = stridiag.random(n, (-stride, 0, stride), links, rng=n)
+    layout, factor, solve, adjoint, slogdet = count_condensation(A, stride)
+    predicted = layout.cost.operations
+    assert predicted.exact
+    assert (factor, solve, adjoint, slogdet) == (predicted.factor, predicted.solve, predicted.solve, predicted.slogdet)
+    assert predicted.inverse == n * solve
+    assert Condensation(layout, A.values).nbytes == layout.cost.bytes
 
 
 def test_counts_grow_linearly_with_n():
     small = stridiag.plan(stridiag.random(10_000, (-2, 0, 2), 20, rng=0).structure)
     large = stridiag.plan(stridiag.random(100_000, (-2, 0, 2), 20, rng=0).structure)
-    assert not small.operations.exact
+    assert small.operations.exact
+    assert large.operations.exact
     assert large.operations.factor < 10.5 * small.operations.factor
     assert large.operations.solve < 10.5 * small.operations.solve
 

@@ -8,9 +8,8 @@ complete: the column of the inverse that belongs to row j + 1 of A, in the rows 
 inverse of the reduced system. What belongs to rows outside all segments is in the reduced inverse itself.
 
 A link (r, c) keeps the columns r and c, so the entries (r, c) and (c, r) of the inverse lie in *kept rows*. A kept row
-starts from the reduced inverse too, and goes through the reflections of a segment alone, down to the column asked for.
-
-Cost: 100 operations a column of a segment, and 14 for each step of a kept row: at most a segment's length.
+starts from the reduced inverse too, and goes through the reflections of tree and segment alone, down to the column
+asked for.
 
 Source: the same recurrence as A. M. Erisman and W. F. Tinney, Comm. ACM 18 (1975), for an orthogonal factor.
 """
@@ -22,12 +21,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._kernels import separator_tree
 from stridiag._kernels.compile import kernel
 from stridiag._kernels.condensation import LEFT1, RIGHT1, TAU, U1, U2, V1, V2, W1, W2, D
 
 __all__ = ["condensed_pattern", "kept_row_entries"]
 
 Array = NDArray[Any]
+
+NODE_V1, NODE_V2, NODE_V3, NODE_TAU = separator_tree.V1, separator_tree.V2, separator_tree.V3, separator_tree.TAU
+Y2, Y3, TAU2 = separator_tree.Y2, separator_tree.Y3, separator_tree.TAU2
 
 
 @kernel
@@ -104,27 +107,48 @@ def condensed_pattern(
 
 @kernel
 def kept_row_entries(
-    rows: Array, first: Array, last: Array, kept: Array, segment: Array, column: Array, corner: Array, out: Array
+    rows: Array,
+    first: Array,
+    last: Array,
+    kept: Array,
+    children: Array,
+    nodes: Array,
+    root: Array,
+    rightmost: Array,
+    corner: Array,
+    out: Array,
 ) -> None:
-    """Fill `out`, (k,), with entries of the inverse in kept rows, in columns that belong to rows of segments.
+    """Fill `out`, (k,), with entries of the inverse in kept rows, in the columns of rows at the ends of the roots.
 
-    Entry t lies in the column of row ``column[t]`` of the matrix, which belongs to ``segment[t]``; `corner`, (k, 2),
-    holds its row's entries of the reduced inverse in the columns of the slots b and b + 1.
+    A root is a segment, or what the nodes of a tree have made of several. Entry t lies in the column of the row behind
+    the last column of ``root[t]`` if ``rightmost[t]``, else in that of the row before the first one. `corner`, (k, 2),
+    holds its row's entries of the reduced inverse in the columns of the root's two leftover slots.
     """
-    for t in range(column.size):
-        s = segment[t]
-        left = kept[s, LEFT1] >= 0
+    segments = first.size
+    for t in range(root.size):
         low, high = corner[t, 0], corner[t, 1]
-        j = last[s]
-        while j >= first[s]:
+        s = root[t]
+        while s >= segments:
+            # The two reflections of a node undone, as in `stridiag._kernels.separator_tree.inverse_corners`.
+            node = nodes[s - segments]
+            share = node[TAU2] * (low * node[Y2] + high * node[Y3])
+            z1, z2, z3 = -share, low - share * np.conj(node[Y2]), high - share * np.conj(node[Y3])
+            share = node[NODE_TAU] * (z1 * node[NODE_V1] + z2 * node[NODE_V2] + z3 * node[NODE_V3])
+            if rightmost[t]:
+                low, high = z1 - share * np.conj(node[NODE_V1]), z3 - share * np.conj(node[NODE_V3])
+                s = children[s - segments, 1]
+            else:
+                low, high = z2 - share * np.conj(node[NODE_V2]), -share
+                s = children[s - segments, 0]
+        left = kept[s, LEFT1] >= 0
+        for j in range(last[s], first[s] - 1, -1):
             v1, v2, tau = rows[j, V1], rows[j, V2], rows[j, TAU]
             share = tau * (low * v1 + high * v2)
-            high -= share * np.conj(v2)
-            if column[t] == j + 1:
+            if rightmost[t]:
+                # The slot of row b + 1 takes part in no further reflection.
+                high -= share * np.conj(v2)
                 break
             low, high = -share, low - share * np.conj(v1)
             if not left:
                 low, high = high * 0, low
-            j -= 1
-        # The column of row a - 1 has the first slot, every other one that completes has the second.
-        out[t] = low if column[t] == first[s] - 1 else high
+        out[t] = high if rightmost[t] else low

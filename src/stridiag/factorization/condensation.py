@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import condensation as kernels
+from stridiag._kernels import separator_tree as node_kernels
 from stridiag.factorization.condensed_inverse import CondensedInverse
 from stridiag.factorization.decomposition import Decomposition
-from stridiag.factorization.dense import factor_dense
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
+from stridiag.factorization.small_qr import SmallQR
 from stridiag.factorization.sparse_lu import factor_sparse
 from stridiag.factorization.unitary import Reflection
 from stridiag.planning.condensation import CondensationLayout
@@ -36,75 +37,103 @@ class Condensation:
     def __init__(self, layout: CondensationLayout, values: Array) -> None:
         self._layout = layout
         tridiagonal = layout.chain.tridiagonal(values)
-        segments = (layout.first, layout.last, layout.neighbours)
+        tree, segments = layout.tree, layout.first.size
+        nodes = tree.children.shape[0]
         self._rows = np.zeros((layout.chain.n, 8), values.dtype)
-        leftover = np.zeros((layout.first.size, 2, 5), values.dtype)
-        info = kernels.condense(*tridiagonal, *segments, self._rows, leftover)
+        self._nodes = np.zeros((nodes, node_kernels.WIDTH), values.dtype)
         self._links = values[layout.link_slots]
+        leftover = np.zeros((segments + nodes, 2, 5), values.dtype)
+        info = kernels.condense(*tridiagonal, layout.first, layout.last, layout.neighbours, self._rows, leftover)
+        node_info = node_kernels.eliminate(
+            tree.children, segments, leftover, self._nodes, np.empty((4, 7), values.dtype)
+        )
         matrix = layout.reduced.assemble(leftover, self._links, tridiagonal, values)
-        self._reduced: Decomposition = factor_dense(matrix.toarray()) if layout.dense_reduced else factor_sparse(matrix)
+        self._reduced: Decomposition = SmallQR(matrix.toarray()) if layout.dense_reduced else factor_sparse(matrix)
         self.singularity = None
         if info >= 0:
             self.singularity = Singularity(column=layout.chain.index(info))
+        elif node_info >= 0:
+            kept = tree.around[node_info // 2, node_info % 2]
+            self.singularity = Singularity(column=layout.chain.index(int(layout.columns[kept])))
         elif self._reduced.singularity is not None:
             # The reduced system's rows are mixtures; a column it names is a kept column of ours.
             column = self._reduced.singularity.column
             self.singularity = Singularity(
-                column=None if column is None else layout.chain.index(int(layout.columns[column]))
+                column=None if column is None else layout.chain.index(int(layout.columns[layout.core[column]]))
             )
+
+    @property
+    def _segments(self) -> tuple[Array, Index, Index, Index]:
+        layout = self._layout
+        return self._rows, layout.first, layout.last, layout.neighbours
+
+    @property
+    def _last_row_links(self) -> tuple[Index, Index, Array]:
+        return self._layout.link_start, self._layout.link_kept, self._links
+
+    @property
+    def _tree(self) -> tuple[Array, Index, Index, Index, Index, Index, Array]:
+        tree = self._layout.tree
+        return self._nodes, tree.slots, tree.around, tree.tail, *self._last_row_links
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
-        layout = self._layout
-        segments = (self._rows, layout.first, layout.last, layout.neighbours)
-        links = (layout.link_start, layout.link_kept, self._links)
+        layout, slots = self._layout, self._layout.tree.slots
         x = layout.chain.to_chains(b)
         if adjoint:
             z = x[layout.columns]
-            kernels.forward_substitute_adjoint(*segments, *links, z, x)
-            x[layout.leftover] = self._reduced.solve(z, adjoint=True)
-            kernels.reflect(*segments, x, True)
+            kernels.forward_substitute_adjoint(*self._segments, *self._last_row_links, z, x)
+            node_kernels.substitute_nodes_adjoint(*self._tree, x, z)
+            x[layout.leftover] = self._reduced.solve(z[layout.core], adjoint=True)
+            node_kernels.reflect_nodes(self._nodes, slots, x, True)
+            kernels.reflect(*self._segments, x, True)
         else:
-            kernels.reflect(*segments, x, False)
-            z = self._reduced.solve(x[layout.leftover])
-            kernels.back_substitute(*segments, *links, z, x)
+            kernels.reflect(*self._segments, x, False)
+            node_kernels.reflect_nodes(self._nodes, slots, x, False)
+            z = np.empty((layout.columns.size, x.shape[1]), x.dtype)
+            z[layout.core] = self._reduced.solve(x[layout.leftover])
+            node_kernels.substitute_nodes(*self._tree, x, z)
+            kernels.back_substitute(*self._segments, *self._last_row_links, z, x)
             x[layout.columns] = z
         return layout.chain.from_chains(x)
 
     def multiply(self, x: Array) -> Array:
         """See `Decomposition.multiply`."""
         layout = self._layout
-        segments = (self._rows, layout.first, layout.last, layout.neighbours)
         y = layout.chain.to_chains(x)
         z = y[layout.columns]
-        kernels.multiply_upper(*segments, layout.link_start, layout.link_kept, self._links, z, y)
-        y[layout.leftover] = self._reduced.multiply(z)
-        kernels.reflect(*segments, y, True)
+        kernels.multiply_upper(*self._segments, *self._last_row_links, z, y)
+        node_kernels.multiply_nodes(*self._tree, y, z)
+        y[layout.leftover] = self._reduced.multiply(z[layout.core])
+        node_kernels.reflect_nodes(self._nodes, layout.tree.slots, y, True)
+        kernels.reflect(*self._segments, y, True)
         return layout.chain.from_chains(y)
 
     def slogdet(self) -> tuple[Any, float]:
         """See `Decomposition.slogdet`."""
-        layout = self._layout
         _, interior = self._interior()
         pivots = self._rows[interior, kernels.D]
-        # Each reflection has determinant -1; there is one for every interior column.
-        phase, log = phase_and_log(pivots, sign_of_flips(layout.odd + pivots.size))
+        # A reflection has determinant -1. There is one for every interior column, and two for every node.
+        phase, log = phase_and_log(pivots, sign_of_flips(self._layout.odd + pivots.size))
+        node_phase, node_log = phase_and_log(self._nodes[:, [node_kernels.D0, node_kernels.D1]].ravel())
         reduced_phase, reduced_log = self._reduced.slogdet()
-        return phase * reduced_phase, log + reduced_log
+        return phase * node_phase * reduced_phase, log + node_log + reduced_log
+
+    @property
+    def _inverse(self) -> CondensedInverse:
+        return CondensedInverse(self._layout, self._rows, self._nodes, self._links, self._reduced)
 
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`; from the orthogonal factor and the inverse of the reduced system."""
-        (_, main, _), _ = CondensedInverse(self._layout, self._rows, self._links, self._reduced).pattern()
-        return self._layout.chain.from_chains(main)
+        return self._inverse.diagonal()
 
     def inverse_on_pattern(self, *, transpose: bool) -> Array:
         """See `stridiag.factorization.inverse_entries.KnowsPattern`."""
-        inverse = CondensedInverse(self._layout, self._rows, self._links, self._reduced)
-        return inverse.by_slot(self._layout.chain.structure.nnz, transpose=transpose)
+        return self._inverse.by_slot(transpose=transpose)
 
     def write_inverse(self, out: Array) -> bool:
         """See `stridiag.factorization.inverse_entries.KnowsInverse`."""
-        return CondensedInverse(self._layout, self._rows, self._links, self._reduced).write(out)
+        return self._inverse.write(out)
 
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: reflections, the slots, the reduced system's factors, D, columns of (U W; 0 I).
@@ -115,16 +144,20 @@ class Condensation:
         n = layout.chain.n
         segment, interior = self._interior()
         has_left = layout.neighbours[segment, 1] >= 0
+        core = layout.columns[layout.core]
+        separators = layout.columns[layout.tree.around[:, :2]]
         slots = np.arange(n)
         slots[interior - has_left] = interior
-        slots[layout.leftover] = layout.columns
-        order = np.concatenate((layout.columns[::-1], interior[::-1])).tolist()
+        slots[layout.tree.slots[:, :2]] = separators
+        slots[layout.leftover] = core
+        order = np.concatenate((core[::-1], separators.ravel()[::-1], interior[::-1])).tolist()
         chains = Permutation(layout.chain.to_chains(np.arange(n)))
         return [
             chains.inverse(),
             *self._reflections(segment, interior),
+            *self._node_reflections(),
             Permutation(slots),
-            *(factor.embed(n, layout.columns) for factor in self._reduced.factors()),
+            *(factor.embed(n, core) for factor in self._reduced.factors()),
             *columns_of_triangle(self._upper(segment, interior), order, divide="rows"),
             chains,
         ]
@@ -149,6 +182,18 @@ class Condensation:
             result.append(Reflection(n, np.arange(j - left, j + below + 1), np.array(vector), tau))
         return result
 
+    def _node_reflections(self) -> list[Reflection]:
+        n = self._layout.chain.n
+        result = []
+        for slots, node in zip(self._layout.tree.slots, self._nodes, strict=True):
+            one = node.dtype.type(1)
+            first = np.array([one, *node[: node_kernels.TAU]])
+            second = np.array([one, node[node_kernels.Y2], node[node_kernels.Y3]])
+            for rows, vector, tau in ((slots, first, node_kernels.TAU), (slots[1:], second, node_kernels.TAU2)):
+                there = rows >= 0
+                result.append(Reflection(n, rows[there], vector[there], node[tau]))
+        return result
+
     def _upper(self, segment: Index, interior: Index) -> csc_array[Any]:
         """Return (U W; 0 I), the rows of U and W at their interior columns, in chain order."""
         from scipy.sparse import coo_array
@@ -158,7 +203,8 @@ class Condensation:
         last = layout.last[segment]
         left2, left1, right1, right2 = (layout.neighbours[segment] >= 0).T
         to_end = last - interior
-        parts = [(layout.columns, layout.columns, np.ones(layout.columns.size, rows.dtype))]
+        core = layout.columns[layout.core]
+        parts = [(core, core, np.ones(core.size, rows.dtype)), *self._upper_of_nodes()]
         for letter, shift, present in (
             (kernels.D, 0, to_end >= 0),
             (kernels.U1, 1, (to_end >= 1) | right1),
@@ -176,7 +222,28 @@ class Condensation:
         at, to, values = (np.concatenate(part) for part in zip(*parts, strict=True))
         return coo_array((values, (at, to)), shape=(n, n)).tocsc()
 
+    def _upper_of_nodes(self) -> list[tuple[Array, Array, Array]]:
+        """Return rows, columns and values of the nodes' rows of U, in chain order."""
+        layout, tree, nodes = self._layout, self._layout.tree, self._nodes
+        k, after = layout.columns[tree.around[:, 0]], layout.columns[tree.around[:, 1]]
+        parts = [
+            (k, k, nodes[:, node_kernels.D0]),
+            (k, after, nodes[:, node_kernels.U]),
+            (after, after, nodes[:, node_kernels.D1]),
+        ]
+        counts = np.diff(layout.link_start)[tree.tail]
+        of_node = np.repeat(np.arange(tree.tail.size), counts)
+        begins = np.cumsum(counts) - counts
+        link = np.repeat(layout.link_start[tree.tail] - begins, counts) + np.arange(of_node.size)
+        for row, letter in ((k, node_kernels.W0), (after, node_kernels.W1)):
+            for side in range(4):
+                there = tree.around[:, 2 + side] >= 0
+                parts.append((row[there], layout.columns[tree.around[there, 2 + side]], nodes[there, letter + side]))
+            columns = layout.columns[layout.link_kept[link]]
+            parts.append((row[of_node], columns, nodes[of_node, letter + 4] * self._links[link]))
+        return parts
+
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
-        return self._rows.nbytes + self._links.nbytes + self._reduced.nbytes
+        return self._rows.nbytes + self._nodes.nbytes + self._links.nbytes + self._reduced.nbytes

@@ -8,31 +8,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.planning.chain import ChainLayout
 from stridiag.planning.cost import Cost, Operations, determinant
-from stridiag.planning.dense import dense_cost
+from stridiag.planning.dense import small_qr_cost
 from stridiag.planning.layout import plural
+from stridiag.planning.reduced import ReducedPattern
+from stridiag.planning.separator_tree import SeparatorTree
 from stridiag.planning.sparse import analyse
 from stridiag.planning.sparse_layout import sparse_cost
 from stridiag.structure import Structure
 
-if TYPE_CHECKING:
-    from scipy.sparse import csc_array
+__all__ = ["CondensationLayout"]
 
-__all__ = ["CondensationLayout", "ReducedPattern"]
-
-Array = NDArray[Any]
 Index = NDArray[np.int64]
 
 # Operations of `stridiag._kernels.condensation` in double precision, counted by running its loops on numbers that
-# count (tests/planning/test_cost.py): for each interior column, and for each segment.
-CONDENSE, CONDENSE_SEGMENT = 43, 4
-CONDENSED_SOLVE = 20
+# count (tests/planning/test_cost.py): for each interior column, for each segment, and for each node of the tree.
+CONDENSE, CONDENSE_SEGMENT, CONDENSE_NODE = 43, 4, 168
 
 # Up to this order the reduced system is factored as a dense one.
 DENSE_REDUCED_ORDER = 128
@@ -51,16 +47,24 @@ class CondensationLayout:
     chain : ChainLayout
     columns : ndarray of int64, (k,)
         Kept columns, ascending.
-    leftover : ndarray of int64, (k,)
-        Row slots that form the reduced system, ascending.
+    core : ndarray of int64, (r,)
+        Indices among `columns` of those of the reduced system; the others cut long segments, and go in a tree.
+    leftover : ndarray of int64, (r,)
+        Row slots that form the reduced system, in the order of `core`.
     first, last : ndarray of int64, (segments,)
         Interior stretches.
     neighbours : ndarray of int64, (segments, 4)
         Indices among `columns` of first - 2, first - 1, last + 1 and last + 2; -1 where the chain ends before.
+    tree : SeparatorTree
+        How the separators that cut long segments are eliminated.
+    around : ndarray of int64, (roots, 4)
+        As `neighbours`, for the roots of the tree, as indices among `core`.
     link_start : ndarray of int64, (segments + 1,)
         Which of `link_slots`, `link_kept` belong to the row last + 1 of each segment.
     link_slots, link_kept : ndarray of int64
         Slot, and index among `columns` of the column, of the links in the last rows of segments.
+    link_core : ndarray of int64
+        `link_kept` as indices among `core`.
     odd : int
         Parity of the permutation that brings the leftover rows to the kept columns.
     reduced : ReducedPattern
@@ -69,13 +73,17 @@ class CondensationLayout:
 
     chain: ChainLayout
     columns: Index
+    core: Index
     leftover: Index
     first: Index
     last: Index
     neighbours: Index
+    tree: SeparatorTree
+    around: Index
     link_start: Index
     link_slots: Index
     link_kept: Index
+    link_core: Index
     odd: int
     reduced: ReducedPattern
     method = "chain"
@@ -88,35 +96,49 @@ class CondensationLayout:
     @property
     def dense_reduced(self) -> bool:
         """Whether the reduced system is small enough for LAPACK."""
-        return self.columns.size <= DENSE_REDUCED_ORDER
+        return self.core.size <= DENSE_REDUCED_ORDER
 
     @cached_property
     def cost(self) -> Cost:
-        """See `Layout`: the kernels' loops, and the bound of the reduced system."""
-        segments, links = self.first.size, self.link_slots.size
-        kept = self.columns.size
-        interior = self.chain.n - kept
-        pattern = self.reduced
+        """See `Layout`: exact where the reduced system is dense; else with the bound of its sparse factorization."""
+        r = self.core.size
+        nodes = self.tree.tail.size
+        interior = self.chain.n - self.columns.size
         if self.dense_reduced:
-            reduced = dense_cost(kept)
+            reduced = small_qr_cost(r)
         else:
+            pattern = self.reduced
             reduced = sparse_cost(analyse(pattern.compressed()), entries=pattern.indices.size, orthogonal=False)
         inner = reduced.operations
-        assembly = pattern.place.size + pattern.linked[0].size
-        condense = CONDENSE * interior + CONDENSE_SEGMENT * segments + assembly
-        substitute = CONDENSED_SOLVE * interior + 3 * links + 2 * segments
+        condense = CONDENSE * interior + CONDENSE_SEGMENT * self.first.size + CONDENSE_NODE * nodes
+        assemble = self.reduced.place.size + self.reduced.linked[0].size
+        substitute = self._solve_operations()
         operations = Operations(
-            condense + inner.factor,
+            condense + assemble + inner.factor,
             substitute + inner.solve,
-            determinant(interior) + inner.slogdet,
+            # Two sums add up the three logarithms.
+            determinant(interior) + determinant(2 * nodes) + inner.slogdet + 2,
             self.chain.n * (substitute + inner.solve),
-            exact=False,
+            exact=inner.exact,
         )
-        stored = 64 * self.chain.n + 8 * links + reduced.bytes
+        stored = 64 * self.chain.n + 160 * nodes + 8 * self.link_slots.size + reduced.bytes
         # The price of the reduced system is its own; that of the rest is expressed at the same rate.
         own = 0.7 * (condense + substitute)
         overhead = 2e5 + own + reduced.price - reduced.rate * (operations.factor + operations.solve)
         return Cost(operations, stored, reduced.rate, overhead)
+
+    def _solve_operations(self) -> int:
+        """Count `reflect`, `back_substitute` and what the nodes do for one right-hand side."""
+        length = self.last - self.first + 1
+        left2, left1, right1, right2 = (self.neighbours >= 0).T
+        reflect = np.where(left1, 10 * length, 6 * length - 4 * ~right1)
+        u1 = length - 1 + right1
+        u2 = np.maximum(length - 2, 0) + (right1 & (length > 1)) + right2
+        substitute = length + 2 * (u1 + u2) + 2 * length * (left1.astype(np.int64) + left2) + 1
+        links = np.diff(self.link_start)
+        around, below = self.tree.around[:, 2:] >= 0, links[self.tree.tail]
+        nodes = 28 * below.size + 4 * around.sum() + (2 * below + 4 * (below > 0)).sum()
+        return int(reflect.sum() + substitute.sum() + 3 * links.sum() + nodes)
 
     def describe(self) -> str:
         """See `Layout`."""
@@ -133,9 +155,9 @@ class CondensationLayout:
         chain_first, chain_last = chain.starts[:-1], chain.starts[1:] - 1
         columns = _kept_columns(rows, targets, chain_first, chain_last)
         first, last = _segments(columns, chain_first, chain_last)
-        extra = _dummy_separators(first, last)
-        if extra.size:
-            columns = np.union1d(columns, extra)
+        cuts = _dummy_separators(first, last)
+        if cuts.size:
+            columns = np.union1d(columns, cuts)
             first, last = _segments(columns, chain_first, chain_last)
         has_left = ~np.isin(first, chain_first)
         has_right = ~np.isin(last, chain_last)
@@ -148,10 +170,7 @@ class CondensationLayout:
         neighbours[has_right, 2] = place[has_right]
         two_right = has_right & ~np.isin(last + 1, chain_last)
         neighbours[two_right, 3] = place[two_right] + 1
-        # Each reflection leaves its pivot row one slot further up, so slot `last` remains in place of first - 1.
-        leftover = columns.copy()
-        leftover[neighbours[has_left, 1]] = last[has_left]
-        lengths = last - first + 1
+        tree = SeparatorTree.build(np.isin(last[:-1] + 1, cuts), last, neighbours)
 
         begin = np.searchsorted(rows, last + 1, side="left")
         end = np.where(has_right, np.searchsorted(rows, last + 1, side="right"), begin)
@@ -159,34 +178,52 @@ class CondensationLayout:
         which = np.repeat(begin - link_start[:-1], end - begin) + np.arange(link_start[-1])
         link_slots, link_kept = slots[which], np.searchsorted(columns, targets[which])
 
-        in_segment = np.zeros(columns.size, bool)
-        in_segment[neighbours[has_left, 1]] = True
-        in_segment[neighbours[has_right, 2]] = True
-        outside = np.searchsorted(rows, columns[~in_segment], side="left")
-        outside_end = np.searchsorted(rows, columns[~in_segment], side="right")
-        counts = outside_end - outside
-        free = np.repeat(outside - np.concatenate(([0], np.cumsum(counts)[:-1])), counts) + np.arange(counts.sum())
+        core = np.flatnonzero(~np.isin(columns, cuts))
+        # Where each kept column stands among those of the reduced system; the last entry serves the -1 of "none".
+        among = np.full(columns.size + 1, -1, np.int64)
+        among[core] = np.arange(core.size)
+        around = among[np.column_stack((neighbours[tree.heads, :2], neighbours[tree.tails, 2:]))]
+        # Each reflection leaves its pivot row one slot further up, so slot `last` remains in place of first - 1.
+        leftover = columns[core]
+        with_left = around[:, 1] >= 0
+        leftover[around[with_left, 1]] = last[tree.heads[with_left]]
+        link_core = among[link_kept]
+        # Only the last segment of a root has links in the row behind it, so their order is that of the roots.
+        last_row_links = (np.diff(link_start)[tree.tails], np.arange(link_slots.size), link_core)
+        outside = np.isin(rows, _rows_outside(columns[core], around))
         reduced = ReducedPattern.build(
-            columns,
-            neighbours,
-            in_segment,
-            (link_start, link_kept),
-            (slots[free], rows[free], targets[free]),
+            columns[core],
+            tree.roots,
+            around,
+            last_row_links,
+            (slots[outside], rows[outside], targets[outside]),
             chain,
         )
+        lengths = last - first + 1
         return cls(
             chain=chain,
             columns=columns,
+            core=core,
             leftover=leftover,
             first=first,
             last=last,
             neighbours=neighbours,
+            tree=tree,
+            around=around,
             link_start=link_start,
             link_slots=link_slots,
             link_kept=link_kept,
+            link_core=link_core,
             odd=int(lengths[has_left].sum() % 2),
             reduced=reduced,
         )
+
+
+def _rows_outside(columns: Index, around: Index) -> Index:
+    """Return the rows of the kept columns at which no leftover row stands."""
+    standing = np.zeros(columns.size, bool)
+    standing[around[:, 1:3][around[:, 1:3] >= 0]] = True
+    return columns[~standing]
 
 
 def _kept_columns(rows: Index, columns: Index, chain_first: Index, chain_last: Index) -> Index:
@@ -220,136 +257,3 @@ def _segments(columns: Index, chain_first: Index, chain_last: Index) -> tuple[In
     first = np.union1d(np.setdiff1d(after, columns), np.setdiff1d(chain_first, columns))
     last = np.union1d(np.setdiff1d(before, columns), np.setdiff1d(chain_last, columns))
     return first, last
-
-
-@dataclass(frozen=True, eq=False)
-class ReducedPattern:
-    """How the reduced system is summed up from its sources, in compressed columns.
-
-    Sources, one behind the other: the entries (segment, carried row, neighbour) of the segments' leftover rows;
-    the products of links in last rows with their two factors; the chain entries (sub, main, super) of rows
-    outside all segments; the links of such rows.
-
-    Attributes
-    ----------
-    order : int
-    indptr, indices : ndarray of int32
-        Compressed columns of the reduced system.
-    place : ndarray of int64
-        Where in the data each source entry is added.
-    carried : ndarray of int64
-        Flat indices of the used entries of the kernel's ``leftover[..., :4]``.
-    linked : tuple of ndarray of int64
-        Flat indices of the factors ``leftover[..., 4]`` and of the links they multiply.
-    outer : tuple of ndarray of int64
-        Indices into ``dl``, ``d`` and ``du`` of the chain entries in rows outside all segments.
-    outer_slots : ndarray of int64
-        Slots of the links in such rows.
-    """
-
-    order: int
-    indptr: NDArray[np.int32]
-    indices: NDArray[np.int32]
-    place: Index
-    carried: Index
-    linked: tuple[Index, Index]
-    outer: tuple[Index, Index, Index]
-    outer_slots: Index
-
-    @classmethod
-    def build(
-        cls,
-        columns: Index,
-        neighbours: Index,
-        in_segment: NDArray[np.bool_],
-        last_row_links: tuple[Index, Index],
-        outer_links: tuple[Index, Index, Index],
-        chain: ChainLayout,
-    ) -> ReducedPattern:
-        """Lay out the entries of the reduced system; arguments as in `CondensationLayout.build`."""
-        # Leftover row 0 of a segment stands at the kept column first - 1, row 1 at last + 1.
-        at = neighbours[:, 1:3]
-        used = (at[:, :, None] >= 0) & (neighbours[:, None, :] >= 0)
-        segment, carry, side = np.nonzero(used)
-        carried = (segment * 2 + carry) * 5 + side
-
-        link_start, link_kept = last_row_links
-        of_link = np.repeat(np.arange(neighbours.shape[0]), np.diff(link_start))
-        link = np.arange(of_link.size)
-        left = at[of_link, 0] >= 0
-        factor = np.concatenate(((of_link[left] * 2) * 5 + 4, (of_link * 2 + 1) * 5 + 4))
-        linked = np.concatenate((link[left], link))
-
-        free = np.flatnonzero(~in_segment)
-        position = columns[free]
-        down = ~np.isin(position, chain.starts[:-1])
-        up = ~np.isin(position, chain.starts[1:] - 1)
-        outer = (position[down] - 1, position, position[up])
-
-        slots, rows, targets = outer_links
-        row = np.concatenate(
-            (
-                at[segment, carry],
-                at[of_link[left], 0],
-                at[of_link, 1],
-                free[down],
-                free,
-                free[up],
-                np.searchsorted(columns, rows),
-            )
-        )
-        column = np.concatenate(
-            (
-                neighbours[segment, side],
-                link_kept[left],
-                link_kept,
-                free[down] - 1,
-                free,
-                free[up] + 1,
-                np.searchsorted(columns, targets),
-            )
-        )
-        order = columns.size
-        keys, place = np.unique(column * max(order, 1) + row, return_inverse=True)
-        indptr = np.searchsorted(keys, np.arange(order + 1) * max(order, 1))
-        return cls(
-            order=order,
-            indptr=indptr.astype(np.int32),
-            indices=(keys % max(order, 1)).astype(np.int32),
-            place=place.astype(np.int64),
-            carried=carried,
-            linked=(factor, linked),
-            outer=outer,
-            outer_slots=slots,
-        )
-
-    def assemble(
-        self,
-        leftover: Array,
-        last_links: Array,
-        tridiagonal: tuple[Array, Array, Array],
-        values: Array,
-    ) -> csc_array[Any]:
-        """Return the reduced system, given what the kernel left and the matrix's own entries."""
-        flat = leftover.ravel()
-        dl, d, du = (part[index] for part, index in zip(tridiagonal, self.outer, strict=True))
-        sources = np.concatenate(
-            (
-                flat[self.carried],
-                flat[self.linked[0]] * last_links[self.linked[1]],
-                dl,
-                d,
-                du,
-                values[self.outer_slots],
-            )
-        )
-        data = np.zeros(self.indices.size, leftover.dtype)
-        np.add.at(data, self.place, sources)
-        return self.compressed(data)
-
-    def compressed(self, data: Array | None = None) -> csc_array[Any]:
-        """Return the scipy array with these data, or with ones."""
-        from scipy.sparse import csc_array
-
-        entries = np.ones(self.indices.size) if data is None else data
-        return csc_array((entries, self.indices, self.indptr), shape=(self.order, self.order))

@@ -9,7 +9,7 @@ from stridiag.planning.compressed import CompressedColumns
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.structure import Structure
 
-__all__ = ["DenseLayout", "dense_cost"]
+__all__ = ["DenseLayout", "dense_cost", "small_qr_cost"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,3 +46,12 @@ def dense_cost(n: int) -> Cost:
     operations = Operations(lu + qr + guard, qr_solve, determinant(2 * n), n * qr_solve, exact=False)
     # The bound has LU and QR; nearly always LU is all that happens.
     return Cost(operations, 8 * n * n + 16 * n, rate=0.05, overhead=1.2e5)
+
+
+def small_qr_cost(n: int) -> Cost:
+    """Cost of `stridiag._kernels.small_qr`: exact."""
+    below = sum(range(n))
+    squares = sum(t * t for t in range(n))
+    factor = 4 * squares + 5 * below + 8 * n
+    solve = 6 * below + 3 * n
+    return Cost(Operations(factor, solve, determinant(n), n * solve, exact=True), 8 * n * (n + 1), 0.5, 2e4)
