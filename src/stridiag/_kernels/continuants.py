@@ -79,7 +79,7 @@ X, Y, V, W = range(4)
 @inlined
 def _one(like: Any) -> Any:
     """Return a one of the same type."""
-    return like * 0 + 1.0
+    return like * 0 + 1
 
 
 @inlined
@@ -369,7 +369,8 @@ def write_inverse(
 def _write(row: Array, scaled: Array, j: int, stop: int, shift: int, g: int, m: Any, e: int) -> None:
     """Write ``scaled[j:stop]`` times a number to the places ``shift + j * g`` of a row."""
     if -3 <= e <= 3:
-        m = m * math.ldexp(1.0, UNIT * e)
+        if e != 0:
+            m = m * math.ldexp(1.0, UNIT * int(e))
         if g == 1:
             # Slices, so that the loop begins at zero and the compiler sees that no index is negative.
             target, source = row[j:stop], scaled[j:stop]
@@ -387,7 +388,7 @@ def _write(row: Array, scaled: Array, j: int, stop: int, shift: int, g: int, m: 
     # Two powers, since one alone may lie outside the range of a double where the entry does not.
     half = min(max(e, -4), 4)
     rest = min(max(e - half, -4), 4)
-    one, other = math.ldexp(1.0, UNIT * half), math.ldexp(1.0, UNIT * rest)
+    one, other = math.ldexp(1.0, UNIT * int(half)), math.ldexp(1.0, UNIT * int(rest))
     for k in range(j, stop):
         row[shift + k * g] = m * scaled[k] * one * other
 

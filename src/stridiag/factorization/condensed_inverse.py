@@ -14,14 +14,12 @@ from stridiag.factorization.chain_inverse import slots_of_chains
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.inverse_entries import entries_by_solves
 from stridiag.planning.condensation import CondensationLayout
+from stridiag.planning.inverse_cost import block_width
 
 __all__ = ["CondensedInverse"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
-
-# Bytes of one block of columns of the inverse: it is passed over twice, so it should stay in the cache.
-_BLOCK_BYTES = 1 << 20
 
 
 class CondensedInverse:
@@ -142,7 +140,7 @@ class CondensedInverse:
         n = layout.chain.n
         links = (layout.link_start, layout.link_kept, self._links)
         original = layout.chain.to_chains(np.arange(n))
-        width = max(8, _BLOCK_BYTES // max(1, n * out.itemsize))
+        width = block_width(n)
         for start in range(0, n, width):
             end = min(start + width, n)
             x = np.zeros((n, end - start), out.dtype)
