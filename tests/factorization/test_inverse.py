@@ -21,10 +21,8 @@ def exact_inverse(A):
         pivot = next((i for i in range(k, n) if rows[i][k]), None)
         if pivot is None:
             return None
-        rows[k], rows[pivot] = rows[pivot], [x / rows[pivot][k] for x in rows[pivot]]
-        if pivot != k:
-            rows[k], rows[pivot] = [x / rows[pivot][k] for x in rows[pivot]], rows[k]
-            rows[k] = [x / rows[k][k] for x in rows[k]]
+        rows[k], rows[pivot] = rows[pivot], rows[k]
+        rows[k] = [x / rows[k][k] for x in rows[k]]
         for i in range(n):
             if i != k and rows[i][k]:
                 factor = rows[i][k]
@@ -80,18 +78,21 @@ def test_inverses_of_chains_are_accurate_entry_by_entry(kind):
                     assert error == 0 or bound > 0
                     worst = max(worst, float(error / bound) if error else 0.0)
         checked += 1
-    assert checked > 5
+    assert checked > (2 if kind == "integers" else 5)
     assert worst < 12
 
 
 def reference(A):
-    """Return the inverse in higher precision where the machine has it, condition number and a bound of its entries."""
+    """Return the inverse in double precision, and the condition number."""
     M = A.toarray().astype("complex128" if A.dtype.kind == "c" else "float64")
     scale = 2.0 ** -np.floor(np.log2(np.abs(M).max(initial=0.0) or 1.0))
     M = M * scale
     condition = np.linalg.cond(M) if len(M) else 1.0
-    Z = np.linalg.inv(M) * scale if np.isfinite(condition) and condition < 1e15 else np.full(M.shape, np.nan)
-    return Z, condition
+    if not condition < 1e15:
+        return np.full(M.shape, np.nan), condition
+    # Not numpy.linalg.inv, which loses digits on the growth families.
+    Q, R = np.linalg.qr(M)
+    return np.linalg.solve(R, Q.conj().T) * scale, condition
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
@@ -204,6 +205,7 @@ def test_entries_at_the_ends_of_the_exponent_range(exponent):
     assert F.cond(1) == pytest.approx(closed_forms.second_difference(60).factor().cond(1), rel=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::stridiag.IllConditionedWarning")
 def test_products_far_outside_the_range_meet_again_inside():
     # The leading continuants overflow 1e300 by far, the products of off-diagonals underflow, the entries do neither.
     n = 3000
@@ -212,15 +214,16 @@ def test_products_far_outside_the_range_meet_again_inside():
     ratio = 10.0 ** np.cumsum(rng.uniform(-1, 1, n))
     du, dl = -0.4 * d[:-1] * ratio[:-1] / ratio[1:], -0.4 * d[1:] * ratio[1:] / ratio[:-1]
     A = StridiagMatrix.from_diagonals({-1: dl, 0: d, 1: du})
-    # A = D S T S^-1 with T of constant diagonals: Z = S T^-1 S^-1 D^-1.
+    # A = D S K S^-1 with K = (-0.4, 1, -0.4): Z = S K^-1 S^-1 D^-1.
     T = np.linalg.inv(np.eye(n) - 0.4 * (np.eye(n, k=1) + np.eye(n, k=-1)))
     Z = A.factor().inverse()
     near = np.abs(np.subtract.outer(np.arange(n), np.arange(n))) < 40
     with np.errstate(all="ignore"):
-        expected = T * (ratio[None, :] / ratio[:, None]).T.T if False else T * ratio[None, :] / ratio[:, None] / d
+        expected = T * ratio[:, None] / ratio[None, :] / d
     np.testing.assert_allclose(Z[near], expected[near], rtol=1e-11)
 
 
+@pytest.mark.filterwarnings("ignore::stridiag.IllConditionedWarning")
 def test_long_chains_neither_overflow_nor_vanish():
     n = 10_000
     A = StridiagMatrix.from_diagonals({-1: -1.0, 0: 2.0, 1: -1.0}, shape=n)
@@ -234,9 +237,7 @@ def test_long_chains_neither_overflow_nor_vanish():
     B = StridiagMatrix.from_diagonals({0: 1.0, 1: 10.0}, shape=n)
     i = np.array([0, 0, 0, 9000, 9999])
     j = np.array([0, 5, 9999, 9300, 0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IllConditionedWarning)
-        np.testing.assert_allclose(B.factor().inverse_entries(i, j), [1.0, -1e5, -np.inf, 1e300, 0.0], rtol=1e-13)
+    np.testing.assert_allclose(B.factor().inverse_entries(i, j), [1.0, -1e5, -np.inf, 1e300, 0.0], rtol=1e-13)
 
 
 @pytest.mark.parametrize("n", [2, 10, 50])
@@ -286,7 +287,7 @@ def test_condition_numbers_of_chains_are_exact(kind, dtype):
         assert F.cond(np.inf) == pytest.approx(expected[1], rel=tolerance)
         assert F.rcond == 1 / F.cond(1)
         checked += 1
-    assert checked > 15
+    assert checked > (5 if kind == "integers" else 15)
 
 
 def test_condition_of_long_chains():
@@ -308,18 +309,31 @@ def test_estimates_are_said_to_be_estimates():
     assert stridiag.random(4, (-1, 0, 1), 2, rng=0, dominant=True).factor(method="dense").cond_is_exact
 
 
-def test_rounding_that_makes_the_determinant_vanish_is_left_to_solves():
-    # The continuant 1 - 1 * (1 + eps / 2 ...) rounds to zero; elimination with exchanges keeps a pivot.
-    tiny = 2.0**-60
-    A = StridiagMatrix.from_diagonals({-1: [1.0], 0: [tiny, 1.0], 1: [tiny]})
+def test_where_continuants_give_no_answer_it_comes_from_solves(monkeypatch):
+    A = stridiag.random(20, (-2, 0, 2), rng=3, dominant=True)
+    Z = np.linalg.inv(A.toarray())
+    kinds = ("chain_diagonal", "chain_pattern", "generators")
+    for kind in kinds:
+        monkeypatch.setattr(f"stridiag.factorization.chain_inverse.kernels.{kind}", lambda *_: 3)
+    monkeypatch.setattr("stridiag.factorization.chain_inverse.kernels.largest_column_sum", lambda *_: (np.inf, 0, 3))
     F = A.factor()
-    if not F.singular:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", IllConditionedWarning)
-            F.inverse()
-            assert F.inverse_entries([0, 1], [0, 1]).shape == (2,)
-            assert F.inverse_on_pattern().shape == (2, 2)
-        assert F.rcond < 1e-15
+    rows, columns = A.structure.coordinates()
+    np.testing.assert_allclose(F.inverse(), Z, atol=1e-15)
+    np.testing.assert_allclose(F.inverse_diagonal(), np.diagonal(Z), atol=1e-15)
+    np.testing.assert_allclose(F.inverse_on_pattern().values, Z[rows, columns], atol=1e-15)
+    np.testing.assert_allclose(F.inverse_entries([0, 3], [2, 3]), Z[[0, 3], [2, 3]], atol=1e-15)
+    assert not F.cond_is_exact
+    assert F.cond(1) == pytest.approx(np.linalg.cond(A.toarray(), 1), rel=1e-9)
+
+
+def test_singular_chains_are_refused_by_everything():
+    # The second chain is [[1, 1], [1, 1]].
+    A = StridiagMatrix.from_diagonals({-2: 1.0, 0: [2.0, 1.0, 2.0, 1.0], 2: 1.0}, shape=4)
+    F = A.factor()
+    for call in (F.inverse, F.inverse_on_pattern, F.inverse_diagonal, lambda: F.inverse_entries(0, 0)):
+        with pytest.raises(SingularMatrixError):
+            call()
+    assert F.rcond == 0.0
 
 
 # ---------------------------------------------------------------------- memory given, rows instead of columns
@@ -331,8 +345,8 @@ def test_out_is_checked_and_left_alone_when_it_cannot_be_used():
     frozen = np.zeros((5, 5))
     frozen.setflags(write=False)
     for out, message in (
-        (np.zeros((5, 4)), r"shape \(5, 5\) of float64, got \(5, 4\)"),
-        (np.zeros((5, 5), "float32"), "got .* of float32"),
+        (np.zeros((5, 4)), r"shape \(5, 5\) and dtype float64, got \(5, 4\)"),
+        (np.zeros((5, 5), "float32"), "got .* and float32"),
         (frozen, "writeable"),
         (np.zeros((5, 10))[:, ::2], "C- or F-contiguous"),
     ):
