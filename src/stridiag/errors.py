@@ -10,6 +10,8 @@ __all__ = [
     "FileFormatError",
     "IllConditionedWarning",
     "NonFiniteError",
+    "NotHermitianError",
+    "NotPositiveDefiniteError",
     "SingularMatrixError",
     "SizeLimitError",
     "StridiagError",
@@ -65,6 +67,68 @@ class SingularMatrixError(StridiagError, np.linalg.LinAlgError):
 
 def _rebuild_singular(message: str, row: int | None, column: int | None) -> SingularMatrixError:
     return SingularMatrixError(message, row=row, column=column)
+
+
+class NotHermitianError(StridiagError, ValueError):
+    """A matrix that was promised to be Hermitian, and is not.
+
+    Parameters
+    ----------
+    message : str
+        What happened and what to do.
+    row, column : int
+        An entry that is not the conjugate of its mirror image.
+    member : tuple of int
+        Which matrix of a batch; empty for a single one.
+    """
+
+    def __init__(self, message: str, *, row: int, column: int, member: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.row = row
+        self.column = column
+        self.member = member
+
+    def of_member(self, member: tuple[int, ...]) -> NotHermitianError:
+        """Return the same error, told of one matrix of a batch."""
+        return NotHermitianError(f"{self} [matrix {member}]", row=self.row, column=self.column, member=member)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_hermitian, (str(self), self.row, self.column, self.member)
+
+
+class NotPositiveDefiniteError(StridiagError, np.linalg.LinAlgError):
+    """A matrix that was promised to be positive definite, and is not, or not in working precision.
+
+    Parameters
+    ----------
+    message : str
+        What happened and what to do.
+    row : int
+        The original row whose pivot is not positive. With the rows that were eliminated before, it makes up a
+        leading block, in the order of elimination, that is not positive definite.
+    member : tuple of int
+        Which matrix of a batch; empty for a single one.
+    """
+
+    def __init__(self, message: str, *, row: int, member: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.row = row
+        self.member = member
+
+    def of_member(self, member: tuple[int, ...]) -> NotPositiveDefiniteError:
+        """Return the same error, told of one matrix of a batch."""
+        return NotPositiveDefiniteError(f"{self} [matrix {member}]", row=self.row, member=member)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_definite, (str(self), self.row, self.member)
+
+
+def _rebuild_hermitian(message: str, row: int, column: int, member: tuple[int, ...]) -> NotHermitianError:
+    return NotHermitianError(message, row=row, column=column, member=member)
+
+
+def _rebuild_definite(message: str, row: int, member: tuple[int, ...]) -> NotPositiveDefiniteError:
+    return NotPositiveDefiniteError(message, row=row, member=member)
 
 
 class IllConditionedWarning(RuntimeWarning):

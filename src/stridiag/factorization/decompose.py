@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.factorization.cholesky import ChainCholesky, SparseCholesky
 from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.dense import factor_dense
@@ -16,6 +17,7 @@ from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
 from stridiag.planning.chain import TridiagonalLayout
+from stridiag.planning.cholesky import ChainCholeskyLayout, CholeskyLayout
 from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.dense import DenseLayout
 from stridiag.planning.sparse_layout import SparseLayout
@@ -51,4 +53,6 @@ _DECOMPOSITIONS: dict[type, Callable[[Any, Array], Decomposition]] = {
     CondensationLayout: Condensation,
     SparseLayout: _sparse,
     DenseLayout: _dense,
+    ChainCholeskyLayout: ChainCholesky,
+    CholeskyLayout: SparseCholesky,
 }

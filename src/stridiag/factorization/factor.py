@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag._validate import as_index, as_values, check_option, require_finite, warn_user
-from stridiag.errors import IllConditionedWarning, StructureError
+from stridiag.errors import IllConditionedWarning, NotHermitianError, NotPositiveDefiniteError, StructureError
 from stridiag.factorization.condition import Condition, reciprocal_condition, rough_condition
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.inverse_entries import entries_of_inverse, pattern_of_inverse, write_inverse
+from stridiag.factorization.sampling import NormalVectors
 from stridiag.factorization.scaled import decompose_in_range
 from stridiag.factorization.simple_factor import SimpleFactor, without_identities
 from stridiag.factorization.singularity import evident_singularity, singular_error
@@ -39,7 +40,7 @@ def factorize(matrix: StridiagMatrix, *, method: Method = "auto") -> Factor:
     return Factor(plan(matrix.structure, method=method), matrix)
 
 
-class Factor:
+class Factor(NormalVectors):
     r"""A factorization of a square matrix, or of each member of a batch; immutable, safe to share by threads.
 
     Made by `StridiagMatrix.factor`.
@@ -73,9 +74,14 @@ class Factor:
         self.matrix = matrix
         self._matrices = matrix.members
         order = matrix.structure.shape[0]
-        self._members = [
-            decompose_in_range(member.values, order, partial(decompose, planned)) for member in self._matrices
-        ]
+        self._members: list[Decomposition] = []
+        for place, member in zip(np.ndindex(matrix.batch_shape), self._matrices, strict=True):
+            try:
+                self._members.append(decompose_in_range(member.values, order, partial(decompose, planned)))
+            except (NotHermitianError, NotPositiveDefiniteError) as error:
+                if matrix.batch_shape:
+                    raise error.of_member(place) from None
+                raise
         for member, decomposition in zip(self._matrices, self._members, strict=True):
             # Rounding may leave a pivot where structure or zeros allow none.
             decomposition.singularity = decomposition.singularity or evident_singularity(planned, member)
@@ -240,7 +246,9 @@ class Factor:
         Notes
         -----
         Cost: O(n + k) for chains without links. Otherwise one solve for each distinct column, or for each distinct
-        row where these are fewer; no more than 32 MB of right-hand sides at a time.
+        row where these are fewer; no more than 32 MB of right-hand sides at a time. With
+        ``method="cholesky"`` entries on the pattern of L, to which that of the matrix belongs, come from Takahashi's
+        equations instead where these take less.
 
         Examples
         --------

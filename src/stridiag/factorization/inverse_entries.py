@@ -21,6 +21,7 @@ __all__ = [
     "KnowsInverse",
     "KnowsNorm",
     "KnowsPattern",
+    "SelectedInverse",
     "diagonal_by_solves",
     "entries_by_solves",
     "entries_of_inverse",
@@ -64,6 +65,20 @@ class KnowsEntries(Protocol):
 
 
 @runtime_checkable
+class SelectedInverse(Protocol):
+    """A decomposition that finds some entries of the inverse all at once."""
+
+    @property
+    def selected_worth(self) -> int:
+        """Solves that take as long as `selected_entries`."""
+        ...
+
+    def selected_entries(self, rows: Index, columns: Index) -> tuple[Array, NDArray[np.bool_]]:
+        """Return entries of the inverse at given positions, (k,), and which of them are known."""
+        ...
+
+
+@runtime_checkable
 class KnowsNorm(Protocol):
     """Finds the norm of its inverse, up to rounding."""
 
@@ -103,19 +118,25 @@ def pattern_of_inverse(
     rows, columns = structure.coordinates()
     if transpose:
         rows, columns = columns, rows
-    return entries_by_solves(decomposition, structure.shape[0], dtype, rows, columns)
+    return entries_of_inverse(decomposition, structure.shape[0], dtype, rows, columns)
 
 
 def entries_of_inverse(
     decomposition: Decomposition, n: int, dtype: np.dtype[Any], rows: Index, columns: Index
 ) -> Array:
-    """Return entries of the inverse at given positions, (k,)."""
+    """Return entries of the inverse at given positions, (k,), in the cheapest way."""
     if isinstance(decomposition, Scaled):
         return times_power(entries_of_inverse(decomposition.inner, n, dtype, rows, columns), -decomposition.exponent)
     if isinstance(decomposition, KnowsEntries):
         found = decomposition.inverse_entries(rows, columns)
         if found is not None:
             return found
+    if isinstance(decomposition, SelectedInverse):
+        lines = min(np.unique(rows).size, np.unique(columns).size)
+        if lines > decomposition.selected_worth:
+            result, known = decomposition.selected_entries(rows, columns)
+            result[~known] = entries_by_solves(decomposition, n, dtype, rows[~known], columns[~known])
+            return result
     return entries_by_solves(decomposition, n, dtype, rows, columns)
 
 

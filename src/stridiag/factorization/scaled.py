@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.factorization.cholesky import Cholesky
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.elementary import Diagonal
 from stridiag.factorization.simple_factor import SimpleFactor
@@ -75,6 +76,23 @@ class Scaled:
     def multiply(self, x: Array) -> Array:
         """See `Decomposition.multiply`."""
         return times_power(self.inner.multiply(x), self.exponent)
+
+    def root(self, x: Array, *, adjoint: bool = False) -> Array:
+        """See `stridiag.factorization.cholesky.Cholesky.root`."""
+        assert isinstance(self.inner, Cholesky)
+        return self._times_root(self.inner.root(x, adjoint=adjoint), 1)
+
+    def root_solve(self, x: Array, *, adjoint: bool = False) -> Array:
+        """See `stridiag.factorization.cholesky.Cholesky.root_solve`."""
+        assert isinstance(self.inner, Cholesky)
+        return self._times_root(self.inner.root_solve(x, adjoint=adjoint), -1)
+
+    def _times_root(self, x: Array, sign: int) -> Array:
+        """Return x times the square root of the power of two, or its reciprocal."""
+        half, odd = divmod(sign * self.exponent, 2)
+        result = times_power(x, half)
+        result *= self._dtype.type(math.sqrt(2.0) if odd else 1.0)
+        return result
 
     def slogdet(self) -> tuple[Any, float]:
         """See `Decomposition.slogdet`."""

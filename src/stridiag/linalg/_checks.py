@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._validate import check_option
 from stridiag.errors import StructureError
+from stridiag.factorization import Factor
 from stridiag.structure import StridiagMatrix
 
-__all__ = ["in_precision_of", "require_matrix", "require_single"]
+__all__ = ["Assumption", "factor_assuming", "in_precision_of", "require_matrix", "require_single"]
+
+
+Assumption = Literal["gen", "pos"]
+
+
+def factor_assuming(matrix: StridiagMatrix, assume_a: Assumption) -> Factor:
+    """Factor a matrix of which nothing is known, or one that is promised to be Hermitian positive definite."""
+    check_option(assume_a, "assume_a", ("gen", "pos"))
+    return matrix.factor(method="cholesky" if assume_a == "pos" else "auto")
 
 
 def require_matrix(candidate: Any) -> StridiagMatrix:

@@ -7,18 +7,20 @@ from typing import Any
 import numpy as np
 
 from stridiag.factorization import SlogdetResult
-from stridiag.linalg._checks import require_matrix
+from stridiag.linalg._checks import Assumption, factor_assuming, require_matrix
 from stridiag.structure import StridiagMatrix
 
 __all__ = ["det", "slogdet"]
 
 
-def slogdet(a: StridiagMatrix) -> SlogdetResult:
+def slogdet(a: StridiagMatrix, *, assume_a: Assumption = "gen") -> SlogdetResult:
     r"""Compute sign and logarithm of the magnitude of the determinant.
 
     Parameters
     ----------
     a : StridiagMatrix, (..., n, n)
+    assume_a : {"gen", "pos"}, default "gen"
+        As in `solve`.
 
     Returns
     -------
@@ -32,6 +34,8 @@ def slogdet(a: StridiagMatrix) -> SlogdetResult:
         If the matrix is not square.
     NonFiniteError
         If it holds NaN or infinity.
+    NotHermitianError, NotPositiveDefiniteError
+        With ``assume_a="pos"``, if the matrix is not what was promised.
 
     Notes
     -----
@@ -48,15 +52,17 @@ def slogdet(a: StridiagMatrix) -> SlogdetResult:
     >>> print(sign, round(float(logabsdet), 6))
     -1.0 11.512945
     """
-    return require_matrix(a).factor().slogdet()
+    return factor_assuming(require_matrix(a), assume_a).slogdet()
 
 
-def det(a: StridiagMatrix) -> Any:
+def det(a: StridiagMatrix, *, assume_a: Assumption = "gen") -> Any:
     """Compute the determinant; it overflows and underflows where the number itself does: see `slogdet`.
 
     Parameters
     ----------
     a : StridiagMatrix, (..., n, n)
+    assume_a : {"gen", "pos"}, default "gen"
+        As in `solve`.
 
     Returns
     -------
@@ -74,6 +80,6 @@ def det(a: StridiagMatrix) -> Any:
     >>> float(round(linalg.det(StridiagMatrix.from_diagonals({0: [2, 3], 1: [5], -1: [1]})), 12))
     1.0
     """
-    sign, logabsdet = slogdet(a)
+    sign, logabsdet = slogdet(a, assume_a=assume_a)
     with np.errstate(over="ignore", under="ignore"):
         return (sign * np.exp(logabsdet)).astype(a.dtype)

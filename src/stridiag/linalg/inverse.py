@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._validate import as_values
 from stridiag.errors import SingularMatrixError
 from stridiag.factorization import Factor
-from stridiag.linalg._checks import in_precision_of, require_matrix
+from stridiag.linalg._checks import Assumption, factor_assuming, in_precision_of, require_matrix
 from stridiag.structure import StridiagMatrix
 
 __all__ = ["InverseOperator", "inv", "inv_operator", "solve"]
@@ -18,7 +18,7 @@ __all__ = ["InverseOperator", "inv", "inv_operator", "solve"]
 Array = NDArray[Any]
 
 
-def solve(a: StridiagMatrix, b: ArrayLike) -> NDArray[Any]:
+def solve(a: StridiagMatrix, b: ArrayLike, *, assume_a: Assumption = "gen") -> NDArray[Any]:
     """Solve ``a x = b``.
 
     To solve with one matrix many times, keep ``a.factor()``.
@@ -28,6 +28,9 @@ def solve(a: StridiagMatrix, b: ArrayLike) -> NDArray[Any]:
     a : StridiagMatrix, (..., n, n)
     b : array_like, (n,) or (..., n, m)
         One vector if one-dimensional, else columns; as ``numpy.linalg.solve``.
+    assume_a : {"gen", "pos"}, default "gen"
+        As in ``scipy.linalg.solve``: ``"pos"`` promises a Hermitian positive definite matrix, and takes Cholesky's
+        method. The promise is checked, at no more cost than reading the values.
 
     Returns
     -------
@@ -44,6 +47,8 @@ def solve(a: StridiagMatrix, b: ArrayLike) -> NDArray[Any]:
         If a number is NaN or infinite.
     ValueError
         If shapes do not fit.
+    NotHermitianError, NotPositiveDefiniteError
+        With ``assume_a="pos"``, if the matrix is not what was promised.
 
     Warns
     -----
@@ -60,17 +65,19 @@ def solve(a: StridiagMatrix, b: ArrayLike) -> NDArray[Any]:
     array([2.36363636, 2.45454545, 3.        , 3.54545455, 3.63636364])
     """
     right = as_values(b, "b")
-    factor = in_precision_of(require_matrix(a), right).factor()
+    factor = factor_assuming(in_precision_of(require_matrix(a), right), assume_a)
     _require_all_regular(factor)
     return factor.solve(right)
 
 
-def inv(a: StridiagMatrix, *, out: Array | None = None) -> Array:
+def inv(a: StridiagMatrix, *, assume_a: Assumption = "gen", out: Array | None = None) -> Array:
     """Inverse, as a dense array.
 
     Parameters
     ----------
     a : StridiagMatrix, (..., n, n)
+    assume_a : {"gen", "pos"}, default "gen"
+        As in `solve`.
     out : ndarray, (..., n, n), optional
         Where to put it, and what is returned: of the dtype of `a`, writeable, each matrix C- or F-contiguous. Memory
         that is at hand already takes a fraction of the time of fresh memory.
@@ -106,17 +113,19 @@ def inv(a: StridiagMatrix, *, out: Array | None = None) -> Array:
            [ 0.,  1., -2.],
            [ 0.,  0.,  1.]])
     """
-    factor = require_matrix(a).factor()
+    factor = factor_assuming(require_matrix(a), assume_a)
     _require_all_regular(factor)
     return factor.inverse(out)
 
 
-def inv_operator(a: StridiagMatrix) -> InverseOperator:
+def inv_operator(a: StridiagMatrix, *, assume_a: Assumption = "gen") -> InverseOperator:
     """Inverse, as an operator that solves: nothing of the order n squared is formed.
 
     Parameters
     ----------
     a : StridiagMatrix, (..., n, n)
+    assume_a : {"gen", "pos"}, default "gen"
+        As in `solve`.
 
     Returns
     -------
@@ -139,7 +148,7 @@ def inv_operator(a: StridiagMatrix) -> InverseOperator:
     >>> Z
     InverseOperator(1000 x 1000, float64)
     """
-    factor = require_matrix(a).factor()
+    factor = factor_assuming(require_matrix(a), assume_a)
     _require_all_regular(factor)
     if factor.singular is True:
         # Raises what every use of the operator would raise.

@@ -145,9 +145,11 @@ class CondensationLayout:
     def describe(self) -> str:
         """See `Layout`."""
         kind = "dense" if self.dense_reduced else "sparse"
+        nodes = self.tree.tail.size
+        cut = f", {plural(nodes, 'dummy separator')}" if nodes else ""
         return (
-            f"orthogonal condensation of {plural(self.first.size, 'segment')} onto "
-            f"{plural(self.columns.size, 'kept column')} ({kind} reduced system)"
+            f"orthogonal condensation of {plural(self.first.size, 'segment')}{cut}, "
+            f"{kind} reduced system of order {self.core.size}"
         )
 
     @classmethod

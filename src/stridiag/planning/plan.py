@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
 from stridiag.planning.chain import ChainLayout, TridiagonalLayout, best_stride
+from stridiag.planning.cholesky import cholesky_layout
 from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.cost import Cost, Operations
 from stridiag.planning.dense import DenseLayout
@@ -21,7 +22,7 @@ from stridiag.structure.structure import diagonal_length
 
 __all__ = ["Method", "Operations", "Plan", "plan"]
 
-Method = Literal["auto", "chain", "sparse-lu", "sparse-qr", "dense"]
+Method = Literal["auto", "chain", "sparse-lu", "sparse-qr", "dense", "cholesky"]
 
 _ASKED = "the caller asked for it"
 
@@ -103,7 +104,7 @@ class Plan:
         """What every other method would cost, or why it does not serve; found when first asked for."""
         result: dict[str, Cost | str] = {}
         for method, build in _BUILDERS.items():
-            if method != self.method:
+            if method != self.method and method not in _ONLY_ASKED_FOR:
                 try:
                     result[method] = build(self.structure).cost
                 except NotApplicable as why:
@@ -145,12 +146,14 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
     ----------
     structure : Structure
         Square.
-    method : {"auto", "chain", "sparse-lu", "sparse-qr", "dense"}
+    method : {"auto", "chain", "sparse-lu", "sparse-qr", "dense", "cholesky"}
         * ``"chain"``: one offset g on both sides. Each residue class modulo g is a tridiagonal chain; links
           are condensed orthogonally onto the few columns they touch. Linear in n.
         * ``"sparse-lu"``: SuperLU, its result checked; if it fails the check, rescaled rows, then QR.
         * ``"sparse-qr"``: the sparse orthogonal factorization itself.
         * ``"dense"``: LAPACK.
+        * ``"cholesky"``: L D L^H, less work than the others and exactly counted. The caller promises that the
+          values will be Hermitian positive definite, so it is never chosen by itself. Needs a symmetric pattern.
 
         ``"auto"`` takes the lowest predicted price: the operations, weighted with what one of them takes in each
         method. Methods that need a costly analysis are asked only if the others are dear.
@@ -165,6 +168,8 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
     StructureError
         If the structure is not square: rectangular matrices have `linalg.lstsq` and `linalg.pinv`. Or if the method
         asked for does not serve the structure.
+    SizeLimitError
+        If a Cholesky factor would exceed a stated limit.
     ValueError
         For an unknown method.
 
@@ -243,4 +248,8 @@ _BUILDERS: dict[str, Callable[[Structure], Layout]] = {
     "sparse-lu": lambda structure: SparseLayout(structure, orthogonal=False),
     "sparse-qr": lambda structure: SparseLayout(structure, orthogonal=True),
     "dense": DenseLayout,
+    "cholesky": cholesky_layout,
 }
+
+# These need a promise about values: the structure alone cannot offer them as alternatives.
+_ONLY_ASKED_FOR = ("cholesky",)

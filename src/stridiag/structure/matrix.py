@@ -486,15 +486,18 @@ class StridiagMatrix:
 
         Parameters
         ----------
-        method : {"auto", "chain", "sparse-lu", "sparse-qr", "dense"}
-            See `stridiag.plan`.
+        method : {"auto", "chain", "sparse-lu", "sparse-qr", "dense", "cholesky"}
+            See `stridiag.plan`. ``"cholesky"`` promises a Hermitian positive definite matrix, which is checked.
 
         Raises
         ------
         StructureError
-            If the matrix is not square.
+            If the matrix is not square, or its structure is not one that the method serves.
         NonFiniteError
             If a value is NaN or infinite.
+        NotHermitianError, NotPositiveDefiniteError
+            Only by ``method="cholesky"``: for values that are not as promised, as ``numpy.linalg.cholesky`` does. Of a
+            batch, for the first such member.
         ValueError
             For an unknown method.
 
