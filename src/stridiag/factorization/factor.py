@@ -420,7 +420,7 @@ class Factor(NormalVectors):
         >>> import stridiag
         >>> A = stridiag.StridiagMatrix.from_diagonals({-1: -1.0, 0: 2.0, 1: -1.0}, shape=99)
         >>> F = A.factor()
-        >>> round(F.cond(1), 9), F.cond_is_exact             # 4 times (n + 1)^2 / 8
+        >>> round(float(F.cond(1)), 9), F.cond_is_exact      # 4 times (n + 1)^2 / 8
         (5000.0, True)
         """
         check_option(p, "p", (1, np.inf))
