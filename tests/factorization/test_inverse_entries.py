@@ -7,7 +7,17 @@ import stridiag
 from stridiag import SingularMatrixError, StridiagMatrix, StructureError
 from stridiag.testing import closed_forms, zoo
 
-METHODS = ("auto", "chain", "sparse-lu", "sparse-qr", "dense")
+METHODS = ("auto", "chain", "forest", "sparse-lu", "sparse-qr", "dense")
+
+
+def factored(A, method):
+    """Return the factor, or None where the method does not serve the structure."""
+    try:
+        return A.factor(method=method)
+    except StructureError:
+        if method != "forest":
+            raise
+        return None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
@@ -30,14 +40,17 @@ def test_diagonals_over_the_zoo(method, dtype):
         if not condition * n * eps < 1e-3:
             continue
         expected = np.diagonal(np.linalg.inv(M)) * scale
-        result = A.factor(method=method).inverse_diagonal()
+        F = factored(A, method)
+        if F is None:
+            continue
+        result = F.inverse_diagonal()
         assert result.dtype == A.dtype
         if not np.isfinite(expected.astype(dtype)).all():
             continue
         error = np.abs(result - expected).max(initial=0.0) / np.abs(np.linalg.inv(M) * scale).max(initial=1e-300)
         assert error < 30 * n * eps * condition + 4 * eps, case.name
         checked += 1
-    assert checked > 60
+    assert checked > (40 if method == "forest" else 60)
 
 
 @pytest.mark.parametrize("links", [0, 1, 3, 12])

@@ -125,6 +125,17 @@ def test_small_qr(n, scale, dtype):
     assert slogdet_ratio(F.slogdet(), (sign, log + n * np.log(scale)), n, cond) < THRESHOLD
 
 
+def test_small_qr_of_tiny_columns_in_single_precision():
+    A = np.random.default_rng(0).standard_normal((5, 5)).astype(np.float32)
+    A[:, 2] *= np.float32(1e-30)
+    F = SmallQR(A.copy())
+    b = np.ones((5, 1), np.float32)
+    x = F.solve(b.copy())
+    assert x.dtype == np.float32
+    assert solve_ratio(A, x, b) < THRESHOLD
+    assert np.isfinite(F.slogdet()[1])
+
+
 def test_small_qr_finds_the_first_dependent_column():
     A = np.random.default_rng(0).standard_normal((6, 6))
     A[:, 3] = 0.0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import stridiag
-from stridiag._kernels import condensation, determinant, separator_tree, small_qr, tridiagonal_lu
+from stridiag._kernels import condensation, determinant, separator_tree, small_qr, tridiagonal_batch, tridiagonal_lu
 from stridiag.factorization.condensation import Condensation
 from stridiag.planning import condensation as planned
 from stridiag.planning import inverse_cost
@@ -113,3 +113,23 @@ def test_bytes_of_chains_are_those_of_the_factor():
     assert A.factor().nbytes == stridiag.plan(A.structure).bytes
     B = stridiag.random(1000, (-5, 0, 5), 8, rng=1)
     assert B.factor().nbytes <= stridiag.plan(B.structure).bytes
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10])
+@pytest.mark.parametrize("members", [1, 4, 6])
+def test_a_batch_takes_the_operations_of_its_members(n, members):
+    rng = np.random.default_rng(n)
+    values = rng.standard_normal((members, 3 * n))
+    values[:, [n - 1, 3 * n - 1]] = 0.0
+    source = np.arange(3 * n).reshape(3, n)
+    factors = [counted(np.zeros((members, n))) for _ in range(4)]
+    factors.append(np.zeros((members, n), bool))
+    carry = counted(np.zeros((2, tridiagonal_batch.LANES)))
+    predicted = TridiagonalLayout(ChainLayout(stridiag.Structure(n), 1)).cost.operations
+    info = np.zeros(members, np.int64)
+    executed = count(tridiagonal_batch.factor, counted(values), source, *factors, info, carry)
+    assert executed == members * predicted.factor
+    for solve in (tridiagonal_batch.solve, tridiagonal_batch.solve_adjoint):
+        for m in (1, 3):
+            right = counted(rng.standard_normal((members, n, m)))
+            assert count(solve, *factors, right) == members * m * predicted.solve

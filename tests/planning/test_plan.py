@@ -16,8 +16,10 @@ def method_of(n, offsets, links=0):
     [
         (1000, (-1, 0, 1), 0, "chain"),
         (1000, (-8, 0, 8), 0, "chain"),
-        (1000, (0, 8), 0, "chain"),
-        (1000, (0,), 0, "chain"),
+        (1000, (0, 8), 0, "triangular"),
+        (1000, (0,), 0, "triangular"),
+        (1000, (-600, 0, 500), 0, "triangular"),
+        (1000, (-500, 0, 501), 1, "cyclic"),
         (1000, (-1, 0, 1), 20, "chain"),
         (1000, (-1, 0, 1, 999), 0, "chain"),
         (1000, (-3, 0, 2), 0, "sparse-lu"),
@@ -26,8 +28,8 @@ def method_of(n, offsets, links=0):
         (50, (-3, 0, 2), 0, "dense"),
         (10, (-1, 0, 1), 40, "dense"),
         (200, (-1, 0, 1), 20_000, "dense"),
-        (0, (0,), 0, "chain"),
-        (1, (0,), 0, "chain"),
+        (0, (0,), 0, "triangular"),
+        (1, (0,), 0, "triangular"),
     ],
 )
 def test_choice(n, offsets, links, expected):
@@ -67,7 +69,7 @@ def test_method_overrides_the_choice(method):
 
 
 def test_unknown_method_is_refused():
-    with pytest.raises(ValueError, match=r"method must be one of 'auto', 'chain'.*got 'thomas'"):
+    with pytest.raises(ValueError, match=r"method must be one of 'auto', .*'chain'.*got 'thomas'"):
         stridiag.plan(stridiag.Structure(5), method="thomas")
 
 

@@ -2,6 +2,9 @@
 
 ``contract`` lets a multiply and an add fuse, ``nsz`` ignores the sign of zero. Flags that let NaN or infinity
 pass a test (``nnan``, ``ninf``) or that reorder sums (``reassoc``) must never be added: kernels test pivots.
+
+Error-free transformations go without any flag: they recover a rounding error by repeating an operation, and a fused
+multiply and add would round differently the second time.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-__all__ = ["inlined", "kernel"]
+__all__ = ["inlined", "kernel", "literal_inlined", "literal_kernel"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,3 +30,13 @@ def inlined(function: F) -> F:
     """Compile a scalar helper that disappears into the kernels that call it."""
     inline = numba.njit(nogil=True, error_model="numpy", fastmath=_FAST, forceinline=True)
     return cast("F", inline(function))
+
+
+def literal_kernel(function: F) -> F:
+    """Compile a kernel whose roundings are those that are written: no flag, nothing fused."""
+    return cast("F", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def literal_inlined(function: F) -> F:
+    """Compile a scalar helper for kernels whose roundings are those that are written."""
+    return cast("F", numba.njit(nogil=True, error_model="numpy", forceinline=True)(function))

@@ -36,11 +36,24 @@ class Condensation:
 
     def __init__(self, layout: CondensationLayout, values: Array) -> None:
         self._layout = layout
-        tridiagonal = layout.chain.tridiagonal(values)
+        self._rows = np.zeros((layout.chain.n, 8), values.dtype)
+        self._nodes = np.zeros((layout.tree.children.shape[0], node_kernels.WIDTH), values.dtype)
+        self._scratch: tuple[Array, Array, Array] | None = None
+        self._factor(values, layout.chain.tridiagonal(values))
+
+    def refill(self, values: Array) -> None:
+        """See `Refillable`; the first call keeps three arrays of n for the next, the reduced system is made anew."""
+        if self._scratch is None:
+            self._scratch = self._layout.chain.tridiagonal(values)
+        else:
+            self._layout.chain.fill(values, *self._scratch)
+        self._nodes[...] = 0
+        self._factor(values, self._scratch)
+
+    def _factor(self, values: Array, tridiagonal: tuple[Array, Array, Array]) -> None:
+        layout = self._layout
         tree, segments = layout.tree, layout.first.size
         nodes = tree.children.shape[0]
-        self._rows = np.zeros((layout.chain.n, 8), values.dtype)
-        self._nodes = np.zeros((nodes, node_kernels.WIDTH), values.dtype)
         self._links = values[layout.link_slots]
         leftover = np.zeros((segments + nodes, 2, 5), values.dtype)
         info = kernels.condense(*tridiagonal, layout.first, layout.last, layout.neighbours, self._rows, leftover)
@@ -49,7 +62,7 @@ class Condensation:
         )
         matrix = layout.reduced.assemble(leftover, self._links, tridiagonal, values)
         self._reduced: Decomposition = SmallQR(matrix.toarray()) if layout.dense_reduced else factor_sparse(matrix)
-        self.singularity = None
+        self.singularity: Singularity | None = None
         if info >= 0:
             self.singularity = Singularity(column=layout.chain.index(info))
         elif node_info >= 0:
@@ -246,4 +259,5 @@ class Condensation:
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
-        return self._rows.nbytes + self._nodes.nbytes + self._links.nbytes + self._reduced.nbytes
+        scratch = sum(part.nbytes for part in self._scratch or ())
+        return self._rows.nbytes + self._nodes.nbytes + self._links.nbytes + self._reduced.nbytes + scratch

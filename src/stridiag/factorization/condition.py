@@ -12,10 +12,10 @@ from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.inverse_entries import norm_of_inverse
 from stridiag.factorization.norm_estimate import ALL_COLUMNS, inverse_one_norm
 from stridiag.factorization.scaled import times_power
-from stridiag.structure import StridiagMatrix
+from stridiag.structure import StridiagMatrix, Structure
 from stridiag.structure.norms import one_norm
 
-__all__ = ["Condition", "reciprocal_condition", "rough_condition"]
+__all__ = ["Condition", "norm_bounds", "probe", "reciprocal_condition", "rough_condition"]
 
 Array = NDArray[Any]
 
@@ -37,9 +37,14 @@ def rough_condition(decomposition: Decomposition, matrix: StridiagMatrix) -> flo
     n = matrix.structure.shape[0]
     if n == 0 or decomposition.singularity is not None:
         return 0.0
-    probe = (np.random.default_rng(20220703).random((n, 1), np.float32) - np.float32(0.5)) * np.float32(12**0.5)
-    x = decomposition.solve(probe.astype(matrix.dtype), adjoint=True)
-    return 100.0 * float(np.sqrt(n)) * float(np.abs(x).max()) * _norm_bound(matrix)
+    x = decomposition.solve(probe(n).astype(matrix.dtype), adjoint=True)
+    return 100.0 * float(np.sqrt(n)) * float(np.abs(x).max()) * float(norm_bounds(matrix.structure, matrix.values))
+
+
+def probe(n: int) -> Array:
+    """Return the random vector, (n, 1), of unit variance that tells whether a matrix may be ill-conditioned."""
+    numbers = np.random.default_rng(20220703).random((n, 1), np.float32)
+    return np.asarray((numbers - np.float32(0.5)) * np.float32(12**0.5))
 
 
 def reciprocal_condition(decomposition: Decomposition, matrix: StridiagMatrix, *, adjoint: bool) -> Condition:
@@ -64,14 +69,14 @@ def reciprocal_condition(decomposition: Decomposition, matrix: StridiagMatrix, *
     return Condition(rcond, exact) if np.isfinite(rcond) else Condition(0.0, exact=False)
 
 
-def _norm_bound(matrix: StridiagMatrix) -> float:
-    """Bound the 1-norm and the infinity-norm from above, in one pass over the values."""
-    structure, values = matrix.structure, matrix.values
+def norm_bounds(structure: Structure, values: Array, largest: Array | None = None) -> Array:
+    """Bound the 1-norms and the infinity-norms from above, in one pass over the values, (..., nnz), if any."""
     per_line = len(structure.offsets)
     if structure.link_count:
         lines = (structure.link_rows, structure.link_columns)
         per_line += max(int(np.unique(line, return_counts=True)[1].max()) for line in lines)
-    if values.size == 0:
-        return 0.0
-    largest = np.abs(values).max() if values.dtype.kind == "c" else max(values.max(), -values.min())
-    return float(largest) * per_line
+    if largest is None and values.dtype.kind == "c":
+        largest = np.abs(values).max(axis=-1, initial=0.0)
+    elif largest is None:
+        largest = np.maximum(values.max(axis=-1, initial=0.0), -values.min(axis=-1, initial=0.0))
+    return np.asarray(largest.astype(np.float64) * per_line)

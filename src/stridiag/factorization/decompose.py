@@ -10,17 +10,22 @@ from numpy.typing import NDArray
 
 from stridiag.factorization.cholesky import ChainCholesky, SparseCholesky
 from stridiag.factorization.condensation import Condensation
+from stridiag.factorization.cyclic import CyclicLU
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.dense import factor_dense
+from stridiag.factorization.forest import Forest
 from stridiag.factorization.sparse_lu import factor_sparse
 from stridiag.factorization.sparse_qr import SparseQR
+from stridiag.factorization.triangular import triangle
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
 from stridiag.planning.chain import TridiagonalLayout
 from stridiag.planning.cholesky import ChainCholeskyLayout, CholeskyLayout
 from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.dense import DenseLayout
+from stridiag.planning.forest import ForestLayout
 from stridiag.planning.sparse_layout import SparseLayout
+from stridiag.planning.triangular import CyclicLayout, TriangularLayout
 
 __all__ = ["decompose"]
 
@@ -49,8 +54,11 @@ def _dense(layout: DenseLayout, values: Array) -> Decomposition:
 
 
 _DECOMPOSITIONS: dict[type, Callable[[Any, Array], Decomposition]] = {
+    TriangularLayout: triangle,
+    CyclicLayout: CyclicLU,
     TridiagonalLayout: TridiagonalLU,
     CondensationLayout: Condensation,
+    ForestLayout: Forest,
     SparseLayout: _sparse,
     DenseLayout: _dense,
     ChainCholeskyLayout: ChainCholesky,

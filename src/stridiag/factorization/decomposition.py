@@ -7,14 +7,14 @@ records them in `singularity`, and `solve` may then return NaN or infinity.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 
-__all__ = ["Decomposition"]
+__all__ = ["Decomposition", "Refillable"]
 
 Array = NDArray[Any]
 
@@ -59,4 +59,18 @@ class Decomposition(Protocol):
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
+        ...
+
+
+@runtime_checkable
+class Refillable(Protocol):
+    """A decomposition that can take other values into the storage that it has. Optional."""
+
+    singularity: Singularity | None
+
+    def refill(self, values: Array) -> None:
+        """Factor the matrix of the same structure and type with these `values`, (nnz,), which must not change later.
+
+        As if made anew: `singularity` included. What was stored before is lost.
+        """
         ...

@@ -40,7 +40,7 @@ from stridiag.factorization.decomposition import Decomposition
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
-__all__ = ["Check", "check_solves"]
+__all__ = ["Check", "check_solves", "random_vector"]
 
 Array = NDArray[Any]
 
@@ -120,7 +120,7 @@ def _solve_once(
     # that a matrix graded from 1e300 to 1e-300 does not overflow either. A power of two changes nothing else.
     # A zero or non-finite norm leaves b as it is, and the checks below see what comes of it.
     scale = 2.0 ** min(0, int(np.frexp(norm)[1]))
-    b = _random_vector(matrix.shape[0], matrix.dtype.char) * matrix.dtype.type(scale)
+    b = random_vector(matrix.shape[0], matrix.dtype.char) * matrix.dtype.type(scale)
     x = decomposition.solve(b[:, None].copy(), adjoint=adjoint)[:, 0]
     product = (matrix.T @ x.conj()).conj() if adjoint else matrix @ x
     # Divided by the norm of A first: its product with the norm of x may overflow.
@@ -146,7 +146,7 @@ def _norms(matrix: Array | csc_array[Any]) -> tuple[np.float64, np.float64]:
 
 
 @lru_cache(maxsize=8)
-def _random_vector(n: int, dtype: str) -> Array:
+def random_vector(n: int, dtype: str) -> Array:
     """Return a fixed vector of numbers between 0.5 and 1 with random signs; complex ones turned at random."""
     rng = np.random.default_rng(20220703)
     vector = rng.uniform(0.5, 1.0, n) * rng.choice([-1.0, 1.0], n)

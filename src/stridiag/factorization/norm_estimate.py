@@ -1,12 +1,12 @@
-r"""The 1-norm of an inverse, from a few solves.
+r"""The 1-norm of a matrix that is known by its products only, such as an inverse.
 
-.. math:: \|A^{-1}\|_1 = \max_{\|x\|_1 = 1} \|A^{-1} x\|_1
+.. math:: \|B\|_1 = \max_{\|x\|_1 = 1} \|B x\|_1
 
-is attained at a unit vector. The block algorithm climbs towards it: from the signs of :math:`Y = A^{-1} X` the
-gradient :math:`Z = A^{-H} \operatorname{sign}(Y)` names the unit vectors to try next. What it returns is a lower bound
+is attained at a unit vector. The block algorithm climbs towards it: from the signs of :math:`Y = B X` the
+gradient :math:`Z = B^H \operatorname{sign}(Y)` names the unit vectors to try next. What it returns is a lower bound
 but for rounding, exact in most cases. The starting block is fixed, so that results repeat.
 
-Cost: 2 to 5 pairs of solves with 4 right-hand sides each, and one more.
+Cost: 2 to 5 pairs of products with 4 vectors each, and one more; for an inverse, so many solves.
 
 References: N. J. Higham and F. Tisseur, "A block algorithm for matrix 1-norm estimation, with an application to
 1-norm pseudospectra", SIAM J. Matrix Anal. Appl. 21 (2000), algorithm 2.4; the last test vector is that of LAPACK's
@@ -15,6 +15,7 @@ xLACN2.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from stridiag.factorization.decomposition import Decomposition
 
-__all__ = ["ALL_COLUMNS", "inverse_one_norm"]
+__all__ = ["ALL_COLUMNS", "inverse_one_norm", "product_one_norm"]
 
 Array = NDArray[Any]
 
@@ -51,9 +52,37 @@ def inverse_one_norm(decomposition: Decomposition, n: int, dtype: np.dtype[Any],
     float
         Infinite or NaN if a solve overflows.
     """
+
+    def times(x: Array) -> Array:
+        return decomposition.solve(x, adjoint=adjoint)
+
+    def adjoint_times(x: Array) -> Array:
+        return decomposition.solve(x, adjoint=not adjoint)
+
+    return product_one_norm(times, adjoint_times, n, dtype)
+
+
+def product_one_norm(
+    times: Callable[[Array], Array], adjoint_times: Callable[[Array], Array], n: int, dtype: np.dtype[Any]
+) -> float:
+    """Estimate the 1-norm of a square matrix B.
+
+    Parameters
+    ----------
+    times, adjoint_times : callable
+        From a C-contiguous block X, (n, k), which may be overwritten, to B X and to the adjoint of B times X.
+    n : int
+        Order of B, 1 or more.
+    dtype : numpy.dtype
+        Of the blocks.
+
+    Returns
+    -------
+    float
+        Infinite or NaN if a product overflows.
+    """
     if n <= _COLUMNS:
-        columns = decomposition.solve(np.eye(n, dtype=dtype), adjoint=adjoint)
-        return float(np.abs(columns).sum(axis=0).max())
+        return float(np.abs(times(np.eye(n, dtype=dtype))).sum(axis=0).max())
     rng = np.random.default_rng(20000)
     x = np.where(rng.random((n, _COLUMNS)) < 0.5, -1.0, 1.0).astype(dtype)
     x[:, 0] = 1.0
@@ -61,7 +90,7 @@ def inverse_one_norm(decomposition: Decomposition, n: int, dtype: np.dtype[Any],
     best = 0.0
     tried = np.zeros(n, bool)
     for _ in range(_STEPS):
-        y = decomposition.solve(x, adjoint=adjoint)
+        y = times(x)
         sums = np.abs(y).sum(axis=0)
         largest = float(sums.max())
         if not largest > best:
@@ -71,7 +100,7 @@ def inverse_one_norm(decomposition: Decomposition, n: int, dtype: np.dtype[Any],
         best = largest
         size = np.abs(y)
         signs = np.where(size > 0.0, y / np.where(size > 0.0, size, 1.0), 1.0).astype(dtype)
-        gradient = np.abs(decomposition.solve(np.ascontiguousarray(signs), adjoint=not adjoint)).max(axis=1)
+        gradient = np.abs(adjoint_times(np.ascontiguousarray(signs))).max(axis=1)
         gradient[tried] = -1.0
         following = np.argpartition(-gradient, _COLUMNS - 1)[:_COLUMNS]
         if not gradient[following].max() > 0.0:
@@ -81,5 +110,5 @@ def inverse_one_norm(decomposition: Decomposition, n: int, dtype: np.dtype[Any],
         x[following, np.arange(_COLUMNS)] = 1.0
     # Alternating signs of growing size catch what cancels in the climb.
     alternating = ((1 - 2 * (np.arange(n) % 2)) * (1.0 + np.arange(n) / (n - 1))).astype(dtype)
-    last = np.abs(decomposition.solve(alternating[:, None].copy(), adjoint=adjoint)).sum()
+    last = np.abs(times(alternating[:, None].copy())).sum()
     return max(best, float(2.0 * last / (3.0 * n)))

@@ -13,21 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag._validate import as_values, require_finite
+from stridiag.factorization.batch import Members
+from stridiag.factorization.changes import Changeable
 from stridiag.factorization.decomposition import Decomposition
-from stridiag.planning import Plan
-from stridiag.structure import StridiagMatrix
 
 __all__ = ["NormalVectors"]
 
 Array = NDArray[Any]
 
 
-class NormalVectors:
+class NormalVectors(Changeable):
     """The part of `stridiag.Factor` that colors and whitens."""
-
-    plan: Plan
-    matrix: StridiagMatrix
-    _members: list[Decomposition]
 
     def colorize(self, z: ArrayLike, *, precision: bool = False) -> Array:
         r"""Return C z with :math:`A = C C^H`: white noise gets the covariance A. Only for ``method="cholesky"``.
@@ -142,7 +138,7 @@ class NormalVectors:
 
 
 def _transform(
-    members: list[Decomposition],
+    members: Members,
     batch: tuple[int, ...],
     n: int,
     dtype: np.dtype[Any],

@@ -19,7 +19,7 @@ from stridiag.factorization.elementary import Diagonal
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 
-__all__ = ["Scaled", "decompose_in_range", "times_power"]
+__all__ = ["Scaled", "decompose_in_range", "exponents_out_of_range", "largest_parts", "times_power"]
 
 Array = NDArray[Any]
 
@@ -29,16 +29,28 @@ _SAFE = 0.9
 
 def decompose_in_range(values: Array, order: int, decompose: Callable[[Array], Decomposition]) -> Decomposition:
     """Return the decomposition of the values of a matrix of some order, scaled where they need it."""
-    largest = float(np.abs(values).max(initial=0.0)) if values.dtype.kind == "c" else _largest(values)
-    limits = np.finfo(values.dtype)
-    exponent = math.frexp(largest)[1]
-    if largest == 0.0 or _SAFE * limits.minexp < exponent < _SAFE * limits.maxexp:
+    exponent = int(exponents_out_of_range(values[None])[0])
+    if exponent == 0:
         return decompose(values)
     return Scaled(decompose(times_power(values, -exponent)), exponent, order, values.real.dtype)
 
 
-def _largest(values: Array) -> float:
-    return float(max(values.max(), -values.min())) if values.size else 0.0
+def exponents_out_of_range(values: Array, largest: Array | None = None) -> NDArray[np.int64]:
+    """Return for each matrix, (members, nnz), the power of two of its largest entry; 0 if that needs no scaling."""
+    largest = largest_parts(values) if largest is None else largest
+    limits = np.finfo(values.dtype)
+    # In double precision, so that the power of a number that is not finite in the type is that of no number.
+    exponent = np.frexp(largest.astype(np.float64))[1].astype(np.int64)
+    fits = (largest == 0.0) | ((_SAFE * limits.minexp < exponent) & (exponent < _SAFE * limits.maxexp))
+    return np.where(fits, 0, exponent)
+
+
+def largest_parts(values: Array) -> Array:
+    """Return for each matrix, (members, nnz), the largest magnitude of a real or imaginary part."""
+    # Parts are views, and so nothing of the size of the values is made.
+    parts = (values.real, values.imag) if values.dtype.kind == "c" else (values,)
+    ends = [end for part in parts for end in (part.max(axis=1, initial=0.0), -part.min(axis=1, initial=0.0))]
+    return np.asarray(np.maximum.reduce(ends))
 
 
 def times_power(values: Array, exponent: int) -> Array:

@@ -26,35 +26,40 @@ class SmallQR:
     Parameters
     ----------
     array : ndarray, (n, n)
-        Is overwritten.
+        Is overwritten if it is in double precision. Single precision is factored in double: the squares in a reflection
+        have no room in it.
     """
 
     name = "dense QR"
 
     def __init__(self, array: Array) -> None:
         n = array.shape[0]
-        self._qr = array
-        self._tau = np.empty(n, array.real.dtype)
-        info = kernels.factor(array, self._tau, np.empty(n, array.dtype))
+        self._dtype = array.dtype
+        self._wide = np.dtype(np.complex128 if array.dtype.kind == "c" else np.float64)
+        self._qr = array.astype(self._wide, copy=False)
+        self._tau = np.empty(n)
+        info = kernels.factor(self._qr, self._tau, np.empty(n, self._wide))
         self.singularity = None if info < 0 else Singularity(column=info)
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
         if self.singularity is not None:
             return np.full_like(b, np.nan)
+        x = b.astype(self._wide, copy=False)
         if adjoint:
-            kernels.solve_upper_adjoint(self._qr, b)
-            kernels.reflect(self._qr, self._tau, b, True)
+            kernels.solve_upper_adjoint(self._qr, x)
+            kernels.reflect(self._qr, self._tau, x, True)
         else:
-            kernels.reflect(self._qr, self._tau, b, False)
-            kernels.solve_upper(self._qr, b)
-        return b
+            kernels.reflect(self._qr, self._tau, x, False)
+            kernels.solve_upper(self._qr, x)
+        return x.astype(self._dtype, copy=False)
 
     def multiply(self, x: Array) -> Array:
         """See `Decomposition.multiply`."""
-        kernels.multiply_upper(self._qr, x)
-        kernels.reflect(self._qr, self._tau, x, True)
-        return x
+        y = x.astype(self._wide, copy=False)
+        kernels.multiply_upper(self._qr, y)
+        kernels.reflect(self._qr, self._tau, y, True)
+        return y.astype(self._dtype, copy=False)
 
     def slogdet(self) -> tuple[Any, float]:
         """See `Decomposition.slogdet`."""
@@ -63,18 +68,20 @@ class SmallQR:
 
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`."""
-        return diagonal_by_solves(self, self._tau.size, self._qr.dtype)
+        return diagonal_by_solves(self, self._tau.size, self._dtype)
 
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: the reflections, D, U by columns."""
         from scipy.sparse import csc_array
 
         n = self._tau.size
-        vectors = np.tril(self._qr, -1) + np.eye(n, dtype=self._qr.dtype)
+        packed = self._qr.astype(self._dtype)
+        vectors = np.tril(packed, -1) + np.eye(n, dtype=self._dtype)
+        tau = self._tau.astype(packed.real.dtype)
         places = np.arange(n)
-        upper = csc_array(np.triu(self._qr))
+        upper = csc_array(np.triu(packed))
         return [
-            *(Reflection(n, places[k:], vectors[k:, k], self._tau[k]) for k in range(n)),
+            *(Reflection(n, places[k:], vectors[k:, k], tau[k]) for k in range(n)),
             *columns_of_triangle(upper, range(n - 1, -1, -1), divide="rows"),
         ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,34 @@ class TridiagonalLU:
     """Chains without links: LU with partial pivoting. See `stridiag._kernels.tridiagonal_lu`."""
 
     name = "tridiagonal LU with partial pivoting"
+    singularity: Singularity | None
 
     def __init__(self, layout: TridiagonalLayout, values: Array) -> None:
         self._layout = layout.chain
-        dl, d, du = self._layout.tridiagonal(values)
+        n = self._layout.n
+        dl, d, du, du2 = (np.empty(n, values.dtype) for _ in range(4))
+        self._factors = (dl, d, du, du2, np.zeros(n, np.bool_))
+        self.refill(values)
+
+    @classmethod
+    def of_factors(
+        cls, layout: TridiagonalLayout, values: Array, factors: tuple[Array, Array, Array, Array, Array], info: int
+    ) -> Self:
+        """Return the decomposition that the kernel `stridiag._kernels.tridiagonal_lu.factor` has made elsewhere."""
+        self = cls.__new__(cls)
+        self._layout = layout.chain
+        self._factors = factors
+        self._keep(values, info)
+        return self
+
+    def refill(self, values: Array) -> None:
+        """See `Refillable`; without any new array of n numbers."""
+        dl, d, du, _, _ = self._factors
+        self._layout.fill(values, dl, d, du)
+        self._keep(values, tridiagonal_lu.factor(*self._factors))
+
+    def _keep(self, values: Array, info: int) -> None:
         self._values = values
-        self._factors = (dl, d, du, np.empty_like(du), np.zeros(d.size, np.bool_))
-        info = tridiagonal_lu.factor(*self._factors)
         self.singularity = None if info < 0 else Singularity(row=self._layout.index(info))
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
-from stridiag.factorization import Factor
+from stridiag.factorization import Factor, factorize
 from stridiag.structure import StridiagMatrix
 
 __all__ = ["Assumption", "factor_assuming", "in_precision_of", "require_matrix", "require_single"]
@@ -18,10 +18,10 @@ __all__ = ["Assumption", "factor_assuming", "in_precision_of", "require_matrix",
 Assumption = Literal["gen", "pos"]
 
 
-def factor_assuming(matrix: StridiagMatrix, assume_a: Assumption) -> Factor:
+def factor_assuming(matrix: StridiagMatrix, assume_a: Assumption, *, check_finite: bool = True) -> Factor:
     """Factor a matrix of which nothing is known, or one that is promised to be Hermitian positive definite."""
     check_option(assume_a, "assume_a", ("gen", "pos"))
-    return matrix.factor(method="cholesky" if assume_a == "pos" else "auto")
+    return factorize(matrix, method="cholesky" if assume_a == "pos" else "auto", check_finite=check_finite)
 
 
 def require_matrix(candidate: Any) -> StridiagMatrix:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag._validate import as_values
 from stridiag.errors import SingularMatrixError
-from stridiag.factorization import Factor
+from stridiag.factorization import Factor, SolveResult, Transposition
 from stridiag.linalg._checks import Assumption, factor_assuming, in_precision_of, require_matrix
 from stridiag.structure import StridiagMatrix
 
@@ -18,8 +18,43 @@ __all__ = ["InverseOperator", "inv", "inv_operator", "solve"]
 Array = NDArray[Any]
 
 
-def solve(a: StridiagMatrix, b: ArrayLike, *, assume_a: Assumption = "gen") -> NDArray[Any]:
-    """Solve ``a x = b``.
+@overload
+def solve(
+    a: StridiagMatrix,
+    b: ArrayLike,
+    *,
+    trans: Transposition = "N",
+    refine: bool = False,
+    return_bounds: Literal[False] = False,
+    check_finite: bool = True,
+    assume_a: Assumption = "gen",
+) -> NDArray[Any]: ...
+
+
+@overload
+def solve(
+    a: StridiagMatrix,
+    b: ArrayLike,
+    *,
+    trans: Transposition = "N",
+    refine: bool = False,
+    return_bounds: Literal[True],
+    check_finite: bool = True,
+    assume_a: Assumption = "gen",
+) -> SolveResult: ...
+
+
+def solve(
+    a: StridiagMatrix,
+    b: ArrayLike,
+    *,
+    trans: Transposition = "N",
+    refine: bool = False,
+    return_bounds: bool = False,
+    check_finite: bool = True,
+    assume_a: Assumption = "gen",
+) -> NDArray[Any] | SolveResult:
+    """Solve ``a x = b``, or with the transpose or the conjugate transpose of `a`.
 
     To solve with one matrix many times, keep ``a.factor()``.
 
@@ -28,14 +63,25 @@ def solve(a: StridiagMatrix, b: ArrayLike, *, assume_a: Assumption = "gen") -> N
     a : StridiagMatrix, (..., n, n)
     b : array_like, (n,) or (..., n, m)
         One vector if one-dimensional, else columns; as ``numpy.linalg.solve``.
+    trans : {"N", "T", "H"}
+        Solve with the matrix, its transpose, or its conjugate transpose.
+    refine : bool, default False
+        Correct the solution with residuals of twice its precision, until it is correct to working precision or nothing
+        is gained.
+    return_bounds : bool, default False
+        Return bounds of the errors of each solution too.
+    check_finite : bool, default True
+        Whether to look for NaN and infinity in `a` and `b`. Without, they make results that mean nothing, or a
+        `SingularMatrixError`; the libraries behind some methods may even not return.
     assume_a : {"gen", "pos"}, default "gen"
         As in ``scipy.linalg.solve``: ``"pos"`` promises a Hermitian positive definite matrix, and takes Cholesky's
         method. The promise is checked, at no more cost than reading the values.
 
     Returns
     -------
-    ndarray
-        Of the shape of `b`, with the batch axes broadcast; computed in the higher precision of the two.
+    ndarray or SolveResult
+        Of the shape of `b`, with the batch axes broadcast; computed in the higher precision of the two. With bounds a
+        named tuple ``(x, backward_error, forward_error, steps)``, see `Factor.solve`.
 
     Raises
     ------
@@ -65,9 +111,11 @@ def solve(a: StridiagMatrix, b: ArrayLike, *, assume_a: Assumption = "gen") -> N
     array([2.36363636, 2.45454545, 3.        , 3.54545455, 3.63636364])
     """
     right = as_values(b, "b")
-    factor = factor_assuming(in_precision_of(require_matrix(a), right), assume_a)
+    factor = factor_assuming(in_precision_of(require_matrix(a), right), assume_a, check_finite=check_finite)
     _require_all_regular(factor)
-    return factor.solve(right)
+    if return_bounds:
+        return factor.solve(right, trans=trans, refine=refine, return_bounds=True, check_finite=check_finite)
+    return factor.solve(right, trans=trans, refine=refine, check_finite=check_finite)
 
 
 def inv(a: StridiagMatrix, *, assume_a: Assumption = "gen", out: Array | None = None) -> Array:

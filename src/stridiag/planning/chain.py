@@ -135,18 +135,40 @@ class ChainLayout:
 
     def tridiagonal(self, values: Array) -> tuple[Array, Array, Array]:
         """Return ``dl``, ``d``, ``du``, each (n,), in chain order, from the values by slot; fresh arrays."""
-        parts = []
-        for k in (-self.stride, 0, self.stride):
-            padded = np.zeros(self.n, values.dtype)
-            if k in self.structure.offsets:
-                slots = self.structure.diagonal_slots(k)
-                padded[: slots.stop - slots.start] = values[slots]
-            part = padded if self.stride == 1 else self.to_chains(padded)
+        dl, d, du = (np.empty(self.n, values.dtype) for _ in range(3))
+        self.fill(values, dl, d, du)
+        return dl, d, du
+
+    def fill(self, values: Array, dl: Array, d: Array, du: Array) -> None:
+        """Put ``dl``, ``d``, ``du``, in chain order, from the values by slot, into arrays that are there, (n,)."""
+        if self.n == 0:
+            return
+        for k, part in ((-self.stride, dl), (0, d), (self.stride, du)):
+            if k not in self.structure.offsets:
+                part[:] = 0
+            elif k == 0:
+                for original, chained in self._blocks(values[self.structure.diagonal_slots(0)], part):
+                    chained[...] = original
+            else:
+                self._fill_off_diagonal(values[self.structure.diagonal_slots(k)], part)
             if k in self.folded:
                 slot, place = self.folded[k]
                 part[place] += values[slot]
-            parts.append(part)
-        return parts[0], parts[1], parts[2]
+
+    def _fill_off_diagonal(self, given: Array, part: Array) -> None:
+        """Put the n - g entries beside the diagonal into chain order, a zero after those of each chain."""
+        g = self.stride
+        height = -(-self.n // g)
+        tall = self.n - (height - 1) * g
+        # As `_blocks`, each chain shorter by one.
+        table = given[: (height - 2) * g].reshape(height - 2, g)
+        high = part[: tall * height].reshape(tall, height)
+        low = part[tall * height :].reshape(g - tall, height - 1)
+        high[:, : height - 2] = table[:, :tall].T
+        high[:, height - 2] = given[(height - 2) * g :]
+        high[:, height - 1] = 0
+        low[:, : height - 2] = table[:, tall:].T
+        low[:, height - 2] = 0
 
     @cached_property
     def links(self) -> tuple[Index, Index, Index]:

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Literal, get_args
+from typing import get_args
 
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
-from stridiag.planning.chain import ChainLayout, TridiagonalLayout, best_stride
-from stridiag.planning.cholesky import cholesky_layout
-from stridiag.planning.condensation import CondensationLayout
+from stridiag.planning.choice import BUILDERS, ONLY_ASKED_FOR, Method, cheapest
 from stridiag.planning.cost import Cost, Operations
-from stridiag.planning.dense import DenseLayout
 from stridiag.planning.layout import Layout, NotApplicable
 from stridiag.planning.matching import unmatched_column
-from stridiag.planning.sparse_layout import SparseLayout
 from stridiag.structure import Structure
-from stridiag.structure.structure import diagonal_length
 
 __all__ = ["Method", "Operations", "Plan", "plan"]
-
-Method = Literal["auto", "chain", "sparse-lu", "sparse-qr", "dense", "cholesky"]
-
-_ASKED = "the caller asked for it"
-
-# Nanoseconds an entry below which no sparse method can be: SuperLU takes about so long to order and to store them.
-_SPARSE_FLOOR = 150.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +42,9 @@ class Plan:
       because     every entry lies on a chain
       operations  factor 4,995, solve 6,992 per right-hand side, slogdet 1,001, inverse 270,960
       memory      33,000 bytes for the factors (float64)
+      instead     triangular: no, the offsets -4 and 4 close a cycle, since 4 + 4 < 1000 + 4
+      instead     cyclic: no, the offsets -4 and 4 close cycles that meet, since 4 + 4 < 1000
+      instead     forest: factor 5,..., solve ...; ... times the price
       instead     sparse-lu: at most factor 97,..., solve 10,...; ... times the price
       instead     sparse-qr: at most factor 23,..., solve 10,...; ... times the price
       instead     dense: at most factor 2,009,508,500, solve 5,000,000; ... times the price
@@ -95,7 +85,7 @@ class Plan:
     @cached_property
     def unmatched(self) -> int | None:
         """A column that makes every matrix of this structure singular; None if there is no such column."""
-        if 0 in self.structure.offsets:
+        if 0 in self.structure.offsets or self.method in ("triangular", "cyclic"):
             return None
         return unmatched_column(*self.structure.coordinates(), self.structure.shape[0])
 
@@ -103,8 +93,8 @@ class Plan:
     def alternatives(self) -> dict[str, Cost | str]:
         """What every other method would cost, or why it does not serve; found when first asked for."""
         result: dict[str, Cost | str] = {}
-        for method, build in _BUILDERS.items():
-            if method != self.method and method not in _ONLY_ASKED_FOR:
+        for method, build in BUILDERS.items():
+            if method != self.method and method not in ONLY_ASKED_FOR:
                 try:
                     result[method] = build(self.structure).cost
                 except NotApplicable as why:
@@ -146,9 +136,13 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
     ----------
     structure : Structure
         Square.
-    method : {"auto", "chain", "sparse-lu", "sparse-qr", "dense", "cholesky"}
+    method : str, default "auto"
+        * ``"triangular"``: triangular in some order of rows and columns. Nothing is factored.
+        * ``"cyclic"``: triangular but for simple cycles, each with an LU decomposition of its own. Linear in n.
         * ``"chain"``: one offset g on both sides. Each residue class modulo g is a tridiagonal chain; links
           are condensed orthogonally onto the few columns they touch. Linear in n.
+        * ``"forest"``: the graph of the pattern has trees. They are eliminated from the leaves, with interchanges; if
+          there are cycles, what lies on and between them is planned by ``"auto"``. Linear in n, but for that core.
         * ``"sparse-lu"``: SuperLU, its result checked; if it fails the check, rescaled rows, then QR.
         * ``"sparse-qr"``: the sparse orthogonal factorization itself.
         * ``"dense"``: LAPACK.
@@ -197,59 +191,8 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
 @lru_cache(maxsize=16)
 def _plan(structure: Structure, method: Method) -> Plan:
     if method == "auto":
-        return _cheapest(structure)
+        return Plan(structure, *cheapest(structure))
     try:
-        return Plan(structure, _BUILDERS[method](structure), _ASKED)
+        return Plan(structure, BUILDERS[method](structure), "the caller asked for it")
     except NotApplicable as why:
         raise StructureError(f"method {method!r} does not serve {structure}: {why}") from None
-
-
-def _cheapest(structure: Structure) -> Plan:
-    _, links = best_stride(structure)
-    if links == 0:
-        return Plan(structure, _chain(structure), "every entry lies on a chain")
-    layouts: list[Layout] = []
-    for build in (_worthwhile_chain, DenseLayout):
-        try:
-            layouts.append(build(structure))
-        except NotApplicable:
-            continue
-    if min(layout.cost.price for layout in layouts) > _SPARSE_FLOOR * structure.nnz:
-        layouts.append(SparseLayout(structure, orthogonal=False))
-    best = min(layouts, key=lambda layout: layout.cost.price)
-    return Plan(structure, best, f"the lowest predicted price; {links:,} entries lie off the best chains")
-
-
-def _chain(structure: Structure) -> Layout:
-    stride, links = best_stride(structure)
-    chain = ChainLayout(structure, stride)
-    return CondensationLayout.build(chain) if links else TridiagonalLayout(chain)
-
-
-def _worthwhile_chain(structure: Structure) -> Layout:
-    """Return the chains with their links condensed, unless it is plain that most columns would be kept."""
-    n = structure.shape[0]
-    stride, _ = best_stride(structure)
-    # The rows of links are kept: a long diagonal off the chains settles the question without a layout.
-    longest = max(
-        (diagonal_length(structure.shape, k) for k in structure.offsets if abs(k) not in (0, stride)),
-        default=0,
-    )
-    if 2 * longest > n:
-        raise NotApplicable("most columns would be kept")
-    layout = CondensationLayout.build(ChainLayout(structure, stride))
-    if 2 * layout.columns.size > n:
-        raise NotApplicable(f"{layout.columns.size} of {n} columns would be kept")
-    return layout
-
-
-_BUILDERS: dict[str, Callable[[Structure], Layout]] = {
-    "chain": _chain,
-    "sparse-lu": lambda structure: SparseLayout(structure, orthogonal=False),
-    "sparse-qr": lambda structure: SparseLayout(structure, orthogonal=True),
-    "dense": DenseLayout,
-    "cholesky": cholesky_layout,
-}
-
-# These need a promise about values: the structure alone cannot offer them as alternatives.
-_ONLY_ASKED_FOR = ("cholesky",)

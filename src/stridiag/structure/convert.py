@@ -54,7 +54,9 @@ def detect(matrix: Any, *, offsets: Iterable[int] | None = None, min_fill: float
     Stored as diagonals are the main diagonal, the super-diagonal and the sub-diagonal with most nonzeros (the nearer
     one on a tie), each unless less than half of `min_fill` of it is nonzero: padding it with zeros would cost more
     than it saves. So is every other diagonal of which at least `min_fill` is nonzero, if it is not a short one near
-    a corner. The rest becomes links.
+    a corner. The rest becomes links. One exception: where the nonzeros form a forest, and padding would close cycles in
+    it, only the main diagonal and diagonals without a zero are stored as such, since forests are solved faster than
+    anything else.
 
     Parameters
     ----------
@@ -94,8 +96,10 @@ def detect(matrix: Any, *, offsets: Iterable[int] | None = None, min_fill: float
         raise ValueError(f"min_fill must lie in (0, 1], got {min_fill}")
     rows, columns, entries, shape = _entries(matrix)
     diagonal = columns - rows
-    chosen = _choose(diagonal, shape, min_fill) if offsets is None else tuple(offsets)
-    structure = Structure(shape, chosen, (rows, columns))
+    structure = Structure(shape, _choose(diagonal, shape, min_fill) if offsets is None else offsets, (rows, columns))
+    if offsets is None and _padding_closes_cycles(structure, rows, columns):
+        full = (k for k in structure.offsets if k == 0 or (diagonal == k).sum() == diagonal_length(shape, k))
+        structure = Structure(shape, full, (rows, columns))
     values = np.zeros(structure.nnz, entries.dtype)
     # Positions are distinct here, so plain assignment adds nothing up.
     values[structure.slots(rows, columns)] = entries
@@ -160,6 +164,24 @@ def _choose(diagonal: NDArray[np.int64], shape: tuple[int, int], min_fill: float
             if counts[here][best] >= max(several, 0.5 * min_fill * lengths[here][best]):
                 chosen.add(int(present[here][best]))
     return tuple(sorted(int(k) for k in chosen))
+
+
+def _padding_closes_cycles(structure: Structure, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> bool:
+    """Return whether the graph of the entries is a forest, and that of the structure that holds them is not."""
+    n = structure.shape[0]
+    # A forest has fewer edges than vertices, each with at most two entries. No link, no cycle by padding.
+    if not structure.is_square or structure.link_count == 0 or structure.nnz == rows.size:
+        return False
+    if np.count_nonzero(rows != columns) > 2 * n:
+        return False
+    # Imported late: numba is not needed for anything else here.
+    from stridiag._kernels.peeling import peel
+
+    def has_cycle(row: NDArray[np.int64], column: NDArray[np.int64]) -> bool:
+        queue, parent = np.empty((2, n), np.int64)
+        return peel(row, column, np.empty((n, 3), np.int64), queue, parent) < n
+
+    return not has_cycle(rows, columns) and has_cycle(*structure.coordinates())
 
 
 def assemble(

@@ -486,7 +486,7 @@ class StridiagMatrix:
 
         Parameters
         ----------
-        method : {"auto", "chain", "sparse-lu", "sparse-qr", "dense", "cholesky"}
+        method : str, default "auto"
             See `stridiag.plan`. ``"cholesky"`` promises a Hermitian positive definite matrix, which is checked.
 
         Raises

@@ -1,0 +1,154 @@
+"""What stands between a user's right-hand side and a decomposition: checks, types, batches, bounds, and the warning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stridiag._validate import as_values, require_finite, warn_user
+from stridiag.errors import IllConditionedWarning
+from stridiag.factorization.batch import Members
+from stridiag.factorization.refinement import SolveResult, solve_with_bounds
+
+if TYPE_CHECKING:
+    from stridiag.structure import StridiagMatrix
+
+__all__ = ["Transposition", "as_right_side", "solve_all", "solve_as", "solve_with_errors", "warn_of_condition"]
+
+Array = NDArray[Any]
+Transposition = Literal["N", "T", "H"]
+
+
+def as_right_side(b: ArrayLike, n: int, *, check_finite: bool) -> Array:
+    """Return `b`, checked: (n,) or (..., n, m), of one of the four types."""
+    right = as_values(b, "b")
+    if right.ndim == 0 or right.shape[0 if right.ndim == 1 else -2] != n:
+        raise ValueError(f"b must have shape ({n},) or (..., {n}, m), got {right.shape}")
+    if check_finite:
+        require_finite(right, "b")
+    return right
+
+
+def solve_as(
+    run: Callable[[Array, bool], Array], b: Array, trans: Transposition, dtype: np.dtype[Any], *, check_finite: bool
+) -> Array:
+    """Solve for `b`, (..., n, m), of any type, with a decomposition of a type of its own.
+
+    `run` takes a C-contiguous block of that type, which it may overwrite, and whether to solve with the adjoint.
+    """
+    if b.dtype.kind == "c" and dtype.kind != "c":
+        both = solve_as(run, np.concatenate((b.real, b.imag), axis=-1), trans, dtype, check_finite=check_finite)
+        return np.asarray(both[..., : b.shape[-1]] + 1j * both[..., b.shape[-1] :])
+    conjugate = trans == "T" and dtype.kind == "c"
+    right = np.empty(b.shape, dtype)
+    if conjugate:
+        np.conjugate(b, out=right, casting="same_kind")
+    else:
+        np.copyto(right, b, casting="same_kind")
+    if check_finite and right.dtype.itemsize < b.dtype.itemsize:
+        require_finite(right, f"b, in the matrix's type {dtype}; linalg.solve takes the higher precision: it")
+    x = run(right, trans != "N")
+    return x.conj() if conjugate else x
+
+
+def solve_all(
+    members: Members,
+    columns: Array,
+    batch_shape: tuple[int, ...],
+    trans: Transposition,
+    dtype: np.dtype[Any],
+    *,
+    check_finite: bool,
+) -> Array:
+    """Solve for `columns`, (..., n, m), with the members of a batch, whose axes broadcast; NaN for singular ones."""
+    kind = np.result_type(dtype, columns.dtype)
+    batch = np.broadcast_shapes(batch_shape, columns.shape[:-2])
+    n, m = columns.shape[-2:]
+    if batch == batch_shape:
+        # The count is spelled out, since -1 cannot be told from a block without entries.
+        block = np.broadcast_to(columns, (*batch, n, m)).reshape(len(members), n, m)
+
+        def run(b: Array, adjoint: bool) -> Array:
+            return members.solve(b, adjoint=adjoint)
+
+        x = solve_as(run, block, trans, dtype, check_finite=check_finite)
+        return x.reshape(*batch, n, m).astype(kind, copy=False)
+    result = np.full((*batch, n, m), np.nan, kind)
+    for place, k, b in _places(columns, batch_shape, batch):
+        if members[k].singularity is None:
+            result[place] = solve_as(_run_of(members, k), b, trans, dtype, check_finite=check_finite)
+    return result
+
+
+def solve_with_errors(
+    members: Members,
+    matrices: Sequence[StridiagMatrix],
+    columns: Array,
+    batch_shape: tuple[int, ...],
+    trans: Transposition,
+    *,
+    refine: bool,
+    bounds: bool,
+) -> SolveResult:
+    """Solve as `solve_all`, one member after another, with refinement or bounds; NaN for singular members."""
+    dtype = matrices[0].dtype if matrices else columns.dtype
+    batch = np.broadcast_shapes(batch_shape, columns.shape[:-2])
+    n, m = columns.shape[-2:]
+    x = np.full((*batch, n, m), np.nan, np.result_type(dtype, columns.dtype))
+    backward, forward = np.full((2, *batch, m), np.nan)
+    steps = np.zeros((*batch, m), np.int64)
+    for place, k, b in _places(columns, batch_shape, batch):
+        if members[k].singularity is None:
+            solve = partial(_solve_in, _run_of(members, k), dtype)
+            found = solve_with_bounds(matrices[k], solve, b, trans, refine=refine, bounds=bounds)
+            x[place], backward[place], forward[place], steps[place] = found
+    return SolveResult(x, backward, forward, steps)
+
+
+def _solve_in(run: Callable[[Array, bool], Array], dtype: np.dtype[Any], b: Array, trans: Transposition) -> Array:
+    # What a refinement solves for is scaled into the range of the type.
+    return solve_as(run, b, trans, dtype, check_finite=False)
+
+
+def _run_of(members: Members, k: int) -> Callable[[Array, bool], Array]:
+    member = members[k]
+    return lambda b, adjoint: member.solve(b, adjoint=adjoint)
+
+
+def _places(columns: Array, batch_shape: tuple[int, ...], batch: tuple[int, ...]) -> Any:
+    """Yield the places of the broadcast batch, with the number of the member and the right-hand sides there."""
+    spread = np.broadcast_to(columns, batch + columns.shape[-2:])
+    count = int(np.prod(batch_shape, dtype=np.int64))
+    which = np.broadcast_to(np.arange(count).reshape(batch_shape), batch)
+    for place in np.ndindex(batch):
+        yield place, int(which[place]), spread[place]
+
+
+def warn_of_condition(
+    rough: Sequence[float] | Array,
+    singular: Array,
+    rcond: Callable[[int], float],
+    eps: float,
+    batch_shape: tuple[int, ...],
+) -> None:
+    """Warn if a member is singular, or has ``rcond < eps``; estimated only where `rough` says that it may be so."""
+    # Accepts the good, so that NaN is looked at more closely.
+    doubtful = np.flatnonzero(~(np.asarray(rough) < 1.0 / eps))
+    bad = sorted({int(k) for k in doubtful if not rcond(int(k)) >= eps} | set(np.flatnonzero(singular).tolist()))
+    if not bad:
+        return
+    if batch_shape:
+        first = tuple(int(index) for index in np.unravel_index(bad[0], batch_shape))
+        message = (
+            f"{len(bad)} matrices of the batch {batch_shape} are singular to working precision, the first at {first}"
+        )
+    else:
+        message = f"the matrix is singular to working precision: rcond = {rcond(0):.2g} < eps = {eps:.2g}"
+    warn_user(
+        f"{message}; such a solution may have no correct digit. linalg.lstsq gives the minimum-norm answer",
+        IllConditionedWarning,
+    )

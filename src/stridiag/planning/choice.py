@@ -1,0 +1,138 @@
+"""Which methods there are, and which of them is predicted to be the cheapest for a structure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from stridiag.planning.chain import ChainLayout, TridiagonalLayout, best_stride
+from stridiag.planning.cholesky import cholesky_layout
+from stridiag.planning.condensation import CondensationLayout
+from stridiag.planning.dense import DenseLayout
+from stridiag.planning.forest import ForestLayout
+from stridiag.planning.layout import Layout, NotApplicable
+from stridiag.planning.sparse_layout import SparseLayout
+from stridiag.planning.triangular import CyclicLayout, TriangularLayout
+from stridiag.structure import Structure
+from stridiag.structure.structure import diagonal_length
+
+__all__ = ["BUILDERS", "ONLY_ASKED_FOR", "Method", "cheapest"]
+
+Method = Literal[
+    "auto",
+    "triangular",
+    "cyclic",
+    "chain",
+    "forest",
+    "sparse-lu",
+    "sparse-qr",
+    "dense",
+    "cholesky",
+]
+
+# Nanoseconds an entry below which no sparse method can be: SuperLU takes about so long to order and to store them.
+_SPARSE_FLOOR = 150.0
+
+# Trees are peeled off a core if at least one row in so many is on them: the core is a matrix of its own to set up.
+_LEAST_TREES = 5
+
+
+def cheapest(structure: Structure) -> tuple[Layout, str]:
+    """Return the layout of the lowest predicted price, and why it was chosen.
+
+    Where the pattern is triangular but for simple cycles, or all of it lies on chains or trees, nothing else is asked.
+    Methods that need a costly analysis are asked only if the others are dear.
+    """
+    special = _first_applicable((TriangularLayout.build, CyclicLayout.build), structure)
+    _, links = best_stride(structure)
+    if links == 0:
+        special.append(_chain(structure))
+    if special:
+        best = _lowest(special)
+        return best, _REASONS[best.method]
+    layouts = _applicable((_worthwhile_forest, _worthwhile_chain, DenseLayout), structure)
+    for layout in layouts:
+        if isinstance(layout, ForestLayout) and layout.core is None:
+            return layout, _REASONS["forest"]
+    if _lowest(layouts).cost.price > _SPARSE_FLOOR * structure.nnz:
+        layouts.append(SparseLayout(structure, orthogonal=False))
+    return _lowest(layouts), f"the lowest predicted price; {links:,} entries lie off the best chains"
+
+
+_REASONS = {
+    "triangular": "no entries close a cycle, so rows and columns can be put into triangular order",
+    "cyclic": "entries close simple cycles only, which do not meet",
+    "chain": "every entry lies on a chain",
+    "forest": "the entries off the diagonal close no cycle",
+}
+
+
+def _lowest(layouts: list[Layout]) -> Layout:
+    return min(layouts, key=lambda layout: layout.cost.price)
+
+
+def _applicable(builders: tuple[Callable[[Structure], Layout], ...], structure: Structure) -> list[Layout]:
+    """Return the layouts of the methods that serve the structure."""
+    layouts = []
+    for build in builders:
+        try:
+            layouts.append(build(structure))
+        except NotApplicable:
+            continue
+    return layouts
+
+
+def _first_applicable(builders: tuple[Callable[[Structure], Layout], ...], structure: Structure) -> list[Layout]:
+    """Return the layout of the first method that serves the structure, in a list; or an empty list."""
+    for build in builders:
+        try:
+            return [build(structure)]
+        except NotApplicable:
+            continue
+    return []
+
+
+def _chain(structure: Structure) -> Layout:
+    stride, links = best_stride(structure)
+    chain = ChainLayout(structure, stride)
+    return CondensationLayout.build(chain) if links else TridiagonalLayout(chain)
+
+
+def _worthwhile_chain(structure: Structure) -> Layout:
+    """Return the chains with their links condensed, unless it is plain that most columns would be kept."""
+    n = structure.shape[0]
+    stride, _ = best_stride(structure)
+    # The rows of links are kept: a long diagonal off the chains settles the question without a layout.
+    longest = max(
+        (diagonal_length(structure.shape, k) for k in structure.offsets if abs(k) not in (0, stride)),
+        default=0,
+    )
+    if 2 * longest > n:
+        raise NotApplicable("most columns would be kept")
+    layout = CondensationLayout.build(ChainLayout(structure, stride))
+    if 2 * layout.columns.size > n:
+        raise NotApplicable(f"{layout.columns.size} of {n} columns would be kept")
+    return layout
+
+
+def _worthwhile_forest(structure: Structure) -> Layout:
+    """Return the trees and their core, unless there is little else but the core."""
+    layout = ForestLayout.build(structure)
+    if _LEAST_TREES * layout.trees < structure.shape[0]:
+        raise NotApplicable(f"only {layout.trees} of {structure.shape[0]} rows are on trees")
+    return layout
+
+
+BUILDERS: dict[str, Callable[[Structure], Layout]] = {
+    "triangular": TriangularLayout.build,
+    "cyclic": CyclicLayout.build,
+    "chain": _chain,
+    "forest": ForestLayout.build,
+    "sparse-lu": lambda structure: SparseLayout(structure, orthogonal=False),
+    "sparse-qr": lambda structure: SparseLayout(structure, orthogonal=True),
+    "dense": DenseLayout,
+    "cholesky": cholesky_layout,
+}
+
+ONLY_ASKED_FOR = ("cholesky",)
+"""Methods that need a promise about values: the structure alone cannot offer them as alternatives."""
