@@ -237,7 +237,9 @@ def test_long_chains_neither_overflow_nor_vanish():
     B = StridiagMatrix.from_diagonals({0: 1.0, 1: 10.0}, shape=n)
     i = np.array([0, 0, 0, 9000, 9999])
     j = np.array([0, 5, 9999, 9300, 0])
-    np.testing.assert_allclose(B.factor(method="chain").inverse_entries(i, j), [1.0, -1e5, -np.inf, 1e300, 0.0], rtol=1e-13)
+    np.testing.assert_allclose(
+        B.factor(method="chain").inverse_entries(i, j), [1.0, -1e5, -np.inf, 1e300, 0.0], rtol=1e-13
+    )
 
 
 @pytest.mark.parametrize("n", [2, 10, 50])

@@ -57,9 +57,9 @@ class Condensation:
         self._links = values[layout.link_slots]
         leftover = np.zeros((segments + nodes, 2, 5), values.dtype)
         info = kernels.condense(*tridiagonal, layout.first, layout.last, layout.neighbours, self._rows, leftover)
-        node_info = node_kernels.eliminate(
-            tree.children, segments, leftover, self._nodes, np.empty((4, 7), values.dtype)
-        )
+        # In double precision, since the squares of single numbers have no room in their own.
+        work = np.empty((4, 7), np.complex128 if values.dtype.kind == "c" else np.float64)
+        node_info = node_kernels.eliminate(tree.children, segments, leftover, self._nodes, work)
         matrix = layout.reduced.assemble(leftover, self._links, tridiagonal, values)
         self._reduced: Decomposition = SmallQR(matrix.toarray()) if layout.dense_reduced else factor_sparse(matrix)
         self.singularity: Singularity | None = None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.factorization.cholesky import ChainCholesky, SparseCholesky
 from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.cyclic import CyclicLU
@@ -19,6 +20,7 @@ from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.factorization.triangular import triangle
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
+from stridiag.planning.band_condensation import BandCondensationLayout
 from stridiag.planning.chain import TridiagonalLayout
 from stridiag.planning.cholesky import ChainCholeskyLayout, CholeskyLayout
 from stridiag.planning.condensation import CondensationLayout
@@ -58,6 +60,7 @@ _DECOMPOSITIONS: dict[type, Callable[[Any, Array], Decomposition]] = {
     CyclicLayout: CyclicLU,
     TridiagonalLayout: TridiagonalLU,
     CondensationLayout: Condensation,
+    BandCondensationLayout: BandCondensation,
     ForestLayout: Forest,
     SparseLayout: _sparse,
     DenseLayout: _dense,

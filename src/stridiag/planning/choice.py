@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from stridiag.planning import band_condensation
 from stridiag.planning.chain import ChainLayout, TridiagonalLayout, best_stride
 from stridiag.planning.cholesky import cholesky_layout
 from stridiag.planning.condensation import CondensationLayout
@@ -23,6 +24,7 @@ Method = Literal[
     "triangular",
     "cyclic",
     "chain",
+    "condensation",
     "forest",
     "sparse-lu",
     "sparse-qr",
@@ -50,7 +52,7 @@ def cheapest(structure: Structure) -> tuple[Layout, str]:
     if special:
         best = _lowest(special)
         return best, _REASONS[best.method]
-    layouts = _applicable((_worthwhile_forest, _worthwhile_chain, DenseLayout), structure)
+    layouts = _applicable((_worthwhile_forest, _worthwhile_chain, band_condensation.build, DenseLayout), structure)
     for layout in layouts:
         if isinstance(layout, ForestLayout) and layout.core is None:
             return layout, _REASONS["forest"]
@@ -127,6 +129,7 @@ BUILDERS: dict[str, Callable[[Structure], Layout]] = {
     "triangular": TriangularLayout.build,
     "cyclic": CyclicLayout.build,
     "chain": _chain,
+    "condensation": band_condensation.build,
     "forest": ForestLayout.build,
     "sparse-lu": lambda structure: SparseLayout(structure, orthogonal=False),
     "sparse-qr": lambda structure: SparseLayout(structure, orthogonal=True),

@@ -44,6 +44,7 @@ class Plan:
       memory      33,000 bytes for the factors (float64)
       instead     triangular: no, the offsets -4 and 4 close a cycle, since 4 + 4 < 1000 + 4
       instead     cyclic: no, the offsets -4 and 4 close cycles that meet, since 4 + 4 < 1000
+      instead     condensation: no, the bands are tridiagonal, and method 'chain' condenses these
       instead     forest: factor 5,..., solve ...; ... times the price
       instead     sparse-lu: at most factor 97,..., solve 10,...; ... times the price
       instead     sparse-qr: at most factor 23,..., solve 10,...; ... times the price
@@ -141,6 +142,8 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
         * ``"cyclic"``: triangular but for simple cycles, each with an LU decomposition of its own. Linear in n.
         * ``"chain"``: one offset g on both sides. Each residue class modulo g is a tridiagonal chain; links
           are condensed orthogonally onto the few columns they touch. Linear in n.
+        * ``"condensation"``: the same for bands, where offsets on the two sides differ; after division by their
+          greatest common divisor, the widths of the band add up to at most 8.
         * ``"forest"``: the graph of the pattern has trees. They are eliminated from the leaves, with interchanges; if
           there are cycles, what lies on and between them is planned by ``"auto"``. Linear in n, but for that core.
         * ``"sparse-lu"``: SuperLU, its result checked; if it fails the check, rescaled rows, then QR.

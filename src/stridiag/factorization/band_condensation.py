@@ -1,0 +1,219 @@
+"""Bands with links: orthogonal condensation onto the columns that the links touch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag._kernels import band_condensation as kernels
+from stridiag._kernels.band_condensation import FIRST, LAST, LEFT_COLUMNS, LEFT_ROWS, PLACE, RIGHT_COLUMNS, RIGHT_ROWS
+from stridiag._kernels.band_inverse import condensed_band_diagonal
+from stridiag.factorization.decomposition import Decomposition
+from stridiag.factorization.determinant import phase_and_log, sign_of_flips
+from stridiag.factorization.elementary import Permutation, columns_of_triangle
+from stridiag.factorization.inverse_entries import entries_by_solves
+from stridiag.factorization.simple_factor import SimpleFactor
+from stridiag.factorization.singularity import Singularity
+from stridiag.factorization.small_qr import SmallQR
+from stridiag.factorization.sparse_lu import factor_sparse
+from stridiag.factorization.unitary import Reflection
+from stridiag.planning.band_condensation import BandCondensationLayout
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array
+
+__all__ = ["BandCondensation"]
+
+Array = NDArray[Any]
+Index = NDArray[np.int64]
+
+
+class BandCondensation:
+    """Bands with links: orthogonal condensation onto the kept columns. See `stridiag._kernels.band_condensation`."""
+
+    name = "orthogonal condensation of bands"
+
+    def __init__(self, layout: BandCondensationLayout, values: Array) -> None:
+        self._layout = layout
+        w = layout.band.width
+        band = layout.band.fill(values)
+        count = layout.segments.shape[0]
+        self._rows = np.zeros((layout.n, 3 * w + 2), values.dtype)
+        leftover = np.zeros((count, w, 2 * w), values.dtype)
+        entering = np.zeros((count, w + 1), values.dtype)
+        info = kernels.condense(
+            (0,) * w,
+            layout.band.lower,
+            layout.segments,
+            band,
+            self._rows,
+            leftover,
+            entering,
+            np.zeros(kernels.work_size(w), values.dtype),
+            # Squares of numbers up to here, and their sums, are in range.
+            1e15 if values.real.dtype == np.float32 else 1e140,
+        )
+        links = values[layout.link_slots]
+        # What the last reflections let into the pivot rows.
+        self._links = np.repeat(entering[:, 0], np.diff(layout.link_start)) * links
+        matrix = layout.reduced.assemble(leftover, entering, links, band, values)
+        self._reduced: Decomposition = SmallQR(matrix.toarray()) if layout.dense_reduced else factor_sparse(matrix)
+        self.singularity = None
+        if info >= 0:
+            self.singularity = Singularity(column=layout.band.chain.index(info))
+        elif self._reduced.singularity is not None:
+            # The reduced system's rows are mixtures; a column it names is a kept column of ours.
+            column = self._reduced.singularity.column
+            self.singularity = Singularity(
+                column=None if column is None else layout.band.chain.index(int(layout.columns[column]))
+            )
+
+    def solve(self, b: Array, *, adjoint: bool = False) -> Array:
+        """See `Decomposition.solve`."""
+        layout = self._layout
+        x = layout.band.chain.to_chains(b)
+        if adjoint:
+            z = x[layout.columns]
+            kernels.forward_substitute_adjoint(*self._triangle, z, x)
+            x[layout.leftover] = self._reduced.solve(z, adjoint=True)
+            self._reflect(x, backwards=True)
+        else:
+            self._reflect(x, backwards=False)
+            z = self._reduced.solve(x[layout.leftover])
+            kernels.back_substitute(*self._triangle, z, x)
+            x[layout.columns] = z
+        return layout.band.chain.from_chains(x)
+
+    def multiply(self, x: Array) -> Array:
+        """See `Decomposition.multiply`."""
+        layout = self._layout
+        y = layout.band.chain.to_chains(x)
+        z = y[layout.columns]
+        kernels.multiply_upper(*self._triangle, z, y)
+        y[layout.leftover] = self._reduced.multiply(z)
+        self._reflect(y, backwards=True)
+        return layout.band.chain.from_chains(y)
+
+    def slogdet(self) -> tuple[Any, float]:
+        """See `Decomposition.slogdet`."""
+        _, interior = self._interior()
+        pivots = self._rows[interior, self._layout.band.width + 1]
+        # Each reflection has determinant -1; there is one for every interior column.
+        phase, log = phase_and_log(pivots, sign_of_flips(self._layout.odd + pivots.size))
+        reduced_phase, reduced_log = self._reduced.slogdet()
+        return phase * reduced_phase, log + reduced_log
+
+    def inverse_diagonal(self) -> Array:
+        """See `Decomposition.inverse_diagonal`; from the orthogonal factor and the inverse of the reduced system."""
+        layout, w = self._layout, self._layout.band.width
+        segments = layout.segments
+        order = layout.columns.size
+        place, left, right = segments[:, PLACE], segments[:, LEFT_COLUMNS], segments[:, RIGHT_COLUMNS]
+        # Rows of the reduced inverse belong to kept columns, its columns to leftover slots.
+        side = np.arange(2 * w)
+        near = place[:, None] + np.where(side < w, side - left[:, None], side - w)
+        near[~((side < left[:, None]) | ((side >= w) & (side - w < right[:, None])))] = -1
+        number = np.arange(w)
+        slots = (place - segments[:, LEFT_ROWS])[:, None] + number
+        slots[number >= (segments[:, LEFT_ROWS] + segments[:, RIGHT_ROWS])[:, None]] = -1
+        of_link = np.repeat(np.arange(segments.shape[0]), np.diff(layout.link_start))
+        rows = (np.arange(order), np.repeat(near, w), np.repeat(layout.link_kept, w))
+        columns = (np.arange(order), np.repeat(slots, 2 * w, axis=0).ravel(), slots[of_link].ravel())
+        row, column = np.concatenate(rows), np.concatenate(columns)
+        there = (row >= 0) & (column >= 0)
+        entries = np.zeros(row.size, self._rows.dtype)
+        entries[there] = entries_by_solves(self._reduced, order, entries.dtype, row[there], column[there])
+        own, corner, linked = np.split(entries, np.cumsum([part.size for part in rows])[:-1])
+        out = np.empty(layout.n, self._rows.dtype)
+        out[layout.columns] = own
+        condensed_band_diagonal(
+            layout.band.lower,
+            segments,
+            self._rows,
+            layout.link_start,
+            self._links,
+            corner.reshape(-1, 2 * w, w),
+            linked.reshape(-1, w),
+            np.zeros((2 * w + 1, w + 1), self._rows.dtype),
+            out,
+        )
+        return layout.band.chain.from_chains(out)
+
+    def factors(self) -> list[SimpleFactor]:
+        """See `Decomposition.factors`: reflections, the slots, the reduced system's factors, D, columns of (U W; 0 I).
+
+        Between the two permutations of the classes.
+        """
+        layout = self._layout
+        segment, interior = self._interior()
+        slots = np.arange(layout.n)
+        slots[interior - layout.segments[segment, LEFT_ROWS]] = interior
+        slots[layout.leftover] = layout.columns
+        order = np.concatenate((layout.columns[::-1], interior[::-1])).tolist()
+        classes = Permutation(layout.band.chain.to_chains(np.arange(layout.n)))
+        return [
+            classes.inverse(),
+            *self._reflections(segment, interior),
+            Permutation(slots),
+            *(factor.embed(layout.n, layout.columns) for factor in self._reduced.factors()),
+            *columns_of_triangle(self._upper(segment, interior), order, divide="rows"),
+            classes,
+        ]
+
+    @property
+    def _triangle(self) -> tuple[Index, Array, Index, Index, Array]:
+        """What the kernels that work on U and W are given before the vectors."""
+        layout = self._layout
+        return layout.segments, self._rows, layout.link_start, layout.link_kept, self._links
+
+    def _reflect(self, x: Array, *, backwards: bool) -> None:
+        layout = self._layout
+        kernels.reflect(layout.band.lower, layout.segments, self._rows, x, backwards)
+
+    def _interior(self) -> tuple[Index, Index]:
+        """Return the segment and the position of each interior column, ascending."""
+        segments = self._layout.segments
+        segment = np.repeat(np.arange(segments.shape[0]), segments[:, LAST] - segments[:, FIRST] + 1)
+        inside = np.ones(self._layout.n, np.bool_)
+        inside[self._layout.columns] = False
+        return segment, np.flatnonzero(inside)
+
+    def _reflections(self, segment: Index, interior: Index) -> list[Reflection]:
+        layout, w = self._layout, self._layout.band.width
+        tops = interior - layout.segments[segment, LEFT_ROWS]
+        ends = layout.segments[segment, LAST] + layout.segments[segment, RIGHT_ROWS]
+        bottoms = np.minimum(interior + layout.band.lower, ends)
+        result = []
+        for j, top, bottom in zip(interior.tolist(), tops.tolist(), bottoms.tolist(), strict=True):
+            tau = self._rows[j, w]
+            vector = np.append(tau.dtype.type(1), self._rows[j, : bottom - top])
+            result.append(Reflection(layout.n, np.arange(top, bottom + 1), vector, tau))
+        return result
+
+    def _upper(self, segment: Index, interior: Index) -> csc_array[Any]:
+        """Return (U W; 0 I), the rows of U and W at their interior columns, in class order."""
+        from scipy.sparse import coo_array
+
+        layout, rows, w = self._layout, self._rows, self._layout.band.width
+        segments = layout.segments[segment]
+        reach = segments[:, LAST] + segments[:, RIGHT_COLUMNS] - interior
+        parts = [(layout.columns, layout.columns, np.ones(layout.columns.size, rows.dtype))]
+        for c in range(w + 1):
+            row = interior[reach >= c]
+            parts.append((row, row + c, rows[row, w + 1 + c]))
+        for c in range(w):
+            here = segments[:, LEFT_COLUMNS] > c
+            row = interior[here]
+            column = (segments[:, FIRST] - segments[:, LEFT_COLUMNS])[here] + c
+            parts.append((row, column, rows[row, 2 * w + 2 + c]))
+        row = np.repeat(layout.segments[:, LAST], np.diff(layout.link_start))
+        parts.append((row, layout.columns[layout.link_kept], self._links))
+        at, to, values = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return coo_array((values, (at, to)), shape=(layout.n, layout.n)).tocsc()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the stored factors occupy."""
+        return self._rows.nbytes + self._links.nbytes + self._reduced.nbytes
