@@ -1,23 +1,17 @@
-r"""Diagonal of the inverse, in time proportional to the order.
+r"""Entries of the inverse of condensed chains at the pattern, in time proportional to the order.
 
-*Chains without links.* With leading and trailing continuants :math:`f_k, g_k` (determinants of leading and trailing
-blocks) and :math:`\beta_i = b_i c_i`, the products of opposite off-diagonal entries,
+Let A_j be the matrix after the reflections up to column j of a segment. Its inverse with the next reflection undone
+is :math:`A_{j-1}^{-1} = A_j^{-1} H_j`, which mixes the three columns that belong to the slots of H_j; and row j of U,
+times the inverse, is a row of the identity, which gives row j of the inverse from the rows behind it. So going
+backwards, with the rows j + 1, j + 2, a - 1, a - 2 and two columns as state, each slot leaves the state with its column
+complete: the column of the inverse that belongs to row j + 1 of A, in the rows j, j + 1 and j + 2. It starts from the
+inverse of the reduced system. What belongs to rows outside all segments is in the reduced inverse itself.
 
-.. math:: Z_{ii} = \frac{f_{i-1}\, g_{i+1}}
-   {a_i f_{i-1} g_{i+1} - \beta_{i-1} f_{i-2} g_{i+1} - \beta_i f_{i-1} g_{i+2}} .
+A link (r, c) keeps the columns r and c, so the entries (r, c) and (c, r) of the inverse lie in *kept rows*. A kept row
+starts from the reduced inverse too, and goes through the reflections of tree and segment alone, down to the column
+asked for.
 
-Only the ratios :math:`f_{i-1} : f_{i-2}` and :math:`g_{i+1} : g_{i+2}` matter, so each pair is rescaled by powers of
-two as it goes and nothing overflows; no division by a continuant occurs, so zero ones do no harm. 13 operations an
-entry. This is the twisted factorization of B. N. Parlett and I. S. Dhillon, Linear Algebra Appl. 267 (1997), freed
-from its divisions.
-
-*Condensed chains.* Let A_j be the matrix after the reflections up to column j of a segment. Its inverse with the
-next reflection undone is :math:`A_{j-1}^{-1} = A_j^{-1} H_j`, which mixes the three columns that belong to the slots
-of H_j; and row j of U, times the inverse, is a row of the identity, which gives row j of the inverse from the rows
-behind it. So going backwards, with the rows j + 1, j + 2, a - 1, a - 2 and two columns as state, each slot leaves the
-state with its entries complete. It starts from the inverse of the reduced system. About 70 operations a column.
-The diagonal entries of rows outside all segments are those of the reduced inverse. Source: the same recurrence as
-A. M. Erisman and W. F. Tinney, Comm. ACM 18 (1975), for an orthogonal factor.
+Source: the same recurrence as A. M. Erisman and W. F. Tinney, Comm. ACM 18 (1975), for an orthogonal factor.
 """
 
 from __future__ import annotations
@@ -27,58 +21,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels import separator_tree
+from stridiag._kernels.compile import kernel
 from stridiag._kernels.condensation import LEFT1, RIGHT1, TAU, U1, U2, V1, V2, W1, W2, D
 
-__all__ = ["condensed_diagonal", "tridiagonal_diagonal"]
+__all__ = ["condensed_pattern", "kept_row_entries"]
 
 Array = NDArray[Any]
 
-_LARGE = 2.0**40
-_SMALL = 2.0**-40
-
-
-@inlined
-def _rescaled(x: Any, y: Any) -> tuple[Any, Any]:
-    """Return a pair of the same ratio with the larger member of moderate size; (0, 0) as it is."""
-    size = max(abs(x), abs(y))
-    while size > _LARGE:
-        x, y, size = x * _SMALL, y * _SMALL, size * _SMALL
-    while 0.0 < size < _SMALL:
-        x, y, size = x * _LARGE, y * _LARGE, size * _LARGE
-    return x, y
+NODE_V1, NODE_V2, NODE_V3, NODE_TAU = separator_tree.V1, separator_tree.V2, separator_tree.V3, separator_tree.TAU
+Y2, Y3, TAU2 = separator_tree.Y2, separator_tree.Y3, separator_tree.TAU2
 
 
 @kernel
-def tridiagonal_diagonal(dl: Array, d: Array, du: Array, pairs: Array, out: Array) -> None:
-    """Fill `out`, (n,), with the diagonal of the inverse; NaN where underflow hides it. `pairs`, (n, 2): work.
-
-    All arrays in double precision, entries of magnitude at most one.
-    """
-    n = d.size
-    if n == 0:
-        return
-    zero = d[0] * 0
-    x, y = zero + 1.0, zero
-    for i in range(n):
-        pairs[i, 0] = x
-        pairs[i, 1] = y
-        beta = dl[i - 1] * du[i - 1] if i > 0 else zero
-        x, y = _rescaled(d[i] * x - beta * y, x)
-    p, q = zero + 1.0, zero
-    for i in range(n - 1, -1, -1):
-        x, y = pairs[i, 0], pairs[i, 1]
-        before = dl[i - 1] * du[i - 1] if i > 0 else zero
-        behind = dl[i] * du[i] if i < n - 1 else zero
-        trailing = d[i] * p - behind * q
-        denominator = x * trailing - before * y * p
-        # Complex division by zero would raise.
-        out[i] = x * p / denominator if abs(denominator) > 0.0 else denominator * np.nan
-        p, q = _rescaled(trailing, p)
-
-
-@kernel
-def condensed_diagonal(
+def condensed_pattern(
     rows: Array,
     first: Array,
     last: Array,
@@ -87,9 +43,13 @@ def condensed_diagonal(
     link_values: Array,
     corner: Array,
     link_corner: Array,
-    out: Array,
+    lower: Array,
+    main: Array,
+    upper: Array,
 ) -> None:
-    """Fill `out`, (n,), with the diagonal of the inverse at the rows of all segments.
+    """Fill in the entries (r + 1, r), (r, r), (r - 1, r) of the inverse for the rows r of all segments.
+
+    They go to ``lower[r]``, ``main[r]`` and ``upper[r - 1]``; each array is (n,).
 
     `corner`, (segments, 4, 2), and `link_corner`, (links of last rows, 2), hold entries of the reduced inverse: in the
     rows of the neighbours (and of the links' columns), and in the columns of the slots b and b + 1 (0 where none is).
@@ -119,7 +79,10 @@ def condensed_diagonal(
             # Undo the reflection on the columns of the slots: pivot (zero but for row j), middle, new.
             pivot = (zero + 1.0) / d
             t = tau * (pivot + this0 * v1 + this1 * v2)
+            above = this1 - t * c2
             this0, this1 = pivot - t, this0 - t * c1
+            t = tau * (after0 * v1 + after1 * v2)
+            below = after1 - t * c2
             t = tau * (next0 * v1 + next1 * v2)
             complete = next1 - t * c2
             next0, next1 = -t, next0 - t * c1
@@ -128,13 +91,64 @@ def condensed_diagonal(
             t = tau * (far0 * v1 + far1 * v2)
             far0, far1 = -t, far0 - t * c1
             if j < b or right:
-                out[j + 1] = complete
+                upper[j], main[j + 1], lower[j + 1] = above, complete, below
             if not left:
                 # There is no middle slot: the pivot's becomes the new one of the column before.
                 this0, this1 = zero, this0
                 next0, next1 = zero, next0
             after0, after1 = next0, next1
             next0, next1 = this0, this1
-        out[a] = next1
+        main[a], lower[a] = next1, after1
         if left:
-            out[a - 1] = near0
+            upper[a - 1], main[a - 1], lower[a - 1] = near1, near0, next0
+            if a >= 2:
+                upper[a - 2] = far0
+
+
+@kernel
+def kept_row_entries(
+    rows: Array,
+    first: Array,
+    last: Array,
+    kept: Array,
+    children: Array,
+    nodes: Array,
+    root: Array,
+    rightmost: Array,
+    corner: Array,
+    out: Array,
+) -> None:
+    """Fill `out`, (k,), with entries of the inverse in kept rows, in the columns of rows at the ends of the roots.
+
+    A root is a segment, or what the nodes of a tree have made of several. Entry t lies in the column of the row behind
+    the last column of ``root[t]`` if ``rightmost[t]``, else in that of the row before the first one. `corner`, (k, 2),
+    holds its row's entries of the reduced inverse in the columns of the root's two leftover slots.
+    """
+    segments = first.size
+    for t in range(root.size):
+        low, high = corner[t, 0], corner[t, 1]
+        s = root[t]
+        while s >= segments:
+            # The two reflections of a node undone, as in `stridiag._kernels.separator_tree.inverse_corners`.
+            node = nodes[s - segments]
+            share = node[TAU2] * (low * node[Y2] + high * node[Y3])
+            z1, z2, z3 = -share, low - share * np.conj(node[Y2]), high - share * np.conj(node[Y3])
+            share = node[NODE_TAU] * (z1 * node[NODE_V1] + z2 * node[NODE_V2] + z3 * node[NODE_V3])
+            if rightmost[t]:
+                low, high = z1 - share * np.conj(node[NODE_V1]), z3 - share * np.conj(node[NODE_V3])
+                s = children[s - segments, 1]
+            else:
+                low, high = z2 - share * np.conj(node[NODE_V2]), -share
+                s = children[s - segments, 0]
+        left = kept[s, LEFT1] >= 0
+        for j in range(last[s], first[s] - 1, -1):
+            v1, v2, tau = rows[j, V1], rows[j, V2], rows[j, TAU]
+            share = tau * (low * v1 + high * v2)
+            if rightmost[t]:
+                # The slot of row b + 1 takes part in no further reflection.
+                high -= share * np.conj(v2)
+                break
+            low, high = -share, low - share * np.conj(v1)
+            if not left:
+                low, high = high * 0, low
+        out[t] = high if rightmost[t] else low

@@ -13,8 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import tridiagonal_batch
-from stridiag._kernels.selected_inverse import tridiagonal_diagonal
+from stridiag._kernels import continuants, tridiagonal_batch
 from stridiag.errors import NotHermitianError, NotPositiveDefiniteError
 from stridiag.factorization.condition import norm_bounds, probe, rough_condition
 from stridiag.factorization.decompose import decompose
@@ -280,22 +279,20 @@ class BatchedChains:
             part = self._values[:, source].astype(wide)
             part[:, source < 0] = 0
             parts.append(part)
-        largest = np.maximum.reduce([np.abs(part).max(axis=1) for part in parts])
-        scale = np.ldexp(1.0, -np.frexp(largest)[1])[:, None]
-        for part in parts:
-            part *= scale
-        out = np.empty_like(parts[1])
         dl, d, du = parts
-        pairs = np.empty((out.shape[1], 2), wide)
+        out = np.empty_like(d)
+        work = np.empty((4, d.shape[1]), wide), np.empty((4, d.shape[1]), np.int64)
+        hidden = []
+        regular = self.info == 0
         for k in range(len(self)):
-            # The single kernel: one that went through all members would round differently here and there.
-            tridiagonal_diagonal(dl[k], d[k], du[k], pairs, out[k])
-        out *= scale
+            # The single kernels: one that went through all members would round differently here and there.
+            continuants.continuants(dl[k], d[k], du[k], *work)
+            if continuants.chain_diagonal(d[k], *work, out[k]) >= 0 and regular[k]:
+                hidden.append(k)
         result = np.empty(out.shape, kind)
         result[:, slice(None) if self._order is None else self._order] = out
-        # Where products of entries vanish: the single member has another way.
-        hidden = ~np.isfinite(out).all(axis=1) & (self.info == 0)
-        for k in np.flatnonzero(hidden).tolist():
+        for k in hidden:
+            # The single member has another way.
             result[k] = self[k].inverse_diagonal()
         return result
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._validate import as_index, as_values, check_option, require_finite
 from stridiag.errors import StructureError
 from stridiag.factorization.batch import MemberList, Members, decompose_member, decompose_members
+from stridiag.factorization.condition import Condition
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.update import UpdateMethod, changed_matrix, low_rank_update
 from stridiag.planning import Plan, plan
@@ -48,7 +49,7 @@ class Changeable:
         self.__dict__.pop("_matrices", None)
         # How large the condition numbers may be, found at the first solve.
         self._rough: Sequence[float] | Array | None = None
-        self._rconds: dict[tuple[int, bool], float] = {}
+        self._conditions: dict[tuple[int, bool], Condition] = {}
 
     @property
     def plan(self) -> Plan:

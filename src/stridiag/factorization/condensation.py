@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from stridiag._kernels import condensation as kernels
 from stridiag._kernels import separator_tree as node_kernels
-from stridiag._kernels.selected_inverse import condensed_diagonal
+from stridiag.factorization.condensed_inverse import CondensedInverse
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
-from stridiag.factorization.inverse_entries import entries_by_solves
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.factorization.small_qr import SmallQR
@@ -133,51 +132,21 @@ class Condensation:
         reduced_phase, reduced_log = self._reduced.slogdet()
         return phase * node_phase * reduced_phase, log + node_log + reduced_log
 
+    @property
+    def _inverse(self) -> CondensedInverse:
+        return CondensedInverse(self._layout, self._rows, self._nodes, self._links, self._reduced)
+
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`; from the orthogonal factor and the inverse of the reduced system."""
-        layout = self._layout
-        out = np.empty(layout.chain.n, self._rows.dtype)
-        own, corner, link_corner = self._inverse_corners()
-        out[layout.columns[layout.core]] = own
-        condensed_diagonal(*self._segments, layout.link_start, self._links, corner, link_corner, out)
-        return layout.chain.from_chains(out)
+        return self._inverse.diagonal()
 
-    def _inverse_corners(self) -> tuple[Array, Array, Array]:
-        """Return entries of the inverse from which those of the segments follow.
+    def inverse_on_pattern(self, *, transpose: bool) -> Array:
+        """See `stridiag.factorization.inverse_entries.KnowsPattern`."""
+        return self._inverse.by_slot(transpose=transpose)
 
-        The diagonal of the reduced inverse, (r,); for every segment the entries in the rows of its neighbours, and in
-        the columns of the slots b and b + 1, (segments, 4, 2), zero where there is none; and those in the rows of the
-        columns of the links of last rows, (links, 2).
-        """
-        layout, tree = self._layout, self._layout.tree
-        segments, order = layout.first.size, layout.core.size
-        # Rows of the reduced inverse belong to kept columns, its columns to leftover slots. The first slot of a root
-        # stands in the place of its left neighbour, the second in that of its right one.
-        slots = layout.around[:, 1:3]
-        of_link = np.repeat(np.arange(tree.roots.size), np.diff(layout.link_start)[tree.tails])
-        rows = (np.arange(order), np.repeat(layout.around, 2), np.repeat(layout.link_core, 2))
-        columns = (np.arange(order), np.tile(slots, (1, 4)).ravel(), slots[of_link].ravel())
-        row, column = np.concatenate(rows), np.concatenate(columns)
-        there = (row >= 0) & (column >= 0)
-        entries = np.zeros(row.size, self._rows.dtype)
-        entries[there] = entries_by_solves(self._reduced, order, entries.dtype, row[there], column[there])
-        own, of_roots, linked = np.split(entries, np.cumsum([part.size for part in rows])[:-1])
-        corner = np.zeros((segments + tree.children.shape[0], 4, 2), entries.dtype)
-        corner[tree.roots] = of_roots.reshape(-1, 4, 2)
-        link_corner = linked.reshape(-1, 2).copy()
-        most = int(np.diff(layout.link_start).max(initial=0))
-        node_kernels.inverse_corners(
-            tree.children,
-            segments,
-            self._nodes,
-            tree.tail,
-            layout.link_start,
-            self._links,
-            corner,
-            link_corner,
-            np.empty((6 + most, 4), entries.dtype),
-        )
-        return own, corner[:segments], link_corner
+    def write_inverse(self, out: Array) -> bool:
+        """See `stridiag.factorization.inverse_entries.KnowsInverse`."""
+        return self._inverse.write(out)
 
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: reflections, the slots, the reduced system's factors, D, columns of (U W; 0 I).

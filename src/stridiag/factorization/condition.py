@@ -1,20 +1,30 @@
-"""How large the condition number of a factored matrix is: roughly from one solve, or estimated from a few."""
+"""How large the condition number of a factored matrix is: roughly from one solve, exactly, or estimated from a few."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.factorization.decomposition import Decomposition
-from stridiag.factorization.norm_estimate import inverse_one_norm
+from stridiag.factorization.inverse_entries import norm_of_inverse
+from stridiag.factorization.norm_estimate import ALL_COLUMNS, inverse_one_norm
+from stridiag.factorization.scaled import times_power
 from stridiag.structure import StridiagMatrix, Structure
 from stridiag.structure.norms import one_norm
 
-__all__ = ["norm_bounds", "probe", "reciprocal_condition", "rough_condition"]
+__all__ = ["Condition", "norm_bounds", "probe", "reciprocal_condition", "rough_condition"]
 
 Array = NDArray[Any]
+
+
+class Condition(NamedTuple):
+    """A reciprocal condition number; `exact` but for rounding, or an estimate that is never too small but for that."""
+
+    rcond: float
+    exact: bool
 
 
 def rough_condition(decomposition: Decomposition, matrix: StridiagMatrix) -> float:
@@ -37,19 +47,26 @@ def probe(n: int) -> Array:
     return np.asarray((numbers - np.float32(0.5)) * np.float32(12**0.5))
 
 
-def reciprocal_condition(decomposition: Decomposition, matrix: StridiagMatrix, *, adjoint: bool) -> float:
-    """Estimate 1 / condition of a single matrix in the 1-norm, or in the infinity-norm if `adjoint`."""
+def reciprocal_condition(decomposition: Decomposition, matrix: StridiagMatrix, *, adjoint: bool) -> Condition:
+    """Return 1 / condition of a single matrix in the 1-norm, or in the infinity-norm if `adjoint`."""
     n = matrix.structure.shape[0]
     if n == 0:
-        return 1.0
+        return Condition(1.0, exact=True)
     if decomposition.singularity is not None:
-        return 0.0
+        return Condition(0.0, exact=True)
     with np.errstate(all="ignore"):
+        found = norm_of_inverse(decomposition, adjoint=adjoint)
+        exact = found is not None or n <= ALL_COLUMNS
         # The norm of the matrix itself may overflow; its product with that of the inverse does not.
-        largest = float(np.abs(matrix.values).max())
-        inverse_norm = inverse_one_norm(decomposition, n, matrix.dtype, adjoint=adjoint) * largest
-        rcond = 1.0 / (one_norm((matrix.H if adjoint else matrix) / largest) * inverse_norm)
-    return rcond if np.isfinite(rcond) else 0.0
+        _, power = math.frexp(float(np.abs(matrix.values).max()))
+        inverse_norm, exponent = found or (inverse_one_norm(decomposition, n, matrix.dtype, adjoint=adjoint), 0)
+        wide = matrix.astype(np.complex128 if matrix.dtype.kind == "c" else np.float64)
+        scaled = wide.with_values(times_power(wide.values, -power), copy=False)
+        rcond = 1.0 / (one_norm(scaled.H if adjoint else scaled) * inverse_norm)
+        # In two steps: the power alone may lie outside the range.
+        half = (exponent + power) // 2
+        rcond = float(np.ldexp(np.ldexp(rcond, -half), half - exponent - power))
+    return Condition(rcond, exact) if np.isfinite(rcond) else Condition(0.0, exact=False)
 
 
 def norm_bounds(structure: Structure, values: Array, largest: Array | None = None) -> Array:

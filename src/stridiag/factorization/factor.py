@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._validate import as_index, check_option
+from stridiag._validate import check_option
 from stridiag.errors import StructureError
-from stridiag.factorization.condition import reciprocal_condition
-from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.explicit import MAX_Q_ENTRIES, FactorArrays, FactorStages, explicit_factors
-from stridiag.factorization.inverse_entries import inverse_entries
+from stridiag.factorization.inverting import Inverting
 from stridiag.factorization.refinement import SolveResult
 from stridiag.factorization.sampling import NormalVectors
 from stridiag.factorization.simple_factor import SimpleFactor, without_identities
-from stridiag.factorization.singularity import singular_error
 from stridiag.factorization.solving import (
     Transposition,
     as_right_side,
@@ -45,7 +41,7 @@ def factorize(matrix: StridiagMatrix, *, method: Method = "auto", check_finite: 
     return Factor(plan(matrix.structure, method=method), matrix, check_finite=check_finite)
 
 
-class Factor(NormalVectors):
+class Factor(Inverting, NormalVectors):
     r"""A factorization of a square matrix, or of each member of a batch; safe to share by threads.
 
     Made by `StridiagMatrix.factor`. Only ``refactor(..., overwrite=True)`` changes it.
@@ -245,76 +241,6 @@ class Factor(NormalVectors):
         logs = np.array(logarithms, real).reshape(self.matrix.batch_shape)
         return SlogdetResult(signs[()], logs[()])
 
-    def inverse_diagonal(self) -> Array:
-        """Return the diagonal of the inverse, (..., n).
-
-        Raises
-        ------
-        SingularMatrixError
-            If the matrix, or every member of the batch, is singular; other singular members give NaN.
-
-        Notes
-        -----
-        In O(n) operations for chains, and O(n + k^2) where k columns are kept for links; by n solves for the dense
-        and the general sparse methods.
-
-        Examples
-        --------
-        >>> import stridiag
-        >>> A = stridiag.StridiagMatrix.from_diagonals({-1: -1.0, 0: 2.0, 1: -1.0}, shape=3)
-        >>> A.factor().inverse_diagonal()
-        array([0.75, 1.  , 0.75])
-        """
-        self._require_some_regular()
-        if not len(self._members):
-            return np.empty((*self.matrix.batch_shape, self.shape[-1]), self.dtype)
-        with np.errstate(all="ignore"):
-            result = self._members.inverse_diagonal()
-        result[self._members.info != 0] = np.nan
-        return result.reshape((*self.matrix.batch_shape, self.shape[-1]))
-
-    def inverse_entries(self, rows: ArrayLike, columns: ArrayLike) -> Array:
-        """Return entries of the inverse at given positions.
-
-        Parameters
-        ----------
-        rows, columns : array_like of int
-            Of one shape, or broadcast to one; each between 0 and n - 1.
-
-        Returns
-        -------
-        ndarray, (..., k), or a number
-            Batch axes first, then the shape of the positions.
-
-        Raises
-        ------
-        SingularMatrixError
-            As `inverse_diagonal`.
-        StructureError
-            If a position lies outside.
-
-        Notes
-        -----
-        Cost: one solve for each distinct column; no more than 32 MB of right-hand sides at a time. With
-        ``method="cholesky"`` entries on the pattern of L, to which that of the matrix belongs, come from Takahashi's
-        equations instead where these take less.
-
-        Examples
-        --------
-        >>> import stridiag
-        >>> A = stridiag.StridiagMatrix.from_diagonals({-1: -1.0, 0: 2.0, 1: -1.0}, shape=3)
-        >>> A.factor().inverse_entries([0, 0, 2], [0, 2, 0])
-        array([0.75, 0.25, 0.25])
-        """
-        row, column = np.broadcast_arrays(np.asarray(rows), np.asarray(columns))
-        n = self.matrix.structure.shape[0]
-        i, j = as_index(row.ravel(), "rows"), as_index(column.ravel(), "columns")
-        for name, index in (("rows", i), ("columns", j)):
-            if index.size and not (index.min() >= 0 and index.max() < n):
-                raise StructureError(f"{name} must lie in 0 ... {n - 1}, got {index.min()} ... {index.max()}")
-        found = self._entries(lambda member: inverse_entries(member, n, self.dtype, i, j), i.size)
-        return found.reshape(self.matrix.batch_shape + row.shape)[()]
-
     def reconstruct(self) -> Array:
         """Multiply the factors out: a dense array, (..., n, n), equal to the matrix up to rounding.
 
@@ -379,55 +305,3 @@ class Factor(NormalVectors):
             raise StructureError(f"arrays takes a single matrix, got a batch of shape {self.matrix.batch_shape}")
         n = self.matrix.structure.shape[0]
         return explicit_factors(self._members[0].factors(), n, self.dtype, max_entries=max_entries)
-
-    # ------------------------------------------------------------------ condition
-
-    @property
-    def rcond(self) -> Any:
-        r"""Reciprocal condition number :math:`1 / (\|A\|_1 \|A^{-1}\|_1)`; 0 if singular, 1 if n = 0.
-
-        A number, or an array over the batch. The norm of the inverse is estimated from a few solves (Higham and
-        Tisseur 2000): never too large but for rounding, rarely too small by more than a factor of three.
-        """
-        estimates = [self._rcond_member(k) for k in range(len(self._members))]
-        return np.array(estimates).reshape(self.matrix.batch_shape)[()]
-
-    def cond(self, p: Literal[1] | float = 1) -> Any:
-        r"""Return the condition number in the 1- or infinity-norm, estimated as `rcond` is.
-
-        Parameters
-        ----------
-        p : {1, inf}
-            Which norm. For others see `stridiag.linalg.cond`.
-        """
-        check_option(p, "p", (1, np.inf))
-        estimates = [self._rcond_member(k, adjoint=p != 1) for k in range(len(self._members))]
-        with np.errstate(divide="ignore"):
-            result = np.reciprocal(np.array(estimates))
-        return result.reshape(self.matrix.batch_shape)[()]
-
-    def _rcond_member(self, k: int, *, adjoint: bool = False) -> float:
-        """Return the reciprocal condition of member k in the 1-norm, or in the infinity-norm; estimated once."""
-        if (k, adjoint) not in self._rconds:
-            self._rconds[k, adjoint] = reciprocal_condition(self._members[k], self._matrices[k], adjoint=adjoint)
-        return self._rconds[k, adjoint]
-
-    # ------------------------------------------------------------------ inner workings
-
-    def _entries(self, of: Callable[[Decomposition], Array], count: int) -> Array:
-        """Return so many numbers of each member's inverse, (..., count); NaN for singular members."""
-        self._require_some_regular()
-        result = np.full((len(self._members), count), np.nan, self.dtype)
-        with np.errstate(all="ignore"):
-            for k, member in enumerate(self._members):
-                if member.singularity is None:
-                    result[k] = of(member)
-        return result.reshape((*self.matrix.batch_shape, count))
-
-    def _require_some_regular(self) -> None:
-        info = self._members.info
-        if not info.size or not info.all():
-            return
-        first = self._members[0].singularity
-        assert first is not None
-        raise singular_error(first, batch=self.matrix.batch_shape)

@@ -1,24 +1,67 @@
-"""Entries of the inverse without the inverse: by solves, column by column in blocks of bounded size.
+"""The inverse, its entries and its norm: by what a decomposition offers for it, else by solves.
 
-A decomposition may know some of them for less: see `SelectedInverse`.
+A decomposition may know a shorter way than solving for columns of the identity. It says so by having one of the
+methods of the protocols below, each of which may still answer None (or False) for the values at hand.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.factorization.decomposition import Decomposition
+from stridiag.factorization.scaled import Scaled, times_power
+from stridiag.structure import Structure
 
-__all__ = ["SelectedInverse", "diagonal_by_solves", "entries_by_solves", "inverse_entries"]
+__all__ = [
+    "KnowsEntries",
+    "KnowsInverse",
+    "KnowsNorm",
+    "KnowsPattern",
+    "SelectedInverse",
+    "diagonal_by_solves",
+    "entries_by_solves",
+    "entries_of_inverse",
+    "norm_of_inverse",
+    "pattern_of_inverse",
+    "write_inverse",
+]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
 
 # Numbers of one block of right-hand sides: 32 MB in double precision.
 _BLOCK = 1 << 22
+
+
+@runtime_checkable
+class KnowsInverse(Protocol):
+    """Writes its dense inverse."""
+
+    def write_inverse(self, out: Array) -> bool:
+        """Fill `out`, (n, n), C- or F-contiguous, with the inverse; False if that has to be left to solves."""
+        ...
+
+
+@runtime_checkable
+class KnowsPattern(Protocol):
+    """Finds the entries of its inverse at the pattern of the matrix."""
+
+    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
+        """Return, by slot, the entries of the inverse or, if `transpose`, of its transpose, (nnz,)."""
+        ...
+
+
+@runtime_checkable
+class KnowsEntries(Protocol):
+    """Finds any entries of its inverse."""
+
+    def inverse_entries(self, rows: Index, columns: Index) -> Array | None:
+        """Return entries of the inverse, (k,)."""
+        ...
 
 
 @runtime_checkable
@@ -35,19 +78,90 @@ class SelectedInverse(Protocol):
         ...
 
 
-def inverse_entries(decomposition: Decomposition, n: int, dtype: np.dtype[Any], rows: Index, columns: Index) -> Array:
+@runtime_checkable
+class KnowsNorm(Protocol):
+    """Finds the norm of its inverse, up to rounding."""
+
+    def inverse_norm(self, *, adjoint: bool) -> tuple[float, int] | None:
+        """Return the 1-norm of the inverse, or of its adjoint, as (m, e) for m 2^e."""
+        ...
+
+
+def write_inverse(decomposition: Decomposition, out: Array) -> None:
+    """Fill `out`, (n, n), C- or F-contiguous and of the decomposition's type, with the inverse."""
+    if isinstance(decomposition, Scaled):
+        write_inverse(decomposition.inner, out)
+        out[...] = times_power(out, -decomposition.exponent)
+        return
+    if isinstance(decomposition, KnowsInverse) and decomposition.write_inverse(out):
+        return
+    n = out.shape[0]
+    width = max(1, _BLOCK // max(n, 1))
+    for start in range(0, n, width):
+        size = min(width, n - start)
+        right = np.zeros((n, size), out.dtype)
+        right[np.arange(start, start + size), np.arange(size)] = 1
+        out[:, start : start + size] = decomposition.solve(right)
+
+
+def pattern_of_inverse(
+    decomposition: Decomposition, structure: Structure, dtype: np.dtype[Any], *, transpose: bool
+) -> Array:
+    """Return, by slot, the entries of the inverse at the pattern; of its transpose if `transpose`."""
+    if isinstance(decomposition, Scaled):
+        inner = pattern_of_inverse(decomposition.inner, structure, dtype, transpose=transpose)
+        return times_power(inner, -decomposition.exponent)
+    if isinstance(decomposition, KnowsPattern):
+        found = decomposition.inverse_on_pattern(transpose=transpose)
+        if found is not None:
+            return found
+    rows, columns = structure.coordinates()
+    if transpose:
+        rows, columns = columns, rows
+    return entries_of_inverse(decomposition, structure.shape[0], dtype, rows, columns)
+
+
+def entries_of_inverse(
+    decomposition: Decomposition, n: int, dtype: np.dtype[Any], rows: Index, columns: Index
+) -> Array:
     """Return entries of the inverse at given positions, (k,), in the cheapest way."""
-    if not isinstance(decomposition, SelectedInverse) or np.unique(columns).size <= decomposition.selected_worth:
-        return entries_by_solves(decomposition, n, dtype, rows, columns)
-    result, known = decomposition.selected_entries(rows, columns)
-    result[~known] = entries_by_solves(decomposition, n, dtype, rows[~known], columns[~known])
-    return result
+    if isinstance(decomposition, Scaled):
+        return times_power(entries_of_inverse(decomposition.inner, n, dtype, rows, columns), -decomposition.exponent)
+    if isinstance(decomposition, KnowsEntries):
+        found = decomposition.inverse_entries(rows, columns)
+        if found is not None:
+            return found
+    if isinstance(decomposition, SelectedInverse):
+        lines = min(np.unique(rows).size, np.unique(columns).size)
+        if lines > decomposition.selected_worth:
+            result, known = decomposition.selected_entries(rows, columns)
+            result[~known] = entries_by_solves(decomposition, n, dtype, rows[~known], columns[~known])
+            return result
+    return entries_by_solves(decomposition, n, dtype, rows, columns)
+
+
+def norm_of_inverse(decomposition: Decomposition, *, adjoint: bool) -> tuple[float, int] | None:
+    """Return the 1-norm of the inverse, or of its adjoint, as (m, e) for m 2^e; None if it can only be estimated."""
+    if isinstance(decomposition, Scaled):
+        found = norm_of_inverse(decomposition.inner, adjoint=adjoint)
+        return None if found is None else (found[0], found[1] - decomposition.exponent)
+    if isinstance(decomposition, KnowsNorm):
+        found = decomposition.inverse_norm(adjoint=adjoint)
+        return found if found is not None and math.isfinite(found[0]) else None
+    return None
 
 
 def entries_by_solves(decomposition: Decomposition, n: int, dtype: np.dtype[Any], rows: Index, columns: Index) -> Array:
-    """Return entries of the inverse at given positions, (k,), at the cost of one solve for each distinct column."""
-    result = np.empty(rows.size, dtype)
+    """Return entries of the inverse at given positions, (k,), by one solve for each distinct column, or row if fewer.
+
+    A row of the inverse is the conjugate of a column of the adjoint's inverse.
+    """
     distinct, which = np.unique(columns, return_inverse=True)
+    others, which_other = np.unique(rows, return_inverse=True)
+    adjoint = others.size < distinct.size
+    if adjoint:
+        distinct, which, rows = others, which_other, columns
+    result = np.empty(rows.size, dtype)
     width = max(1, _BLOCK // max(n, 1))
     order = np.argsort(which, kind="stable")
     bounds = np.searchsorted(which[order], np.arange(0, distinct.size + width, width))
@@ -55,10 +169,10 @@ def entries_by_solves(decomposition: Decomposition, n: int, dtype: np.dtype[Any]
         wanted = distinct[start : start + width]
         right = np.zeros((n, wanted.size), dtype)
         right[wanted, np.arange(wanted.size)] = 1
-        solution = decomposition.solve(right)
+        solution = decomposition.solve(right, adjoint=adjoint)
         here = order[bounds[block] : bounds[block + 1]]
         result[here] = solution[rows[here], which[here] - start]
-    return result
+    return result.conj() if adjoint else result
 
 
 def diagonal_by_solves(decomposition: Decomposition, n: int, dtype: np.dtype[Any]) -> Array:

@@ -23,11 +23,13 @@ from numpy.typing import NDArray
 
 from stridiag.factorization.decomposition import Decomposition
 
-__all__ = ["inverse_one_norm", "product_one_norm"]
+__all__ = ["ALL_COLUMNS", "inverse_one_norm", "product_one_norm"]
 
 Array = NDArray[Any]
 
 _COLUMNS = 4
+ALL_COLUMNS = _COLUMNS
+"""Order up to which all columns are tried, so that nothing is estimated."""
 _STEPS = 5
 
 

@@ -19,7 +19,7 @@ from stridiag.factorization.elementary import Diagonal
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 
-__all__ = ["Scaled", "decompose_in_range", "exponents_out_of_range", "largest_parts"]
+__all__ = ["Scaled", "decompose_in_range", "exponents_out_of_range", "largest_parts", "times_power"]
 
 Array = NDArray[Any]
 
@@ -32,7 +32,7 @@ def decompose_in_range(values: Array, order: int, decompose: Callable[[Array], D
     exponent = int(exponents_out_of_range(values[None])[0])
     if exponent == 0:
         return decompose(values)
-    return Scaled(decompose(_times_power(values, -exponent)), exponent, order, values.real.dtype)
+    return Scaled(decompose(times_power(values, -exponent)), exponent, order, values.real.dtype)
 
 
 def exponents_out_of_range(values: Array, largest: Array | None = None) -> NDArray[np.int64]:
@@ -53,7 +53,7 @@ def largest_parts(values: Array) -> Array:
     return np.asarray(np.maximum.reduce(ends))
 
 
-def _times_power(values: Array, exponent: int) -> Array:
+def times_power(values: Array, exponent: int) -> Array:
     """Return values times two to the exponent, in two steps: one power alone may not be a number of the type."""
     half = exponent // 2
     kind = values.real.dtype.type
@@ -63,11 +63,11 @@ def _times_power(values: Array, exponent: int) -> Array:
 
 
 class Scaled:
-    """``2**exponent`` times a matrix that has been decomposed."""
+    """``2**exponent`` times a matrix that has been decomposed: `inner`."""
 
     def __init__(self, inner: Decomposition, exponent: int, order: int, dtype: np.dtype[Any]) -> None:
-        self._inner = inner
-        self._exponent = exponent
+        self.inner = inner
+        self.exponent = exponent
         self._order = order
         self._dtype = dtype
         self.name = inner.name
@@ -75,53 +75,53 @@ class Scaled:
     @property
     def singularity(self) -> Singularity | None:
         """See `Decomposition`."""
-        return self._inner.singularity
+        return self.inner.singularity
 
     @singularity.setter
     def singularity(self, found: Singularity | None) -> None:
-        self._inner.singularity = found
+        self.inner.singularity = found
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
-        return self._inner.solve(_times_power(b, -self._exponent), adjoint=adjoint)
+        return self.inner.solve(times_power(b, -self.exponent), adjoint=adjoint)
 
     def multiply(self, x: Array) -> Array:
         """See `Decomposition.multiply`."""
-        return _times_power(self._inner.multiply(x), self._exponent)
+        return times_power(self.inner.multiply(x), self.exponent)
 
     def root(self, x: Array, *, adjoint: bool = False) -> Array:
         """See `stridiag.factorization.cholesky.Cholesky.root`."""
-        assert isinstance(self._inner, Cholesky)
-        return self._times_root(self._inner.root(x, adjoint=adjoint), 1)
+        assert isinstance(self.inner, Cholesky)
+        return self._times_root(self.inner.root(x, adjoint=adjoint), 1)
 
     def root_solve(self, x: Array, *, adjoint: bool = False) -> Array:
         """See `stridiag.factorization.cholesky.Cholesky.root_solve`."""
-        assert isinstance(self._inner, Cholesky)
-        return self._times_root(self._inner.root_solve(x, adjoint=adjoint), -1)
+        assert isinstance(self.inner, Cholesky)
+        return self._times_root(self.inner.root_solve(x, adjoint=adjoint), -1)
 
     def _times_root(self, x: Array, sign: int) -> Array:
         """Return x times the square root of the power of two, or its reciprocal."""
-        half, odd = divmod(sign * self._exponent, 2)
-        result = _times_power(x, half)
+        half, odd = divmod(sign * self.exponent, 2)
+        result = times_power(x, half)
         result *= self._dtype.type(math.sqrt(2.0) if odd else 1.0)
         return result
 
     def slogdet(self) -> tuple[Any, float]:
         """See `Decomposition.slogdet`."""
-        phase, log = self._inner.slogdet()
-        return phase, log + self._order * self._exponent * math.log(2.0)
+        phase, log = self.inner.slogdet()
+        return phase, log + self._order * self.exponent * math.log(2.0)
 
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`."""
-        return _times_power(self._inner.inverse_diagonal(), -self._exponent)
+        return times_power(self.inner.inverse_diagonal(), -self.exponent)
 
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: the power of two as two diagonals, since one may lie beyond the type's range."""
-        half = self._exponent // 2
-        powers = (math.ldexp(1.0, half), math.ldexp(1.0, self._exponent - half))
-        return [*(Diagonal(np.full(self._order, power, self._dtype)) for power in powers), *self._inner.factors()]
+        half = self.exponent // 2
+        powers = (math.ldexp(1.0, half), math.ldexp(1.0, self.exponent - half))
+        return [*(Diagonal(np.full(self._order, power, self._dtype)) for power in powers), *self.inner.factors()]
 
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
-        return self._inner.nbytes
+        return self.inner.nbytes

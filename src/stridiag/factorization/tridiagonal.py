@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import tridiagonal_lu
-from stridiag._kernels.selected_inverse import tridiagonal_diagonal
+from stridiag.factorization import chain_inverse
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Elementary, Permutation, columns_of_triangle
 from stridiag.factorization.inverse_entries import diagonal_by_solves
@@ -20,6 +19,7 @@ from stridiag.planning.chain import TridiagonalLayout
 __all__ = ["TridiagonalLU"]
 
 Array = NDArray[Any]
+Index = NDArray[np.int64]
 
 
 class TridiagonalLU:
@@ -74,18 +74,24 @@ class TridiagonalLU:
 
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`; by continuants, from the matrix itself, in double precision."""
-        wide = np.complex128 if self._values.dtype.kind == "c" else np.float64
-        dl, d, du = self._layout.tridiagonal(self._values.astype(wide, copy=False))
-        largest = max(float(np.abs(part).max(initial=0.0)) for part in (dl, d, du))
-        # A power of two that brings the entries down to one, so that products of two of them do not overflow.
-        scale = 2.0 ** -math.frexp(largest)[1]
-        out = np.empty_like(d)
-        tridiagonal_diagonal(dl * scale, d * scale, du * scale, np.empty((d.size, 2), wide), out)
-        out *= scale
-        if not np.isfinite(out).all():
-            # Entries so far apart that their products vanish: the factor itself has no such trouble.
-            return diagonal_by_solves(self, d.size, self._values.dtype)
-        return self._layout.from_chains(out).astype(self._values.dtype, copy=False)
+        found = chain_inverse.chain_diagonal(self._layout, self._values)
+        return diagonal_by_solves(self, self._layout.n, self._values.dtype) if found is None else found
+
+    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
+        """See `stridiag.factorization.inverse_entries.KnowsPattern`."""
+        return chain_inverse.chain_pattern(self._layout, self._values, transpose=transpose)
+
+    def inverse_entries(self, rows: Index, columns: Index) -> Array | None:
+        """See `stridiag.factorization.inverse_entries.KnowsEntries`."""
+        return chain_inverse.chain_entries(self._layout, self._values, rows, columns)
+
+    def inverse_norm(self, *, adjoint: bool) -> tuple[float, int] | None:
+        """See `stridiag.factorization.inverse_entries.KnowsNorm`."""
+        return chain_inverse.chain_norm(self._layout, self._values, adjoint=adjoint)
+
+    def write_inverse(self, out: Array) -> bool:
+        """See `stridiag.factorization.inverse_entries.KnowsInverse`."""
+        return chain_inverse.write_chain_inverse(self._layout, self._values, out)
 
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: a permutation, L by columns, D, U by columns, the chain permutation.

@@ -247,9 +247,9 @@ class LowRankUpdate:
     def slogdet(self) -> tuple[Any, float]:
         r"""See `Decomposition.slogdet`: :math:`\det A_1 = \det A \det C`, where neither is more sensitive by far."""
         if self._fresh is None:
-            before = reciprocal_condition(self._base, self._base_matrix, adjoint=False)
+            before = reciprocal_condition(self._base, self._base_matrix, adjoint=False).rcond
             small = self._reciprocal_condition_of_capacitance()
-            now = reciprocal_condition(self, self._matrix, adjoint=False)
+            now = reciprocal_condition(self, self._matrix, adjoint=False).rcond
             if before * small * _SENSITIVITY >= now:
                 phase, log = self._base.slogdet()
                 small_phase, small_log = self._small.slogdet()

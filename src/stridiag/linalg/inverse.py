@@ -13,7 +13,9 @@ from stridiag.factorization import Factor, SolveResult, Transposition
 from stridiag.linalg._checks import Assumption, factor_assuming, in_precision_of, require_matrix
 from stridiag.structure import StridiagMatrix
 
-__all__ = ["inv", "solve"]
+__all__ = ["InverseOperator", "inv", "inv_operator", "solve"]
+
+Array = NDArray[Any]
 
 
 @overload
@@ -116,7 +118,7 @@ def solve(
     return factor.solve(right, trans=trans, refine=refine, check_finite=check_finite)
 
 
-def inv(a: StridiagMatrix, *, assume_a: Assumption = "gen") -> NDArray[Any]:
+def inv(a: StridiagMatrix, *, assume_a: Assumption = "gen", out: Array | None = None) -> Array:
     """Inverse, as a dense array.
 
     Parameters
@@ -124,16 +126,21 @@ def inv(a: StridiagMatrix, *, assume_a: Assumption = "gen") -> NDArray[Any]:
     a : StridiagMatrix, (..., n, n)
     assume_a : {"gen", "pos"}, default "gen"
         As in `solve`.
+    out : ndarray, (..., n, n), optional
+        Where to put it, and what is returned: of the dtype of `a`, writeable, each matrix C- or F-contiguous. Memory
+        that is at hand already takes a fraction of the time of fresh memory.
 
     Returns
     -------
     ndarray, (..., n, n)
-        n squared numbers: where products with the inverse are all that is needed, keep ``a.factor()``.
+        n squared numbers: where products with the inverse are all that is needed, take `inv_operator`.
 
     Raises
     ------
     SingularMatrixError, StructureError, NonFiniteError
-        As `solve`; `pinv` answers for singular matrices.
+        As `solve`; `out` is then left as it was. `pinv` answers for singular matrices.
+    TypeError, ValueError
+        If `out` cannot take the result.
 
     Warns
     -----
@@ -142,8 +149,9 @@ def inv(a: StridiagMatrix, *, assume_a: Assumption = "gen") -> NDArray[Any]:
 
     Notes
     -----
-    Each column solves ``a x = e_j`` with a backward stable factor. Cost: one factorization and n right-hand
-    sides.
+    Chains without links: products of continuants, one multiplication an entry, accurate entry by entry
+    (docs/theory/inverse.md). Otherwise each column solves ``a x = e_j`` with a backward stable factor. The cost is
+    ``a.factor().plan.operations.inverse``.
 
     Examples
     --------
@@ -155,7 +163,155 @@ def inv(a: StridiagMatrix, *, assume_a: Assumption = "gen") -> NDArray[Any]:
     """
     factor = factor_assuming(require_matrix(a), assume_a)
     _require_all_regular(factor)
-    return factor.solve(np.eye(a.structure.shape[0], dtype=a.dtype))
+    return factor.inverse(out)
+
+
+def inv_operator(a: StridiagMatrix, *, assume_a: Assumption = "gen") -> InverseOperator:
+    """Inverse, as an operator that solves: nothing of the order n squared is formed.
+
+    Parameters
+    ----------
+    a : StridiagMatrix, (..., n, n)
+    assume_a : {"gen", "pos"}, default "gen"
+        As in `solve`.
+
+    Returns
+    -------
+    InverseOperator
+
+    Raises
+    ------
+    SingularMatrixError, StructureError, NonFiniteError
+        As `solve`.
+
+    Examples
+    --------
+    >>> import numpy as np, stridiag
+    >>> from stridiag import linalg
+    >>> A = stridiag.random(1000, offsets=(-3, 0, 3), links=5, rng=0, dominant=True)
+    >>> Z = linalg.inv_operator(A)
+    >>> x = np.ones(1000)
+    >>> bool(np.allclose(Z @ (A @ x), x)), bool(np.allclose(Z.T @ (A.T @ x), x))
+    (True, True)
+    >>> Z
+    InverseOperator(1000 x 1000, float64)
+    """
+    factor = factor_assuming(require_matrix(a), assume_a)
+    _require_all_regular(factor)
+    if factor.singular is True:
+        # Raises what every use of the operator would raise.
+        factor.inverse_entries([], [])
+    return InverseOperator(factor)
+
+
+class InverseOperator:
+    """The inverse of a matrix, by its factor; made by `inv_operator`. Immutable.
+
+    It works wherever scipy takes a linear operator: it has ``shape``, ``dtype``, ``matvec``, ``rmatvec``, ``matmat``,
+    ``rmatmat``.
+
+    Attributes
+    ----------
+    factor : Factor
+        Of the matrix itself.
+    """
+
+    __slots__ = ("_conjugated", "_transposed", "factor")
+    # ndarray @ operator comes to __rmatmul__ instead of being taken apart element by element.
+    __array_ufunc__ = None
+
+    factor: Factor
+    _transposed: bool
+    _conjugated: bool
+
+    def __init__(self, factor: Factor, *, transposed: bool = False, conjugated: bool = False) -> None:
+        write = object.__setattr__
+        write(self, "factor", factor)
+        write(self, "_transposed", transposed)
+        # Of a real matrix there is nothing to conjugate.
+        write(self, "_conjugated", conjugated and factor.dtype.kind == "c")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"an InverseOperator is frozen: cannot set {name!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _operator, (self.factor, self._transposed, self._conjugated)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(n, n)``, after the axes of the batch if there is one."""
+        return self.factor.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes: 2 for a single matrix."""
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the matrix's values."""
+        return self.factor.dtype
+
+    @property
+    def T(self) -> InverseOperator:
+        """The transpose."""
+        return InverseOperator(self.factor, transposed=not self._transposed, conjugated=self._conjugated)
+
+    @property
+    def H(self) -> InverseOperator:
+        """The conjugate transpose."""
+        return InverseOperator(self.factor, transposed=not self._transposed, conjugated=not self._conjugated)
+
+    def conj(self) -> InverseOperator:
+        """Return the complex conjugate."""
+        return InverseOperator(self.factor, transposed=self._transposed, conjugated=not self._conjugated)
+
+    def __repr__(self) -> str:
+        size = " x ".join(str(k) for k in self.shape[-2:])
+        batch = f"batch {self.shape[:-2]}, " if self.ndim > 2 else ""
+        return f"InverseOperator({batch}{size}, {self.dtype})"
+
+    def __matmul__(self, x: Any) -> Array:
+        """Multiply a vector, (n,), or a block, (..., n, m): `Factor.solve`, with its errors and warnings."""
+        if not isinstance(x, np.ndarray | list | tuple):
+            return NotImplemented
+        right = as_values(x, "the right operand")
+        if self._conjugated and not self._transposed:
+            return self.factor.solve(right.conj()).conj()
+        return self.factor.solve(right, trans="N" if not self._transposed else "H" if self._conjugated else "T")
+
+    def __rmatmul__(self, x: Any) -> Array:
+        """Multiply from the left: a vector, (n,), or a block, (..., m, n)."""
+        left = as_values(x, "the left operand")
+        if left.ndim == 1:
+            return self.T @ left
+        return np.swapaxes(self.T @ np.swapaxes(left, -1, -2), -1, -2)
+
+    def matvec(self, x: ArrayLike) -> Array:
+        """Return the product with x, (n,) or (n, 1), in x's form."""
+        return self @ np.asarray(x)
+
+    def rmatvec(self, x: ArrayLike) -> Array:
+        """Return the product of the conjugate transpose with x, (n,) or (n, 1), in x's form."""
+        return self.H @ np.asarray(x)
+
+    def matmat(self, x: ArrayLike) -> Array:
+        """Return the product with x, (n, k)."""
+        return self @ np.asarray(x)
+
+    def rmatmat(self, x: ArrayLike) -> Array:
+        """Return the product of the conjugate transpose with x, (n, k)."""
+        return self.H @ np.asarray(x)
+
+    def toarray(self) -> Array:
+        """Return the dense inverse, (..., n, n)."""
+        result = self.factor.inverse()
+        result = np.swapaxes(result, -1, -2) if self._transposed else result
+        return result.conj() if self._conjugated else result
+
+
+def _operator(factor: Factor, transposed: bool, conjugated: bool) -> InverseOperator:
+    return InverseOperator(factor, transposed=transposed, conjugated=conjugated)
 
 
 def _require_all_regular(factor: Factor) -> None:

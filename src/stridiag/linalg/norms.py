@@ -103,8 +103,9 @@ def cond(a: StridiagMatrix, p: Order = None) -> Any:
 
     Notes
     -----
-    For 1 and inf the norm of the inverse is *estimated* from a few solves (Higham and Tisseur 2000): a lower
-    bound, rarely off by more than a factor of three. For None, 2 and -2: dense singular values up to a smaller
+    For 1 and inf chains without links have exact values, in O(n); otherwise the norm of the inverse is *estimated* from
+    a few solves (Higham and Tisseur 2000): a lower bound, rarely off by more than a factor of three.
+    `Factor.cond_is_exact` tells which. For None, 2 and -2: dense singular values up to a smaller
     side of 2048; beyond that (square only) the extreme ones by Lanczos iterations with the matrix and with its
     factor, to a relative 1e-6. All others form the dense inverse.
 

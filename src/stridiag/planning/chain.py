@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.planning.cost import Cost, Operations, determinant
+from stridiag.planning.inverse_cost import chain_inverse
 from stridiag.planning.layout import plural
 from stridiag.structure import Structure
 
@@ -223,7 +224,8 @@ class TridiagonalLayout:
         factor = 5 * max(n - 1, 0)
         # One division a row; two operations for each multiplier, each entry of du and each of du2.
         solve = n + 2 * max(n - 1, 0) + 2 * max(n - 1, 0) + 2 * max(n - 2, 0)
-        return Cost(Operations(factor, solve, determinant(n), n * solve, exact=True), 33 * n, rate=1.5, overhead=2e4)
+        inverse = chain_inverse(np.diff(self.chain.starts).tolist())
+        return Cost(Operations(factor, solve, determinant(n), inverse, exact=True), 33 * n, rate=1.5, overhead=2e4)
 
     def describe(self) -> str:
         """See `Layout`."""

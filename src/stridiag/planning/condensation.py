@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stridiag.planning.chain import ChainLayout
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.dense import small_qr_cost
+from stridiag.planning.inverse_cost import condensed_inverse
 from stridiag.planning.layout import plural
 from stridiag.planning.reduced import ReducedPattern
 from stridiag.planning.separator_tree import SeparatorTree
@@ -112,13 +113,14 @@ class CondensationLayout:
         inner = reduced.operations
         condense = CONDENSE * interior + CONDENSE_SEGMENT * self.first.size + CONDENSE_NODE * nodes
         assemble = self.reduced.place.size + self.reduced.linked[0].size
-        substitute = self._solve_operations()
+        reflect, rest = self._solve_operations()
+        substitute = int(reflect.sum()) + rest
         operations = Operations(
             condense + assemble + inner.factor,
             substitute + inner.solve,
             # Two sums add up the three logarithms.
             determinant(interior) + determinant(2 * nodes) + inner.slogdet + 2,
-            self.chain.n * (substitute + inner.solve),
+            condensed_inverse(self.chain.n, self.first, self.last, reflect, rest + inner.solve),
             exact=inner.exact,
         )
         stored = 64 * self.chain.n + 160 * nodes + 8 * self.link_slots.size + reduced.bytes
@@ -127,8 +129,8 @@ class CondensationLayout:
         overhead = 2e5 + own + reduced.price - reduced.rate * (operations.factor + operations.solve)
         return Cost(operations, stored, reduced.rate, overhead)
 
-    def _solve_operations(self) -> int:
-        """Count `reflect`, `back_substitute` and what the nodes do for one right-hand side."""
+    def _solve_operations(self) -> tuple[Index, int]:
+        """Count `reflect`, by segment, and `back_substitute` and what the nodes do, for one right-hand side."""
         length = self.last - self.first + 1
         left2, left1, right1, right2 = (self.neighbours >= 0).T
         reflect = np.where(left1, 10 * length, 6 * length - 4 * ~right1)
@@ -138,7 +140,7 @@ class CondensationLayout:
         links = np.diff(self.link_start)
         around, below = self.tree.around[:, 2:] >= 0, links[self.tree.tail]
         nodes = 28 * below.size + 4 * around.sum() + (2 * below + 4 * (below > 0)).sum()
-        return int(reflect.sum() + substitute.sum() + 3 * links.sum() + nodes)
+        return reflect, int(substitute.sum() + 3 * links.sum() + nodes)
 
     def describe(self) -> str:
         """See `Layout`."""

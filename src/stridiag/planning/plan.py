@@ -40,7 +40,7 @@ class Plan:
     Plan for Structure(1000 x 1000, offsets (-4, 0, 4), 0 links, 2992 slots)
       method      chain: 4 tridiagonal chains, LU with partial pivoting
       because     every entry lies on a chain
-      operations  factor 4,995, solve 6,992 per right-hand side, slogdet 1,001, inverse 6,992,000
+      operations  factor 4,995, solve 6,992 per right-hand side, slogdet 1,001, inverse 270,960
       memory      33,000 bytes for the factors (float64)
       instead     triangular: no, the offsets -4 and 4 close a cycle, since 4 + 4 < 1000 + 4
       instead     cyclic: no, the offsets -4 and 4 close cycles that meet, since 4 + 4 < 1000

@@ -79,7 +79,7 @@ class Counted:
         return _operate(float.__sub__, self, other)
 
     def __mul__(self, other: Any) -> Counted:
-        return _operate(float.__mul__, self, other)
+        return _multiply(self, other)
 
     def __truediv__(self, other: Any) -> Counted:
         return _operate(_divide, self, other)
@@ -91,7 +91,7 @@ class Counted:
         return _operate(float.__sub__, other, self)
 
     def __rmul__(self, other: Any) -> Counted:
-        return _operate(float.__mul__, other, self)
+        return _multiply(other, self)
 
     def __rtruediv__(self, other: Any) -> Counted:
         return _operate(_divide, other, self)
@@ -105,10 +105,17 @@ def _divide(x: float, y: float) -> float:
 
 
 def _operate(function: Callable[[float, float], float], x: Any, y: Any) -> Counted:
-    # Kernels write x * 0 and x + 0 for a zero of the right type: no arithmetic.
-    if not any(isinstance(part, int) and part == 0 for part in (x, y)):
+    # Kernels write x * 0, x + 0 and x * 0 + 1 for a zero or a one of the right type: no arithmetic.
+    if not any(isinstance(part, int) and part in (0, 1) for part in (x, y)):
         Counted.total += 1
     return Counted(function(float(x), float(y)))
+
+
+def _multiply(x: Any, y: Any) -> Counted:
+    # By a plain power of two, which is a shift of the exponent, or by the zero that stands for one too small.
+    if any(isinstance(part, float) and part != 1.0 and abs(math.frexp(part)[0]) in (0.0, 0.5) for part in (x, y)):
+        return Counted(float(x) * float(y))
+    return _operate(float.__mul__, x, y)
 
 
 def _sqrt(x: Any) -> Counted:

@@ -1,0 +1,113 @@
+"""The inverse of chains without links, from continuants: see `stridiag._kernels.continuants`.
+
+In double precision, whatever that of the values. Every function answers None where the determinant, expanded at some
+row, is exactly zero or not a number: rounding can make it so where the condition number is 1 / eps or more, and then
+the caller solves instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag._kernels import continuants as kernels
+from stridiag.planning.chain import ChainLayout
+
+__all__ = ["chain_diagonal", "chain_entries", "chain_norm", "chain_pattern", "slots_of_chains", "write_chain_inverse"]
+
+Array = NDArray[Any]
+Index = NDArray[np.int64]
+
+
+def chain_diagonal(layout: ChainLayout, values: Array) -> Array | None:
+    """Return the diagonal of the inverse, (n,), in the original order."""
+    dl, d, du = _wide(layout, values)
+    out = np.empty_like(d)
+    if kernels.chain_diagonal(d, *_continuants(dl, d, du), out) >= 0:
+        return None
+    return layout.from_chains(out).astype(values.dtype, copy=False)
+
+
+def chain_pattern(layout: ChainLayout, values: Array, *, transpose: bool) -> Array | None:
+    """Return the entries of the inverse, or of its transpose, at the pattern of the matrix, by slot."""
+    dl, d, du = _wide(layout, values)
+    lower, main, upper = np.zeros((3, d.size), d.dtype)
+    if kernels.chain_pattern(dl, d, du, *_continuants(dl, d, du), lower, main, upper) >= 0:
+        return None
+    return slots_of_chains(layout, (upper, main, lower) if transpose else (lower, main, upper), values.dtype)
+
+
+def slots_of_chains(layout: ChainLayout, parts: tuple[Array, Array, Array], dtype: np.dtype[Any]) -> Array:
+    """Return by slot what stands below, on and above the diagonal in chain order; 0 in the slots off the chains."""
+    structure = layout.structure
+    result = np.zeros(structure.nnz, dtype)
+    for k, part in zip((-layout.stride, 0, layout.stride), parts, strict=True):
+        if k in structure.offsets:
+            slots = structure.diagonal_slots(k)
+            result[slots] = layout.from_chains(part)[: slots.stop - slots.start]
+        if k in layout.folded:
+            slot, place = layout.folded[k]
+            result[slot] = part[place]
+    return result
+
+
+def chain_entries(layout: ChainLayout, values: Array, rows: Index, columns: Index) -> Array | None:
+    """Return entries of the inverse at given positions, (k,)."""
+    dl, d, du = _wide(layout, values)
+    found = _generators(dl, d, du)
+    if found is None:
+        return None
+    upper, lower = (np.concatenate(([0], np.cumsum(part == 0.0)))[: d.size] for part in (du, dl))
+    out = np.empty(rows.size, d.dtype)
+    kernels.chain_entries(*found, upper, lower, layout.positions(rows), layout.positions(columns), out)
+    return out.astype(values.dtype, copy=False)
+
+
+def chain_norm(layout: ChainLayout, values: Array, *, adjoint: bool) -> tuple[float, int] | None:
+    """Return the 1-norm of the inverse, or of its adjoint, as (m, e) for m 2^e: it may exceed the range of a double."""
+    dl, d, du = _wide(layout, values)
+    if adjoint:
+        dl, du = du, dl
+    n = d.size
+    work = np.empty(n), np.empty(n, np.int64)
+    mantissa, unit, info = kernels.largest_column_sum(dl, d, du, *_continuants(dl, d, du), *work)
+    return None if info >= 0 else (mantissa, kernels.UNIT * unit)
+
+
+def write_chain_inverse(layout: ChainLayout, values: Array, out: Array) -> bool:
+    """Fill `out`, (n, n), C- or F-contiguous, with the inverse; False, and nothing written, where it cannot be done."""
+    dl, d, du = _wide(layout, values)
+    if not out.flags.c_contiguous:
+        out, dl, du = out.T, du, dl
+    found = _generators(dl, d, du)
+    if found is None:
+        return False
+    upper = _blocks(*found, kernels.Y, du)
+    lower = _blocks(*found, kernels.W, dl)
+    kernels.write_inverse(layout.starts, *found, dl, du, *upper, *lower, out)
+    return True
+
+
+def _blocks(mantissa: Array, exponent: Index, letter: int, coupling: Array) -> tuple[Array, Index, Index]:
+    n = coupling.size
+    scaled, start, unit = np.empty_like(coupling), np.empty(n + 1, np.int64), np.empty(n, np.int64)
+    kernels.block_columns(mantissa[letter], exponent[letter], coupling, scaled, start, unit)
+    return scaled, start, unit
+
+
+def _wide(layout: ChainLayout, values: Array) -> tuple[Array, Array, Array]:
+    wide = np.complex128 if values.dtype.kind == "c" else np.float64
+    return layout.tridiagonal(values.astype(wide, copy=False))
+
+
+def _continuants(dl: Array, d: Array, du: Array) -> tuple[Array, Index]:
+    mantissa, exponent = np.empty((4, d.size), d.dtype), np.empty((4, d.size), np.int64)
+    kernels.continuants(dl, d, du, mantissa, exponent)
+    return mantissa, exponent
+
+
+def _generators(dl: Array, d: Array, du: Array) -> tuple[Array, Index] | None:
+    found = _continuants(dl, d, du)
+    return found if kernels.generators(dl, d, du, *found) < 0 else None
