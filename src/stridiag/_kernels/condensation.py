@@ -24,7 +24,7 @@ U: the pivot, the columns j + 1 and j + 2, and the kept columns a - 2 and a - 1.
 Row b + 1 may carry links, all of them in kept columns: ``link_start[s]:link_start[s + 1]`` are those of segment s.
 
 Cost: 43 operations an interior column to factor (3 more where entries lie beyond 1e+-140), and 20 to solve for one
-right-hand side (plus 3 per link of a segment's last row).
+right-hand side (plus 3 per link of a segment's last row, and 1 where there is any).
 
 References: Householder reflections, Golub & Van Loan, *Matrix Computations*, section 5.1; elimination over the
 rows of a block almost like S. J. Wright, "Stable parallel algorithms for two-point boundary value problems",
@@ -198,7 +198,6 @@ def back_substitute(
         shift = 1 if left1 >= 0 else 0
         a = first[s]
         b = last[s]
-        enters = -rows[b, TAU] * np.conj(rows[b, V2])
         for j in range(b, a - 1, -1):
             u1, u2, w1, w2, pivot = rows[j, U1], rows[j, U2], rows[j, W1], rows[j, W2], rows[j, D]
             for c in range(m):
@@ -217,7 +216,8 @@ def back_substitute(
                     value -= w2 * z[left1, c]
                 if left2 >= 0:
                     value -= w1 * z[left2, c]
-                if j == b:
+                if j == b and link_start[s] < link_start[s + 1]:
+                    enters = -rows[b, TAU] * np.conj(rows[b, V2])
                     for t in range(link_start[s], link_start[s + 1]):
                         value -= enters * link_values[t] * z[link_kept[t], c]
                 x[j, c] = value / pivot
@@ -245,7 +245,6 @@ def forward_substitute_adjoint(
         shift = 1 if left1 >= 0 else 0
         a = first[s]
         b = last[s]
-        enters = np.conj(-rows[b, TAU] * np.conj(rows[b, V2]))
         for j in range(a, b + 1):
             pivot = np.conj(rows[j, D])
             above1 = np.conj(rows[j - 1, U1]) if j > a else pivot
@@ -269,8 +268,10 @@ def forward_substitute_adjoint(
                         z[right1, c] -= u1 * value
                     if right2 >= 0:
                         z[right2, c] -= u2 * value
-                    for t in range(link_start[s], link_start[s + 1]):
-                        z[link_kept[t], c] -= enters * np.conj(link_values[t]) * value
+                    if link_start[s] < link_start[s + 1]:
+                        enters = np.conj(-rows[b, TAU] * np.conj(rows[b, V2]))
+                        for t in range(link_start[s], link_start[s + 1]):
+                            z[link_kept[t], c] -= enters * np.conj(link_values[t]) * value
                 elif j == b - 1 and right1 >= 0:
                     z[right1, c] -= u2 * value
 

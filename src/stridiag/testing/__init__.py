@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from stridiag.testing import closed_forms
-from stridiag.testing.counting import Counted, count, counted, plain_twin
+from stridiag.testing.counting import Counted, count, counted, plain_twin, recording
 from stridiag.testing.ratios import (
     THRESHOLD,
     adjoint_ratio,
@@ -39,6 +39,7 @@ __all__ = [
     "penrose_ratios",
     "plain_twin",
     "product_ratio",
+    "recording",
     "slogdet_ratio",
     "solve_ratio",
     "zoo",
