@@ -4,7 +4,7 @@ Reads every ``*.npz`` of a folder (`scipy.sparse.save_npz`) and prints a Markdow
 matrices that it makes itself. Times are medians, from the matrix as constructed to the solution: for us with the plan
 made afresh, for the others with their analysis. *again*: new values, plan kept.
 
-Errors are max|b - A x| / (|A| max|x| + max|b|) in the infinity norm, for b = A 1. Where the matrix is singular or
+Errors are max|b - A x| / (|A| max|x| + max|b|) in the infinity norm, for b = A x of a random x. Where it is singular or
 rectangular the pseudoinverse answers, for the same b, which lies in its range. *det* is the difference of our log|det|
 and numpy's (SuperLU's above order 3000), relative to n cond eps.
 
@@ -119,7 +119,7 @@ def row(name: str, S: Any, repeats: int) -> list[str]:
     """Return the cells of one matrix."""
     S = scipy.sparse.csc_array(S).astype(np.float64)
     A = stridiag.StridiagMatrix.from_scipy(S)
-    b = A @ np.ones(A.shape[1])
+    b = A @ np.random.default_rng(0).standard_normal(A.shape[1])
     offsets = " ".join(map(str, A.offsets[:5])) + (" ..." if len(A.offsets) > 5 else "")
     cells = [name, f"{A.shape[0]}" if A.structure.is_square else "x".join(map(str, A.shape)), offsets]
     cells.append(str(A.structure.link_count))

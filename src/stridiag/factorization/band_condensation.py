@@ -14,10 +14,9 @@ from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
 from stridiag.factorization.inverse_entries import entries_by_solves
+from stridiag.factorization.reduced import factor_reduced
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
-from stridiag.factorization.small_qr import SmallQR
-from stridiag.factorization.sparse_lu import factor_sparse
 from stridiag.factorization.unitary import Reflection
 from stridiag.planning.band_condensation import BandCondensationLayout
 
@@ -59,7 +58,7 @@ class BandCondensation:
         # What the last reflections let into the pivot rows.
         self._links = np.repeat(entering[:, 0], np.diff(layout.link_start)) * links
         matrix = layout.reduced.assemble(leftover, entering, links, band, values)
-        self._reduced: Decomposition = SmallQR(matrix.toarray()) if layout.dense_reduced else factor_sparse(matrix)
+        self._reduced: Decomposition = factor_reduced(matrix, layout.reduced_method)
         self.singularity = None
         if info >= 0:
             self.singularity = Singularity(column=layout.band.chain.index(info))

@@ -13,10 +13,9 @@ from stridiag.factorization.condensed_inverse import CondensedInverse
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
+from stridiag.factorization.reduced import factor_reduced
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
-from stridiag.factorization.small_qr import SmallQR
-from stridiag.factorization.sparse_lu import factor_sparse
 from stridiag.factorization.unitary import Reflection
 from stridiag.planning.condensation import CondensationLayout
 
@@ -61,7 +60,7 @@ class Condensation:
         work = np.empty((4, 7), np.complex128 if values.dtype.kind == "c" else np.float64)
         node_info = node_kernels.eliminate(tree.children, segments, leftover, self._nodes, work)
         matrix = layout.reduced.assemble(leftover, self._links, tridiagonal, values)
-        self._reduced: Decomposition = SmallQR(matrix.toarray()) if layout.dense_reduced else factor_sparse(matrix)
+        self._reduced: Decomposition = factor_reduced(matrix, layout.reduced_method)
         self.singularity: Singularity | None = None
         if info >= 0:
             self.singularity = Singularity(column=layout.chain.index(info))

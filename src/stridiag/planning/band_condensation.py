@@ -24,14 +24,11 @@ from stridiag._kernels.band_condensation import (
     RIGHT_COLUMNS,
     RIGHT_ROWS,
 )
-from stridiag.planning.condensation import DENSE_REDUCED_ORDER
 from stridiag.planning.cost import Cost, Operations, determinant
-from stridiag.planning.dense import small_qr_cost
 from stridiag.planning.layout import NotApplicable, plural
 from stridiag.planning.reduced_band import ReducedBand, each, room
+from stridiag.planning.reduced_method import ReducedMethod
 from stridiag.planning.residue_band import MAX_WIDTH, ResidueBand
-from stridiag.planning.sparse import analyse
-from stridiag.planning.sparse_layout import sparse_cost
 from stridiag.structure import Structure
 
 __all__ = ["BandCondensationLayout", "build"]
@@ -175,10 +172,10 @@ class BandCondensationLayout:
         """Order of the matrix."""
         return self.band.chain.n
 
-    @property
-    def dense_reduced(self) -> bool:
-        """Whether the reduced system is small enough for LAPACK."""
-        return self.columns.size <= DENSE_REDUCED_ORDER
+    @cached_property
+    def reduced_method(self) -> ReducedMethod:
+        """How the reduced system is factored."""
+        return ReducedMethod.choose(self.reduced)
 
     @property
     def lengths(self) -> Index:
@@ -212,10 +209,7 @@ class BandCondensationLayout:
         """See `Layout`: exact where the reduced system is dense; else with the bound of its sparse factorization."""
         kept, links = self.columns.size, self.link_slots.size
         pattern = self.reduced
-        if self.dense_reduced:
-            reduced = small_qr_cost(kept)
-        else:
-            reduced = sparse_cost(analyse(pattern.compressed()), entries=pattern.indices.size, orthogonal=False)
+        reduced = self.reduced_method.cost
         inner = reduced.operations
         condense, substitute = self.kernel_operations
         # Sums of sources, and products of links with the factors by which they enter.
@@ -231,16 +225,15 @@ class BandCondensationLayout:
         stored = 8 * (3 * self.band.width + 2) * self.n + 8 * links + reduced.bytes
         # The price of the reduced system is its own; that of the rest is expressed at the same rate.
         own = _COLUMN * (self.n - kept) + _FACTOR * condense + _SOLVE * substitute
-        overhead = 3e5 + own + reduced.price - reduced.rate * (operations.factor + operations.solve)
+        overhead = 1e5 + own + reduced.price - reduced.rate * (operations.factor + operations.solve)
         return Cost(operations, stored, reduced.rate, overhead)
 
     def describe(self) -> str:
         """See `Layout`."""
-        kind = "dense" if self.dense_reduced else "sparse"
         return (
             f"orthogonal condensation of {plural(self.segments.shape[0], 'segment')} of bands of widths "
             f"{self.band.lower} and {self.band.upper} onto {plural(self.columns.size, 'kept column')} "
-            f"({kind} reduced system)"
+            f"({self.reduced_method.kind} reduced system)"
         )
 
 

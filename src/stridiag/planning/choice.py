@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
+
 from stridiag.planning import band_condensation
 from stridiag.planning.band import BandLayout
 from stridiag.planning.bordered import BorderedLayout
@@ -36,8 +38,9 @@ Method = Literal[
     "cholesky",
 ]
 
-# Nanoseconds an entry below which no sparse method can be: SuperLU takes about so long to order and to store them.
-_SPARSE_FLOOR = 150.0
+# A price of so many nanoseconds, and so many for each entry, is taken without asking for methods whose analysis alone
+# would cost as much.
+_GOOD, _GOOD_EACH = 1e5, 60.0
 
 # Trees are peeled off a core if at least one row in so many is on them: the core is a matrix of its own to set up.
 _LEAST_TREES = 5
@@ -49,29 +52,20 @@ def cheapest(structure: Structure) -> tuple[Layout, str]:
     Where the pattern is triangular but for simple cycles, or all of it lies on chains or trees, nothing else is asked.
     Methods that need a costly analysis are asked only if the others are dear.
     """
-    special = _first_applicable((TriangularLayout.build, CyclicLayout.build), structure)
     _, links = best_stride(structure)
+    special = _first_applicable((_forest_alone, TriangularLayout.build, CyclicLayout.build), structure)
     if links == 0:
         special.append(_chain(structure))
     if special:
         best = _lowest(special)
         return best, _REASONS[best.method]
-    layouts = _applicable(
-        (
-            _worthwhile_forest,
-            _worthwhile_chain,
-            BandLayout.build,
-            band_condensation.build,
-            BorderedLayout.build,
-            DenseLayout,
-        ),
-        structure,
-    )
-    for layout in layouts:
-        if isinstance(layout, ForestLayout) and layout.core is None:
-            return layout, _REASONS["forest"]
-    if _lowest(layouts).cost.price > _SPARSE_FLOOR * structure.nnz:
-        layouts.append(SparseLayout(structure, orthogonal=False))
+    bands = (BandLayout.build,) if structure.link_count == 0 else (band_condensation.build,)
+    layouts = _applicable((DenseLayout, _worthwhile_chain, *bands), structure)
+    if _lowest(layouts).cost.price > _GOOD + _GOOD_EACH * structure.nnz:
+        others = (BandLayout.build,) if structure.link_count else (band_condensation.build,)
+        layouts += _applicable((_worthwhile_forest, *others, BorderedLayout.build), structure)
+    if _lowest(layouts).cost.price > _GOOD + _GOOD_EACH * structure.nnz:
+        layouts += SparseLayout.both(structure)
     return _lowest(layouts), f"the lowest predicted price; {links:,} entries lie off the best chains"
 
 
@@ -131,6 +125,31 @@ def _worthwhile_chain(structure: Structure) -> Layout:
     return layout
 
 
+def _forest_alone(structure: Structure) -> Layout:
+    """Return the trees of a pattern without cycles; or the triangle that it is if no two entries mirror each other."""
+    if _least_edges(structure) >= structure.shape[0]:
+        raise NotApplicable("there are more edges than a forest has")
+    layout = ForestLayout.build(structure)
+    if layout.core is not None:
+        raise NotApplicable("the graph has a cycle")
+    try:
+        # Cheaper, if every edge has one direction only.
+        return TriangularLayout.build(structure)
+    except NotApplicable:
+        return layout
+
+
+def _least_edges(structure: Structure) -> int:
+    """Count the edges that the graph has at least: a link may be the mirror image of another, or of a diagonal."""
+    lengths: dict[int, int] = {}
+    for k in structure.offsets:
+        if k:
+            lengths[abs(k)] = max(lengths.get(abs(k), 0), diagonal_length(structure.shape, k))
+    distance = np.abs(structure.link_columns - structure.link_rows)
+    alone = int(np.count_nonzero(~np.isin(distance, [0, *lengths])))
+    return sum(lengths.values()) + -(-alone // 2)
+
+
 def _worthwhile_forest(structure: Structure) -> Layout:
     """Return the trees and their core, unless there is little else but the core."""
     layout = ForestLayout.build(structure)
@@ -147,8 +166,8 @@ BUILDERS: dict[str, Callable[[Structure], Layout]] = {
     "band": BandLayout.build,
     "bordered": BorderedLayout.build,
     "forest": ForestLayout.build,
-    "sparse-lu": lambda structure: SparseLayout(structure, orthogonal=False),
-    "sparse-qr": lambda structure: SparseLayout(structure, orthogonal=True),
+    "sparse-lu": lambda structure: SparseLayout.both(structure)[0],
+    "sparse-qr": lambda structure: SparseLayout.both(structure)[1],
     "dense": DenseLayout,
     "cholesky": cholesky_layout,
 }

@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 
 from stridiag.planning.chain import ChainLayout
 from stridiag.planning.cost import Cost, Operations, determinant
-from stridiag.planning.dense import small_qr_cost
 from stridiag.planning.inverse_cost import condensed_inverse
 from stridiag.planning.layout import plural
 from stridiag.planning.reduced import ReducedPattern
+from stridiag.planning.reduced_method import ReducedMethod
 from stridiag.planning.separator_tree import SeparatorTree
-from stridiag.planning.sparse import analyse
-from stridiag.planning.sparse_layout import sparse_cost
 from stridiag.structure import Structure
 
 __all__ = ["CondensationLayout"]
@@ -30,9 +28,6 @@ Index = NDArray[np.int64]
 # Operations of `stridiag._kernels.condensation` in double precision, counted by running its loops on numbers that
 # count (tests/planning/test_cost.py): for each interior column, for each segment, and for each node of the tree.
 CONDENSE, CONDENSE_SEGMENT, CONDENSE_NODE = 43, 4, 168
-
-# Up to this order the reduced system is factored as a dense one.
-DENSE_REDUCED_ORDER = 128
 
 SEGMENT = 256
 """Longest segment. Two rows are carried through all of its reflections, and where these are alike, as on a chain of
@@ -94,22 +89,17 @@ class CondensationLayout:
         """See `Layout`."""
         return self.chain.structure
 
-    @property
-    def dense_reduced(self) -> bool:
-        """Whether the reduced system is small enough for LAPACK."""
-        return self.core.size <= DENSE_REDUCED_ORDER
+    @cached_property
+    def reduced_method(self) -> ReducedMethod:
+        """How the reduced system is factored."""
+        return ReducedMethod.choose(self.reduced)
 
     @cached_property
     def cost(self) -> Cost:
         """See `Layout`: exact where the reduced system is dense; else with the bound of its sparse factorization."""
-        r = self.core.size
         nodes = self.tree.tail.size
         interior = self.chain.n - self.columns.size
-        if self.dense_reduced:
-            reduced = small_qr_cost(r)
-        else:
-            pattern = self.reduced
-            reduced = sparse_cost(analyse(pattern.compressed()), entries=pattern.indices.size, orthogonal=False)
+        reduced = self.reduced_method.cost
         inner = reduced.operations
         condense = CONDENSE * interior + CONDENSE_SEGMENT * self.first.size + CONDENSE_NODE * nodes
         assemble = self.reduced.place.size + self.reduced.linked[0].size
@@ -126,7 +116,7 @@ class CondensationLayout:
         stored = 64 * self.chain.n + 160 * nodes + 8 * self.link_slots.size + reduced.bytes
         # The price of the reduced system is its own; that of the rest is expressed at the same rate.
         own = 0.7 * (condense + substitute)
-        overhead = 2e5 + own + reduced.price - reduced.rate * (operations.factor + operations.solve)
+        overhead = 4e4 + own + reduced.price - reduced.rate * (operations.factor + operations.solve)
         return Cost(operations, stored, reduced.rate, overhead)
 
     def _solve_operations(self) -> tuple[Index, int]:
@@ -144,12 +134,11 @@ class CondensationLayout:
 
     def describe(self) -> str:
         """See `Layout`."""
-        kind = "dense" if self.dense_reduced else "sparse"
         nodes = self.tree.tail.size
         cut = f", {plural(nodes, 'dummy separator')}" if nodes else ""
         return (
             f"orthogonal condensation of {plural(self.first.size, 'segment')}{cut}, "
-            f"{kind} reduced system of order {self.core.size}"
+            f"{self.reduced_method.kind} reduced system of order {self.core.size}"
         )
 
     @classmethod

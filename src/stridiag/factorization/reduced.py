@@ -1,0 +1,23 @@
+"""The reduced system of a condensation, factored as it was planned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stridiag.factorization.decomposition import Decomposition
+from stridiag.factorization.small_qr import SmallQR
+from stridiag.factorization.sparse_lu import factor_sparse
+from stridiag.factorization.sparse_qr import SparseQR
+from stridiag.planning.reduced_method import ReducedMethod
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array
+
+__all__ = ["factor_reduced"]
+
+
+def factor_reduced(matrix: csc_array[Any], method: ReducedMethod) -> Decomposition:
+    """Factor a small or sparse square matrix, whose pattern `method` was chosen for."""
+    if method.kind == "dense":
+        return SmallQR(matrix.toarray())
+    return factor_sparse(matrix) if method.analysis is None else SparseQR(matrix, method.analysis)
