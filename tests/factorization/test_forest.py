@@ -93,6 +93,7 @@ def test_every_answer_over_many_trees(dtype, cycles):
     rng = np.random.default_rng(0)
     eps = np.finfo(dtype).eps
     worst = dict.fromkeys(("N", "T", "H", "product", "factors", "inverse", "slogdet", "diagonal"), 0.0)
+    worst |= {"pattern": 0.0, "gradient": 0.0}
     regular = 0
     sizes = (2, 3, 10, 33, 90) if dtype == "float64" and not cycles else (3, 10, 33)
     for name, A in cases(dtype, sizes, cycles):
@@ -115,8 +116,12 @@ def test_every_answer_over_many_trees(dtype, cycles):
             inverse = np.linalg.inv(dense)
             found["inverse"] = inverse_ratio(A, multiply_out(inverse_factors(factors), np.eye(n, dtype=dtype)))
             found["slogdet"] = slogdet_ratio(F.slogdet(), np.linalg.slogdet(dense), n, condition, dtype=dtype)
-            error = np.abs(F.inverse_diagonal() - np.diagonal(inverse)).max()
-            found["diagonal"] = error / (eps * n * condition * np.abs(inverse).max())
+            unit = eps * n * condition * np.abs(inverse).max()
+            found["diagonal"] = np.abs(F.inverse_diagonal() - np.diagonal(inverse)).max() / unit
+            i, j = A.structure.coordinates()
+            found["pattern"] = np.abs(F.inverse_on_pattern().values - inverse[i, j]).max() / unit
+            gradient = F.inverse_on_pattern(transpose=True).values
+            found["gradient"] = np.abs(gradient - inverse[j, i]).max() / unit
         for what, ratio in found.items():
             assert ratio < THRESHOLD, (name, what, ratio)
             worst[what] = max(worst[what], ratio)

@@ -152,7 +152,10 @@ def test_counts_are_exact_whatever_the_values(n, kind):
         assert solve == adjoint == k * predicted.solve
     # The reciprocals of the roots' pivots come on top of the loop over the edges.
     z, sums = counted(1 / np.maximum(np.abs(d.astype(float)), 1)), counted(np.zeros(n))
-    assert count(forest.inverse_diagonal, L.parent, up, down, d, m, beside, scales, sums, z) <= 12 * edges
+    above, below = counted(np.zeros(edges)), counted(np.zeros(edges))
+    selected = (L.parent, up, down, d, m, beside, scales, sums, z, above, below)
+    assert count(forest.selected_inverse, *selected) <= 12 * edges
+    assert count(forest.rescale, L.parent, m, scales, counted(np.ones(n)), above, below) <= 3 * edges
     assert count(determinant.log_product, counted(np.linspace(1, 2, n))) == predicted.slogdet
     assert predicted.inverse == n * predicted.solve
 

@@ -30,7 +30,7 @@ have both a parent and a child: 6 e operations to factor, 9 e + r + 2 i for a ri
 most 1 + c times the largest entry of A, and no other entry grows. For chains this is Bohte's 2.
 
 References: LAPACK xGTTRF; M. Hines, Int. J. Biomed. Comput. 15 (1984) 69-76, for trees without pivoting;
-S. Parter, SIAM Review 3 (1961) 119-130; A. M. Erisman and W. F. Tinney, Comm. ACM 18 (1975), for `inverse_diagonal`.
+S. Parter, SIAM Review 3 (1961) 119-130; A. M. Erisman and W. F. Tinney, Comm. ACM 18 (1975), for `selected_inverse`.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ from stridiag._kernels.compile import kernel
 __all__ = [
     "factor",
     "interchange",
-    "inverse_diagonal",
     "multiply_lower",
     "multiply_upper",
+    "rescale",
+    "selected_inverse",
     "settle",
     "solve_lower",
     "solve_lower_adjoint",
@@ -246,7 +247,7 @@ def multiply_upper(
 
 
 @kernel
-def inverse_diagonal(
+def selected_inverse(
     parent: Index,
     up: Array,
     down: Array,
@@ -256,12 +257,16 @@ def inverse_diagonal(
     scales: Array,
     sums: Array,
     z: Array,
+    above: Array,
+    below: Array,
 ) -> None:
-    """Fill `z`, (n,), with the diagonal of the inverse; its entries for the core are given, and still change.
+    """Fill `z`, (n,), with the diagonal of the inverse, `above` and `below`, (edges,), with what `rescale` completes.
 
     Undoing one step at a time: let Z be the inverse of the matrix on the vertices behind v. With v, its columns v and
     u are, up to the interchange, those of Z and of the pivot row, mixed by the multiplier. For each u two numbers are
     carried: Z[u, u], and in `sums`, (n,), row u of A (off the diagonal) times column u of Z, given for the core too.
+    The entries of `z` for the core are given as well, and still change. What is put into `above` and `below` are the
+    entries (v, u) and (u, v) of the inverse of the matrix on v and the vertices behind it.
     """
     edges = parent.size
     for k in range(edges - 1, -1, -1):
@@ -271,15 +276,36 @@ def inverse_diagonal(
         total = sums[u]
         rest = (beside[k] * corner + scales[k] * total) / d[k]
         own = 1.0 / d[k] + factor * rest
+        mixed = -factor * corner
         if abs(scales[k]) > 0.0:
             z[k] = -rest
+            above[k] = own
+            below[k] = corner
             sums[k] = up[k] * corner
-            z[u] = -factor * corner
+            z[u] = mixed
             sums[u] = down[k] * own - factor * total
         else:
             z[k] = own
-            sums[k] = -up[k] * (factor * corner)
+            above[k] = -rest
+            below[k] = mixed
+            sums[k] = up[k] * mixed
             sums[u] = total - down[k] * rest
+
+
+@kernel
+def rescale(parent: Index, multipliers: Array, scales: Array, alpha: Array, above: Array, below: Array) -> None:
+    """Turn the entries that `selected_inverse` leaves in `above` and `below` into those of the inverse of A.
+
+    A step only multiplies what stands in column u of the inverse, by minus the multiplier if the rows are interchanged.
+    So the entry (v, u) lacks the factors of the steps before that of v, and the entry (u, v) those of all children of
+    v. `alpha`, (n,), ones at first, is multiplied by the factors of all steps: the core's columns are to be as well.
+    """
+    for k in range(parent.size):
+        u = parent[k]
+        above[k] = alpha[u] * above[k]
+        below[k] = alpha[k] * below[k]
+        if abs(scales[k]) > 0.0:
+            alpha[u] = -multipliers[k] * alpha[u]
 
 
 @kernel

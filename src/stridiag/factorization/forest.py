@@ -13,7 +13,7 @@ from stridiag._kernels import forest
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Diagonal, Elementary, Permutation
-from stridiag.factorization.inverse_entries import diagonal_by_solves, entries_by_solves
+from stridiag.factorization.inverse_entries import diagonal_by_solves, entries_of_inverse, known_pattern
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.forest import ForestLayout
@@ -104,21 +104,66 @@ class Forest:
         return phase * core_phase, log + core_log
 
     def inverse_diagonal(self) -> Array:
-        """See `Decomposition.inverse_diagonal`; in O(n), besides a solve with the core for each row with a tree."""
-        layout = self._layout
-        kind = self._pivots.dtype
-        z = np.empty(layout.order.size, kind)
-        sums = np.zeros_like(z)
-        edges = layout.parent.size
-        z[edges : layout.trees] = 1 / self._pivots[edges:]
+        """See `Decomposition.inverse_diagonal`; in O(n), besides what the core takes."""
+        core = None
+        if self._core is not None and self._layout.core is not None:
+            core = known_pattern(self._core, transpose=True)
+            if core is None:
+                # Only the rows with a tree are wanted besides.
+                row, column = self._layout.core.structure.coordinates()
+                order, kind = self._layout.core.structure.shape[0], self._pivots.dtype
+                core = np.zeros(self._layout.core.structure.nnz, kind)
+                off = self._layout.core.beside_slots
+                core[off] = entries_of_inverse(self._core, order, kind, column[off], row[off])
+                core[self._layout.core.targets[1]] = self._core.inverse_diagonal()
+        z = self._selected(core)[0]
+        if not np.isfinite(z).all():
+            return diagonal_by_solves(self, z.size, self._pivots.dtype)
+        return self._scatter(z)
+
+    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
+        """See `stridiag.factorization.inverse_entries.KnowsPattern`; in O(n), besides what the core takes."""
+        layout, kind = self._layout, self._pivots.dtype
+        straight = turned = None
         if self._core is not None and layout.core is not None:
-            z[layout.trees :] = self._core.inverse_diagonal()
-            order, inside = layout.core.structure.shape[0], self._inside.tocoo()
+            turned = known_pattern(self._core, transpose=True)
+            straight = turned if transpose else known_pattern(self._core, transpose=False)
+            if straight is None or turned is None:
+                rows, columns = layout.core.structure.coordinates()
+                first, second = (columns, rows) if transpose else (rows, columns)
+                # All at once: the same solves serve both ways round.
+                both = np.concatenate((first, columns)), np.concatenate((second, rows))
+                found = entries_of_inverse(self._core, layout.core.structure.shape[0], kind, *both)
+                straight, turned = np.split(found, 2)
+        z, above, below = self._selected(turned)
+        alpha = np.ones(z.size, kind)
+        forest.rescale(layout.parent, self._multipliers, self._scales, alpha, above, below)
+        # A slot of -1 is the one at the end.
+        result = np.zeros(layout.structure.nnz + 1, kind)
+        result[layout.diagonal] = z
+        result[layout.up], result[layout.down] = (below, above) if transpose else (above, below)
+        if straight is not None and layout.core is not None:
+            inside = layout.core.rows if transpose else layout.core.columns
+            result[layout.core.slots] = alpha[layout.trees + inside] * straight[layout.core.targets[0]]
+        result = result[:-1]
+        return result if np.isfinite(result).all() else None
+
+    def _selected(self, core: Array | None) -> tuple[Array, Array, Array]:
+        """Return what `forest.selected_inverse` finds, given the transposed inverse of the core by its slots."""
+        layout, kind = self._layout, self._pivots.dtype
+        edges = layout.parent.size
+        z, sums = np.empty(layout.order.size, kind), np.zeros(layout.order.size, kind)
+        above, below = np.empty((2, edges), kind)
+        z[edges : layout.trees] = 1 / self._pivots[edges:]
+        if core is not None and layout.core is not None:
+            z[layout.trees :] = core[layout.core.targets[1]]
             # Row u within the core times column u of its inverse.
-            row, column = inside.row.astype(np.int64), inside.col.astype(np.int64)
-            entries = entries_by_solves(self._core, order, kind, column, row)
-            np.add.at(sums, layout.trees + row, inside.data * entries)
-        forest.inverse_diagonal(
+            product = csr_array(
+                (self._inside.data * core[layout.core.beside_slots], self._inside.indices, self._inside.indptr),
+                shape=self._inside.shape,
+            )
+            sums[layout.trees :] = product.sum(axis=1)
+        forest.selected_inverse(
             layout.parent,
             self._up,
             self._down,
@@ -128,10 +173,10 @@ class Forest:
             self._scales,
             sums,
             z,
+            above,
+            below,
         )
-        if not np.isfinite(z).all():
-            return diagonal_by_solves(self, z.size, kind)
-        return self._scatter(z)
+        return z, above, below
 
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: a permutation, L by columns, the core's factors, U by columns, a permutation."""

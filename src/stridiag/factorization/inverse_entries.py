@@ -25,6 +25,7 @@ __all__ = [
     "diagonal_by_solves",
     "entries_by_solves",
     "entries_of_inverse",
+    "known_pattern",
     "norm_of_inverse",
     "pattern_of_inverse",
     "write_inverse",
@@ -111,14 +112,18 @@ def pattern_of_inverse(
     if isinstance(decomposition, Scaled):
         inner = pattern_of_inverse(decomposition.inner, structure, dtype, transpose=transpose)
         return times_power(inner, -decomposition.exponent)
-    if isinstance(decomposition, KnowsPattern):
-        found = decomposition.inverse_on_pattern(transpose=transpose)
-        if found is not None:
-            return found
+    found = known_pattern(decomposition, transpose=transpose)
+    if found is not None:
+        return found
     rows, columns = structure.coordinates()
     if transpose:
         rows, columns = columns, rows
     return entries_of_inverse(decomposition, structure.shape[0], dtype, rows, columns)
+
+
+def known_pattern(decomposition: Decomposition, *, transpose: bool) -> Array | None:
+    """Return what `pattern_of_inverse` does, unless that takes solves: then None."""
+    return decomposition.inverse_on_pattern(transpose=transpose) if isinstance(decomposition, KnowsPattern) else None
 
 
 def entries_of_inverse(

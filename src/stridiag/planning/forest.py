@@ -186,6 +186,12 @@ class CoreLayout:
         places = (self.rows[which].astype(np.int32), self.columns[which].astype(np.int32))
         return coo_array((self.slots[which], places), shape=self.structure.shape).tocsr()
 
+    @cached_property
+    def beside_slots(self) -> Index:
+        """The slots, in the core's structure, of the entries of `beside`."""
+        places = self.beside.tocoo()
+        return self.structure.slots(places.row.astype(np.int64), places.col.astype(np.int64))
+
     def values(self, values: Array, diagonal: Array, alpha: Array) -> Array:
         """Return the core's values by its own slots, once the trees have changed its diagonal and scaled its rows."""
         result = np.zeros(self.structure.nnz, values.dtype)
