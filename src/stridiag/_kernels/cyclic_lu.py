@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
 
-__all__ = ["factor", "inverse_diagonal", "multiply", "solve", "solve_adjoint"]
+__all__ = ["factor", "inverse_against", "inverse_along", "inverse_diagonal", "multiply", "solve", "solve_adjoint"]
 
 Array = NDArray[Any]
 
@@ -219,6 +219,34 @@ def multiply(
                     x[i, c] = x[i, c] + entry * x[j, c]
 
 
+@inlined
+def _split(x: Any) -> tuple[Any, int]:
+    """Return x without its power of two, and the power; (1, 0) for zero."""
+    if abs(x) == 0.0:
+        return x * 0 + 1, 0
+    shift = math.frexp(abs(x))[1]
+    return _times_power(x, -shift), shift
+
+
+@inlined
+def _product_over_determinant(first: int, last: int, entries: Array, pivots: Array, swapped: Array) -> Any:
+    r"""Return :math:`\prod x_k / \det C` over the entries that are not zero, its power of two, and how many are."""
+    product = entries[first] * 0 + 1
+    exponent = 0
+    zeros = 0
+    for i in range(first, last + 1):
+        if abs(entries[i]) == 0.0:
+            zeros += 1
+        top, up = _split(entries[i])
+        bottom, down = _split(pivots[i])
+        product = product * top / bottom
+        if swapped[i] and i < last:
+            product = -product
+        product, shift = _split(product)
+        exponent += up - down + shift
+    return product, exponent, zeros
+
+
 @kernel
 def inverse_diagonal(starts: Array, original: Array, pivots: Array, swapped: Array, out: Array) -> None:
     r"""Put the diagonal of the inverse into `out`, (n,), from the diagonal of the matrix and the pivots.
@@ -232,34 +260,51 @@ def inverse_diagonal(starts: Array, original: Array, pivots: Array, swapped: Arr
         if first == last:
             out[first] = 1.0 / original[first]
             continue
-        product = original[first] * 0 + 1
-        exponent = 0
-        zeros = 0
+        product, exponent, zeros = _product_over_determinant(first, last, original, pivots, swapped)
         for i in range(first, last + 1):
-            top = original[i]
-            if abs(top) == 0.0:
-                zeros += 1
-            else:
-                shift = math.frexp(abs(top))[1]
-                product = product * _times_power(top, -shift)
-                exponent += shift
-            bottom = pivots[i]
-            shift = math.frexp(abs(bottom))[1]
-            product = product / _times_power(bottom, -shift)
-            exponent -= shift
-            if swapped[i] and i < last:
-                product = -product
-            shift = math.frexp(abs(product))[1]
-            product = _times_power(product, -shift)
-            exponent += shift
+            own, shift = _split(original[i])
+            out[i] = product * 0
+            if zeros == int(abs(original[i]) == 0.0):
+                out[i] = _times_power(product / own, exponent - shift)
+
+
+@kernel
+def inverse_along(starts: Array, original: Array, beside: Array, pivots: Array, swapped: Array, out: Array) -> None:
+    r"""Put the entries (i, i + 1) of the inverses of cycles into `out`, (n,), that of the last row in its first column.
+
+    The way from i to its successor is one entry long: :math:`-c_i \prod_{k \ne i, i + 1} d_k / \det C`, with d the
+    `original` diagonal and c what stands `beside` it. Zeros for blocks that are no cycles.
+    """
+    for block in range(starts.size - 1):
+        first = starts[block]
+        last = starts[block + 1] - 1
+        if first == last:
+            out[first] = original[first] * 0
+            continue
+        product, exponent, zeros = _product_over_determinant(first, last, original, pivots, swapped)
         for i in range(first, last + 1):
-            own = original[i]
-            if abs(own) == 0.0:
-                out[i] = product * 0
-                if zeros == 1:
-                    out[i] = _times_power(product, exponent)
-            elif zeros > 0:
-                out[i] = product * 0
-            else:
-                shift = math.frexp(abs(own))[1]
-                out[i] = _times_power(product / _times_power(own, -shift), exponent - shift)
+            j = i + 1 if i < last else first
+            own, shift = _split(original[i])
+            other, other_shift = _split(original[j])
+            step, step_shift = _split(beside[i])
+            out[i] = product * 0
+            if zeros == int(abs(original[i]) == 0.0) + int(abs(original[j]) == 0.0) and abs(beside[i]) > 0.0:
+                out[i] = _times_power(-step * product / own / other, exponent + step_shift - shift - other_shift)
+
+
+@kernel
+def inverse_against(starts: Array, beside: Array, pivots: Array, swapped: Array, out: Array) -> None:
+    r"""Put the entries (i + 1, i) of the inverses of cycles into `out`, (n,), by i: that of the first row comes last.
+
+    The way from i + 1 to i leads around the cycle: :math:`(-1)^{m - 1} \prod_{k \ne i} c_k / \det C`. Zeros for blocks
+    that are no cycles.
+    """
+    inverse_diagonal(starts, beside, pivots, swapped, out)
+    for block in range(starts.size - 1):
+        first = starts[block]
+        last = starts[block + 1] - 1
+        if first == last:
+            out[first] = beside[first] * 0
+        elif (last - first) % 2 == 1:
+            for i in range(first, last + 1):
+                out[i] = -out[i]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stridiag._kernels import cyclic_lu as kernels
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Elementary, Permutation, columns_of_triangle
+from stridiag.factorization.ordered_inverse import entries_between_blocks
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.factorization.triangular import inverse_diagonal_in_order
@@ -63,12 +64,57 @@ class CyclicLU:
 
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`: in closed form, if all pivots lie on the main diagonal."""
+        return inverse_diagonal_in_order(self, self._layout.order, self._diagonal_of_blocks())
+
+    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
+        """See `stridiag.factorization.inverse_entries.KnowsPattern`: along cycles in closed form.
+
+        Transposed, it is zero between the blocks. Otherwise the inverse is found only if all pivots lie on the main
+        diagonal: then it is block triangular in the same order.
+        """
+        layout, order = self._layout, self._layout.order
+        if not (transpose or order.symmetric):
+            return None
+        diagonal = self._diagonal_of_blocks()
+        result = np.zeros_like(self._values)
+        result[order.pivots] = diagonal
+        cycles = np.flatnonzero(layout.upper >= 0)
+        result[layout.upper[cycles]] = self._beside_the_diagonal(cycles, transpose=transpose)
+        if not np.isfinite(result).all():
+            return None
+        if order.slots.size and not transpose:
+            rows, columns = order.substituted()
+            blocks = np.empty(diagonal.size, np.int64)
+            blocks[order.rows] = np.repeat(np.arange(layout.starts.size - 1), np.diff(layout.starts))
+            result[order.slots] = entries_between_blocks(
+                self, rows, columns, self._between[3], order.restore(diagonal), blocks
+            )
+        return result
+
+    def _diagonal_of_blocks(self) -> Array:
+        """Return the diagonal of the inverse in order."""
+        original, pivots, swapped = self._widened()
+        out = np.empty_like(pivots)
+        kernels.inverse_diagonal(self._layout.starts, original, pivots, swapped, out)
+        return out.astype(self._values.dtype)
+
+    def _beside_the_diagonal(self, cycles: Index, *, transpose: bool) -> Array:
+        """Return the entries of the inverse from each position in `cycles` to the next one, or back."""
+        original, pivots, swapped = self._widened()
+        out, beside = np.empty_like(pivots), np.ones_like(pivots)
+        beside[cycles] = self._values[self._layout.upper[cycles]]
+        if transpose:
+            kernels.inverse_against(self._layout.starts, beside, pivots, swapped, out)
+        else:
+            kernels.inverse_along(self._layout.starts, original, beside, pivots, swapped, out)
+        with np.errstate(over="ignore"):
+            return out[cycles].astype(self._values.dtype)
+
+    def _widened(self) -> tuple[Array, Array, Array]:
+        """Return the original diagonal, the pivots and the marks of exchanges, numbers in double precision."""
         pivots, _, _, swapped = self._cycles
         wide = np.complex128 if pivots.dtype.kind == "c" else np.float64
-        out = np.empty(pivots.size, wide)
-        original = self._values[self._layout.order.pivots].astype(wide)
-        kernels.inverse_diagonal(self._layout.starts, original, pivots.astype(wide), swapped, out)
-        return inverse_diagonal_in_order(self, self._layout.order, out.astype(pivots.dtype))
+        return self._values[self._layout.order.pivots].astype(wide), pivots.astype(wide), swapped
 
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: the rows, then for each block columns of L and of (U; N), D, the columns.

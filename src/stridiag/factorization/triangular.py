@@ -12,6 +12,7 @@ from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
 from stridiag.factorization.inverse_entries import entries_by_solves
+from stridiag.factorization.ordered_inverse import entries_between_blocks
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.triangular import SubstitutionOrder, TriangularLayout
@@ -70,6 +71,17 @@ class NaturalTriangle:
         result: Array = self._values.dtype.type(1) / self._diagonal
         return result
 
+    def inverse_on_pattern(self, *, transpose: bool) -> Array:
+        """See `stridiag.factorization.inverse_entries.KnowsPattern`. Transposed, it is zero off the diagonal."""
+        rows, columns = self._structure.coordinates()
+        result = np.zeros_like(self._values)
+        diagonal = self.inverse_diagonal()
+        result[rows == columns] = diagonal
+        if not transpose:
+            off = np.flatnonzero(rows != columns)
+            result[off] = entries_between_blocks(self, rows[off], columns[off], self._values[off], diagonal)
+        return result
+
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: columns of L, then D; or D, then columns of U."""
         from scipy.sparse import coo_array
@@ -123,6 +135,22 @@ class OrderedTriangle:
         """See `Decomposition.inverse_diagonal`: reciprocals, if all pivots lie on the main diagonal."""
         with np.errstate(divide="ignore"):
             return inverse_diagonal_in_order(self, self._order, self._diagonal.dtype.type(1) / self._diagonal)
+
+    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
+        """See `stridiag.factorization.inverse_entries.KnowsPattern`. Transposed, it is zero but for the pivots.
+
+        Otherwise only if all pivots lie on the main diagonal: then the inverse is triangular in the same order.
+        """
+        order, values = self._order, self._rows[2]
+        result = np.zeros(self._diagonal.size + values.size, values.dtype)
+        result[order.pivots] = values.dtype.type(1) / self._diagonal
+        if transpose:
+            return result
+        if not order.symmetric:
+            return None
+        rows, columns = order.substituted()
+        result[order.slots] = entries_between_blocks(self, rows, columns, values, self.inverse_diagonal())
+        return result
 
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: the rows, columns of L, D, the columns."""

@@ -69,6 +69,11 @@ class SubstitutionOrder:
         signs = [permutation_sign(part, np.zeros(part.size, np.uint8)) for part in (self.rows, self.columns)]
         return signs[0] * signs[1]
 
+    def substituted(self) -> tuple[Index, Index]:
+        """Return the original rows and columns of the entries that are substituted, by rows in order."""
+        rows = np.repeat(self.rows, np.diff(self.pointers))
+        return rows, self.columns[self.indices]
+
     def place(self, b: Array) -> Array:
         """Return the rows of `b`, (n, m), in order."""
         return b[self.rows]
