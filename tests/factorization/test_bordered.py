@@ -73,6 +73,31 @@ def test_determinants_diagonals_of_inverses_and_factors(rows, columns, dtype):
         error = np.abs(F.inverse_diagonal() - np.diag(inverse)).max()
         assert error < 100 * np.finfo(dtype).eps * condition * np.abs(inverse).max()
         assert factor_ratio(A, multiply_out(F.factors(), np.eye(N, dtype=dtype))) < THRESHOLD
+        i, j = A.structure.coordinates()
+        for transpose, expected in ((False, inverse[i, j]), (True, inverse[j, i])):
+            error = np.abs(F.inverse_on_pattern(transpose=transpose).values - expected).max()
+            assert error < 100 * np.finfo(dtype).eps * condition * np.abs(inverse).max()
+
+
+@pytest.mark.parametrize(("rows", "columns"), BORDERS)
+@pytest.mark.parametrize("transpose", [False, True])
+def test_the_inverse_at_the_pattern_is_read_off_the_stretched_one(rows, columns, transpose):
+    A = bordered((-1, 0, 1), rows, columns)
+    F = A.factor(method="bordered")
+    member = F._members[0]
+    inner, solve = member._inner, member.solve
+    stretched = np.linalg.inv(inner.multiply(np.eye(member._layout.inner.n)))
+    there = member._layout.inner.structure.coordinates()
+    inner.inverse_on_pattern = lambda transpose: (stretched.T if transpose else stretched)[there]
+    widths = []
+    member.solve = lambda b, adjoint=False: widths.append(b.shape[1]) or solve(b, adjoint=adjoint)
+    inverse = np.linalg.inv(A.toarray())
+    i, j = A.structure.coordinates()
+    expected = (inverse.T if transpose else inverse)[i, j]
+    found = F.inverse_on_pattern(transpose=transpose).values
+    np.testing.assert_allclose(found, expected, atol=1e-12 * np.linalg.cond(A.toarray()))
+    # A right-hand side for each hub, or none at all.
+    assert sum(widths) == (0 if transpose else len(rows) + len(columns))
 
 
 def test_a_singular_band_below_a_border_does_no_harm():

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.factorization.band import factor_band
+from stridiag.factorization.inverse_entries import entries_by_solves, known_pattern
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.factorization.sparse_lu import factor_sparse
@@ -81,6 +82,35 @@ class BorderedLU:
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`."""
         result: Array = self._inner.inverse_diagonal()[self._layout.places]
+        return result
+
+    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
+        """See `stridiag.factorization.inverse_entries.KnowsPattern`; None if the band does not know its own.
+
+        Transposed, it is the gradient of log|det A|, which is that of the stretched matrix, but for a constant: so it
+        is read off where the entries have gone. Otherwise those that have not moved are, and each hub with others takes
+        one solve.
+        """
+        layout = self._layout
+        found = known_pattern(self._inner, transpose=transpose)
+        if found is None:
+            return None
+        slots = layout.sources
+        own = slots < self._values.size
+        slots, found = slots[own], found[own]
+        result = np.empty_like(self._values)
+        result[slots] = found
+        if transpose:
+            return result
+        rows, columns = layout.structure.coordinates()
+        there = [part[own] for part in layout.inner.structure.coordinates()]
+        moved_row, moved_column = (
+            slots[layout.places[here[slots]] != place] for here, place in zip((rows, columns), there, strict=True)
+        )
+        for moved in (moved_row, moved_column):
+            # Apart, so that those of hub rows are rows of the inverse, those of hub columns columns.
+            if moved.size:
+                result[moved] = entries_by_solves(self, layout.n, result.dtype, rows[moved], columns[moved])
         return result
 
     def factors(self) -> list[SimpleFactor]:
