@@ -1,4 +1,4 @@
-r"""LU of a band with partial pivoting, its solves, products and the diagonal of its inverse.
+r"""LU of a band with partial pivoting, its solves, products, and the inverse within the band.
 
 .. math:: A = P_1 L_1 P_2 L_2 \cdots P_n L_n U
 
@@ -25,7 +25,8 @@ Growth is at most :math:`2^{2 kl - 1} - (kl - 1) 2^{kl - 2}` (Bohte 1975).
 References: R. S. Martin and J. H. Wilkinson, Solution of symmetric and unsymmetric band equations, Numer. Math. 9
 (1967) 279-301, for the left-justified rows; Z. Bohte, Bounds for rounding errors in the Gaussian elimination for band
 systems, J. Inst. Math. Appl. 16 (1975) 133-142; A. M. Erisman and W. F. Tinney, On computing certain elements of the
-inverse of a sparse matrix, Comm. ACM 18 (1975) 177-179, for the idea of `inverse_diagonal`.
+inverse of a sparse matrix, Comm. ACM 18 (1975) 177-179, for the idea of `inverse_diagonal` and
+`inverse_in_band`.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import kernel
+from stridiag._kernels.compile import inlined, kernel
 
-__all__ = ["factor", "inverse_diagonal", "multiply", "solve", "solve_adjoint"]
+__all__ = ["factor", "inverse_diagonal", "inverse_in_band", "multiply", "solve", "solve_adjoint"]
 
 Array = NDArray[Any]
 
@@ -212,6 +213,39 @@ def multiply(rows: Array, lower: Array, pivots: Array, x: Array) -> None:
                 x[i + p, c] = upper
 
 
+@inlined
+def _step_back(rows: Array, lower: Array, pivots: Array, window: Array, i: int) -> None:
+    """Take `window` from the inverse of what is left after step i to that of what is left before it."""
+    n, w = rows.shape
+    slots = window.shape[1]
+    here, mine = i % w, i % slots
+    below = min(lower.shape[1], n - 1 - i)
+    pivot = rows[i, 0]
+    for k in range(1, min(slots - 1, n - 1 - i) + 1):
+        s = (i + k) % slots
+        total = pivot * 0
+        for j in range(min(w, n - i) - 1, 0, -1):
+            total = total + rows[i, j] * window[(i + j) % w, s]
+        window[here, s] = -total / pivot
+    # The column of this step takes the place of one that is no longer needed.
+    for j in range(min(w, n - i)):
+        v = (i + j) % w
+        total = pivot * 0
+        if j == 0:
+            total = 1 / pivot
+        for k in range(1, below + 1):
+            total = total - lower[i, k - 1] * window[v, (i + k) % slots]
+        window[v, mine] = total
+    p = int(pivots[i])
+    if p > 0:
+        s = (i + p) % slots
+        for j in range(min(w, n - i)):
+            v = (i + j) % w
+            kept = window[v, mine]
+            window[v, mine] = window[v, s]
+            window[v, s] = kept
+
+
 @kernel
 def inverse_diagonal(rows: Array, lower: Array, pivots: Array, window: Array, out: Array) -> None:
     r"""Put the diagonal of the inverse into `out`, (n,), with a work array `window`, (w, kl + 1), of zeros.
@@ -228,33 +262,38 @@ def inverse_diagonal(rows: Array, lower: Array, pivots: Array, window: Array, ou
     kl = lower.shape[1]
     slots = kl + 1
     for i in range(n - 1, -1, -1):
-        here, mine = i % w, i % slots
-        below = min(kl, n - 1 - i)
-        pivot = rows[i, 0]
-        for k in range(1, below + 1):
-            s = (i + k) % slots
-            total = pivot * 0
-            for j in range(min(w, n - i) - 1, 0, -1):
-                total = total + rows[i, j] * window[(i + j) % w, s]
-            window[here, s] = -total / pivot
-        # The column of this step takes the place of one that is no longer needed.
-        for j in range(min(w, n - i)):
-            v = (i + j) % w
-            total = pivot * 0
-            if j == 0:
-                total = 1 / pivot
-            for k in range(1, below + 1):
-                total = total - lower[i, k - 1] * window[v, (i + k) % slots]
-            window[v, mine] = total
-        p = int(pivots[i])
-        if p > 0:
-            s = (i + p) % slots
-            for j in range(min(w, n - i)):
-                v = (i + j) % w
-                kept = window[v, mine]
-                window[v, mine] = window[v, s]
-                window[v, s] = kept
+        _step_back(rows, lower, pivots, window, i)
         if i + kl < n:
             out[i + kl] = window[(i + kl) % w, (i + kl) % slots]
     for i in range(min(kl, n)):
         out[i] = window[i % w, i % slots]
+
+
+@kernel
+def inverse_in_band(rows: Array, lower: Array, pivots: Array, transpose: bool, window: Array, out: Array) -> None:
+    """Fill `out`, (n, w), with the entries of the inverse, or of its transpose, where the band of A is.
+
+    ``out[i, c]`` belongs to the entry (i, i - kl + c) of A, and is left alone outside of the matrix. As
+    `inverse_diagonal`; a column s that is final at step s - kl has its rows s - kl ... s + ku in the window, which is
+    row s of the transpose. The inverse itself needs, of column s, the rows s - ku ... s + kl: so columns stay up to
+    step s - ku, and ``kl <= ku`` is expected. `window`, zeros: (w, kl + 1) if `transpose`, else (w, ku + 1).
+    """
+    n, w = rows.shape
+    kl = lower.shape[1]
+    slots = window.shape[1]
+    for i in range(n - 1, -kl - 1, -1):
+        first = max(i, 0)
+        if i >= 0:
+            _step_back(rows, lower, pivots, window, i)
+        # Behind step 0 all columns are final that are left.
+        s = i + kl
+        if s < n:
+            for v in range(first, min(s + (w - 1 - kl if transpose else kl) + 1, n)):
+                entry = window[v % w, s % slots]
+                if transpose:
+                    out[s, v - s + kl] = entry
+                else:
+                    out[v, s - v + kl] = entry
+        if not transpose and i >= 0:
+            for s in range(i + kl + 1, min(i + slots, n)):
+                out[i, s - i + kl] = window[i % w, s % slots]

@@ -179,6 +179,19 @@ class BandLU:
             return diagonal_by_solves(self, layout.n, self._dtype)
         return layout.from_band(out)
 
+    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
+        """See `stridiag.factorization.inverse_entries.KnowsPattern`; in O(n width upper) operations.
+
+        None if a number overflows: one in between may, although no entry asked for does.
+        """
+        layout = self._layout
+        found = np.zeros((layout.n, layout.width), self._dtype)
+        window = np.zeros((layout.width, (layout.lower if transpose else layout.upper) + 1), self._dtype)
+        band_lu.inverse_in_band(*self._by_rows(), transpose, window, found)
+        rows, columns = (layout.positions(part) for part in layout.structure.coordinates())
+        result: Array = found[rows, columns - rows + layout.lower]
+        return result if np.isfinite(result).all() else None
+
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: a permutation, L by columns, D, U by columns, the order of the band.
 
