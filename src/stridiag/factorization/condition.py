@@ -59,7 +59,11 @@ def reciprocal_condition(decomposition: Decomposition, matrix: StridiagMatrix, *
         exact = found is not None or n <= ALL_COLUMNS
         # The norm of the matrix itself may overflow; its product with that of the inverse does not.
         _, power = math.frexp(float(np.abs(matrix.values).max()))
-        inverse_norm, exponent = found or (inverse_one_norm(decomposition, n, matrix.dtype, adjoint=adjoint), 0)
+        # Nor need that of the inverse be a number of the type.
+        inverse_norm, exponent = found or (
+            inverse_one_norm(decomposition, n, matrix.dtype, adjoint=adjoint, power=power),
+            -power,
+        )
         wide = matrix.astype(np.complex128 if matrix.dtype.kind == "c" else np.float64)
         scaled = wide.with_values(times_power(wide.values, -power), copy=False)
         rcond = 1.0 / (one_norm(scaled.H if adjoint else scaled) * inverse_norm)

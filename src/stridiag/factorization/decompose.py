@@ -46,13 +46,14 @@ def decompose(planned: Plan, values: Array) -> Decomposition:
 def _sparse(layout: SparseLayout, values: Array) -> Decomposition:
     matrix = layout.compressed.fill(values)
     if not layout.orthogonal:
-        return factor_sparse(matrix)
+        return factor_sparse(matrix, order=lambda: layout.analysis.order)
     if np.count_nonzero(values) == values.size:
         return SparseQR(matrix, layout.analysis)
     # Stored zeros would fill R like any other entry. A copy, since the pattern is the plan's.
     matrix = matrix.copy()
     matrix.eliminate_zeros()
-    return SparseQR(matrix)
+    # Another order than the plan's could fill more than the plan's bound.
+    return SparseQR(matrix, order=layout.analysis.order)
 
 
 def _dense(layout: DenseLayout, values: Array) -> Decomposition:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.factorization.decomposition import Decomposition
+from stridiag.factorization.scaled import times_power
 
 __all__ = ["ALL_COLUMNS", "inverse_one_norm", "product_one_norm"]
 
@@ -33,8 +34,10 @@ ALL_COLUMNS = _COLUMNS
 _STEPS = 5
 
 
-def inverse_one_norm(decomposition: Decomposition, n: int, dtype: np.dtype[Any], *, adjoint: bool) -> float:
-    """Estimate the 1-norm of the inverse, or of its adjoint (the infinity-norm of the inverse).
+def inverse_one_norm(
+    decomposition: Decomposition, n: int, dtype: np.dtype[Any], *, adjoint: bool, power: int = 0
+) -> float:
+    """Estimate the 1-norm of the inverse times two to a power, or of its adjoint (its infinity-norm).
 
     Parameters
     ----------
@@ -46,6 +49,8 @@ def inverse_one_norm(decomposition: Decomposition, n: int, dtype: np.dtype[Any],
         Of the decomposition.
     adjoint : bool
         Whether to estimate that of the adjoint.
+    power : int
+        That of the matrix's largest entry keeps the solutions in the range of the type, where the inverse is not.
 
     Returns
     -------
@@ -54,10 +59,10 @@ def inverse_one_norm(decomposition: Decomposition, n: int, dtype: np.dtype[Any],
     """
 
     def times(x: Array) -> Array:
-        return decomposition.solve(x, adjoint=adjoint)
+        return decomposition.solve(times_power(x, power), adjoint=adjoint)
 
     def adjoint_times(x: Array) -> Array:
-        return decomposition.solve(x, adjoint=not adjoint)
+        return decomposition.solve(times_power(x, power), adjoint=not adjoint)
 
     return product_one_norm(times, adjoint_times, n, dtype)
 

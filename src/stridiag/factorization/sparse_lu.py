@@ -10,6 +10,7 @@ References: X. S. Li, An overview of SuperLU, ACM Trans. Math. Softw. 31 (2005) 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,13 +43,16 @@ _SCALING = 4
 _HUB = 8
 
 
-def factor_sparse(matrix: csc_array[Any]) -> Decomposition:
+def factor_sparse(matrix: csc_array[Any], *, order: Callable[[], NDArray[np.int32]] | None = None) -> Decomposition:
     """Factor a square sparse matrix by SuperLU if that can be believed, by rotations otherwise.
 
     Parameters
     ----------
     matrix : csc_array, (n, n), of float32, float64, complex64 or complex128
         Is not changed.
+    order : callable, optional
+        Gives the columns in the order in which rotations shall eliminate them, if it comes to that. Default: COLAMD's
+        for the nonzero entries.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def factor_sparse(matrix: csc_array[Any]) -> Decomposition:
         matrix.eliminate_zeros()
     if n == 0 or unmatched_column(matrix.indices, _columns(matrix), n) is not None:
         # SuperLU rejects the one, and runs out of its arrays on the other.
-        return SparseQR(matrix)
+        return SparseQR(matrix, order=order() if order else None)
     transposed = _has_hub_row(matrix)
     called_singular = False
     for exponents in (None, _random_exponents(n)):
@@ -85,7 +89,7 @@ def factor_sparse(matrix: csc_array[Any]) -> Decomposition:
         if check.passed and not (called_singular and check.nearly_singular):
             return lu
     try:
-        qr = SparseQR(matrix)
+        qr = SparseQR(matrix, order=order() if order else None)
     except SizeLimitError as error:
         error.add_note("SuperLU was tried first, but its factors failed the check or it called the matrix singular")
         raise

@@ -37,6 +37,9 @@ class SparseQR:
         Is not changed.
     analysis : SparseAnalysis, optional
         That of the matrix's pattern, if it is at hand.
+    order : ndarray of int32, (n,), optional
+        Columns in the order of elimination, in place of COLAMD's for the pattern: that of a pattern with more entries,
+        of which a bound is known.
 
     Raises
     ------
@@ -46,12 +49,18 @@ class SparseQR:
 
     name = "sparse QR by rotations"
 
-    def __init__(self, matrix: csc_array[Any], analysis: SparseAnalysis | None = None) -> None:
+    def __init__(
+        self,
+        matrix: csc_array[Any],
+        analysis: SparseAnalysis | None = None,
+        *,
+        order: NDArray[np.int32] | None = None,
+    ) -> None:
         n = matrix.shape[0]
         dtype = matrix.dtype
         if analysis is None:
             entry_bytes = dtype.itemsize + np.dtype(np.int32).itemsize
-            analysis = analyse(matrix, max_entries=MAX_FILL_BYTES // entry_bytes)
+            analysis = analyse(matrix, max_entries=MAX_FILL_BYTES // entry_bytes, order=order)
         _require_room(analysis, dtype)
 
         by_rows = matrix[:, analysis.order].tocsr()

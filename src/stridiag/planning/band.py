@@ -293,8 +293,9 @@ def band_cost(n: int, lower: int, upper: int, *, entries: int) -> Cost:
     below, beside = _entries(n, lower), _entries(n, width - 1)
     factor = below * (1 + 2 * (width - 1))
     solve = n + 2 * below + 2 * beside
-    stored = n * (8 * (width + lower) + (1 if lower < 256 else 4))
     compiled, stable = lower <= COMPILED_WIDTH, lower <= STABLE_WIDTH
+    # LAPACK numbers its pivots by int32, however few candidates there are.
+    stored = n * (8 * (width + lower) + (1 if compiled and lower < 256 else 4))
     # Nanoseconds a row: choosing a pivot, waiting for the last number, and products that run in parallel.
     time = 20 + 3 * lower + 1.2 * width + (0.09 if compiled else 0.05) * 2 * lower * (width - 1)
     if not compiled:

@@ -65,7 +65,8 @@ def cheapest(structure: Structure) -> tuple[Layout, str]:
         others = (BandLayout.build,) if structure.link_count else (band_condensation.build,)
         layouts += _applicable((_worthwhile_forest, *others, BorderedLayout.build), structure)
     if _lowest(layouts).cost.price > _GOOD + _GOOD_EACH * structure.nnz:
-        layouts += SparseLayout.both(structure)
+        # First, since with too much fill for an analysis the dense bound stands for theirs: SuperLU stays far below it.
+        layouts = [*SparseLayout.both(structure), *layouts]
     return _lowest(layouts), f"the lowest predicted price; {links:,} entries lie off the best chains"
 
 

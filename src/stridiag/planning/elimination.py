@@ -77,7 +77,7 @@ class Graph:
         start = np.searchsorted(columns, np.arange(structure.shape[0] + 1)).astype(np.int64)
         graph = cls(start, rows)
         counts = np.bincount(rows, minlength=structure.shape[0])
-        if (counts == np.diff(start)).all() and (rows[graph.twin] == columns).all():
+        if (counts == np.diff(start)).all() and (columns[graph.twin] == rows).all():
             return graph, slots
         lonely = np.flatnonzero(structure.slots(columns, rows) < 0)
         first = lonely[np.lexsort((columns[lonely], rows[lonely]))[0]]

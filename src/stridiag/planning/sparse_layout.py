@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -50,7 +50,7 @@ class SparseLayout:
     @classmethod
     def both(cls, structure: Structure) -> tuple[SparseLayout, SparseLayout]:
         """Return the layouts for SuperLU and for rotations, with one analysis."""
-        pattern = SparsePattern(structure)
+        pattern = _pattern(structure)
         return cls(pattern, orthogonal=False), cls(pattern, orthogonal=True)
 
     @property
@@ -83,6 +83,12 @@ class SparseLayout:
         if self.orthogonal:
             return "Givens rotations row by row, columns in COLAMD order"
         return "SuperLU, checked, with a sparse orthogonal factorization behind it"
+
+
+@lru_cache(maxsize=1)
+def _pattern(structure: Structure) -> SparsePattern:
+    """Return the pattern, the last one again: the choice of a method and its alternatives ask for it many times."""
+    return SparsePattern(structure)
 
 
 def sparse_cost(analysis: SparseAnalysis, *, entries: int, orthogonal: bool) -> Cost:

@@ -1,0 +1,24 @@
+"""The condition number of a well-conditioned matrix was infinite where its inverse is beyond the range of its type."""
+
+import numpy as np
+import pytest
+
+from stridiag import StridiagMatrix
+
+METHODS = ("auto", "cyclic", "band", "forest", "sparse-lu", "sparse-qr", "dense", "cholesky")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n", [3, 10])
+def test_condition_does_not_depend_on_the_size_of_the_numbers(dtype, method, n):
+    diagonals = {-1: -np.ones(n - 1), 0: 2.0 + 2.0**-5 * np.arange(n), 1: -np.ones(n - 1)}
+    if method == "cyclic":
+        n += n % 2
+        diagonals = {-1: 0.5 * np.ones(n - 1), 1: 1.5 * np.ones(n - 1)}
+    A = StridiagMatrix.from_diagonals(diagonals, dtype=dtype)
+    expected = A.factor(method=method)
+    for power in (np.finfo(dtype).minexp + 6, np.finfo(dtype).maxexp - 6):
+        scaled = A.with_values(np.ldexp(A.values.real, power).astype(dtype)).factor(method=method)
+        for p in (1, np.inf):
+            np.testing.assert_allclose(scaled.cond(p), expected.cond(p), rtol=100 * np.finfo(dtype).eps)
