@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from stridiag.errors import ConvergenceError, SizeLimitError
 from stridiag.factorization.counting import SingularValueCounter
 from stridiag.factorization.front_qr import FrontQR, front_layout
-from stridiag.linalg.extremes import enclose, largest_singular_value
+from stridiag.linalg.extremes import ACCURACY, COUNT_WORK, enclose, largest_singular_value, times_power
 from stridiag.linalg.subspaces import grow_space, random_block, small_space
 from stridiag.planning.fronts import structural_rank
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["CORANK_LIMIT", "FACTOR_WORK", "SMALLEST_RTOL", "DirectBlock", "Neighbours"]
+__all__ = ["CORANK_LIMIT", "FACTOR_WORK", "ROUNDING", "SMALLEST_RTOL", "DirectBlock", "Neighbours"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -44,10 +44,12 @@ CORANK_LIMIT = 512
 FACTOR_WORK = 1 << 38
 """Operations of an orthogonal factorization."""
 
+ROUNDING = 4.0
+"""Singular values up to that many eps times the largest are not told from zero by counting."""
+
 # Numbers of each of the two bases.
 _BASIS_LIMIT = 1 << 26
-# Operations of one count.
-_COUNT_WORK = 1 << 31
+_COUNT_WORK = COUNT_WORK
 
 _EPS = float(np.finfo(np.float64).eps)
 # What the neighbours of the cutoff are found to.
@@ -106,7 +108,24 @@ class DirectBlock:
     @property
     def sigma_max(self) -> float:
         """Largest singular value; infinite where it exceeds the range of double precision."""
-        return _times_power(self._norm, self._exponent)
+        return times_power(self._norm, self._exponent)
+
+    @property
+    def countable(self) -> bool:
+        """Whether its singular values can be counted within the limit of operations."""
+        return self._counter.affordable
+
+    def sigma_min(self) -> float:
+        """Return the smallest singular value of a block that is `countable`.
+
+        It is enclosed to a relative 1e-12, of a matrix within rounding errors of the given one; zero if it cannot be
+        told from zero, being at most 4 eps times the largest.
+        """
+        norm = self._norm
+        floor = ROUNDING * _EPS * norm
+        if structural_rank(self._tall) < self._tall.shape[1] or self._counter.below(floor) > 0:
+            return 0.0
+        return times_power(enclose(self._counter, 0, floor, norm * (1.0 + 1e-9), ACCURACY), self._exponent)
 
     @cached_property
     def _qr(self) -> FrontQR:
@@ -124,7 +143,7 @@ class DirectBlock:
             without counting.
         """
         side = self._tall.shape[1]
-        scaled = _times_power(cutoff, -self._exponent)
+        scaled = times_power(cutoff, -self._exponent)
         norm = self._norm
         if not scaled >= SMALLEST_RTOL * _EPS * norm:
             raise SizeLimitError(
@@ -146,7 +165,7 @@ class DirectBlock:
         self._dropped = result.dropped
         self._smallest_kept = result.smallest_kept or norm
         kept, dropped = (
-            None if value is None else _times_power(value, self._exponent)
+            None if value is None else times_power(value, self._exponent)
             for value in (result.smallest_kept, result.largest_dropped)
         )
         return Neighbours(result.dropped, kept, dropped, result.certified)
@@ -361,13 +380,6 @@ def _without(basis: Array, z: Array) -> Array:
 
 def _guards(wanted: int) -> int:
     return max(4, wanted // 2)
-
-
-def _times_power(value: float, exponent: int) -> float:
-    try:
-        return math.ldexp(value, exponent)
-    except OverflowError:
-        return math.inf
 
 
 def _require_room(rows: int, columns: int) -> None:
