@@ -25,6 +25,7 @@ from stridiag.factorization.counting import SingularValueCounter
 from stridiag.factorization.front_qr import FrontQR, front_layout
 from stridiag.linalg.extremes import ACCURACY, COUNT_WORK, enclose, largest_singular_value, times_power
 from stridiag.linalg.subspaces import grow_space, random_block, small_space
+from stridiag.linalg.twofold import TwofoldResidual
 from stridiag.planning.fronts import structural_rank
 
 if TYPE_CHECKING:
@@ -304,15 +305,24 @@ class DirectBlock:
             both = self.apply(np.hstack((b.real, b.imag)), adjoint=adjoint)
             return both[:, : b.shape[1]] + 1j * both[:, b.shape[1] :]
         b = b.astype(self._tall.dtype, copy=False)
-        # Between powers of two, so that no product leaves the range.
-        once, matrix = (self._once_adjoint, self._adjoint) if adjoint is not self.wide else (self._once, self._tall)
+        # By a power of two for each column: neither products nor their rounding errors may leave the range.
+        largest = np.maximum(np.abs(b.real).max(axis=0), np.abs(b.imag).max(axis=0))
+        exponents = np.frexp(largest)[1]
+        b = _times_powers(b, -exponents)
+        once = self._once_adjoint if adjoint is not self.wide else self._once
+        residual = self._residual_adjoint if adjoint is not self.wide else self._residual
         x = once(b)
         for _ in range(self._refinements):
-            x += once(b - matrix @ x)
-        half = -(self._exponent // 2)
-        x *= math.ldexp(1.0, half)
-        x *= math.ldexp(1.0, -self._exponent - half)
-        return x
+            x += once(residual(b, x))
+        return _times_powers(x, exponents - self._exponent)
+
+    @cached_property
+    def _residual(self) -> TwofoldResidual:
+        return TwofoldResidual(self._tall)
+
+    @cached_property
+    def _residual_adjoint(self) -> TwofoldResidual:
+        return TwofoldResidual(self._adjoint)
 
     @cached_property
     def _refinements(self) -> int:
@@ -371,6 +381,16 @@ class DirectBlock:
         z[:side, :dropped] = self._bases[0]
         z[side:, dropped:] = np.eye(c - r)
         return qr.rotate_back(z)
+
+
+def _times_powers(x: Array, exponents: Array) -> Array:
+    """Return the columns of `x` times powers of two."""
+    with np.errstate(over="ignore", under="ignore"):
+        if x.dtype.kind != "c":
+            return np.asarray(np.ldexp(x, exponents))
+        result = np.empty_like(x)
+        result.real, result.imag = np.ldexp(x.real, exponents), np.ldexp(x.imag, exponents)
+        return result
 
 
 def _without(basis: Array, z: Array) -> Array:
