@@ -23,14 +23,15 @@ from numpy.typing import NDArray
 from stridiag.errors import ConvergenceError, SizeLimitError
 from stridiag.factorization.counting import SingularValueCounter
 from stridiag.factorization.front_qr import FrontQR, front_layout
-from stridiag.linalg.extremes import enclose, largest_singular_value
+from stridiag.linalg.extremes import ACCURACY, COUNT_WORK, enclose, largest_singular_value, times_power
 from stridiag.linalg.subspaces import grow_space, random_block, small_space
+from stridiag.linalg.twofold import TwofoldResidual
 from stridiag.planning.fronts import structural_rank
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["CORANK_LIMIT", "FACTOR_WORK", "SMALLEST_RTOL", "DirectBlock", "Neighbours"]
+__all__ = ["CORANK_LIMIT", "FACTOR_WORK", "ROUNDING", "SMALLEST_RTOL", "DirectBlock", "Neighbours"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -44,10 +45,12 @@ CORANK_LIMIT = 512
 FACTOR_WORK = 1 << 38
 """Operations of an orthogonal factorization."""
 
+ROUNDING = 4.0
+"""Singular values up to that many eps times the largest are not told from zero by counting."""
+
 # Numbers of each of the two bases.
 _BASIS_LIMIT = 1 << 26
-# Operations of one count.
-_COUNT_WORK = 1 << 31
+_COUNT_WORK = COUNT_WORK
 
 _EPS = float(np.finfo(np.float64).eps)
 # What the neighbours of the cutoff are found to.
@@ -106,7 +109,24 @@ class DirectBlock:
     @property
     def sigma_max(self) -> float:
         """Largest singular value; infinite where it exceeds the range of double precision."""
-        return _times_power(self._norm, self._exponent)
+        return times_power(self._norm, self._exponent)
+
+    @property
+    def countable(self) -> bool:
+        """Whether its singular values can be counted within the limit of operations."""
+        return self._counter.affordable
+
+    def sigma_min(self) -> float:
+        """Return the smallest singular value of a block that is `countable`.
+
+        It is enclosed to a relative 1e-12, of a matrix within rounding errors of the given one; zero if it cannot be
+        told from zero, being at most 4 eps times the largest.
+        """
+        norm = self._norm
+        floor = ROUNDING * _EPS * norm
+        if structural_rank(self._tall) < self._tall.shape[1] or self._counter.below(floor) > 0:
+            return 0.0
+        return times_power(enclose(self._counter, 0, floor, norm * (1.0 + 1e-9), ACCURACY), self._exponent)
 
     @cached_property
     def _qr(self) -> FrontQR:
@@ -124,7 +144,7 @@ class DirectBlock:
             without counting.
         """
         side = self._tall.shape[1]
-        scaled = _times_power(cutoff, -self._exponent)
+        scaled = times_power(cutoff, -self._exponent)
         norm = self._norm
         if not scaled >= SMALLEST_RTOL * _EPS * norm:
             raise SizeLimitError(
@@ -146,7 +166,7 @@ class DirectBlock:
         self._dropped = result.dropped
         self._smallest_kept = result.smallest_kept or norm
         kept, dropped = (
-            None if value is None else _times_power(value, self._exponent)
+            None if value is None else times_power(value, self._exponent)
             for value in (result.smallest_kept, result.largest_dropped)
         )
         return Neighbours(result.dropped, kept, dropped, result.certified)
@@ -285,15 +305,24 @@ class DirectBlock:
             both = self.apply(np.hstack((b.real, b.imag)), adjoint=adjoint)
             return both[:, : b.shape[1]] + 1j * both[:, b.shape[1] :]
         b = b.astype(self._tall.dtype, copy=False)
-        # Between powers of two, so that no product leaves the range.
-        once, matrix = (self._once_adjoint, self._adjoint) if adjoint is not self.wide else (self._once, self._tall)
+        # By a power of two for each column: neither products nor their rounding errors may leave the range.
+        largest = np.maximum(np.abs(b.real).max(axis=0), np.abs(b.imag).max(axis=0))
+        exponents = np.frexp(largest)[1]
+        b = _times_powers(b, -exponents)
+        once = self._once_adjoint if adjoint is not self.wide else self._once
+        residual = self._residual_adjoint if adjoint is not self.wide else self._residual
         x = once(b)
         for _ in range(self._refinements):
-            x += once(b - matrix @ x)
-        half = -(self._exponent // 2)
-        x *= math.ldexp(1.0, half)
-        x *= math.ldexp(1.0, -self._exponent - half)
-        return x
+            x += once(residual(b, x))
+        return _times_powers(x, exponents - self._exponent)
+
+    @cached_property
+    def _residual(self) -> TwofoldResidual:
+        return TwofoldResidual(self._tall)
+
+    @cached_property
+    def _residual_adjoint(self) -> TwofoldResidual:
+        return TwofoldResidual(self._adjoint)
 
     @cached_property
     def _refinements(self) -> int:
@@ -354,6 +383,16 @@ class DirectBlock:
         return qr.rotate_back(z)
 
 
+def _times_powers(x: Array, exponents: Array) -> Array:
+    """Return the columns of `x` times powers of two."""
+    with np.errstate(over="ignore", under="ignore"):
+        if x.dtype.kind != "c":
+            return np.asarray(np.ldexp(x, exponents))
+        result = np.empty_like(x)
+        result.real, result.imag = np.ldexp(x.real, exponents), np.ldexp(x.imag, exponents)
+        return result
+
+
 def _without(basis: Array, z: Array) -> Array:
     result: Array = z - basis @ (basis.conj().T @ z)
     return result
@@ -361,13 +400,6 @@ def _without(basis: Array, z: Array) -> Array:
 
 def _guards(wanted: int) -> int:
     return max(4, wanted // 2)
-
-
-def _times_power(value: float, exponent: int) -> float:
-    try:
-        return math.ldexp(value, exponent)
-    except OverflowError:
-        return math.inf
 
 
 def _require_room(rows: int, columns: int) -> None:

@@ -26,17 +26,20 @@ if TYPE_CHECKING:
 
     from stridiag.structure import StridiagMatrix
 
-__all__ = ["ACCURACY", "enclose", "largest_singular_value", "two_norm"]
+__all__ = ["ACCURACY", "COUNT_WORK", "counted_two_norm", "enclose", "largest_singular_value", "times_power", "two_norm"]
 
 ACCURACY = 1e-12
 """Relative width to which the largest singular value is enclosed."""
+
+COUNT_WORK = 1 << 31
+"""Operations that one count may take."""
 
 _STEPS = 40
 # Without counting nothing else is at hand, so it may take longer.
 _MANY_STEPS = 400
 
 
-def two_norm(matrix: StridiagMatrix, *, work_limit: int = 1 << 31) -> float:
+def two_norm(matrix: StridiagMatrix, *, work_limit: int = COUNT_WORK) -> float:
     """Return the largest singular value of a single matrix, of any size.
 
     To a relative 1e-12 if a count of its singular values takes at most `work_limit` operations, otherwise what 400
@@ -49,18 +52,42 @@ def two_norm(matrix: StridiagMatrix, *, work_limit: int = 1 << 31) -> float:
     >>> bool(abs(two_norm(A) / (2.0 + 2.0 * math.cos(math.pi / 5001)) - 1.0) < 1e-11)
     True
     """
+    sparse, exponent = _scaled(matrix)
+    if sparse.nnz == 0:
+        return 0.0
+    return times_power(largest_singular_value(sparse, SingularValueCounter(sparse, work_limit)), exponent)
+
+
+def counted_two_norm(matrix: StridiagMatrix, work_limit: int = COUNT_WORK) -> float | None:
+    """Return the largest singular value to a relative 1e-12, or None where a count would exceed the limit."""
+    sparse, exponent = _scaled(matrix)
+    if sparse.nnz == 0:
+        return 0.0
+    counter = SingularValueCounter(sparse, work_limit)
+    return times_power(largest_singular_value(sparse, counter), exponent) if counter.affordable else None
+
+
+def _scaled(matrix: StridiagMatrix) -> tuple[Any, int]:
+    """Return the nonzero entries in double precision, below one, and the power of two that was taken out."""
     from scipy.sparse import csr_array
 
     operand: Any = matrix.to_scipy()
     sparse: Any = csr_array(operand)
-    largest = float(np.abs(sparse.data).max(initial=0.0))
-    if largest == 0.0:
-        return 0.0
-    exponent = math.frexp(largest)[1]
-    double = np.complex128 if matrix.dtype.kind == "c" else np.float64
-    sparse = sparse.astype(double)
-    sparse.data = np.ldexp(sparse.data, -exponent) if double is np.float64 else sparse.data * 0.5**exponent
-    return math.ldexp(largest_singular_value(sparse, SingularValueCounter(sparse, work_limit)), exponent)
+    sparse = sparse.astype(np.complex128 if matrix.dtype.kind == "c" else np.float64)
+    sparse.eliminate_zeros()
+    exponent = math.frexp(float(np.abs(sparse.data).max(initial=0.0)))[1]
+    half = -(exponent // 2)
+    for power in (half, -exponent - half):
+        sparse.data *= math.ldexp(1.0, power)
+    return sparse, exponent
+
+
+def times_power(value: float, exponent: int) -> float:
+    """Return ``value * 2**exponent``, infinite beyond the range of double precision."""
+    try:
+        return math.ldexp(value, exponent)
+    except OverflowError:
+        return math.inf
 
 
 def largest_singular_value(matrix: csr_array[Any], counter: SingularValueCounter) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag._validate import as_values, require_finite
-from stridiag.errors import SizeLimitError
+from stridiag.errors import NonFiniteError, SizeLimitError
 from stridiag.factorization.front_qr import FrontQR, front_layout
 from stridiag.linalg._checks import in_precision_of, require_single
 from stridiag.linalg.blocks import fits
@@ -110,12 +110,23 @@ def lstsq(
     if damp > 0.0 and (rtol is not None or rcond is not None or atol != 0.0):
         raise ValueError("damp leaves no singular value to truncate: give damp or a tolerance, not both")
     matrix = in_precision_of(matrix, right)
+    kind = np.result_type(matrix.dtype, right.dtype)
     rows = m
     if weights is not None:
-        root = _roots(weights, m, matrix)
+        root = _roots(weights, m)
         rows = int(np.count_nonzero(root))
-        matrix = matrix.with_values(matrix.values * root[matrix.structure.coordinates()[0]])
-        right = (right.T * root).T
+        if damp == 0.0 and rtol is None and rcond is None:
+            rtol = max(m, n) * float(np.finfo(matrix.dtype).eps)
+        # In double precision, whatever the types: weights may exceed the range of single precision.
+        require_finite(matrix.values, "the matrix's values")
+        with np.errstate(over="ignore"):
+            matrix = matrix.with_values(matrix.values * root[matrix.structure.coordinates()[0]])
+            right = (right.T * root).T
+        if not (np.isfinite(matrix.values).all() and np.isfinite(right).all()):
+            raise NonFiniteError(
+                "rows of the matrix or of b overflow when they are multiplied by the square roots of their weights: "
+                f"divide the weights, the largest of which is {root.max() ** 2:.3g}, by a common factor"
+            )
     if damp > 0.0:
         x = _damped(matrix, right, damp)
         rank, sigma = n, None
@@ -125,19 +136,23 @@ def lstsq(
         rank, sigma = spectrum.info.rank, spectrum.singular_values
     residuals = np.zeros(0, x.real.dtype)
     if damp > 0.0 or (rows > n and rank == n):
-        difference = np.abs((right - matrix @ x).reshape(m, -1 if right.ndim == 1 else right.shape[1]))
-        residuals = (difference * difference).sum(axis=0)
-    return LstsqResult(x, residuals, rank, sigma)
+        difference = np.abs((right - matrix @ x).reshape(m, 1 if right.ndim == 1 else right.shape[1]))
+        with np.errstate(over="ignore"):
+            residuals = (difference * difference).sum(axis=0)
+    with np.errstate(over="ignore"):
+        real = np.zeros(0, kind).real.dtype
+        singular_values = None if sigma is None else sigma.astype(real, copy=False)
+        return LstsqResult(x.astype(kind, copy=False), residuals.astype(real, copy=False), rank, singular_values)
 
 
-def _roots(weights: ArrayLike, m: int, matrix: StridiagMatrix) -> Array:
+def _roots(weights: ArrayLike, m: int) -> Array:
     given = np.asarray(weights)
     if given.shape != (m,) or given.dtype.kind not in "biuf":
         raise ValueError(f"weights must be {m} real numbers, got dtype {given.dtype} and shape {given.shape}")
     require_finite(given, "weights")
     if not np.all(given >= 0):
         raise ValueError(f"weights must be 0 or more, got {given.min()}")
-    return np.sqrt(given.astype(np.float64)).astype(matrix.values.real.dtype)
+    return np.sqrt(given.astype(np.float64))
 
 
 def _damped(matrix: StridiagMatrix, b: Array, damp: float) -> Array:

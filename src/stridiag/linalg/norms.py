@@ -12,6 +12,9 @@ import numpy as np
 from stridiag._validate import check_option, require_finite
 from stridiag.errors import ConvergenceError, IllConditionedWarning, SizeLimitError
 from stridiag.linalg._checks import require_matrix
+from stridiag.linalg.blocks import fits, split
+from stridiag.linalg.direct import DirectBlock
+from stridiag.linalg.extremes import counted_two_norm
 from stridiag.structure import StridiagMatrix
 from stridiag.structure.norms import column_sums
 
@@ -20,7 +23,7 @@ __all__ = ["DENSE_LIMIT", "cond", "norm"]
 DENSE_LIMIT = 2048
 """Order up to which a full singular value decomposition is made."""
 
-# For Lanczos iterations beyond it: relative accuracy, and restarts times order: some seconds.
+# For Lanczos iterations where counting costs too much: relative accuracy, and restarts times order.
 _TOLERANCE = 1e-8
 _WORK = 30_000_000
 
@@ -45,15 +48,16 @@ def norm(a: StridiagMatrix, ord: Order = None) -> Any:
     Raises
     ------
     SizeLimitError
-        For ``-2`` and ``"nuc"``, which need all singular values, if both sides exceed 2048.
+        For "nuc", which needs all singular values, if both sides exceed 2048; for -2 as `cond`.
     ConvergenceError
-        For 2 beyond that size, if the iteration does not settle: the largest singular values of long chains of
-        constant coefficients, for instance, lie too close together.
+        For 2 and -2 of a matrix with so many links that its singular values cannot be counted, if Lanczos iterations
+        do not settle.
 
     Notes
     -----
-    O(nnz) except for 2, -2 and "nuc", which take a dense singular value decomposition up to a smaller side of
-    2048; beyond that the 2-norm comes from Lanczos iterations (ARPACK), to a relative 1e-8.
+    O(nnz) except for 2, -2 and "nuc". These take a dense singular value decomposition of up to 2048 x 2048
+    positions ("nuc": a smaller side of 2048). Beyond that 2 and -2 are enclosed by counting singular values, as for
+    `cond`.
 
     Examples
     --------
@@ -97,7 +101,9 @@ def cond(a: StridiagMatrix, p: Order = None) -> Any:
     Raises
     ------
     SizeLimitError
-        Where a dense decomposition is needed and the order exceeds 2048.
+        Where a dense decomposition is needed and the order exceeds 2048; for None, 2 and -2 only if a rectangular
+        matrix has so many links that its singular values cannot be counted, or if its small connected blocks have
+        more than 2^27 positions together.
     ConvergenceError
         As `norm`, for None, 2 and -2.
 
@@ -105,9 +111,14 @@ def cond(a: StridiagMatrix, p: Order = None) -> Any:
     -----
     For 1 and inf chains without links have exact values, in O(n); otherwise the norm of the inverse is *estimated* from
     a few solves (Higham and Tisseur 2000): a lower bound, rarely off by more than a factor of three.
-    `Factor.cond_is_exact` tells which. For None, 2 and -2: dense singular values up to a smaller
-    side of 2048; beyond that (square only) the extreme ones by Lanczos iterations with the matrix and with its
-    factor, to a relative 1e-6. All others form the dense inverse.
+    `Factor.cond_is_exact` tells which.
+
+    For None, 2 and -2: dense singular values of up to 2048 x 2048 positions; beyond that, connected block by block,
+    the smallest and the largest are enclosed by counting how many lie below a bound, in linear time if links are few.
+    Both are those of a matrix within rounding errors, to a relative 1e-12: the relative error of a condition number is
+    a small multiple of eps times itself, as numpy's. It is infinite if the smallest singular value of a block is at
+    most 4 eps times its largest one. Where one count takes more than 2^31 operations, Lanczos iterations with the
+    matrix and with its factor give both to a relative 1e-6. All other orders form the dense inverse.
 
     Examples
     --------
@@ -128,7 +139,7 @@ def cond(a: StridiagMatrix, p: Order = None) -> Any:
 
 def _cond_single(matrix: StridiagMatrix, p: Order) -> float:
     if p in (None, 2, -2):
-        if min(matrix.structure.shape) <= DENSE_LIMIT:
+        if fits(matrix.structure.shape):
             sigma = np.linalg.svd(matrix.toarray(), compute_uv=False)
             largest, smallest = float(sigma[0]), float(sigma[-1])
         else:
@@ -153,15 +164,20 @@ def _cond_single(matrix: StridiagMatrix, p: Order) -> float:
 
 def _spectral_norm(matrix: StridiagMatrix, ord: Order) -> float:
     require_finite(matrix.values, "the matrix's values")
-    if min(matrix.structure.shape) <= DENSE_LIMIT:
-        dense = matrix.toarray()
-        return float(np.linalg.norm(dense, ord)) if dense.size else 0.0
-    if ord == 2:
-        return _largest_singular_value(matrix, "the 2-norm")
-    raise SizeLimitError(
-        f"norm of order {ord!r} needs all singular values, which are found up to a smaller side of {DENSE_LIMIT}, "
-        f"got {matrix.structure.shape}"
-    )
+    shape = matrix.structure.shape
+    if ord == "nuc":
+        if min(shape) > DENSE_LIMIT:
+            raise SizeLimitError(
+                f"norm of order 'nuc' needs all singular values, which are found up to a smaller side of "
+                f"{DENSE_LIMIT}, got {shape}"
+            )
+    elif not fits(shape):
+        if ord == 2:
+            counted = counted_two_norm(matrix)
+            return _largest_singular_value(matrix, "the 2-norm") if counted is None else counted
+        return _extreme_singular_values(matrix)[1]
+    dense = matrix.toarray()
+    return float(np.linalg.norm(dense, ord)) if dense.size else 0.0
 
 
 def _largest_singular_value(operator: Any, what: str) -> float:
@@ -175,19 +191,34 @@ def _largest_singular_value(operator: Any, what: str) -> float:
     except ArpackNoConvergence as error:
         raise ConvergenceError(
             f"{what} by Lanczos iterations has not converged to {_TOLERANCE:.0e} after {restarts} restarts: the "
-            "largest singular values lie too close together. Orders 1, inf and 'fro' need no iteration; "
-            "sqrt(norm(a, 1) * norm(a, inf)) bounds the 2-norm from above"
+            "largest singular values lie too close together, and links are too many to count them. Orders 1, inf and "
+            "'fro' need no iteration; sqrt(norm(a, 1) * norm(a, inf)) bounds the 2-norm from above"
         ) from error
     return float(sigma[0])
 
 
 def _extreme_singular_values(matrix: StridiagMatrix) -> tuple[float, float]:
+    """Return the largest and the smallest of the min(m, n) singular values; the latter as zero if it may be."""
+    stacks, alone = split(matrix)
+    sigma = [np.linalg.svd(stack.entries, compute_uv=False) for stack in stacks if 0 not in stack.entries.shape]
+    blocks = [DirectBlock(block.rows, block.columns, block.entries) for block in alone]
+    if not all(block.countable for block in blocks):
+        return _by_lanczos(matrix)
+    largest = max([float(part.max()) for part in sigma] + [block.sigma_max for block in blocks], default=0.0)
+    found = sum(part.size for part in sigma) + sum(min(block.shape) for block in blocks)
+    if found < min(matrix.structure.shape):
+        return largest, 0.0
+    return largest, min([float(part.min()) for part in sigma] + [block.sigma_min() for block in blocks])
+
+
+def _by_lanczos(matrix: StridiagMatrix) -> tuple[float, float]:
     from scipy.sparse.linalg import LinearOperator
 
     if not matrix.structure.is_square:
         raise SizeLimitError(
-            f"cond of a rectangular matrix needs a dense decomposition, which is made up to a smaller side of "
-            f"{DENSE_LIMIT}, got {matrix.structure.shape}"
+            "counting the singular values of this rectangular matrix would take too many operations, and its shape "
+            f"{matrix.structure.shape} exceeds 2048 x 2048 positions, up to which they are found densely; rank_info "
+            "estimates the smallest one above a cutoff"
         )
     factor = matrix.factor()
     largest = _largest_singular_value(matrix, "the 2-norm")
