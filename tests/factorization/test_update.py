@@ -252,3 +252,12 @@ def test_bad_input_is_refused():
     single = stridiag.random(10, rng=0, dtype="float32").factor()
     with pytest.raises(NonFiniteError):
         single.updated([3], [1], [1e300])
+
+
+def test_auto_updates_at_stored_positions_where_factoring_is_dear():
+    # A sparse factorization is priced at a rate: a solve must have its share of it, or no update would ever be cheaper.
+    A = stridiag.random(500, offsets=(-30, -7, 0, 1, 20), links=100, rng=0, dominant=True)
+    F = A.factor(method="sparse-lu")
+    assert F.updated([3, 400], [3, 400], [9.0, 9.0]).method == "update of rank 2 of sparse LU by SuperLU"
+    everywhere = np.arange(500)
+    assert F.updated(everywhere, everywhere, np.full(500, 9.0)).method == "sparse LU by SuperLU"

@@ -36,8 +36,10 @@ class Inverting(Changeable):
 
         Notes
         -----
-        In O(n) operations for chains, and O(n) and the inverse of the reduced system for chains with links; by n solves
-        for the dense and the general sparse methods.
+        In O(n) operations for chains, bands of a given width, forests, and triangular and cyclic matrices with all
+        pivots on the main diagonal; O(n) and the inverse of the reduced system where links are condensed; on the
+        pattern of L for ``method="cholesky"``; by n solves for the dense and the general sparse methods. See
+        docs/theory/selected-inverse.md.
 
         Examples
         --------

@@ -48,8 +48,9 @@ class Cost:
     bytes : int
         A bound unless ``operations.exact``.
     rate : float
-        Nanoseconds for an operation, as once measured: LAPACK's dense loops are ten times faster than a recurrence in
-        which every operation waits for the last. Only ratios between methods matter.
+        Nanoseconds for an operation, as once measured: LAPACK's dense loops take a small fraction of what a recurrence
+        takes, in which every operation waits for the last; and bounds count what is hardly ever executed. Only ratios
+        between methods matter.
     overhead : float
         Nanoseconds for everything that does not grow with the operations.
     """

@@ -12,6 +12,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -265,6 +266,8 @@ def recording() -> Iterator[list[int]]:
     >>> executed[0] == F.plan.operations.slogdet
     True
     """
+    # What is imported only when first needed would bring the compiled kernels in.
+    import_module("stridiag.linalg")
     tally = [0]
     replaced: list[tuple[Any, str, Any]] = []
     try:
