@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._dtypes import double_type
 from stridiag._kernels import cyclic_lu as kernels
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Elementary, Permutation, columns_of_triangle
@@ -64,7 +65,7 @@ class CyclicLU:
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`: in closed form, if all pivots lie on the main diagonal."""
         pivots, _, _, swapped = self._cycles
-        wide = np.complex128 if pivots.dtype.kind == "c" else np.float64
+        wide = double_type(pivots.dtype)
         out = np.empty(pivots.size, wide)
         original = self._values[self._layout.order.pivots].astype(wide)
         kernels.inverse_diagonal(self._layout.starts, original, pivots.astype(wide), swapped, out)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._dtypes import double_type
 from stridiag.factorization.counting import SingularValueCounter
 
 Array = NDArray[Any]
@@ -57,9 +58,9 @@ def two_norm(matrix: StridiagMatrix, *, work_limit: int = 1 << 31) -> float:
     if largest == 0.0:
         return 0.0
     exponent = math.frexp(largest)[1]
-    double = np.complex128 if matrix.dtype.kind == "c" else np.float64
+    double = double_type(matrix.dtype)
     sparse = sparse.astype(double)
-    sparse.data = np.ldexp(sparse.data, -exponent) if double is np.float64 else sparse.data * 0.5**exponent
+    sparse.data = np.ldexp(sparse.data, -exponent) if double == np.float64 else sparse.data * 0.5**exponent
     return math.ldexp(largest_singular_value(sparse, SingularValueCounter(sparse, work_limit)), exponent)
 
 
