@@ -8,6 +8,8 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = {
+    "accuracy.py": ["--sizes", "2", "5", "--dtypes", "float64"],
+    "growth.py": ["--sizes", "100", "200", "--repeats", "1"],
     "paper_mode.py": ["--quick"],
     "real_matrices.py": ["--repeats", "1"],
     "solve.py": ["--sizes", "60", "200", "--repeats", "1"],

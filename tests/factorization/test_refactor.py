@@ -100,8 +100,8 @@ def test_an_interrupted_overwrite_is_made_good(monkeypatch):
             raise MemoryError
         return original(array)
 
-    original = stridiag.factorization.condensation.SmallQR
-    monkeypatch.setattr(stridiag.factorization.condensation, "SmallQR", once)
+    original = stridiag.factorization.reduced.SmallQR
+    monkeypatch.setattr(stridiag.factorization.reduced, "SmallQR", once)
     with pytest.raises(MemoryError):
         F.refactor(3 * A.values, overwrite=True)
     np.testing.assert_array_equal(F.solve(np.ones(50)), before)

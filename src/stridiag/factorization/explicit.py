@@ -204,6 +204,7 @@ def _collect(factors: Sequence[SimpleFactor], n: int, dtype: np.dtype[Any], max_
         else:
             reached_upper = True
             upper = upper @ run.matrix
+    upper, diagonal = _unit_rows(upper, diagonal)
     if not all(np.isfinite(part).all() for part in (lower.data, diagonal, upper.data)):
         return None
 
@@ -270,6 +271,19 @@ def _side_by_side(run: Sequence[tuple[Elementary, Index]], n: int, dtype: np.dty
     counts = [factor.rows.size for factor, _ in run]
     at = (np.concatenate((rows, places)), np.concatenate((np.repeat(columns, counts), places)))
     return coo_array((np.concatenate((values, pivots)), at), shape=(n, n)).tocsc()
+
+
+def _unit_rows(upper: Any, diagonal: Array) -> tuple[Any, Array]:
+    """Move the diagonal of U into D where that is possible: not where it is zero, or a quotient would overflow."""
+    from scipy.sparse import diags_array
+
+    pivots = upper.diagonal()
+    with np.errstate(all="ignore"):
+        scaled = (diags_array(1 / np.where(pivots == 0, 1, pivots)) @ upper).tocsc()
+        moved = diagonal * pivots
+    if (pivots == 1).all() or not (np.isfinite(scaled.data).all() and np.isfinite(moved).all()):
+        return upper, diagonal
+    return scaled, np.where(pivots == 0, diagonal, moved)
 
 
 def _rescaled(matrix: Any, scales: Array) -> Any:

@@ -41,7 +41,7 @@ SEGMENT = 512
 add up; but the reduced system grows as segments get shorter."""
 
 # Nanoseconds of an interior column, of an operation to factor and of one to solve, as once measured.
-_COLUMN, _FACTOR, _SOLVE = 60.0, 0.2, 0.6
+_COLUMN, _FACTOR, _SOLVE = 42.0, 0.14, 0.42
 
 
 def build(structure: Structure) -> BandCondensationLayout:
@@ -225,7 +225,7 @@ class BandCondensationLayout:
         stored = 8 * (3 * self.band.width + 2) * self.n + 8 * links + reduced.bytes
         # The price of the reduced system is its own; that of the rest is expressed at the same rate.
         own = _COLUMN * (self.n - kept) + _FACTOR * condense + _SOLVE * substitute
-        overhead = 1e5 + own + reduced.price - reduced.rate * (operations.factor + operations.solve)
+        overhead = 7e4 + own + reduced.price - reduced.rate * (operations.factor + operations.solve)
         return Cost(operations, stored, reduced.rate, overhead)
 
     def describe(self) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["DENSE_REDUCED_ORDER", "ReducedMethod"]
 
 DENSE_REDUCED_ORDER = 96
-"""Up to this order a reduced system is factored as a dense one, and counted exactly. It takes a quarter of a millisecond
+"""Up to this order a reduced system is factored as a dense one, and counted exactly. It takes 0.26 milliseconds
 then, and would take 0.6 at order 128, where sparse rotations take less."""
 
 
