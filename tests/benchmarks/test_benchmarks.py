@@ -13,7 +13,7 @@ TINY = {
     "paper_mode.py": ["--quick"],
     "real_matrices.py": ["--repeats", "1"],
     "solve.py": ["--sizes", "60", "200", "--repeats", "1"],
-    "startup.py": ["--repeats", "1"],
+    "startup.py": ["--repeats", "1", "--links", "0"],
 }
 
 

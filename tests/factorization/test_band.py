@@ -13,7 +13,7 @@ from stridiag.factorization.guard import Check
 from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.planning import band as planning
 from stridiag.planning.band import BandLayout
-from stridiag.testing import THRESHOLD, factor_ratio, slogdet_ratio, solve_ratio, zoo
+from stridiag.testing import THRESHOLD, factor_ratio, plain_twin, slogdet_ratio, solve_ratio, zoo
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
 
@@ -62,8 +62,14 @@ def test_the_zoo_by_every_way(way, dtype, monkeypatch):
     assert not failures
 
 
-@pytest.mark.parametrize(("kl", "ku", "dtype"), [(1, 2, "float32"), (2, 3, "float64"), (2, 3, "complex128")])
-def test_kernels_in_registers_do_what_the_plain_ones_do(kl, ku, dtype):
+# Each pair of widths and each type would be compiled anew, in ten seconds: most run as plain Python.
+@pytest.mark.parametrize(
+    ("kl", "ku", "dtype", "compiled"),
+    [(1, 2, "complex128", True), (1, 2, "float32", False), (2, 3, "float64", False), (2, 3, "complex128", False)],
+)
+def test_kernels_in_registers_do_what_the_plain_ones_do(kl, ku, dtype, compiled):
+    kernels = narrow_band.factor, narrow_band.solve, band_lu.factor, band_lu.solve
+    factor, solve, plain_factor, plain_solve = kernels if compiled else map(plain_twin, kernels)
     for n in (1, 2, 3, 4, 7, 60):
         A = band_of(n, kl, ku, dtype, seed=n)
         rows = np.zeros((n, kl + ku + 1), dtype)
@@ -78,13 +84,13 @@ def test_kernels_in_registers_do_what_the_plain_ones_do(kl, ku, dtype):
             factors = rows.copy(), np.zeros((n, kl), dtype), np.zeros(n, np.uint8)
             x = np.linspace(1, 2, n).astype(dtype)[:, None]
             if narrow:
-                info = narrow_band.factor(*factors, (0,) * kl, (0,) * (kl + ku))
+                info = factor(*factors, (0,) * kl, (0,) * (kl + ku))
                 if info < 0:
-                    narrow_band.solve(*factors, x, (0,) * kl, (0,) * (kl + ku))
+                    solve(*factors, x, (0,) * kl, (0,) * (kl + ku))
             else:
-                info = band_lu.factor(*factors, 0, -1)
+                info = plain_factor(*factors, 0, -1)
                 if info < 0:
-                    band_lu.solve(*factors, x)
+                    plain_solve(*factors, x)
             results.append((info, factors, x))
         (info, plain, x), (other, narrow, y) = results
         assert info == other

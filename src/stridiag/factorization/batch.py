@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._dtypes import double_type
 from stridiag._kernels import continuants, tridiagonal_batch
 from stridiag.errors import NotHermitianError, NotPositiveDefiniteError
 from stridiag.factorization.condition import norm_bounds, probe, rough_condition
@@ -273,7 +274,7 @@ class BatchedChains:
     def inverse_diagonal(self) -> Array:
         """See `Members`."""
         kind = self._values.dtype
-        wide = np.result_type(kind, np.float64)
+        wide = double_type(kind)
         parts = []
         for source in self._source:
             part = self._values[:, source].astype(wide)

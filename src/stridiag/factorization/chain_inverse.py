@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._dtypes import double_type
 from stridiag._kernels import continuants as kernels
 from stridiag.planning.chain import ChainLayout
 
@@ -98,8 +99,7 @@ def _blocks(mantissa: Array, exponent: Index, letter: int, coupling: Array) -> t
 
 
 def _wide(layout: ChainLayout, values: Array) -> tuple[Array, Array, Array]:
-    wide = np.complex128 if values.dtype.kind == "c" else np.float64
-    return layout.tridiagonal(values.astype(wide, copy=False))
+    return layout.tridiagonal(values.astype(double_type(values.dtype), copy=False))
 
 
 def _continuants(dl: Array, d: Array, du: Array) -> tuple[Array, Index]:

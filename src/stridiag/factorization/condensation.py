@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._dtypes import double_type
 from stridiag._kernels import condensation as kernels
 from stridiag._kernels import separator_tree as node_kernels
 from stridiag.factorization.condensed_inverse import CondensedInverse
@@ -57,7 +58,7 @@ class Condensation:
         leftover = np.zeros((segments + nodes, 2, 5), values.dtype)
         info = kernels.condense(*tridiagonal, layout.first, layout.last, layout.neighbours, self._rows, leftover)
         # In double precision, since the squares of single numbers have no room in their own.
-        work = np.empty((4, 7), np.complex128 if values.dtype.kind == "c" else np.float64)
+        work = np.empty((4, 7), double_type(values.dtype))
         node_info = node_kernels.eliminate(tree.children, segments, leftover, self._nodes, work)
         matrix = layout.reduced.assemble(leftover, self._links, tridiagonal, values)
         self._reduced: Decomposition = factor_reduced(matrix, layout.reduced_method)

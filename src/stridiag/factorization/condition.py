@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._dtypes import double_type
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.inverse_entries import norm_of_inverse
 from stridiag.factorization.norm_estimate import ALL_COLUMNS, inverse_one_norm
@@ -64,7 +65,7 @@ def reciprocal_condition(decomposition: Decomposition, matrix: StridiagMatrix, *
             inverse_one_norm(decomposition, n, matrix.dtype, adjoint=adjoint, power=power),
             -power,
         )
-        wide = matrix.astype(np.complex128 if matrix.dtype.kind == "c" else np.float64)
+        wide = matrix.astype(double_type(matrix.dtype))
         scaled = wide.with_values(times_power(wide.values, -power), copy=False)
         rcond = 1.0 / (one_norm(scaled.H if adjoint else scaled) * inverse_norm)
         # In two steps: the power alone may lie outside the range.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._dtypes import double_type
 from stridiag._kernels import cyclic_lu as kernels
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Elementary, Permutation, columns_of_triangle
@@ -113,7 +114,7 @@ class CyclicLU:
     def _widened(self) -> tuple[Array, Array, Array]:
         """Return the original diagonal, the pivots and the marks of exchanges, numbers in double precision."""
         pivots, _, _, swapped = self._cycles
-        wide = np.complex128 if pivots.dtype.kind == "c" else np.float64
+        wide = double_type(pivots.dtype)
         return self._values[self._layout.order.pivots].astype(wide), pivots.astype(wide), swapped
 
     def factors(self) -> list[SimpleFactor]:

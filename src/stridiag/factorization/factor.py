@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._dtypes import real_type
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
 from stridiag.factorization.explicit import MAX_Q_ENTRIES, FactorArrays, FactorStages, explicit_factors
@@ -236,7 +237,7 @@ class Factor(Inverting, NormalVectors):
             ``sign, logabsdet``: numbers, or arrays over the batch. Never overflows.
         """
         phases, logarithms = self._members.slogdet()
-        real = np.empty(0, self.dtype).real.dtype
+        real = real_type(self.dtype)
         signs = np.array(phases, self.dtype).reshape(self.matrix.batch_shape)
         logs = np.array(logarithms, real).reshape(self.matrix.batch_shape)
         return SlogdetResult(signs[()], logs[()])

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._dtypes import double_type
 from stridiag._kernels.residual import subtract_product, subtract_product_twofold
 from stridiag.factorization.norm_estimate import product_one_norm
 from stridiag.structure import StridiagMatrix
@@ -153,7 +154,7 @@ def solve_with_bounds(
     if n == 0 or m == 0:
         return SolveResult(x, np.zeros(m), np.zeros(m), steps)
     system = _System(matrix, trans, kind)
-    wide = np.result_type(kind, np.float64)
+    wide = double_type(kind)
     shift = _exponents(x)
     x, right = _ldexp(x.astype(wide), -shift), _ldexp(b.astype(wide), -shift - system.exponent)
 

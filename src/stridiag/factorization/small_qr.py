@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._dtypes import double_type
 from stridiag._kernels import small_qr as kernels
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import columns_of_triangle
@@ -35,7 +36,7 @@ class SmallQR:
     def __init__(self, array: Array) -> None:
         n = array.shape[0]
         self._dtype = array.dtype
-        self._wide = np.dtype(np.complex128 if array.dtype.kind == "c" else np.float64)
+        self._wide = double_type(array.dtype)
         self._qr = array.astype(self._wide, copy=False)
         self._tau = np.empty(n)
         info = kernels.factor(self._qr, self._tau, np.empty(n, self._wide))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
+from stridiag._dtypes import real_type
 from stridiag._kernels.sparse_qr import permutation_sign
 from stridiag.errors import SizeLimitError
 from stridiag.factorization.decomposition import Decomposition
@@ -129,7 +130,7 @@ class SparseLU:
         self._exponents = exponents
         self._transposed = transposed
         self._dtype = matrix.dtype
-        real = np.zeros(0, matrix.dtype).real.dtype
+        real = real_type(matrix.dtype)
         self._scale: Array | None = None
         if transposed:
             self.name += ", transposed"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._dtypes import real_type
 from stridiag._kernels import sparse_qr as kernels
 from stridiag.errors import SizeLimitError
 from stridiag.factorization.determinant import phase_and_log
@@ -75,7 +76,7 @@ class SparseQR:
         starts = np.empty(n + 1, np.int64)
         others = np.empty(n, np.int32)
         first = np.empty(analysis.rotations, np.int32)
-        cosines = np.empty(analysis.rotations, np.zeros(0, dtype).real.dtype)
+        cosines = np.empty(analysis.rotations, real_type(dtype))
         sines = np.empty(analysis.rotations, dtype)
         count = kernels.factor_rows(
             pointers,

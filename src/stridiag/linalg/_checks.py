@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._dtypes import double_type
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
 from stridiag.factorization import Factor, factorize
@@ -37,7 +38,7 @@ def require_matrix(candidate: Any) -> StridiagMatrix:
 def in_precision_of(matrix: StridiagMatrix, right: NDArray[Any]) -> StridiagMatrix:
     """Return the matrix in double precision if the right-hand side is double, as numpy's functions compute."""
     if matrix.dtype.itemsize == 4 * (1 + (matrix.dtype.kind == "c")) and right.dtype in (np.float64, np.complex128):
-        return matrix.astype(np.complex128 if matrix.dtype.kind == "c" else np.float64)
+        return matrix.astype(double_type(matrix.dtype))
     return matrix
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._dtypes import double_type
 from stridiag.errors import ConvergenceError, SizeLimitError
 from stridiag.factorization.counting import SingularValueCounter
 from stridiag.factorization.front_qr import FrontQR, front_layout
@@ -83,8 +84,7 @@ class DirectBlock:
         self.columns = columns
         self.shape: tuple[int, int] = matrix.shape
         self.wide = self.shape[0] < self.shape[1]
-        complex_ = matrix.dtype.kind == "c"
-        double = matrix.astype(np.complex128 if complex_ else np.float64)
+        double = matrix.astype(double_type(matrix.dtype))
         # By a power of two, which changes no digit: squares must neither overflow nor vanish.
         self._exponent = math.frexp(float(np.abs(double.data).max()))[1]
         half = -(self._exponent // 2)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._dtypes import double_type
 from stridiag.factorization.counting import SingularValueCounter
 
 Array = NDArray[Any]
@@ -73,7 +74,7 @@ def _scaled(matrix: StridiagMatrix) -> tuple[Any, int]:
 
     operand: Any = matrix.to_scipy()
     sparse: Any = csr_array(operand)
-    sparse = sparse.astype(np.complex128 if matrix.dtype.kind == "c" else np.float64)
+    sparse = sparse.astype(double_type(matrix.dtype))
     sparse.eliminate_zeros()
     exponent = math.frexp(float(np.abs(sparse.data).max(initial=0.0)))[1]
     half = -(exponent // 2)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._dtypes import double_type
 from stridiag._validate import as_values, require_finite
 from stridiag.errors import NonFiniteError, SizeLimitError
 from stridiag.factorization.front_qr import FrontQR, front_layout
@@ -162,7 +163,7 @@ def _damped(matrix: StridiagMatrix, b: Array, damp: float) -> Array:
     m, n = matrix.structure.shape
     kind = np.result_type(matrix.dtype, b.dtype)
     columns = b[:, None] if b.ndim == 1 else b
-    double = np.complex128 if kind.kind == "c" else np.float64
+    double = double_type(kind)
     operand: Any = matrix.to_scipy()
     sparse: Any = csr_array(operand, dtype=double)
     sparse.eliminate_zeros()

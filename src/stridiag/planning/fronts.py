@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.front_qr import stack_room
+from stridiag.planning.matching import matched_columns
 from stridiag.planning.sparse import SparseAnalysis, analyse, colamd, leading_columns, merge
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class FrontLayout:
 
 def structural_rank(pattern: csr_array[Any]) -> int:
     """Return the size of a maximum matching of rows and columns: no values can give a higher rank."""
-    return int((_matched_columns(pattern) >= 0).sum())
+    return int((matched_columns(pattern) >= 0).sum())
 
 
 def augmented_pattern(pattern: csr_array[Any], *, max_entries: int) -> SparseAnalysis:
@@ -116,15 +117,6 @@ def augmented_pattern(pattern: csr_array[Any], *, max_entries: int) -> SparseAna
     return analyse(whole, max_entries=max_entries)
 
 
-def _matched_columns(pattern: csr_array[Any]) -> Index:
-    """Return the column of each row in a maximum matching, -1 for none."""
-    from scipy.sparse.csgraph import maximum_bipartite_matching
-
-    if pattern.nnz == 0:
-        return np.full(pattern.shape[0], -1, np.int32)
-    return np.asarray(maximum_bipartite_matching(pattern, perm_type="column"), np.int32)
-
-
 def _column_order(pattern: csr_array[Any]) -> Index:
     """Return COLAMD's order of the columns of a matrix that may have more rows than columns."""
     m, n = pattern.shape
@@ -133,7 +125,7 @@ def _column_order(pattern: csr_array[Any]) -> Index:
         from scipy.sparse import csc_array, hstack
 
         # Each row without a partner gets a column of its own, which tells COLAMD nothing new.
-        matched = _matched_columns(pattern)
+        matched = matched_columns(pattern)
         lonely = np.flatnonzero(matched < 0)[: m - n]
         unit = csc_array((np.ones(m - n), lonely, np.arange(m - n + 1)), shape=(m, m - n))
         square = hstack([square, unit], format="csc")

@@ -18,13 +18,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._dtypes import real_type
 from stridiag._kernels.sparse_qr import merge_rows
 from stridiag.planning.matching import matched_rows, unmatched_column
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
-__all__ = ["DEFAULT_MAX_ENTRIES", "SparseAnalysis", "analyse", "colamd"]
+__all__ = [
+    "DEFAULT_MAX_ENTRIES",
+    "SparseAnalysis",
+    "analyse",
+    "colamd",
+    "last_columns",
+    "leading_columns",
+    "merge",
+]
 
 Index = NDArray[np.int32]
 Pointers = NDArray[np.int64]
@@ -106,7 +115,7 @@ class SparseAnalysis:
 
     def qr_bytes(self, number: np.dtype[Any]) -> int:
         """Return an upper bound of the bytes of the factors of Givens QR, for numbers of that type."""
-        real = np.zeros(0, dtype=number).real.dtype
+        real = real_type(number)
         pointers = 2 * self.row_pointers.nbytes + 3 * self.order.nbytes
         rotation = number.itemsize + real.itemsize + self.columns.itemsize
         entry = number.itemsize + self.columns.itemsize

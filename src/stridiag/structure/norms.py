@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._dtypes import real_type
 from stridiag.structure.matrix import StridiagMatrix
 
 __all__ = ["column_sums", "one_norm"]
@@ -15,7 +16,7 @@ __all__ = ["column_sums", "one_norm"]
 def column_sums(matrix: StridiagMatrix) -> NDArray[Any]:
     """Return the sum of magnitudes of each column, (..., columns), of a matrix or a batch."""
     structure = matrix.structure
-    sums = np.zeros((*matrix.batch_shape, structure.shape[1]), np.empty(0, matrix.dtype).real.dtype)
+    sums = np.zeros((*matrix.batch_shape, structure.shape[1]), real_type(matrix.dtype))
     for offset in structure.offsets:
         slots = structure.diagonal_slots(offset)
         first = max(offset, 0)
