@@ -1,5 +1,7 @@
 """Damped and weighted least squares, and the formulas for gradients of the documentation."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.sparse.linalg
@@ -185,3 +187,36 @@ def test_gradients_where_the_rank_is_deficient(monkeypatch, side):
         direction = A.values * (left[rows] + right[columns])
         numeric = (value(1e-5) - value(-1e-5)) / 2e-5
         assert dA @ direction == pytest.approx(numeric, rel=1e-5)
+
+
+@pytest.mark.parametrize("weight", [1e-300, 1e300])
+@pytest.mark.parametrize("damp", [0.0, 1e-2])
+def test_weights_beyond_single_precision(weight, damp):
+    A = stridiag.random((12, 5), (-7, -1, 0), 2, rng=0, dtype="float32")
+    b = np.arange(12, dtype="float32")
+    if damp:
+        # A penalty that is as small or large as the weights.
+        damp *= math.sqrt(weight)
+    ours = linalg.lstsq(A, b, weights=np.full(12, weight), damp=damp)
+    theirs = linalg.lstsq(A, b, damp=1e-2 if damp else 0.0)
+    assert ours.x.dtype == ours.residuals.dtype == np.float32
+    assert ours.rank == theirs.rank == 5
+    np.testing.assert_allclose(ours.x, theirs.x, rtol=1e-4)
+    if not damp:
+        assert ours.singular_values.dtype == np.float32
+
+
+def test_weights_that_overflow_are_refused():
+    A = StridiagMatrix.from_diagonals({0: [1e200, 1.0]})
+    with pytest.raises(
+        stridiag.NonFiniteError, match=r"rows .* overflow .* largest of which is 1e\+300.*common factor"
+    ):
+        linalg.lstsq(A, [1.0, 1.0], weights=[1e300, 1.0])
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_damped_problems_without_rows(weights):
+    A = StridiagMatrix.from_dense(np.zeros((0, 5)))
+    ours = linalg.lstsq(A, np.zeros(0), damp=1.0, weights=np.ones(0) if weights else None)
+    np.testing.assert_array_equal(ours.x, np.zeros(5))
+    np.testing.assert_array_equal(ours.residuals, [0.0])
