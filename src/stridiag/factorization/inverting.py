@@ -119,8 +119,9 @@ class Inverting(Changeable):
 
         Notes
         -----
-        Every slot is answered, explicit zeros included. In O(n) operations for chains, and O(n) and the inverse of
-        order k where k columns are kept for links; otherwise one solve for each distinct column of the pattern.
+        Every slot is answered, explicit zeros included. In O(n) operations for chains and bands, and O(n) and the
+        inverse of order k where k columns are kept for links; otherwise one solve for each distinct column of the
+        pattern.
 
         Examples
         --------
