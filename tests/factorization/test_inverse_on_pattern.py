@@ -1,4 +1,4 @@
-"""The inverse on the pattern of bands: every entry passes through the state of one recurrence."""
+"""The inverse on the pattern of bands, with and without links: every entry passes through one recurrence."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,12 @@ import pytest
 import stridiag
 from stridiag import StridiagMatrix, Structure
 from stridiag.factorization.band import BandLU, factor_band
+from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.factorization.inverse_entries import KnowsPattern
 from stridiag.planning import band as planning
 from stridiag.planning.band import BandLayout
+from stridiag.planning.band_condensation import BandCondensationLayout
+from stridiag.planning.residue_band import ResidueBand
 from stridiag.testing import zoo
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
@@ -24,6 +27,8 @@ OFFSETS = (
     (-2, 1),
     (-5, 7),
 )
+# Few widths: kernels are compiled for each of them, and for that of the mirrored band.
+CONDENSED = ((-3, 0, 2), (-2, 0, 3), (-4, 0, 6), (0, 1, 2), (-2, -1, 0), (-2, 0, 1, 2))
 
 
 def worst_ratio(A, found):
@@ -90,18 +95,53 @@ def test_bands_over_the_zoo(dtype):
     assert checked > 30
 
 
-@pytest.mark.parametrize("offsets", [(-3, 0, 2), (-2, 0, 4)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_condensed_bands_with_segments_of_every_length(dtype):
+    rng = np.random.default_rng(3)
+    checked = 0
+    offsets = ((-3, 0, 2), (-2, 0, 3), (-4, 0, 6)) if dtype != "float64" else CONDENSED
+    for k in range(90):
+        n = int(rng.integers(12, 70))
+        links = rng.integers(0, n, (2, int(rng.integers(0, n // 6 + 2))))
+        if k % 3 == 0:
+            links = np.concatenate((links, [[0, n - 1, n - 1], [n - 1, 0, n // 2]]), axis=1)
+        A = matrix(n, offsets[k % len(offsets)], links, dtype, seed=k)
+        layout = BandCondensationLayout.build(ResidueBand.of(A.structure), longest=int(rng.choice([5, 11, 512])))
+        D = BandCondensation(layout, A.values)
+        if D.singularity is not None:
+            continue
+        ratio = worst_ratio(A, D.inverse_on_pattern)
+        assert ratio is None or ratio < 30, k
+        checked += ratio is not None
+    assert checked > 40
+
+
+@pytest.mark.parametrize("method", ["band", "condensation"])
+@pytest.mark.parametrize("offsets", [(-3, 0, 2), (-2, 0, 3)])
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
-def test_the_gradient_of_the_log_determinant(offsets, dtype):
-    A = stridiag.random(24, offsets, 3, rng=5, dtype=dtype, dominant=True)
-    gradient = A.factor(method="band").inverse_on_pattern(transpose=True)
+def test_the_gradient_of_the_log_determinant(offsets, dtype, method):
+    A = stridiag.random(40, offsets, 2, rng=5, dtype=dtype, dominant=True)
+    gradient = A.factor(method=method).inverse_on_pattern(transpose=True)
     assert gradient.structure == A.structure
     step = 1e-6
     for k in range(A.nnz):
         values = np.stack([A.values, A.values])
         values[:, k] += step, -step
-        high, low = (A.with_values(v).factor(method="band").slogdet().logabsdet for v in values)
+        high, low = (A.with_values(v).factor(method=method).slogdet().logabsdet for v in values)
         assert (high - low) / (2 * step) == pytest.approx(gradient.values[k].real, abs=1e-8)
+
+
+@pytest.mark.parametrize("offsets", [(-3, 0, 2), (-2, 0, 3)])
+def test_long_condensed_bands_agree_with_solves_without_using_them(offsets, monkeypatch):
+    A = stridiag.random(5_000, offsets, 3, rng=2, dominant=True)
+    F = A.factor(method="condensation")
+    rows, columns = A.structure.coordinates()
+    some = np.concatenate((np.arange(0, A.nnz, 97), np.arange(A.nnz - 3, A.nnz)))
+    expected = [F.inverse_entries(rows[some], columns[some]), F.inverse_entries(columns[some], rows[some])]
+    monkeypatch.setattr(BandCondensation, "solve", None)
+    for transpose in (False, True):
+        found = F.inverse_on_pattern(transpose=transpose).values[some]
+        np.testing.assert_allclose(found, expected[transpose], atol=1e-15)
 
 
 def test_no_solve_is_needed_however_long(monkeypatch):

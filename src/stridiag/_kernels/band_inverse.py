@@ -1,11 +1,12 @@
-r"""Diagonal of the inverse of condensed bands, in time proportional to the order.
+r"""The inverse of condensed bands within the band, in time proportional to the order.
 
 The recurrence of `stridiag._kernels.selected_inverse` for condensed chains, with w + 1 slots in place of three. Let
 A_j be the matrix after the reflections up to column j of a segment. Row j of U and W, times the inverse of A_j, is a
 row of the identity; that gives row j of the inverse from those of the w columns behind j and of the kept columns to
 the left. Undoing the reflection, :math:`A_{j-1}^{-1} = A_j^{-1} H_j`, mixes the columns of its slots, and leaves that
-of row j + l as it is in the inverse of A. So the state is one table of 2 w + 1 rows and w + 1 columns, and a column of
-A costs about 12 w^2 operations. It starts from the inverse of the reduced system.
+of row j + l as it is in the inverse of A; the state holds all of its entries in the columns of that row of the band.
+So the state is one table of 2 w + 1 rows and w + 1 columns, and a column of A costs about 12 w^2 operations. It starts
+from the inverse of the reduced system.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from numpy.typing import NDArray
 from stridiag._kernels.band_condensation import FIRST, LAST, LEFT_COLUMNS, LEFT_ROWS, RIGHT_ROWS
 from stridiag._kernels.compile import kernel
 
-__all__ = ["condensed_band_diagonal"]
+__all__ = ["condensed_band_pattern"]
 
 Array = NDArray[Any]
 
 
 @kernel
-def condensed_band_diagonal(
+def condensed_band_pattern(
     lower: int,
     segments: Array,
     rows: Array,
@@ -35,7 +36,9 @@ def condensed_band_diagonal(
     state: Array,
     out: Array,
 ) -> None:
-    """Fill `out`, (n,), with the diagonal of the inverse at the rows of all segments.
+    """Fill `out`, (n, w + 1), with the entries of the inverse's transpose in the band, at the rows of all segments.
+
+    ``out[r, c]`` is the entry (r - l + c, r) of the inverse, and is left alone, or 0, outside of the class.
 
     `corner`, (segments, 2 w, w), and `link_corner`, (links of last rows, w), hold entries of the reduced inverse: in
     the rows of the kept columns left and right of the segment (and of the links' columns), and in the columns of the
@@ -77,7 +80,8 @@ def condensed_band_diagonal(
                 for i in range(1, m):
                     state[c, i] -= t * np.conj(rows[j, i - 1])
             if j + lower <= end:
-                out[j + lower] = state[lower, m - 1]
+                for c in range(w + 1):
+                    out[j + lower, c] = state[c, m - 1]
             if j > a:
                 for i in range(m - 1, 0, -1):
                     for c in range(w, 0, -1):
@@ -85,5 +89,11 @@ def condensed_band_diagonal(
                     for c in range(k):
                         state[w + 1 + c, i] = state[w + 1 + c, i - 1]
         for i in range(m - 1):
-            if a - left + i <= end:
-                out[a - left + i] = state[w + 1 + k - left + i, i] if i < left else state[i - left, i]
+            r = a - left + i
+            if r <= end:
+                for c in range(w + 1):
+                    ahead = r - lower + c - a
+                    if ahead >= 0:
+                        out[r, c] = state[ahead, i]
+                    elif ahead >= -k:
+                        out[r, c] = state[w + 1 + k + ahead, i]

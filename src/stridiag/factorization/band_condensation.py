@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels import band_condensation as kernels
 from stridiag._kernels.band_condensation import FIRST, LAST, LEFT_COLUMNS, LEFT_ROWS, PLACE, RIGHT_COLUMNS, RIGHT_ROWS
-from stridiag._kernels.band_inverse import condensed_band_diagonal
+from stridiag._kernels.band_inverse import condensed_band_pattern
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
@@ -35,7 +35,7 @@ class BandCondensation:
     name = "orthogonal condensation of bands"
 
     def __init__(self, layout: BandCondensationLayout, values: Array) -> None:
-        self._layout = layout
+        self._layout, self._values = layout, values
         w = layout.band.width
         band = layout.band.fill(values)
         count = layout.segments.shape[0]
@@ -106,8 +106,38 @@ class BandCondensation:
 
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`; from the orthogonal factor and the inverse of the reduced system."""
+        none = np.empty(0, np.int64)
+        in_band, _ = self._transposed_inverse(none, none)
+        return self._layout.band.chain.from_chains(np.ascontiguousarray(in_band[:, self._layout.band.lower]))
+
+    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
+        """See `stridiag.factorization.inverse_entries.KnowsPattern`.
+
+        The state of the recurrence holds what the transpose needs. For the inverse itself the matrix is factored once
+        more, with a pattern that has the mirror image of each entry.
+        """
+        layout = self._layout
+        if not transpose:
+            mirrored, own, mirror = layout.mirrored
+            values = np.zeros(mirrored.structure.nnz, self._values.dtype)
+            values[own] = self._values
+            other = BandCondensation(mirrored, values)
+            found = None if other.singularity is not None else other.inverse_on_pattern(transpose=True)
+            return None if found is None else found[mirror]
+        rows, columns = (layout.band.chain.positions(part) for part in layout.structure.coordinates())
+        slots, link_rows, link_columns = layout.band.links
+        in_band, linked = self._transposed_inverse(link_rows, link_columns)
+        inside = np.ones(rows.size, np.bool_)
+        inside[slots] = False
+        result = np.empty(rows.size, in_band.dtype)
+        result[inside] = in_band[rows[inside], (columns - rows)[inside] + layout.band.lower]
+        result[slots] = linked
+        return result if np.isfinite(result).all() else None
+
+    def _transposed_inverse(self, link_rows: Index, link_columns: Index) -> tuple[Array, Array]:
+        """Return the entries of the inverse's transpose in the band, (n, w + 1), and at links, (k,)."""
         layout, w = self._layout, self._layout.band.width
-        segments = layout.segments
+        segments, lower = layout.segments, layout.band.lower
         order = layout.columns.size
         place, left, right = segments[:, PLACE], segments[:, LEFT_COLUMNS], segments[:, RIGHT_COLUMNS]
         # Rows of the reduced inverse belong to kept columns, its columns to leftover slots.
@@ -118,27 +148,62 @@ class BandCondensation:
         slots = (place - segments[:, LEFT_ROWS])[:, None] + number
         slots[number >= (segments[:, LEFT_ROWS] + segments[:, RIGHT_ROWS])[:, None]] = -1
         of_link = np.repeat(np.arange(segments.shape[0]), np.diff(layout.link_start))
-        rows = (np.arange(order), np.repeat(near, w), np.repeat(layout.link_kept, w))
-        columns = (np.arange(order), np.repeat(slots, 2 * w, axis=0).ravel(), slots[of_link].ravel())
+        # Rows outside of all segments have kept columns only, and their own slots.
+        own = layout.own
+        beside = layout.columns[own][:, None] + np.arange(-lower, w + 1 - lower)
+        at = np.searchsorted(layout.columns, beside)
+        at[layout.columns[np.minimum(at, order - 1)] != beside] = -1
+        # The row of any other link is the last of a segment: its slot leaves with the first reflection that is undone.
+        target, source = np.searchsorted(layout.columns, link_columns), np.searchsorted(layout.columns, link_rows)
+        apart = np.isin(link_rows, layout.columns[own])
+        segment = np.searchsorted(segments[:, LAST] + lower, link_rows[~apart])
+        rows = (
+            at.ravel(),
+            np.repeat(near, w),
+            np.repeat(layout.link_kept, w),
+            target[apart],
+            np.repeat(target[~apart], w),
+        )
+        columns = (
+            np.repeat(own, w + 1),
+            np.repeat(slots, 2 * w, axis=0).ravel(),
+            slots[of_link].ravel(),
+            source[apart],
+            slots[segment].ravel(),
+        )
         row, column = np.concatenate(rows), np.concatenate(columns)
         there = (row >= 0) & (column >= 0)
         entries = np.zeros(row.size, self._rows.dtype)
         entries[there] = entries_by_solves(self._reduced, order, entries.dtype, row[there], column[there])
-        own, corner, linked = np.split(entries, np.cumsum([part.size for part in rows])[:-1])
-        out = np.empty(layout.n, self._rows.dtype)
-        out[layout.columns] = own
-        condensed_band_diagonal(
-            layout.band.lower,
+        outside, corner, linked, of_own, of_last = np.split(entries, np.cumsum([part.size for part in rows])[:-1])
+        in_band = np.zeros((layout.n, w + 1), entries.dtype)
+        in_band[layout.columns[own]] = outside.reshape(-1, w + 1)
+        condensed_band_pattern(
+            lower,
             segments,
             self._rows,
             layout.link_start,
             self._links,
             corner.reshape(-1, 2 * w, w),
             linked.reshape(-1, w),
-            np.zeros((2 * w + 1, w + 1), self._rows.dtype),
-            out,
+            np.zeros((2 * w + 1, w + 1), entries.dtype),
+            in_band,
         )
-        return layout.band.chain.from_chains(out)
+        of_links = np.empty(link_rows.size, entries.dtype)
+        of_links[apart] = of_own
+        of_links[~apart] = self._undo_last(segment, of_last.reshape(-1, w))
+        return in_band, of_links
+
+    def _undo_last(self, segment: Index, slots: Array) -> Array:
+        """Return kept rows of the inverse at the last rows of segments, given what they are at the leftover slots."""
+        w = self._layout.band.width
+        reflection = self._rows[self._layout.segments[segment, LAST]]
+        vector, tau = reflection[:, :w], reflection[:, w]
+        last = self._layout.segments[segment, LEFT_ROWS] + self._layout.band.lower - 1
+        index = np.arange(segment.size)
+        changed = slots[index, last] - tau * (slots * vector).sum(axis=1) * vector[index, last].conj()
+        # Where nothing but the pivot row is reflected, that is the last one, in which kept rows are zero.
+        return np.where(last >= 0, changed, 0)
 
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: reflections, the slots, the reduced system's factors, D, columns of (U W; 0 I).

@@ -121,7 +121,7 @@ class Inverting(Changeable):
 
         Notes
         -----
-        Every slot is answered, explicit zeros included. In O(n) operations for chains and forests, and O(n) and the
+        Every slot is answered, explicit zeros included. In O(n) operations for chains, bands and forests; O(n) and the
         inverse of order k where k columns are kept for links; for the methods "triangular" and "cyclic" with
         `transpose`, and without it for entries that are the only way from their row to their column; otherwise one
         solve for each distinct column of the pattern. See docs/theory/selected-inverse.md.

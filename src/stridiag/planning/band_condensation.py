@@ -24,6 +24,7 @@ from stridiag._kernels.band_condensation import (
     RIGHT_COLUMNS,
     RIGHT_ROWS,
 )
+from stridiag.planning.chain import ChainLayout
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.layout import NotApplicable, plural
 from stridiag.planning.reduced_band import ReducedBand, each, room
@@ -176,6 +177,29 @@ class BandCondensationLayout:
     def reduced_method(self) -> ReducedMethod:
         """How the reduced system is factored."""
         return ReducedMethod.choose(self.reduced)
+
+    @cached_property
+    def own(self) -> Index:
+        """Indices, among the kept columns, of the positions whose rows belong to no segment."""
+        touched = np.zeros(self.n + 1, np.int64)
+        touched[self.segments[:, FIRST] - self.segments[:, LEFT_ROWS]] += 1
+        touched[self.segments[:, LAST] + self.segments[:, RIGHT_ROWS] + 1] -= 1
+        return np.flatnonzero(np.cumsum(touched)[self.columns] == 0)
+
+    @cached_property
+    def mirrored(self) -> tuple[BandCondensationLayout, Index, Index]:
+        """The layout of the same matrix with the mirror image of each entry stored, as a zero if there is none.
+
+        And where the slots of this structure and their mirror images are in that one.
+        """
+        structure, band = self.structure, self.band
+        rows, columns = structure.coordinates()
+        both = structure.union(structure.transposed()[0])
+        width = max(band.lower, band.upper)
+        offsets = tuple(sorted({*band.offsets, *(-k for k in band.offsets)}))
+        chain = ChainLayout(both, band.chain.stride)
+        layout = BandCondensationLayout.build(ResidueBand(chain, width, width, offsets))
+        return layout, both.slots(rows, columns), both.slots(columns, rows)
 
     @property
     def lengths(self) -> Index:
