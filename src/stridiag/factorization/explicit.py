@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.block_order import peel_rows
-from stridiag.errors import SizeLimitError
 from stridiag.factorization.elementary import Diagonal, Elementary, Permutation
+from stridiag.factorization.explicit_unitary import UnitaryProduct, multiplied_rows
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.unitary import Reflection, Rotation
 
@@ -82,7 +82,7 @@ class FactorArrays:
     D: dia_array[Any]
     U: csc_array[Any]
     column_permutation: Index
-    _unitary: _Unitary | None = field(repr=False)
+    _unitary: UnitaryProduct | None = field(repr=False)
 
     @cached_property
     def Q(self) -> csr_array[Any] | None:
@@ -214,7 +214,7 @@ def _collect(factors: Sequence[SimpleFactor], n: int, dtype: np.dtype[Any], max_
         return None
     lower, upper = (part[order][:, order].tocsc() for part in (lower, upper))
     rows = np.arange(n) if unitary else np.argsort(names)[order]
-    q = _Unitary(q_factors, names, order, dtype, max_entries) if unitary else None
+    q = UnitaryProduct(q_factors, names, order, dtype, max_entries) if unitary else None
     scales: Any = diags_array(diagonal[order], dtype=dtype)
     return FactorArrays(rows, lower, scales, upper, order.copy(), q)
 
@@ -318,92 +318,6 @@ def _triangular_order(lower: Any, upper: Any, preferred: Index) -> Index | None:
     return columns if taken == n else None
 
 
-class _Unitary:
-    """The product of a permutation, reflections and rotations, and a permutation, as array and as operator."""
-
-    def __init__(
-        self, factors: Sequence[SimpleFactor], names: Index, order: Index, dtype: np.dtype[Any], max_entries: int
-    ) -> None:
-        self._factors = factors
-        self._names = names
-        self._order = order
-        self._dtype = dtype
-        self._max_entries = max_entries
-
-    def array(self) -> csr_array[Any]:
-        """Return the sparse array."""
-        rows = _multiplied_rows(self._factors, self._names.size, self._dtype, self._max_entries)
-        q: csr_array[Any] = rows[self._names].tocsc()[:, self._order].tocsr()
-        return q
-
-    def operator(self) -> LinearOperator:
-        """Return the operator."""
-        from scipy.sparse.linalg import LinearOperator
-
-        n = self._names.size
-
-        def multiply(x: Array) -> Array:
-            kind = np.result_type(x.dtype, self._dtype)
-            y = np.empty((n, 1 if x.ndim == 1 else x.shape[1]), kind)
-            y[self._order] = x.reshape(y.shape)
-            for factor in reversed(self._factors):
-                y = factor.apply(y)
-            return y[self._names].reshape(x.shape)
-
-        def multiply_adjoint(x: Array) -> Array:
-            kind = np.result_type(x.dtype, self._dtype)
-            y = np.empty((n, 1 if x.ndim == 1 else x.shape[1]), kind)
-            y[self._names] = x.reshape(y.shape)
-            for factor in self._factors:
-                y = factor.inverse().apply(y)
-            return y[self._order].reshape(x.shape)
-
-        made: LinearOperator = LinearOperator(
-            shape=(n, n),
-            dtype=self._dtype,
-            matvec=multiply,
-            matmat=multiply,
-            rmatvec=multiply_adjoint,
-            rmatmat=multiply_adjoint,
-        )
-        return made
-
-
-def _multiplied_rows(factors: Sequence[SimpleFactor], n: int, dtype: np.dtype[Any], max_entries: int) -> Any:
-    """Return the product of reflections and rotations as a csr_array, made row by row."""
-    from scipy.sparse import csr_array
-
-    indices = list(np.arange(n)[:, None])
-    values = list(np.ones((n, 1), dtype))
-    entries = n
-    for factor in reversed(factors):
-        if factor.is_identity:
-            continue
-        rows = np.array([factor.first, factor.second]) if isinstance(factor, Rotation) else factor.rows  # type: ignore[attr-defined]
-        together = np.unique(np.concatenate([indices[i] for i in rows])) if rows.size else rows
-        block = np.zeros((rows.size, together.size), dtype)
-        for k, i in enumerate(rows.tolist()):
-            block[k, np.searchsorted(together, indices[i])] = values[i]
-            entries += together.size - indices[i].size
-        if entries > max_entries:
-            raise SizeLimitError(
-                f"Q as a sparse array would hold more than {max_entries} entries; use Q_operator, which holds the "
-                "reflections or rotations themselves, or a larger max_entries"
-            )
-        if isinstance(factor, Rotation):
-            local: SimpleFactor = Rotation(2, 0, 1, factor.cosine, factor.sine)
-        else:
-            assert isinstance(factor, Reflection)
-            local = Reflection(rows.size, np.arange(rows.size), factor.vector, factor.tau)
-        block = local.apply(block)
-        for k, i in enumerate(rows.tolist()):
-            indices[i], values[i] = together, block[k]
-    pointers = np.concatenate(([0], np.cumsum([part.size for part in indices], dtype=np.int64)))
-    if n == 0:
-        return csr_array((0, 0), dtype=dtype)
-    return csr_array((np.concatenate(values), np.concatenate(indices), pointers), shape=(n, n))
-
-
 def _staged(factors: Sequence[SimpleFactor], n: int, dtype: np.dtype[Any], max_entries: int) -> FactorStages:
     """Multiply neighbours of one kind together."""
     from scipy.sparse import coo_array, csr_array, diags_array
@@ -424,7 +338,7 @@ def _staged(factors: Sequence[SimpleFactor], n: int, dtype: np.dtype[Any], max_e
                 Stage("triangular", _side_by_side(levels[level], n, dtype).tocsr()) for level in sorted(levels)
             )
         else:
-            stages.append(Stage("unitary", _multiplied_rows(held, n, dtype, max_entries)))
+            stages.append(Stage("unitary", multiplied_rows(held, n, dtype, max_entries)))
         held.clear()
 
     for factor in factors:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.planning.chain import ChainLayout
+from stridiag.planning.summed import SummedColumns, summed_columns
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
@@ -20,7 +21,7 @@ Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class ReducedPattern:
+class ReducedPattern(SummedColumns):
     """How the reduced system is summed up from its sources, in compressed columns.
 
     Sources, one behind the other: the entries (root, leftover row, neighbour) of what the roots of the separator
@@ -29,11 +30,6 @@ class ReducedPattern:
 
     Attributes
     ----------
-    order : int
-    indptr, indices : ndarray of int32
-        Compressed columns of the reduced system.
-    place : ndarray of int64
-        Where in the data each source entry is added.
     carried : ndarray of int64
         Flat indices of the used entries of the kernel's ``leftover[..., :4]``.
     linked : tuple of ndarray of int64
@@ -44,10 +40,6 @@ class ReducedPattern:
         Slots of the links in such rows.
     """
 
-    order: int
-    indptr: NDArray[np.int32]
-    indices: NDArray[np.int32]
-    place: Index
     carried: Index
     linked: tuple[Index, Index]
     outer: tuple[Index, Index, Index]
@@ -124,14 +116,8 @@ class ReducedPattern:
                 np.searchsorted(columns, targets),
             )
         )
-        order = columns.size
-        keys, place = np.unique(column * max(order, 1) + row, return_inverse=True)
-        indptr = np.searchsorted(keys, np.arange(order + 1) * max(order, 1))
         return cls(
-            order=order,
-            indptr=indptr.astype(np.int32),
-            indices=(keys % max(order, 1)).astype(np.int32),
-            place=place.astype(np.int64),
+            *summed_columns(row, column, columns.size),
             carried=carried,
             linked=(factor, linked),
             outer=outer,
@@ -146,9 +132,7 @@ class ReducedPattern:
         values: Array,
     ) -> csc_array[Any]:
         """Return the reduced system, given what the kernels left and the matrix's own entries."""
-        data = np.zeros(self.indices.size, leftover.dtype)
-        np.add.at(data, self.place, self.sources(leftover, last_links, tridiagonal, values))
-        return self.compressed(data)
+        return self.sum_up(self.sources(leftover, last_links, tridiagonal, values))
 
     def sources(
         self,
@@ -162,10 +146,3 @@ class ReducedPattern:
         dl, d, du = (part[index] for part, index in zip(tridiagonal, self.outer, strict=True))
         products = flat[self.linked[0]] * last_links[self.linked[1]]
         return np.concatenate((flat[self.carried], products, dl, d, du, values[self.outer_slots]))
-
-    def compressed(self, data: Array | None = None) -> csc_array[Any]:
-        """Return the scipy array with these data, or with ones."""
-        from scipy.sparse import csc_array
-
-        entries = np.ones(self.indices.size) if data is None else data
-        return csc_array((entries, self.indices, self.indptr), shape=(self.order, self.order))

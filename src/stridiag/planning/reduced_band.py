@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.band_condensation import LEFT_COLUMNS, LEFT_ROWS, PLACE, RIGHT_COLUMNS, RIGHT_ROWS
 from stridiag.planning.residue_band import ResidueBand
+from stridiag.planning.summed import SummedColumns, summed_columns
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
@@ -33,7 +34,7 @@ def room(first: Index, last: Index, starts: Index) -> tuple[Index, Index]:
 
 
 @dataclass(frozen=True, eq=False)
-class ReducedBand:
+class ReducedBand(SummedColumns):
     """How the reduced system is summed up from its sources, in compressed columns.
 
     Sources, one behind the other: the entries of the segments' leftover rows; the products of links in last rows
@@ -42,11 +43,6 @@ class ReducedBand:
 
     Attributes
     ----------
-    order : int
-    indptr, indices : ndarray of int32
-        Compressed columns of the reduced system.
-    place : ndarray of int64
-        Where in the data each source entry is added.
     carried : ndarray of int64
         Flat indices of the used entries of the kernel's `leftover`.
     linked : tuple of ndarray of int64
@@ -57,10 +53,6 @@ class ReducedBand:
         Slots of the links in such rows.
     """
 
-    order: int
-    indptr: NDArray[np.int32]
-    indices: NDArray[np.int32]
-    place: Index
     carried: Index
     linked: tuple[Index, Index]
     outer: Index
@@ -117,13 +109,8 @@ class ReducedBand:
                 np.searchsorted(columns, link_targets),
             )
         )
-        order = columns.size
-        keys, place = np.unique(to * max(order, 1) + at, return_inverse=True)
         return cls(
-            order=order,
-            indptr=np.searchsorted(keys, np.arange(order + 1) * max(order, 1)).astype(np.int32),
-            indices=(keys % max(order, 1)).astype(np.int32),
-            place=place.astype(np.int64),
+            *summed_columns(at, to, columns.size),
             carried=carried,
             linked=(factor, link),
             outer=position * (width + 1) + band.present[entry],
@@ -134,9 +121,7 @@ class ReducedBand:
         self, leftover: Array, entering: Array, last_links: Array, band: Array, values: Array
     ) -> csc_array[Any]:
         """Return the reduced system, given what the kernel left, the band and the matrix's values by slot."""
-        data = np.zeros(self.indices.size, leftover.dtype)
-        np.add.at(data, self.place, self.sources(leftover, entering, last_links, band, values))
-        return self.compressed(data)
+        return self.sum_up(self.sources(leftover, entering, last_links, band, values))
 
     def sources(self, leftover: Array, entering: Array, last_links: Array, band: Array, values: Array) -> Array:
         """Return the numbers that are added up, in the order of `place`."""
@@ -144,10 +129,3 @@ class ReducedBand:
         return np.concatenate(
             (leftover.ravel()[self.carried], products, band.ravel()[self.outer], values[self.outer_slots])
         )
-
-    def compressed(self, data: Array | None = None) -> csc_array[Any]:
-        """Return the scipy array with these data, or with ones."""
-        from scipy.sparse import csc_array
-
-        entries = np.ones(self.indices.size) if data is None else data
-        return csc_array((entries, self.indices, self.indptr), shape=(self.order, self.order))

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
 
 from stridiag.planning.cost import Cost
 from stridiag.planning.dense import small_qr_cost
 from stridiag.planning.sparse import SparseAnalysis, analyse
 from stridiag.planning.sparse_layout import cheaper_sparse_cost
-
-if TYPE_CHECKING:
-    from scipy.sparse import csc_array
+from stridiag.planning.summed import SummedColumns
 
 __all__ = ["DENSE_REDUCED_ORDER", "ReducedMethod"]
 
 DENSE_REDUCED_ORDER = 96
 """Up to this order a reduced system is factored as a dense one, and counted exactly. It takes 0.26 milliseconds
 then, and would take 0.6 at order 128, where sparse rotations take less."""
-
-
-class _Pattern(Protocol):
-    @property
-    def order(self) -> int: ...
-
-    def compressed(self) -> csc_array[Any]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +34,7 @@ class ReducedMethod:
     kind: str
 
     @classmethod
-    def choose(cls, reduced: _Pattern) -> ReducedMethod:
+    def choose(cls, reduced: SummedColumns) -> ReducedMethod:
         """Take the dense way for small systems, and the sparse way of the lower price otherwise."""
         if reduced.order <= DENSE_REDUCED_ORDER:
             return cls(small_qr_cost(reduced.order), None, "dense")

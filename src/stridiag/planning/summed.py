@@ -1,0 +1,57 @@
+"""Square sparse matrices whose entries are sums, in compressed columns: what a reduced system is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array
+
+__all__ = ["SummedColumns", "summed_columns"]
+
+Array = NDArray[Any]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class SummedColumns:
+    """Where the sources of the entries go.
+
+    Attributes
+    ----------
+    order : int
+    indptr, indices : ndarray of int32
+        Compressed columns, rows ascending.
+    place : ndarray of int64
+        Where in the data each source is added.
+    """
+
+    order: int
+    indptr: NDArray[np.int32]
+    indices: NDArray[np.int32]
+    place: Index
+
+    def sum_up(self, sources: Array) -> csc_array[Any]:
+        """Return the scipy array of the sums of these sources, in the order of `place`."""
+        data = np.zeros(self.indices.size, sources.dtype)
+        np.add.at(data, self.place, sources)
+        return self.compressed(data)
+
+    def compressed(self, data: Array | None = None) -> csc_array[Any]:
+        """Return the scipy array with these data, or with ones."""
+        from scipy.sparse import csc_array
+
+        entries = np.ones(self.indices.size) if data is None else data
+        return csc_array((entries, self.indices, self.indptr), shape=(self.order, self.order))
+
+
+def summed_columns(rows: Index, columns: Index, order: int) -> tuple[int, NDArray[np.int32], NDArray[np.int32], Index]:
+    """Return the fields of `SummedColumns` for sources at these rows and columns."""
+    stride = max(order, 1)
+    keys, place = np.unique(columns * stride + rows, return_inverse=True)
+    indptr = np.searchsorted(keys, np.arange(order + 1) * stride)
+    return order, indptr.astype(np.int32), (keys % stride).astype(np.int32), place.astype(np.int64)
