@@ -51,7 +51,7 @@ STRUCTURES = {
     "(8,8,10)": square((-8, 0, 8), 10),
     "(2,3,0)": square((-3, 0, 2), 0),
     "(2,3,10)": square((-3, 0, 2), 10),
-    "p + q = n": lambda n: stridiag.random(n, (-(n - n // 3), 0, n // 3), rng=0),
+    "p + q = n": lambda n: stridiag.random(n, (-(n - n // 3), 0, n // 3), rng=0, dominant=True),
     "tree": tree,
 }
 

@@ -60,10 +60,10 @@ def reciprocal_condition(decomposition: Decomposition, matrix: StridiagMatrix, *
         exact = found is not None or n <= ALL_COLUMNS
         # The norm of the matrix itself may overflow; its product with that of the inverse does not.
         _, power = math.frexp(float(np.abs(matrix.values).max()))
-        # Nor need that of the inverse be a number of the type.
+        # Nor need that of the inverse be a number of the type. One less than the power, which itself may be too large.
         inverse_norm, exponent = found or (
-            inverse_one_norm(decomposition, n, matrix.dtype, adjoint=adjoint, power=power),
-            -power,
+            inverse_one_norm(decomposition, n, matrix.dtype, adjoint=adjoint, power=power - 1),
+            1 - power,
         )
         wide = matrix.astype(double_type(matrix.dtype))
         scaled = wide.with_values(times_power(wide.values, -power), copy=False)

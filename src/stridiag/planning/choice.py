@@ -53,7 +53,9 @@ def cheapest(structure: Structure) -> tuple[Layout, str]:
     Methods that need a costly analysis are asked only if the others are dear.
     """
     _, links = best_stride(structure)
-    special = _first_applicable((_forest_alone, TriangularLayout.build, CyclicLayout.build), structure)
+    # Where there are no links the chain is as good as the forest that it is.
+    forest = () if links == 0 else (_forest_alone,)
+    special = _first_applicable((*forest, TriangularLayout.build, CyclicLayout.build), structure)
     if links == 0:
         special.append(_chain(structure))
     if special:
