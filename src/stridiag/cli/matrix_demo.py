@@ -128,11 +128,14 @@ def warm() -> float:
     """Run each kernel once; return the seconds that took: compilation, or loading where the cache has them."""
     start = time.perf_counter()
     for case in CASES:
-        # Large enough that the plan is the one of the largest sizes.
-        matrix = matrix_of(Job("solve", case, 3000), seed=0)
-        linalg.solve(matrix, matrix @ np.ones(3000))
-        linalg.solve(matrix, np.ones((3000, 8)))
-        linalg.slogdet(matrix)
+        # Of several sizes, since the plan changes with the size; the largest has that of all beyond.
+        for n in (1_000, 10_000, 30_000):
+            matrix = matrix_of(Job("solve", case, n), seed=0)
+            linalg.solve(matrix, matrix @ np.ones(n))
+            linalg.solve(matrix, np.ones((n, 8)))
+            linalg.slogdet(matrix)
+        linalg.inv(matrix_of(Job("inverse", case, 300), seed=0))
+        linalg.pinv(matrix_of(Job("pinv", case, 400), seed=0)).toarray()
     return time.perf_counter() - start
 
 
