@@ -14,27 +14,18 @@ import argparse
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import get_args
 
 import numpy as np
 
 import stridiag
 from stridiag import linalg
 from stridiag.factorization import inverse_factors, multiply_out
+from stridiag.planning.choice import ONLY_ASKED_FOR, Method
 from stridiag.testing import factor_ratio, inverse_ratio, slogdet_ratio, solve_ratio, zoo
 
-METHODS = (
-    "auto",
-    "triangular",
-    "cyclic",
-    "chain",
-    "condensation",
-    "band",
-    "bordered",
-    "forest",
-    "sparse-lu",
-    "sparse-qr",
-    "dense",
-)
+# Those that make no promise about the values.
+METHODS = tuple(method for method in get_args(Method) if method not in ONLY_ASKED_FOR)
 # Products of all simple factors are made of dense matrices.
 _FEW = 60
 
