@@ -1,0 +1,430 @@
+"""Explicit vectors: several numbers in one register, for kernels that do the same to many systems at once.
+
+The compiler leaves loops over 8 ... 32 lanes scalar, since it cannot prove that the arrays do not overlap. Here a numba
+type stands for the LLVM vector ``<n x double>`` or ``<n x float>``, and LLVM turns what is done with it into the
+instructions of the processor that it compiles for: AVX-512, AVX2, NEON. Nothing here is specific to one of them.
+
+A vector is made by `load`, `splat` or arithmetic, and leaves by `store`. Between two vectors, or a vector and a number,
+there are ``+ - * /``, and the unary minus. `square_root`, `magnitude`, `with_sign_of`, `less`, `both`, `choose` and
+`every` take vectors and plain numbers alike: one body serves a vector kernel and its plain-loop twin.
+
+A vector has 64 bytes: 8 doubles or 16 floats.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import extending
+from numba.core import cgutils, types
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import lower_builtin, models, register_model
+
+from stridiag._kernels.compile import compiled_form
+
+__all__ = [
+    "BYTES",
+    "both",
+    "choose",
+    "every",
+    "gather",
+    "less",
+    "load",
+    "magnitude",
+    "prefetch",
+    "scatter",
+    "splat",
+    "square_root",
+    "store",
+    "store_past_caches",
+    "with_sign_of",
+]
+
+BYTES = 64
+"""Bytes of one vector."""
+
+# Its own annotations describe the function that is decorated, not the one that comes out.
+intrinsic: Any = extending.intrinsic
+
+_INT32 = ir.IntType(32)
+_LLVM = {types.float64: ir.DoubleType(), types.float32: ir.FloatType(), types.boolean: ir.IntType(1)}
+
+
+class Vector(types.Type):
+    """The numba type of `count` numbers of one type: float64, float32, or boolean (what a comparison gives)."""
+
+    def __init__(self, element: Any, count: int) -> None:
+        self.element = element
+        self.count = count
+        super().__init__(name=f"Vector({element}, {count})")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Vector) -> None:
+        super().__init__(manager, kind, _llvm(kind))
+
+
+def _llvm(kind: Vector) -> Any:
+    return ir.VectorType(_LLVM[kind.element], kind.count)
+
+
+def _vector_of(element: Any) -> Vector:
+    return Vector(element, BYTES * 8 // element.bitwidth)
+
+
+# ------------------------------------------------------------------------------------------------ arithmetic
+
+
+def _spread(builder: Any, kind: Vector, number: Any) -> Any:
+    """Return the vector that holds a number in every lane."""
+    nothing = ir.Constant(_llvm(kind), ir.Undefined)
+    one = builder.insert_element(nothing, number, ir.Constant(_INT32, 0))
+    return builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(_INT32, kind.count), [0] * kind.count))
+
+
+def _operands(context: Any, builder: Any, sig: Any, args: Any) -> list[Any]:
+    """Return the operands as vectors: a plain number becomes one."""
+    kind = next(given for given in sig.args if isinstance(given, Vector))
+    return [
+        value
+        if isinstance(given, Vector)
+        else _spread(builder, kind, context.cast(builder, value, given, kind.element))
+        for given, value in zip(sig.args, args, strict=True)
+    ]
+
+
+def _define(symbol: Callable[..., Any], instruction: str) -> None:
+    """Make an operator work on two vectors, and on a vector and a number."""
+
+    class Template(AbstractTemplate):
+        def generic(self, args: Any, kws: Any) -> Any:
+            kinds = {arg for arg in args if isinstance(arg, Vector)}
+            others = [arg for arg in args if not isinstance(arg, Vector)]
+            if kws or len(args) != 2 or len(kinds) != 1 or not all(isinstance(arg, types.Number) for arg in others):
+                return None
+            return signature(kinds.pop(), *args)
+
+    infer_global(symbol)(Template)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return getattr(builder, instruction)(*_operands(context, builder, sig, args))
+
+    for pair in ((Vector, Vector), (Vector, types.Number), (types.Number, Vector)):
+        lower_builtin(symbol, *pair)(lower)
+
+
+for _symbol, _instruction in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
+    _define(_symbol, _instruction)
+
+
+@infer_global(operator.neg)
+class _Negative(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        return signature(args[0], args[0]) if len(args) == 1 and isinstance(args[0], Vector) else None
+
+
+@lower_builtin(operator.neg, Vector)
+def _negative(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.fneg(args[0])
+
+
+def _call(builder: Any, name: str, kind: Vector, args: Any) -> Any:
+    """Call LLVM's own function `name` on vectors of one kind."""
+    llvm = _llvm(kind)
+    full = f"{name}.v{kind.count}f{kind.element.bitwidth}"
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, ir.FunctionType(llvm, [llvm] * len(args)), full), args
+    )
+
+
+@intrinsic
+def _root(typing: Any, x: Any) -> Any:
+    return x(x), lambda context, builder, sig, args: _call(builder, "llvm.sqrt", x, args)
+
+
+@intrinsic
+def _absolute(typing: Any, x: Any) -> Any:
+    return x(x), lambda context, builder, sig, args: _call(builder, "llvm.fabs", x, args)
+
+
+@intrinsic
+def _copy_sign(typing: Any, x: Any, y: Any) -> Any:
+    return x(x, y), lambda context, builder, sig, args: _call(builder, "llvm.copysign", x, args)
+
+
+@intrinsic
+def _compare(typing: Any, x: Any, y: Any) -> Any:
+    kind = x if isinstance(x, Vector) else y
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.fcmp_ordered("<", *_operands(context, builder, sig, args))
+
+    return Vector(types.boolean, kind.count)(x, y), emit
+
+
+@intrinsic
+def _and(typing: Any, x: Any, y: Any) -> Any:
+    return x(x, y), lambda context, builder, sig, args: builder.and_(*args)
+
+
+@intrinsic
+def _select(typing: Any, condition: Any, x: Any, y: Any) -> Any:
+    kind = x if isinstance(x, Vector) else y
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        given = signature(kind, *sig.args[1:])
+        return builder.select(args[0], *_operands(context, builder, given, args[1:]))
+
+    return kind(condition, x, y), emit
+
+
+@intrinsic
+def _all(typing: Any, x: Any) -> Any:
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        bits = ir.IntType(x.count)
+        return builder.icmp_unsigned("==", builder.bitcast(args[0], bits), ir.Constant(bits, 2**x.count - 1))
+
+    return types.boolean(x), emit
+
+
+# ------------------------------------------------------------- what vectors and plain numbers both understand
+
+
+def square_root(x: Any) -> Any:
+    """Return the square root, lane by lane."""
+    return math.sqrt(x)
+
+
+def magnitude(x: Any) -> Any:
+    """Return the absolute value, lane by lane."""
+    return abs(x)
+
+
+def with_sign_of(x: Any, y: Any) -> Any:
+    """Return x >= 0 with the sign of y, lane by lane."""
+    return math.copysign(x, y)
+
+
+def less(x: Any, y: Any) -> Any:
+    """Return whether x < y, lane by lane; False for NaN."""
+    return x < y
+
+
+def both(x: Any, y: Any) -> Any:
+    """Return whether two conditions hold, lane by lane."""
+    return x and y
+
+
+def choose(condition: Any, x: Any, y: Any) -> Any:
+    """Return x where a condition holds and y elsewhere; both have been computed."""
+    return x if condition else y
+
+
+def every(condition: Any) -> Any:
+    """Return whether a condition holds in every lane."""
+    return condition
+
+
+def _is_vector(*kinds: Any) -> bool:
+    return any(isinstance(kind, Vector) for kind in kinds)
+
+
+@compiled_form(square_root)
+def _square_root(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return (lambda x: _root(x)) if _is_vector(x) else (lambda x: math.sqrt(x))
+
+
+@compiled_form(magnitude)
+def _magnitude(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return (lambda x: _absolute(x)) if _is_vector(x) else (lambda x: abs(x))
+
+
+@compiled_form(with_sign_of)
+def _with_sign_of(x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return (lambda x, y: _copy_sign(x, y)) if _is_vector(x) else (lambda x, y: math.copysign(x, y))
+
+
+@compiled_form(less)
+def _less(x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return (lambda x, y: _compare(x, y)) if _is_vector(x, y) else (lambda x, y: x < y)
+
+
+@compiled_form(both)
+def _both(x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return (lambda x, y: _and(x, y)) if _is_vector(x) else (lambda x, y: x and y)
+
+
+@compiled_form(choose)
+def _choose(condition, x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    if _is_vector(condition):
+        return lambda condition, x, y: _select(condition, x, y)
+    return lambda condition, x, y: x if condition else y
+
+
+@compiled_form(every)
+def _every(condition):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return (lambda condition: _all(condition)) if _is_vector(condition) else (lambda condition: condition)
+
+
+# ---------------------------------------------------------------------------------------------------- memory
+
+
+def _address(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """Return the address of an entry of a contiguous array, counted as if it were flat."""
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
+
+
+def _load_at(builder: Any, kind: Vector, address: Any) -> Any:
+    loaded = builder.load(builder.bitcast(address, _llvm(kind).as_pointer()))
+    loaded.align = kind.element.bitwidth // 8
+    return loaded
+
+
+def _store_at(builder: Any, kind: Vector, vector: Any, address: Any) -> Any:
+    stored = builder.store(vector, builder.bitcast(address, _llvm(kind).as_pointer()))
+    stored.align = kind.element.bitwidth // 8
+    return stored
+
+
+def _require_flat(*kinds: Any) -> None:
+    for kind in kinds:
+        if not (isinstance(kind, types.Array) and kind.layout == "C"):
+            raise TypeError(f"a vector is loaded from, or stored into, a C-contiguous array, got {kind}")
+
+
+@intrinsic
+def load(typing: Any, array: Any, index: Any) -> Any:
+    """Return the vector of what stands at a place of a contiguous array, counted as if it were flat, and behind it."""
+    _require_flat(array)
+    kind = _vector_of(array.dtype)
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        place = context.cast(builder, args[1], sig.args[1], types.intp)
+        return _load_at(builder, kind, _address(context, builder, array, args[0], place))
+
+    return kind(array, index), emit
+
+
+def _storing(typing: Any, array: Any, index: Any, vector: Any, *, past: bool) -> Any:
+    _require_flat(array)
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        place = context.cast(builder, args[1], sig.args[1], types.intp)
+        stored = _store_at(builder, vector, args[2], _address(context, builder, array, args[0], place))
+        if past:
+            stored.align = BYTES
+            stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_INT32, 1)]))
+        return context.get_dummy_value()
+
+    return types.void(array, index, vector), emit
+
+
+@intrinsic
+def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
+    """Put a vector at a place of a contiguous array, counted as if it were flat."""
+    return _storing(typing, array, index, vector, past=False)
+
+
+@intrinsic
+def store_past_caches(typing: Any, array: Any, index: Any, vector: Any) -> Any:
+    """Put a vector at a place whose address is a multiple of 64, for an array too large to stay in a cache."""
+    return _storing(typing, array, index, vector, past=True)
+
+
+@intrinsic
+def prefetch(typing: Any, array: Any, index: Any) -> Any:
+    """Ask for what stands at a place of a contiguous array before it is needed; places outside do no harm."""
+    _require_flat(array)
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, _INT32, _INT32, _INT32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        place = context.cast(builder, args[1], sig.args[1], types.intp)
+        address = builder.bitcast(_address(context, builder, array, args[0], place), byte)
+        # For reading, to be kept in all caches, data rather than instructions.
+        builder.call(function, [address, *(ir.Constant(_INT32, k) for k in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, index), emit
+
+
+@intrinsic
+def splat(typing: Any, array: Any, index: Any) -> Any:
+    """Return the vector that holds one entry of a contiguous array in every lane."""
+    _require_flat(array)
+    kind = _vector_of(array.dtype)
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        place = context.cast(builder, args[1], sig.args[1], types.intp)
+        return _spread(builder, kind, builder.load(_address(context, builder, array, args[0], place)))
+
+    return kind(array, index), emit
+
+
+def _transposed(builder: Any, kind: Vector, rows: list[Any]) -> list[Any]:
+    """Return the columns of the square table whose rows are given: bit by bit, the place in a row becomes the row's."""
+    count = kind.count
+    rows = list(rows)
+    step = 1
+    while step < count:
+        for i in (i for i in range(count) if not i & step):
+            a, b = rows[i], rows[i | step]
+            low = [k if not k & step else count + (k ^ step) for k in range(count)]
+            high = [k | step if not k & step else count + k for k in range(count)]
+            mask = ir.VectorType(_INT32, count)
+            rows[i] = builder.shuffle_vector(a, b, ir.Constant(mask, low))
+            rows[i | step] = builder.shuffle_vector(a, b, ir.Constant(mask, high))
+        step *= 2
+    return rows
+
+
+def _moving(array: Any, starts: Any, first: Any, shift: Any, tile: Any, place: Any, stride: Any, *, into: bool) -> Any:
+    _require_flat(array, starts, tile)
+    kind = _vector_of(tile.dtype)
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        first_, shift_, place_, stride_ = (
+            context.cast(builder, args[k], sig.args[k], types.intp) for k in (2, 3, 5, 6)
+        )
+        lanes = []
+        for lane in range(kind.count):
+            number = builder.add(first_, ir.Constant(first_.type, lane))
+            start = builder.load(_address(context, builder, starts, args[1], number))
+            lanes.append(_address(context, builder, array, args[0], builder.add(start, shift_)))
+        places = []
+        for row in range(kind.count):
+            step = builder.mul(stride_, ir.Constant(stride_.type, row))
+            places.append(_address(context, builder, tile, args[4], builder.add(place_, step)))
+        sources, targets = (lanes, places) if into else (places, lanes)
+        moved = _transposed(builder, kind, [_load_at(builder, kind, address) for address in sources])
+        for vector, address in zip(moved, targets, strict=True):
+            _store_at(builder, kind, vector, address)
+        return context.get_dummy_value()
+
+    return types.void(array, starts, first, shift, tile, place, stride), emit
+
+
+@intrinsic
+def gather(typing: Any, array: Any, starts: Any, first: Any, shift: Any, tile: Any, place: Any, stride: Any) -> Any:
+    """Bring as many rows of as many systems as a vector has lanes into a tile, system by lane.
+
+    Lane k of the vector at ``place + r * stride`` of `tile` becomes ``array[starts[first + k] + shift + r]``.
+    """
+    return _moving(array, starts, first, shift, tile, place, stride, into=True)
+
+
+@intrinsic
+def scatter(typing: Any, array: Any, starts: Any, first: Any, shift: Any, tile: Any, place: Any, stride: Any) -> Any:
+    """Bring rows from a tile back, the reverse of `gather`."""
+    return _moving(array, starts, first, shift, tile, place, stride, into=False)
