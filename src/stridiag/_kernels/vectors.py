@@ -5,8 +5,7 @@ type stands for the LLVM vector ``<n x double>`` or ``<n x float>``, and LLVM tu
 instructions of the processor that it compiles for: AVX-512, AVX2, NEON. Nothing here is specific to one of them.
 
 A vector is made by `load`, `splat` or arithmetic, and leaves by `store`. Between two vectors, or a vector and a number,
-there are ``+ - * /``, and the unary minus. `square_root`, `magnitude`, `with_sign_of`, `less`, `both`, `choose` and
-`every` take vectors and plain numbers alike: one body serves a vector kernel and its plain-loop twin.
+there are ``+ - * /``, and the unary minus. `square_root`, `magnitude`, `with_sign_of`, `less`, `both`, `conjugate`, `choose` and `every` take vectors and plain numbers alike: one body serves a vector kernel and its plain-loop twin.
 
 A vector has 64 bytes: 8 doubles or 16 floats.
 """
@@ -18,6 +17,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import extending
 from numba.core import cgutils, types
@@ -30,6 +30,7 @@ __all__ = [
     "BYTES",
     "both",
     "choose",
+    "conjugate",
     "every",
     "gather",
     "less",
@@ -215,6 +216,11 @@ def with_sign_of(x: Any, y: Any) -> Any:
     return math.copysign(x, y)
 
 
+def conjugate(x: Any) -> Any:
+    """Return the complex conjugate; vectors are real."""
+    return x.conjugate()
+
+
 def less(x: Any, y: Any) -> Any:
     """Return whether x < y, lane by lane; False for NaN."""
     return x < y
@@ -252,6 +258,11 @@ def _magnitude(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 @compiled_form(with_sign_of)
 def _with_sign_of(x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     return (lambda x, y: _copy_sign(x, y)) if _is_vector(x) else (lambda x, y: math.copysign(x, y))
+
+
+@compiled_form(conjugate)
+def _conjugate(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return (lambda x: x) if _is_vector(x) else (lambda x: np.conj(x))
 
 
 @compiled_form(less)
