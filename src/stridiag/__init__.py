@@ -28,6 +28,7 @@ from stridiag.structure import Detection, StridiagMatrix, Structure, detect, loa
 if TYPE_CHECKING:
     from stridiag import linalg
     from stridiag._kernels.thread_count import get_num_threads, num_threads, set_num_threads
+    from stridiag._warmup import warmup
     from stridiag.factorization import Factor
     from stridiag.planning import Plan, plan
 
@@ -59,6 +60,7 @@ __all__ = [
     "random",
     "save",
     "set_num_threads",
+    "warmup",
 ]
 
 # Public names that `import stridiag` can do without, most of them in rooms which import scipy or numba: loaded when
@@ -70,6 +72,7 @@ _LATER = {
     "num_threads": "_kernels.thread_count",
     "plan": "planning",
     "set_num_threads": "_kernels.thread_count",
+    "warmup": "_warmup",
 }
 
 
