@@ -6,12 +6,14 @@ import json
 import pickle
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import stridiag
+import stridiag.testing
 
 
 def fresh(code: str) -> str:
@@ -65,6 +67,37 @@ def test_public_names_resolve(name):
         pytest.skip(f"room {room} has no content yet")
     assert getattr(stridiag, name) is not None
     assert name in dir(stridiag)
+
+
+@pytest.mark.parametrize("room", ["linalg", "factorization"])
+def test_names_of_rooms_resolve(room):
+    module = import_module(f"stridiag.{room}")
+    assert sorted(module._LATER) == sorted(module.__all__) == dir(module)
+    assert all(getattr(module, name) is not None for name in module.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        module.nonsense  # noqa: B018
+
+
+def test_a_chain_is_solved_without_what_other_methods_need():
+    code = "A = stridiag.random(50, rng=0, dominant=True); stridiag.linalg.solve(A, [1.0] * 50)"
+    done = fresh(f"import sys, stridiag\n{code}\nprint(*sys.modules)").split()
+    assert "stridiag._kernels.tridiagonal_lu" in done
+    others = ("band_lu", "cholesky", "elimination", "forest", "front_qr", "sparse_qr")
+    assert not {f"stridiag._kernels.{name}" for name in others} & set(done)
+    assert "scipy.sparse.linalg" not in done
+
+
+def test_the_garbage_collector_is_left_as_it_was():
+    code = """
+import gc, sys
+gc.set_threshold(700, 11, 12)
+{}
+import stridiag._kernels.compile
+print(gc.isenabled(), gc.get_threshold(), gc.get_freeze_count())
+"""
+    assert fresh(code.format("")).split() == ["True", "(700,", "11,", "12)", "0"]
+    assert fresh(code.format("gc.disable()")).startswith("False")
+    assert int(fresh(code.format("gc.freeze()")).split()[-1]) > 0
 
 
 def test_unknown_names_are_attribute_errors():

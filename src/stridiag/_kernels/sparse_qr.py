@@ -48,7 +48,6 @@ __all__ = [
     "factor_rows",
     "merge_rows",
     "multiply_upper",
-    "permutation_sign",
     "rotation",
     "solve_upper",
     "solve_upper_adjoint",
@@ -338,20 +337,3 @@ def multiply_upper(r_pointers: Array, r_columns: Array, r_values: Array, x: Arra
             source = x[r_columns[p]]
             for q in range(out.size):
                 out[q] += value * source[q]
-
-
-@kernel
-def permutation_sign(permutation: Array, seen: Array) -> int:
-    """Return 1 for an even permutation, -1 for an odd one; `seen` (n,) starts as zeros."""
-    sign = 1
-    for start in range(permutation.size):
-        if seen[start] == 0:
-            length = 0
-            i = start
-            while seen[i] == 0:
-                seen[i] = 1
-                i = permutation[i]
-                length += 1
-            if length % 2 == 0:
-                sign = -sign
-    return sign

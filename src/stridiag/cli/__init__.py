@@ -1,4 +1,6 @@
-"""The command line: `stridiag demo`. `app` holds the arguments; the other files measure, draw and write for it.
+"""The command line: `stridiag demo`, `stridiag warmup`.
+
+`app` holds the arguments; the other files measure, draw and write for it.
 
 Importing this module needs nothing but the standard library: `main` fetches typer and rich when it is called, and says
 which extra to install where they are missing.

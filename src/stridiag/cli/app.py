@@ -54,3 +54,26 @@ def demo(
     except DemoError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+@app.command()
+def warmup(
+    operation: Annotated[
+        list[str], typer.Option("--operation", help="solve, solve-refined, slogdet, inv, pinv or product; repeatable.")
+    ] = ["solve", "slogdet", "product"],  # noqa: B006 -- typer reads it
+    dtype: Annotated[
+        list[str], typer.Option("--dtype", help="float32, float64, complex64 or complex128; repeatable.")
+    ] = ["float64"],  # noqa: B006
+    case: Annotated[
+        list[str],
+        typer.Option("--case", help="chain, strided-chain, chain-with-links, band or band-with-links; repeatable."),
+    ] = ["chain", "strided-chain", "chain-with-links"],  # noqa: B006
+) -> None:
+    """Compile the kernels of some operations ahead of their first use, into the cache that later processes load."""
+    from stridiag.cli.warmup import run
+
+    try:
+        run(operation, dtype, case)
+    except ValueError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(2) from None

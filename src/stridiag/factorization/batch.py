@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
-from stridiag._kernels import continuants, tridiagonal_batch
+from stridiag._kernels import tridiagonal_batch
 from stridiag.errors import NotHermitianError, NotPositiveDefiniteError
 from stridiag.factorization.condition import norm_bounds, probe, rough_condition
 from stridiag.factorization.decompose import decompose
@@ -273,6 +273,8 @@ class BatchedChains:
 
     def inverse_diagonal(self) -> Array:
         """See `Members`."""
+        from stridiag._kernels import continuants
+
         kind = self._values.dtype
         wide = double_type(kind)
         parts = []

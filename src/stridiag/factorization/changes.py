@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,9 +14,11 @@ from stridiag.errors import StructureError
 from stridiag.factorization.batch import MemberList, Members, decompose_member, decompose_members
 from stridiag.factorization.condition import Condition
 from stridiag.factorization.decomposition import Decomposition
-from stridiag.factorization.update import UpdateMethod, changed_matrix, low_rank_update
 from stridiag.planning import Plan, plan
 from stridiag.structure import StridiagMatrix
+
+if TYPE_CHECKING:
+    from stridiag.factorization.update import UpdateMethod
 
 __all__ = ["Changeable"]
 
@@ -155,6 +157,8 @@ class Changeable:
         True
         """
         check_option(method, "method", ("auto", "low-rank", "refactor"))
+        from stridiag.factorization.update import changed_matrix, low_rank_update
+
         matrix = changed_matrix(self.matrix, rows, columns, values)
         result = object.__new__(type(self))
         result._hold(self.plan if matrix.structure == self.matrix.structure else None, matrix, MemberList([]))

@@ -3,47 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag.factorization.band import factor_band
-from stridiag.factorization.band_condensation import BandCondensation
-from stridiag.factorization.bordered import BorderedLU
-from stridiag.factorization.cholesky import ChainCholesky, SparseCholesky
-from stridiag.factorization.condensation import Condensation
-from stridiag.factorization.cyclic import CyclicLU
-from stridiag.factorization.decomposition import Decomposition
-from stridiag.factorization.dense import factor_dense
-from stridiag.factorization.forest import Forest
-from stridiag.factorization.sparse_lu import factor_sparse
-from stridiag.factorization.sparse_qr import SparseQR
-from stridiag.factorization.triangular import triangle
-from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
-from stridiag.planning.band import BandLayout
-from stridiag.planning.band_condensation import BandCondensationLayout
-from stridiag.planning.bordered import BorderedLayout
-from stridiag.planning.chain import TridiagonalLayout
-from stridiag.planning.cholesky import ChainCholeskyLayout, CholeskyLayout
-from stridiag.planning.condensation import CondensationLayout
-from stridiag.planning.dense import DenseLayout
-from stridiag.planning.forest import ForestLayout
-from stridiag.planning.sparse_layout import SparseLayout
-from stridiag.planning.triangular import CyclicLayout, TriangularLayout
 
-__all__ = ["decompose"]
+if TYPE_CHECKING:
+    from stridiag.factorization.decomposition import Decomposition
+    from stridiag.planning.dense import DenseLayout
+    from stridiag.planning.sparse_layout import SparseLayout
+
+__all__ = ["decompose", "from_dense", "from_sparse"]
 
 Array = NDArray[Any]
 
 
 def decompose(planned: Plan, values: Array) -> Decomposition:
     """Put the values of one matrix, (nnz,), into a plan."""
-    return _DECOMPOSITIONS[type(planned.layout)](planned.layout, values)
+    return _decomposition(type(planned.layout).__name__)(planned.layout, values)
 
 
-def _sparse(layout: SparseLayout, values: Array) -> Decomposition:
+@cache
+def _decomposition(layout: str) -> Callable[[Any, Array], Decomposition]:
+    # A module and its kernels are imported when a plan first asks for them.
+    module, _, name = _DECOMPOSITIONS[layout].partition(".")
+    return getattr(import_module(f"stridiag.factorization.{module}"), name)  # type: ignore[no-any-return]
+
+
+def from_sparse(layout: SparseLayout, values: Array) -> Decomposition:
+    """Factor by SuperLU, checked, or by rotations."""
+    from stridiag.factorization.sparse_lu import factor_sparse
+    from stridiag.factorization.sparse_qr import SparseQR
+
     matrix = layout.compressed.fill(values)
     if not layout.orthogonal:
         return factor_sparse(matrix, order=lambda: layout.analysis.order)
@@ -56,21 +51,25 @@ def _sparse(layout: SparseLayout, values: Array) -> Decomposition:
     return SparseQR(matrix, order=layout.analysis.order)
 
 
-def _dense(layout: DenseLayout, values: Array) -> Decomposition:
+def from_dense(layout: DenseLayout, values: Array) -> Decomposition:
+    """Factor by LAPACK."""
+    from stridiag.factorization.dense import factor_dense
+
     return factor_dense(layout.compressed.fill(values).toarray())
 
 
-_DECOMPOSITIONS: dict[type, Callable[[Any, Array], Decomposition]] = {
-    TriangularLayout: triangle,
-    CyclicLayout: CyclicLU,
-    TridiagonalLayout: TridiagonalLU,
-    CondensationLayout: Condensation,
-    BandCondensationLayout: BandCondensation,
-    BandLayout: factor_band,
-    BorderedLayout: BorderedLU,
-    ForestLayout: Forest,
-    SparseLayout: _sparse,
-    DenseLayout: _dense,
-    ChainCholeskyLayout: ChainCholesky,
-    CholeskyLayout: SparseCholesky,
+# What factors each class of layout: a module of this room, and a name in it.
+_DECOMPOSITIONS = {
+    "TriangularLayout": "triangular.triangle",
+    "CyclicLayout": "cyclic.CyclicLU",
+    "TridiagonalLayout": "tridiagonal.TridiagonalLU",
+    "CondensationLayout": "condensation.Condensation",
+    "BandCondensationLayout": "band_condensation.BandCondensation",
+    "BandLayout": "band.factor_band",
+    "BorderedLayout": "bordered.BorderedLU",
+    "ForestLayout": "forest.Forest",
+    "SparseLayout": "decompose.from_sparse",
+    "DenseLayout": "decompose.from_dense",
+    "ChainCholeskyLayout": "cholesky.ChainCholesky",
+    "CholeskyLayout": "cholesky.SparseCholesky",
 }

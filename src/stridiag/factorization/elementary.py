@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._kernels.sparse_qr import permutation_sign
+from stridiag._kernels.permutations import permutation_sign
 from stridiag._validate import as_index, as_values, require_finite
 from stridiag.errors import SingularMatrixError, StructureError
 from stridiag.factorization.determinant import phase_and_log

@@ -31,13 +31,10 @@ if TYPE_CHECKING:
     from scipy.sparse import csc_array, csr_array, dia_array
     from scipy.sparse.linalg import LinearOperator
 
-__all__ = ["MAX_Q_ENTRIES", "FactorArrays", "FactorStages", "Stage", "explicit_factors"]
+__all__ = ["FactorArrays", "FactorStages", "Stage", "explicit_factors"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
-
-MAX_Q_ENTRIES = 1 << 24
-"""Entries above which Q is not made as a sparse array, unless asked for: 200 MB in double precision."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,11 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._dtypes import real_type
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
-from stridiag.factorization.explicit import MAX_Q_ENTRIES, FactorArrays, FactorStages, explicit_factors
 from stridiag.factorization.inverting import Inverting
 from stridiag.factorization.refinement import SolveResult
 from stridiag.factorization.sampling import NormalVectors
-from stridiag.factorization.simple_factor import SimpleFactor, without_identities
+from stridiag.factorization.simple_factor import MAX_Q_ENTRIES, SimpleFactor, without_identities
 from stridiag.factorization.solving import (
     Transposition,
     as_right_side,
@@ -24,6 +23,9 @@ from stridiag.factorization.solving import (
 )
 from stridiag.planning import Method, plan
 from stridiag.structure import StridiagMatrix
+
+if TYPE_CHECKING:
+    from stridiag.factorization.explicit import FactorArrays, FactorStages
 
 __all__ = ["Factor", "SlogdetResult", "Transposition", "factorize"]
 
@@ -304,5 +306,7 @@ class Factor(Inverting, NormalVectors):
         """
         if self.matrix.batch_shape:
             raise StructureError(f"arrays takes a single matrix, got a batch of shape {self.matrix.batch_shape}")
+        from stridiag.factorization.explicit import explicit_factors
+
         n = self.matrix.structure.shape[0]
         return explicit_factors(self._members[0].factors(), n, self.dtype, max_entries=max_entries)

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag.factorization.cholesky import Cholesky
 from stridiag.factorization.decomposition import Decomposition
-from stridiag.factorization.elementary import Diagonal
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 
@@ -91,11 +89,15 @@ class Scaled:
 
     def root(self, x: Array, *, adjoint: bool = False) -> Array:
         """See `stridiag.factorization.cholesky.Cholesky.root`."""
+        from stridiag.factorization.cholesky import Cholesky
+
         assert isinstance(self.inner, Cholesky)
         return self._times_root(self.inner.root(x, adjoint=adjoint), 1)
 
     def root_solve(self, x: Array, *, adjoint: bool = False) -> Array:
         """See `stridiag.factorization.cholesky.Cholesky.root_solve`."""
+        from stridiag.factorization.cholesky import Cholesky
+
         assert isinstance(self.inner, Cholesky)
         return self._times_root(self.inner.root_solve(x, adjoint=adjoint), -1)
 
@@ -117,6 +119,8 @@ class Scaled:
 
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: the power of two as two diagonals, since one may lie beyond the type's range."""
+        from stridiag.factorization.elementary import Diagonal
+
         half = self.exponent // 2
         powers = (math.ldexp(1.0, half), math.ldexp(1.0, self.exponent - half))
         return [*(Diagonal(np.full(self._order, power, self._dtype)) for power in powers), *self.inner.factors()]

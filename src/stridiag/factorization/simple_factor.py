@@ -15,9 +15,21 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._validate import as_index, as_values, require_finite
 from stridiag.errors import StructureError
 
-__all__ = ["SimpleFactor", "as_places", "as_vector", "freeze", "inverse_factors", "multiply_out", "without_identities"]
+__all__ = [
+    "MAX_Q_ENTRIES",
+    "SimpleFactor",
+    "as_places",
+    "as_vector",
+    "freeze",
+    "inverse_factors",
+    "multiply_out",
+    "without_identities",
+]
 
 Array = NDArray[Any]
+
+MAX_Q_ENTRIES = 1 << 24
+"""Entries above which Q is not made as a sparse array, unless asked for: 200 MB in double precision."""
 Index = NDArray[np.int64]
 
 

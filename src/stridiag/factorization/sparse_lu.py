@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
 from stridiag._dtypes import real_type
-from stridiag._kernels.sparse_qr import permutation_sign
+from stridiag._kernels.permutations import permutation_sign
 from stridiag.errors import SizeLimitError
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from stridiag._dtypes import real_type
 from stridiag._kernels import sparse_qr as kernels
+from stridiag._kernels.permutations import permutation_sign
 from stridiag.errors import SizeLimitError
 from stridiag.factorization.determinant import phase_and_log
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
@@ -145,8 +146,8 @@ class SparseQR:
         if self.singularity is not None:
             return 0.0, -np.inf
         n = self._order.size
-        sign = kernels.permutation_sign(self._order, np.zeros(n, np.uint8))
-        sign *= kernels.permutation_sign(self._slots, np.zeros(n, np.uint8))
+        sign = permutation_sign(self._order, np.zeros(n, np.uint8))
+        sign *= permutation_sign(self._slots, np.zeros(n, np.uint8))
         return phase_and_log(self.diagonal, sign)
 
     def inverse_diagonal(self) -> Array:

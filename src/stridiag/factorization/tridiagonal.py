@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import tridiagonal_lu
-from stridiag.factorization import chain_inverse
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
-from stridiag.factorization.elementary import Elementary, Permutation, columns_of_triangle
 from stridiag.factorization.inverse_entries import diagonal_by_solves
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
@@ -74,23 +72,33 @@ class TridiagonalLU:
 
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`; by continuants, from the matrix itself, in double precision."""
+        from stridiag.factorization import chain_inverse
+
         found = chain_inverse.chain_diagonal(self._layout, self._values)
         return diagonal_by_solves(self, self._layout.n, self._values.dtype) if found is None else found
 
     def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
         """See `stridiag.factorization.inverse_entries.KnowsPattern`."""
+        from stridiag.factorization import chain_inverse
+
         return chain_inverse.chain_pattern(self._layout, self._values, transpose=transpose)
 
     def inverse_entries(self, rows: Index, columns: Index) -> Array | None:
         """See `stridiag.factorization.inverse_entries.KnowsEntries`."""
+        from stridiag.factorization import chain_inverse
+
         return chain_inverse.chain_entries(self._layout, self._values, rows, columns)
 
     def inverse_norm(self, *, adjoint: bool) -> tuple[float, int] | None:
         """See `stridiag.factorization.inverse_entries.KnowsNorm`."""
+        from stridiag.factorization import chain_inverse
+
         return chain_inverse.chain_norm(self._layout, self._values, adjoint=adjoint)
 
     def write_inverse(self, out: Array) -> bool:
         """See `stridiag.factorization.inverse_entries.KnowsInverse`."""
+        from stridiag.factorization import chain_inverse
+
         return chain_inverse.write_chain_inverse(self._layout, self._values, out)
 
     def factors(self) -> list[SimpleFactor]:
@@ -99,6 +107,8 @@ class TridiagonalLU:
         All interchanges are moved to the front, where they are one permutation with that of the chains.
         """
         from scipy.sparse import diags_array
+
+        from stridiag.factorization.elementary import Elementary, Permutation, columns_of_triangle
 
         multipliers, pivots, du, du2, swapped = self._factors
         n = pivots.size

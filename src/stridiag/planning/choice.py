@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from stridiag.planning import band_condensation
-from stridiag.planning.band import BandLayout
-from stridiag.planning.bordered import BorderedLayout
 from stridiag.planning.chain import ChainLayout, TridiagonalLayout, best_stride
-from stridiag.planning.cholesky import cholesky_layout
-from stridiag.planning.condensation import CondensationLayout
-from stridiag.planning.dense import DenseLayout
-from stridiag.planning.forest import ForestLayout
 from stridiag.planning.layout import Layout, NotApplicable
-from stridiag.planning.sparse_layout import SparseLayout
 from stridiag.planning.triangular import CyclicLayout, TriangularLayout
 from stridiag.structure import Structure
 from stridiag.structure.structure import diagonal_length
+
+if TYPE_CHECKING:
+    from stridiag.planning.condensation import CondensationLayout
+    from stridiag.planning.forest import ForestLayout
+    from stridiag.planning.sparse_layout import SparseLayout
 
 __all__ = ["BUILDERS", "ONLY_ASKED_FOR", "Method", "cheapest"]
 
@@ -37,6 +34,9 @@ Method = Literal[
     "dense",
     "cholesky",
 ]
+
+# The methods' modules, and their kernels with them, are imported when a structure first needs them: a program that
+# solves with chains alone starts sooner.
 
 # A price of so many nanoseconds, and so many for each entry, is taken without asking for methods whose analysis alone
 # would cost as much.
@@ -61,14 +61,14 @@ def cheapest(structure: Structure) -> tuple[Layout, str]:
     if special:
         best = _lowest(special)
         return best, _REASONS[best.method]
-    bands = (BandLayout.build,) if structure.link_count == 0 else (band_condensation.build,)
-    layouts = _applicable((DenseLayout, _worthwhile_chain, *bands), structure)
+    bands = (_band,) if structure.link_count == 0 else (_band_condensation,)
+    layouts = _applicable((_dense, _worthwhile_chain, *bands), structure)
     if _lowest(layouts).cost.price > _GOOD + _GOOD_EACH * structure.nnz:
-        others = (BandLayout.build,) if structure.link_count else (band_condensation.build,)
-        layouts += _applicable((_worthwhile_forest, *others, BorderedLayout.build), structure)
+        others = (_band,) if structure.link_count else (_band_condensation,)
+        layouts += _applicable((_worthwhile_forest, *others, _bordered), structure)
     if _lowest(layouts).cost.price > _GOOD + _GOOD_EACH * structure.nnz:
         # First, since with too much fill for an analysis the dense bound stands for theirs: SuperLU stays far below it.
-        layouts = [*SparseLayout.both(structure), *layouts]
+        layouts = [*_sparse(structure), *layouts]
     return _lowest(layouts), f"the lowest predicted price; {links:,} entries lie off the best chains"
 
 
@@ -105,10 +105,58 @@ def _first_applicable(builders: tuple[Callable[[Structure], Layout], ...], struc
     return []
 
 
+def _condensed(chain: ChainLayout) -> CondensationLayout:
+    from stridiag.planning.condensation import CondensationLayout
+
+    return CondensationLayout.build(chain)
+
+
+def _forest(structure: Structure) -> ForestLayout:
+    from stridiag.planning.forest import ForestLayout
+
+    return ForestLayout.build(structure)
+
+
+def _sparse(structure: Structure) -> tuple[SparseLayout, SparseLayout]:
+    from stridiag.planning.sparse_layout import SparseLayout
+
+    return SparseLayout.both(structure)
+
+
+def _dense(structure: Structure) -> Layout:
+    from stridiag.planning.dense import DenseLayout
+
+    return DenseLayout(structure)
+
+
+def _band(structure: Structure) -> Layout:
+    from stridiag.planning.band import BandLayout
+
+    return BandLayout.build(structure)
+
+
+def _band_condensation(structure: Structure) -> Layout:
+    from stridiag.planning import band_condensation
+
+    return band_condensation.build(structure)
+
+
+def _bordered(structure: Structure) -> Layout:
+    from stridiag.planning.bordered import BorderedLayout
+
+    return BorderedLayout.build(structure)
+
+
+def _cholesky(structure: Structure) -> Layout:
+    from stridiag.planning.cholesky import cholesky_layout
+
+    return cholesky_layout(structure)
+
+
 def _chain(structure: Structure) -> Layout:
     stride, links = best_stride(structure)
     chain = ChainLayout(structure, stride)
-    return CondensationLayout.build(chain) if links else TridiagonalLayout(chain)
+    return _condensed(chain) if links else TridiagonalLayout(chain)
 
 
 def _worthwhile_chain(structure: Structure) -> Layout:
@@ -122,7 +170,7 @@ def _worthwhile_chain(structure: Structure) -> Layout:
     )
     if 2 * longest > n:
         raise NotApplicable("most columns would be kept")
-    layout = CondensationLayout.build(ChainLayout(structure, stride))
+    layout = _condensed(ChainLayout(structure, stride))
     if 2 * layout.columns.size > n:
         raise NotApplicable(f"{layout.columns.size} of {n} columns would be kept")
     return layout
@@ -132,7 +180,7 @@ def _forest_alone(structure: Structure) -> Layout:
     """Return the trees of a pattern without cycles; or the triangle that it is if no two entries mirror each other."""
     if _least_edges(structure) >= structure.shape[0]:
         raise NotApplicable("there are more edges than a forest has")
-    layout = ForestLayout.build(structure)
+    layout = _forest(structure)
     if layout.core is not None:
         raise NotApplicable("the graph has a cycle")
     try:
@@ -155,7 +203,7 @@ def _least_edges(structure: Structure) -> int:
 
 def _worthwhile_forest(structure: Structure) -> Layout:
     """Return the trees and their core, unless there is little else but the core."""
-    layout = ForestLayout.build(structure)
+    layout = _forest(structure)
     if _LEAST_TREES * layout.trees < structure.shape[0]:
         raise NotApplicable(f"only {layout.trees} of {structure.shape[0]} rows are on trees")
     return layout
@@ -165,14 +213,14 @@ BUILDERS: dict[str, Callable[[Structure], Layout]] = {
     "triangular": TriangularLayout.build,
     "cyclic": CyclicLayout.build,
     "chain": _chain,
-    "condensation": band_condensation.build,
-    "band": BandLayout.build,
-    "bordered": BorderedLayout.build,
-    "forest": ForestLayout.build,
-    "sparse-lu": lambda structure: SparseLayout.both(structure)[0],
-    "sparse-qr": lambda structure: SparseLayout.both(structure)[1],
-    "dense": DenseLayout,
-    "cholesky": cholesky_layout,
+    "condensation": _band_condensation,
+    "band": _band,
+    "bordered": _bordered,
+    "forest": _forest,
+    "sparse-lu": lambda structure: _sparse(structure)[0],
+    "sparse-qr": lambda structure: _sparse(structure)[1],
+    "dense": _dense,
+    "cholesky": _cholesky,
 }
 
 ONLY_ASKED_FOR = ("cholesky",)

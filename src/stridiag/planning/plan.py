@@ -11,7 +11,6 @@ from stridiag.errors import StructureError
 from stridiag.planning.choice import BUILDERS, ONLY_ASKED_FOR, Method, cheapest
 from stridiag.planning.cost import Cost, Operations
 from stridiag.planning.layout import Layout, NotApplicable
-from stridiag.planning.matching import unmatched_column
 from stridiag.structure import Structure
 
 __all__ = ["Method", "Operations", "Plan", "plan"]
@@ -90,6 +89,8 @@ class Plan:
         """A column that makes every matrix of this structure singular; None if there is no such column."""
         if 0 in self.structure.offsets or self.method in ("triangular", "cyclic"):
             return None
+        from stridiag.planning.matching import unmatched_column
+
         return unmatched_column(*self.structure.coordinates(), self.structure.shape[0])
 
     @cached_property

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.block_order import order_blocks, peel_rows
-from stridiag._kernels.sparse_qr import permutation_sign
+from stridiag._kernels.permutations import permutation_sign
 from stridiag.planning.compressed import CompressedColumns
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.layout import NotApplicable, plural

@@ -1,0 +1,196 @@
+"""Compiling, or loading, kernels before they are needed: every operation runs once on small matrices of every kind."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stridiag import linalg
+from stridiag._validate import VALUE_TYPES, check_option
+from stridiag.structure import StridiagMatrix, random
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+__all__ = ["CASES", "OPERATIONS", "Warmed", "warmup"]
+
+# Offsets and number of links. Names are those of the plans, where these differ.
+CASES: dict[str, tuple[tuple[int, ...], int]] = {
+    "chain": ((-1, 0, 1), 0),
+    "strided-chain": ((-8, 0, 8), 0),
+    "chain-with-links": ((-1, 0, 1), 3),
+    "band": ((-3, 0, 2), 0),
+    "band-with-links": ((-3, 0, 2), 3),
+}
+
+# Long chains take other kernels than short ones.
+_SHORT, _LONG = 60, 6000
+
+
+def _solve(matrix: StridiagMatrix) -> None:
+    n = matrix.shape[0]
+    factor = matrix.factor()
+    columns = np.ones((n, 3), matrix.dtype)
+    for right in (columns[:, 0].copy(), columns, np.asfortranarray(columns)):
+        factor.solve(right)
+    factor.solve(columns[:, 0].copy(), trans="T")
+    linalg.solve(matrix, columns[:, 0].copy())
+
+
+def _solve_refined(matrix: StridiagMatrix) -> None:
+    matrix.factor().solve(np.ones(matrix.shape[0], matrix.dtype), refine=True, return_bounds=True)
+
+
+def _slogdet(matrix: StridiagMatrix) -> None:
+    linalg.slogdet(matrix)
+
+
+def _inv(matrix: StridiagMatrix) -> None:
+    if matrix.shape[0] <= _SHORT:
+        linalg.inv(matrix)
+    matrix.factor().inverse_diagonal()
+    matrix.factor().inverse_on_pattern()
+
+
+def _pinv(matrix: StridiagMatrix) -> None:
+    if matrix.shape[0] <= _SHORT:
+        linalg.lstsq(matrix, np.ones(matrix.shape[0], matrix.dtype))
+        linalg.pinv(matrix).toarray()
+
+
+def _product(matrix: StridiagMatrix) -> None:
+    columns = np.ones((matrix.shape[1], 3), matrix.dtype)
+    for factor in (matrix, matrix.T):
+        for right in (columns[:, 0].copy(), columns, np.asfortranarray(columns)):
+            factor @ right
+
+
+OPERATIONS: dict[str, Callable[[StridiagMatrix], None]] = {
+    "solve": _solve,
+    "solve-refined": _solve_refined,
+    "slogdet": _slogdet,
+    "inv": _inv,
+    "pinv": _pinv,
+    "product": _product,
+}
+
+
+@dataclass(frozen=True)
+class Warmed:
+    """What `warmup` did.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        Time of each step, by its name: operation, kind of matrix, type of the values.
+    compiled, loaded : int
+        How many compiled forms of kernels, one for each combination of argument types, were compiled in these steps
+        and how many came from the cache.
+    cache : Path or None
+        The folder above the kernels' cache, for ``NUMBA_CACHE_DIR``; None if kernels cannot be stored at all.
+    """
+
+    seconds: dict[str, float]
+    compiled: int
+    loaded: int
+    cache: Path | None
+
+
+def warmup(
+    operations: str | Iterable[str] = ("solve", "slogdet", "product"),
+    dtypes: DTypeLike | Iterable[DTypeLike] = ("float64",),
+    *,
+    cases: str | Iterable[str] = ("chain", "strided-chain", "chain-with-links"),
+    progress: Callable[[int, int, str], object] | None = None,
+) -> Warmed:
+    """Compile the kernels of some operations, or load them from the cache, before they are needed.
+
+    Kernels are compiled when first called with arguments of new types, in seconds, and kept on disk for other
+    processes, which load them in milliseconds. See docs/start-up.md, also for shipping the cache with an image.
+
+    Parameters
+    ----------
+    operations : str or iterable of str
+        Of ``"solve"``, ``"solve-refined"``, ``"slogdet"``, ``"inv"``, ``"pinv"``, ``"product"``.
+    dtypes : dtype or iterable of dtypes
+        Of the values: float32, float64, complex64, complex128.
+    cases : str or iterable of str
+        Kinds of matrices: ``"chain"`` (offsets -1, 0, 1), ``"strided-chain"`` (-8, 0, 8), ``"chain-with-links"``,
+        ``"band"`` (-3, 0, 2), ``"band-with-links"``.
+    progress : callable, optional
+        Called before each step as ``progress(index, count, name)``.
+
+    Returns
+    -------
+    Warmed
+        ``seconds`` by step, the numbers of kernels ``compiled`` and ``loaded``, the folder of the ``cache``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown operation, case or dtype.
+
+    Examples
+    --------
+    >>> import stridiag
+    >>> done = stridiag.warmup("slogdet", cases="chain")
+    >>> list(done.seconds)
+    ['slogdet chain float64']
+    """
+    names = [check_option(name, "operation", OPERATIONS) for name in _several(operations)]
+    kinds = [check_option(name, "case", CASES) for name in _several(cases)]
+    types = [_value_type(one) for one in _several(dtypes)]
+    steps = [(name, kind, dtype) for dtype in types for kind in kinds for name in names]
+    before = _kernel_counts()
+    seconds = {}
+    for index, (name, kind, dtype) in enumerate(steps):
+        title = f"{name} {kind} {dtype}"
+        if progress is not None:
+            progress(index, len(steps), title)
+        start = time.perf_counter()
+        for n in (_SHORT, _LONG):
+            OPERATIONS[name](_matrix(kind, n, dtype))
+        seconds[title] = time.perf_counter() - start
+    after = _kernel_counts()
+    return Warmed(seconds, after[0] - before[0], after[1] - before[1], _cache_folder())
+
+
+def _several(given: Any) -> list[Any]:
+    return [given] if isinstance(given, (str, type, np.dtype)) else list(given)
+
+
+def _value_type(given: Any) -> np.dtype[Any]:
+    try:
+        return check_option(np.dtype(given), "dtype", VALUE_TYPES)
+    except TypeError:
+        raise ValueError(f"dtype must be one of {', '.join(map(str, VALUE_TYPES))}, got {given!r}") from None
+
+
+def _matrix(kind: str, n: int, dtype: np.dtype[Any]) -> StridiagMatrix:
+    offsets, links = CASES[kind]
+    return random(n, offsets, links, rng=0, dominant=True, dtype=dtype)
+
+
+def _kernels() -> list[Any]:
+    """Return all compiled functions of this library that are loaded by now."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("stridiag._kernels.")]
+    found = {id(thing): thing for module in modules for thing in vars(module).values() if hasattr(thing, "stats")}
+    return list(found.values())
+
+
+def _kernel_counts() -> tuple[int, int]:
+    stats = [kernel.stats for kernel in _kernels()]
+    return sum(sum(one.cache_misses.values()) for one in stats), sum(sum(one.cache_hits.values()) for one in stats)
+
+
+def _cache_folder() -> Path | None:
+    paths = {Path(kernel.stats.cache_path) for kernel in _kernels() if kernel.stats.cache_path}
+    # Numba makes one folder for each folder of sources, and in NUMBA_CACHE_DIR it lies one level down.
+    folders = {path if path.name == "__pycache__" else path.parent for path in paths}
+    return min(folders) if folders else None
