@@ -73,7 +73,6 @@ def factor_solve_probe(
             pivot0 = next0 if exchange else this0
             pivot1 = next1 if exchange else this1
             pivot2 = next2 if exchange else next2 * 0
-            other0 = this0 if exchange else next0
             other1 = this1 if exchange else next1
             other2 = next2 * 0 if exchange else next2
             upper = lower if exchange else right
@@ -81,7 +80,8 @@ def factor_solve_probe(
             # Accepts the good, so that a NaN is reported as well as a zero.
             if not 0.0 < abs(pivot0) < np.inf:
                 return k, y1
-            multiplier = other0 / pivot0
+            # Not other0 / pivot0: both quotients can be on their way before it is known which one is asked for.
+            multiplier = this0 / next0 if exchange else next0 / this0
             swapped[k] = exchange
             dl[k] = multiplier
             d[k] = pivot0
