@@ -44,7 +44,7 @@ def _load_numba() -> Any:
 
 numba = _load_numba()
 
-__all__ = ["compiled_form", "inlined", "kernel", "literal_inlined", "literal_kernel"]
+__all__ = ["compiled_form", "inlined", "kernel", "literal_inlined", "literal_kernel", "vector_kernel"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,6 +67,19 @@ def _stored(**options: Any) -> Callable[[F], F]:
 def kernel(function: F) -> F:
     """Compile a kernel: no Python objects, the interpreter's lock released, cached on disk."""
     return _stored(nogil=True, error_model="numpy", fastmath=_FAST)(function)
+
+
+def vector_kernel(plain: F) -> Callable[[F], F]:
+    """Compile a kernel on explicit vectors, whose plain-loop twin is given: what runs where nothing is compiled."""
+
+    def decorate(function: F) -> F:
+        if numba.config.DISABLE_JIT:
+            return plain
+        compiled: Any = kernel(function)
+        compiled.plain = plain
+        return cast("F", compiled)
+
+    return decorate
 
 
 def inlined(function: F) -> F:

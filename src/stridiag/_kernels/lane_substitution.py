@@ -1,0 +1,309 @@
+"""Back substitution for many segments at a time, once the kept columns are known: the second sweep over a chain.
+
+Each segment is eliminated as in `stridiag._kernels.lane_condensation`, but with the kept columns to the left on the
+right-hand side, so that no columns fill. The pivot rows, four numbers each and one more with a probe, stay in a cache
+until the segment is substituted back.
+
+Cost: 43 operations an interior column and right-hand side, 28 of which serve a second right-hand side too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag._kernels.compile import inlined, kernel, vector_kernel
+from stridiag._kernels.condensation import RIGHT1, RIGHT2
+from stridiag._kernels.lane_groups import (
+    BEGIN,
+    LINES,
+    ROWS,
+    SIGN,
+    aligned,
+    begun,
+    bring_back,
+    end_chains,
+    group_size_of,
+    in_bounds,
+    load_tile,
+    probed,
+    segment_of,
+    set_out,
+    stored,
+)
+from stridiag._kernels.lane_steps import FACTORS, STEADY, entry, first_rows, given, held, optional, scaled, sign, step
+from stridiag._kernels.vectors import both, choose, every, less, load, store
+
+__all__ = ["expand", "expand_segment", "plain_expand"]
+
+Array = NDArray[Any]
+
+LINKS = 4
+"""Row of ``known[s]`` that holds what the links of the last row contribute."""
+
+WIDTH = 5
+"""Numbers kept of a pivot row: the reciprocal of the pivot, the two entries behind it, the right-hand sides."""
+
+
+def _set_row(yz: Any, rows: Any, row: Any) -> None:
+    rows[row, 4] = yz
+
+
+_keep_row = optional(lambda yz, rows, row: None, _set_row)
+_links_of = optional(lambda probe, known, s: 0.0, lambda probe, known, s: known[s, LINKS, 1])
+
+
+@kernel
+def expand_segment(
+    dl: Array,
+    d: Array,
+    du: Array,
+    b: Array,
+    probe: Array | None,
+    known: Array,
+    first: Array,
+    last: Array,
+    kept: Array,
+    s: int,
+    x: Array,
+) -> float:
+    """Do what `expand` does to one segment; returns the sum of the squares of the probe's solution."""
+    a, end = first[s], last[s]
+    right = kept[s, RIGHT1] >= 0
+    p0, _, _, pb, pz, q0, q1, _, qb, qz = first_rows(dl, d, du, b, probe, known, first, kept, s)
+    zero = q0 * 0.0
+    state = (p0, zero, None, None, pb, given(probe, pz), q0, q1, None, None, qb, given(probe, qz))
+    rows = np.empty((end - a + 1, 5), known.dtype)
+    for j in range(a, end + 1):
+        there = j < end or right
+        after = j + 1 if there else j
+        n0, n1, n2, nb, nz = zero, zero, zero, zero, zero
+        if there:
+            n0, n1, nb = zero + dl[j], zero + d[after], zero + b[after]
+            if after < du.size:
+                n2 = zero + du[after]
+            nz = zero + entry(probe, 2 + end - j + 1) * sign(s)
+        if j == end:
+            nb -= known[s, LINKS, 0]
+            nz -= _links_of(probe, known, s)
+        if (end - j + 1) % STEADY == 0:
+            state = scaled(state, FACTORS[(end - j + 1) // STEADY % 64])
+        state, found = step(state, n0, n1, n2, nb, given(probe, nz))
+        _, _, _, over, u1, u2, yb, yz, _ = found
+        rows[j - a, 0], rows[j - a, 1], rows[j - a, 2], rows[j - a, 3] = over, u1, u2, yb
+        _keep_row(yz, rows, j - a)
+    x1, x2 = zero + known[s, RIGHT1, 0], zero + known[s, RIGHT2, 0]
+    for j in range(end, a - 1, -1):
+        over, u1, u2 = rows[j - a, 0], rows[j - a, 1], rows[j - a, 2]
+        x1, x2 = (rows[j - a, 3] - u1 * x1 - u2 * x2) * over, x1
+        x[j] = x1
+    total = 0.0
+    if probe is not None:
+        x1, x2 = zero + known[s, RIGHT1, 1], zero + known[s, RIGHT2, 1]
+        for j in range(end, a - 1, -1):
+            over, u1, u2 = rows[j - a, 0], rows[j - a, 1], rows[j - a, 2]
+            x1, x2 = (rows[j - a, 4] - u1 * x1 - u2 * x2) * over, x1
+            total += abs(x1) * abs(x1)
+    return total
+
+
+@kernel
+def plain_expand(
+    dl: Array,
+    d: Array,
+    du: Array,
+    b: Array,
+    probe: Array | None,
+    known: Array,
+    first: Array,
+    last: Array,
+    kept: Array,
+    lanes: Array,
+    begin: int,
+    end: int,
+    x: Array,
+    squares: Array,
+) -> None:
+    """Do what `expand` does, one segment after another."""
+    size = group_size_of(d)
+    for group in range(begin, end):
+        total = 0.0
+        for place in range(group * size, min((group + 1) * size, lanes.size)):
+            total += expand_segment(dl, d, du, b, probe, known, first, last, kept, lanes[place], x)
+        squares[group] = total
+
+
+@inlined
+def _keep_pivot_row(rows: Any, at: Any, size: Any, found: Any) -> None:
+    _, _, _, over, u1, u2, yb, yz, _ = found
+    store(rows, at, over)
+    store(rows, at + size, u1)
+    store(rows, at + 2 * size, u2)
+    store(rows, at + 3 * size, yb)
+    stored(yz, rows, at + 4 * size)
+
+
+@inlined
+def _substituted(rows: Any, at: Any, side: Any, size: Any, x1: Any, x2: Any) -> Any:
+    """Return the next unknown of back substitution, given the two behind it."""
+    rest = load(rows, side) - load(rows, at + 2 * size) * x2
+    return (rest - load(rows, at + size) * x1) * load(rows, at)
+
+
+def _summed_squares(
+    probe: Any,
+    rows: Any,
+    origin: Any,
+    width: Any,
+    steps: Any,
+    apart: Any,
+    scratch: Any,
+    line: Any,
+    size: Any,
+    used: Any,
+) -> float:
+    """Substitute back for the probe, and return the sum of the squares over the lanes in use."""
+    half = size // 2
+    x1, x2 = load(scratch, line + 2 * size), load(scratch, line + 3 * size)
+    y1, y2 = load(scratch, line + 2 * size + half), load(scratch, line + 3 * size + half)
+    starting, starting_other = load(scratch, line + BEGIN * size), load(scratch, line + BEGIN * size + half)
+    zero = starting * 0.0
+    total, total_other = zero, zero
+    for row in range(steps - 1, -1, -1):
+        at = origin + row * width
+        x1, x2 = _substituted(rows, at, at + 4 * size, size, x1, x2), x1
+        y1, y2 = _substituted(rows, at + half, at + 4 * size + half, size, y1, y2), y1
+        if row >= apart:
+            total, total_other = total + x1 * x1, total_other + y1 * y1
+        else:
+            total = choose(less(starting, row + 0.5), total + x1 * x1, total)
+            total_other = choose(less(starting_other, row + 0.5), total_other + y1 * y1, total_other)
+    store(scratch, line, total)
+    store(scratch, line + half, total_other)
+    result = 0.0
+    for lane in range(used):
+        result += scratch[line + lane]
+    return result
+
+
+_square_sum = optional(lambda probe, rows, origin, width, steps, apart, scratch, line, size, used: 0.0, _summed_squares)
+
+
+@vector_kernel(plain_expand)
+def expand(
+    dl: Array,
+    d: Array,
+    du: Array,
+    b: Array,
+    probe: Array | None,
+    known: Array,
+    first: Array,
+    last: Array,
+    kept: Array,
+    lanes: Array,
+    begin: int,
+    end: int,
+    x: Array,
+    squares: Array,
+) -> None:
+    """Fill in `x`, (n,), at the columns of the segments of the groups `begin` ... `end` - 1, from the kept columns.
+
+    ``known[s]``, (5, 1 or 2), holds what is known around segment s, for `b` and for the probe: x at the kept columns
+    a - 2, a - 1, b + 1, b + 2 (zero where there is none), and the sum of the links in row b + 1 times x. With a probe,
+    ``squares[group]`` becomes the sum of the squares of its solution.
+    """
+    size = group_size_of(d)
+    half = size // 2
+    tiny = 1e-280 if d.itemsize == 8 else 1e-30
+    starts = np.empty(size, np.int64)
+    tile = np.empty(4 * ROWS * size + half, d.dtype)
+    place = aligned(tile)
+    scratch = np.empty(LINES * size + half, d.dtype)
+    line = aligned(scratch)
+    # What the pivot rows of a group are, five vectors and five for each step.
+    longest = 0
+    for group in range(begin, end):
+        for lane in range(size):
+            s = segment_of(lanes, group, size, lane)
+            longest = max(longest, last[s] - first[s] + 1)
+    width = WIDTH * size
+    kept_rows = np.empty((longest + half) * width + half, d.dtype)
+    origin = aligned(kept_rows)
+    for group in range(begin, end):
+        steps, apart, safe = set_out(
+            dl, d, du, b, probe, known, first, last, kept, lanes, group, size, starts, scratch, line
+        )
+        one = begun(scratch, line, size, b, probe, None)
+        other = begun(scratch, line + half, size, b, probe, None)
+        starting, starting_other = load(scratch, line + BEGIN * size), load(scratch, line + BEGIN * size + half)
+        signs, signs_other = load(scratch, line + SIGN * size), load(scratch, line + SIGN * size + half)
+        fine = less(starting, np.inf)
+        for chunk in range(0, steps, ROWS):
+            rows = min(ROWS, steps - chunk)
+            load_tile(dl, d, du, b, starts, chunk, rows, safe, tile, place, size)
+            if chunk + rows == steps:
+                end_chains(lanes, group, size, kept, tile, place + (rows - 1) * size)
+                for lane in range(size):
+                    s = segment_of(lanes, group, size, lane)
+                    tile[place + (3 * ROWS + rows - 1) * size + lane] -= known[s, LINKS, 0]
+            for row in range(rows):
+                at_step = chunk + row
+                before, before_other = one, other
+                if row % STEADY == 0:
+                    factor = FACTORS[(steps - at_step) // STEADY % 64]
+                    one, other = scaled(one, factor), scaled(other, factor)
+                at = place + row * size
+                to = origin + at_step * width
+                rest = 2 + steps - at_step
+                one, found = step(
+                    one,
+                    load(tile, at),
+                    load(tile, at + ROWS * size),
+                    load(tile, at + 2 * ROWS * size),
+                    load(tile, at + 3 * ROWS * size),
+                    probed(probe, rest, signs),
+                )
+                _keep_pivot_row(kept_rows, to, size, found)
+                valid = in_bounds(found[8], tiny)
+                other, found = step(
+                    other,
+                    load(tile, at + half),
+                    load(tile, at + ROWS * size + half),
+                    load(tile, at + 2 * ROWS * size + half),
+                    load(tile, at + 3 * ROWS * size + half),
+                    probed(probe, rest, signs_other),
+                )
+                _keep_pivot_row(kept_rows, to + half, size, found)
+                valid_other = in_bounds(found[8], tiny)
+                if at_step < apart:
+                    late, late_other = less(starting, at_step + 0.5), less(starting_other, at_step + 0.5)
+                    one, other = held(one, before, late), held(other, before_other, late_other)
+                    valid, valid_other = choose(late, valid, fine), choose(late_other, valid_other, fine)
+                fine = both(fine, both(valid, valid_other))
+        used = min(size, lanes.size - group * size)
+        if not every(fine):
+            total = 0.0
+            for lane in range(used):
+                s = lanes[group * size + lane]
+                total += expand_segment(dl, d, du, b, probe, known, first, last, kept, s, x)
+            squares[group] = total
+            continue
+        for lane in range(size):
+            s = segment_of(lanes, group, size, lane)
+            for which in range(known.shape[2]):
+                scratch[line + 2 * which * size + lane] = known[s, RIGHT1, which]
+                scratch[line + (2 * which + 1) * size + lane] = known[s, RIGHT2, which]
+        x1, x2 = load(scratch, line), load(scratch, line + size)
+        y1, y2 = load(scratch, line + half), load(scratch, line + size + half)
+        for top in range((steps - 1) // ROWS * ROWS, -1, -ROWS):
+            rows = min(ROWS, steps - top)
+            for row in range(rows - 1, -1, -1):
+                at = origin + (top + row) * width
+                x1, x2 = _substituted(kept_rows, at, at + 3 * size, size, x1, x2), x1
+                y1, y2 = _substituted(kept_rows, at + half, at + 3 * size + half, size, y1, y2), y1
+                store(tile, place + row * size, x1)
+                store(tile, place + row * size + half, y1)
+            bring_back(x, starts, top, rows, apart, tile, place, size, used, scratch, line)
+        squares[group] = _square_sum(probe, kept_rows, origin, width, steps, apart, scratch, line, size, used)
