@@ -129,7 +129,7 @@ def reduce_segment(
         given(b, qb),
         given(probe, qz),
     )
-    v1, v2, tau = zero, zero, zero
+    x1, x2, beta = zero, zero, zero
     for j in range(begin, end + 1):
         there = j < end or right
         after = j + 1 if there else j
@@ -142,11 +142,11 @@ def reduce_segment(
         if (end - j + 1) % STEADY == 0:
             state = scaled(state, FACTORS[(end - j + 1) // STEADY % 64])
         state, found = step(state, n0, n1, n2, given(b, nb), given(probe, nz))
-        v1, v2, tau, _, _, _, _, _, square = found
+        x1, x2, beta, _, _, _, _, _, square = found
         if not 0.0 < square < np.inf and info < 0:
             info = j
-    share = tau * conjugate(v2)
-    _finish(state, -(v1 * share), 1.0 - v2 * share, left, s, leftover, sides)
+    share = beta * conjugate(x2)
+    _finish(state, -(x1 * share), 1.0 - x2 * share, left, s, leftover, sides)
     return info
 
 
@@ -180,8 +180,8 @@ def plain_reduce(
 @inlined
 def _put_down(state: Any, last: Any, scratch: Any, at: Any, size: Any) -> None:
     p0, p1, pw1, pw2, pb, pz, q0, q1, qw1, qw2, qb, qz = state
-    v1, v2, tau = last
-    share = tau * v2
+    x1, x2, beta = last
+    share = beta * x2
     store(scratch, at, p0)
     store(scratch, at + size, p1)
     store(scratch, at + 2 * size, pw1)
@@ -190,8 +190,8 @@ def _put_down(state: Any, last: Any, scratch: Any, at: Any, size: Any) -> None:
     store(scratch, at + 5 * size, q1)
     store(scratch, at + 6 * size, qw1)
     store(scratch, at + 7 * size, qw2)
-    store(scratch, at + 8 * size, -(v1 * share))
-    store(scratch, at + 9 * size, 1.0 - v2 * share)
+    store(scratch, at + 8 * size, -(x1 * share))
+    store(scratch, at + 9 * size, 1.0 - x2 * share)
     stored(pb, scratch, at + 10 * size)
     stored(qb, scratch, at + 11 * size)
     stored(pz, scratch, at + 12 * size)

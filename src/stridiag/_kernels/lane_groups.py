@@ -20,6 +20,7 @@ from stridiag._kernels.vectors import BYTES, both, gather, less, load, scatter, 
 __all__ = [
     "BEGIN",
     "LINES",
+    "P0",
     "ROWS",
     "SIGN",
     "aligned",

@@ -19,6 +19,7 @@ from stridiag._kernels.condensation import RIGHT1, RIGHT2
 from stridiag._kernels.lane_groups import (
     BEGIN,
     LINES,
+    P0,
     ROWS,
     SIGN,
     aligned,
@@ -52,6 +53,7 @@ def _set_row(yz: Any, rows: Any, row: Any) -> None:
 
 
 _keep_row = optional(lambda yz, rows, row: None, _set_row)
+_less = optional(lambda x, y: None, lambda x, y: x - y)
 _links_of = optional(lambda probe, known, s: 0.0, lambda probe, known, s: known[s, LINKS, 1])
 
 
@@ -69,7 +71,7 @@ def expand_segment(
     s: int,
     x: Array,
 ) -> float:
-    """Do what `expand` does to one segment; returns the sum of the squares of the probe's solution."""
+    """Do what `expand` does to one segment; returns what it adds to the group's sum."""
     a, end = first[s], last[s]
     right = kept[s, RIGHT1] >= 0
     p0, _, _, pb, pz, q0, q1, _, qb, qz = first_rows(dl, d, du, b, probe, known, first, kept, s)
@@ -95,11 +97,13 @@ def expand_segment(
         rows[j - a, 0], rows[j - a, 1], rows[j - a, 2], rows[j - a, 3] = over, u1, u2, yb
         _keep_row(yz, rows, j - a)
     x1, x2 = zero + known[s, RIGHT1, 0], zero + known[s, RIGHT2, 0]
+    total = 0.0
     for j in range(end, a - 1, -1):
         over, u1, u2 = rows[j - a, 0], rows[j - a, 1], rows[j - a, 2]
         x1, x2 = (rows[j - a, 3] - u1 * x1 - u2 * x2) * over, x1
         x[j] = x1
-    total = 0.0
+        if not abs(x1) < np.inf:
+            total = np.nan
     if probe is not None:
         x1, x2 = zero + known[s, RIGHT1, 1], zero + known[s, RIGHT2, 1]
         for j in range(end, a - 1, -1):
@@ -211,8 +215,9 @@ def expand(
     """Fill in `x`, (n,), at the columns of the segments of the groups `begin` ... `end` - 1, from the kept columns.
 
     ``known[s]``, (5, 1 or 2), holds what is known around segment s, for `b` and for the probe: x at the kept columns
-    a - 2, a - 1, b + 1, b + 2 (zero where there is none), and the sum of the links in row b + 1 times x. With a probe,
-    ``squares[group]`` becomes the sum of the squares of its solution.
+    a - 2, a - 1, b + 1, b + 2 (zero where there is none), and the sum of the links in row b + 1 times x.
+    ``squares[group]`` becomes the sum of the squares of the probe's solution, 0 without a probe; and NaN where an entry of
+    `x` is not finite.
     """
     size = group_size_of(d)
     half = size // 2
@@ -240,6 +245,8 @@ def expand(
         starting, starting_other = load(scratch, line + BEGIN * size), load(scratch, line + BEGIN * size + half)
         signs, signs_other = load(scratch, line + SIGN * size), load(scratch, line + SIGN * size + half)
         fine = less(starting, np.inf)
+        none = starting * 0.0
+        links, links_other = none, none
         for chunk in range(0, steps, ROWS):
             rows = min(ROWS, steps - chunk)
             load_tile(dl, d, du, b, starts, chunk, rows, safe, tile, place, size)
@@ -248,6 +255,7 @@ def expand(
                 for lane in range(size):
                     s = segment_of(lanes, group, size, lane)
                     tile[place + (3 * ROWS + rows - 1) * size + lane] -= known[s, LINKS, 0]
+                    scratch[line + P0 * size + lane] = _links_of(probe, known, s)
             for row in range(rows):
                 at_step = chunk + row
                 before, before_other = one, other
@@ -257,13 +265,15 @@ def expand(
                 at = place + row * size
                 to = origin + at_step * width
                 rest = 2 + steps - at_step
+                if rest == 3:
+                    links, links_other = load(scratch, line + P0 * size), load(scratch, line + P0 * size + half)
                 one, found = step(
                     one,
                     load(tile, at),
                     load(tile, at + ROWS * size),
                     load(tile, at + 2 * ROWS * size),
                     load(tile, at + 3 * ROWS * size),
-                    probed(probe, rest, signs),
+                    _less(probed(probe, rest, signs), links),
                 )
                 _keep_pivot_row(kept_rows, to, size, found)
                 valid = in_bounds(found[8], tiny)
@@ -273,7 +283,7 @@ def expand(
                     load(tile, at + ROWS * size + half),
                     load(tile, at + 2 * ROWS * size + half),
                     load(tile, at + 3 * ROWS * size + half),
-                    probed(probe, rest, signs_other),
+                    _less(probed(probe, rest, signs_other), links_other),
                 )
                 _keep_pivot_row(kept_rows, to + half, size, found)
                 valid_other = in_bounds(found[8], tiny)
@@ -297,6 +307,8 @@ def expand(
                 scratch[line + (2 * which + 1) * size + lane] = known[s, RIGHT2, which]
         x1, x2 = load(scratch, line), load(scratch, line + size)
         y1, y2 = load(scratch, line + half), load(scratch, line + size + half)
+        # Zero, and NaN once an entry of x is not finite.
+        trace, trace_other = none, none
         for top in range((steps - 1) // ROWS * ROWS, -1, -ROWS):
             rows = min(ROWS, steps - top)
             for row in range(rows - 1, -1, -1):
@@ -305,5 +317,15 @@ def expand(
                 y1, y2 = _substituted(kept_rows, at + half, at + 3 * size + half, size, y1, y2), y1
                 store(tile, place + row * size, x1)
                 store(tile, place + row * size + half, y1)
+                if top + row >= apart:
+                    trace, trace_other = trace + x1 * 0.0, trace_other + y1 * 0.0
+                else:
+                    begins = top + row + 0.5
+                    trace = choose(less(starting, begins), trace + x1 * 0.0, trace)
+                    trace_other = choose(less(starting_other, begins), trace_other + y1 * 0.0, trace_other)
             bring_back(x, starts, top, rows, apart, tile, place, size, used, scratch, line)
-        squares[group] = _square_sum(probe, kept_rows, origin, width, steps, apart, scratch, line, size, used)
+        total = _square_sum(probe, kept_rows, origin, width, steps, apart, scratch, line, size, used)
+        store(scratch, line, trace + trace_other)
+        for lane in range(half):
+            total += scratch[line + lane]
+        squares[group] = total

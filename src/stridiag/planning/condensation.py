@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import condensation_layout as kernels
+from stridiag._kernels.kept_columns import leftover_places
 from stridiag.planning.chain import ChainLayout
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.inverse_cost import condensed_inverse
@@ -151,10 +152,33 @@ class CondensationLayout:
 
         So that consecutive ones can be worked on in the lanes of vectors.
         """
-        longest = int((self.last - self.first).max(initial=0)) + 1
+        longest = max(self.longest, 1)
         order = np.empty(self.first.size, np.int64)
         kernels.by_length(self.first, self.last, self.neighbours, np.empty(2 * longest + 3, np.int64), order)
         return order
+
+    @cached_property
+    def longest(self) -> int:
+        """Columns of the longest segment."""
+        return int((self.last - self.first).max(initial=-1)) + 1
+
+    @cached_property
+    def places(self) -> Index:
+        """Where the slots of the trees' nodes, (nodes, 4), stand among the leftover rows of the segments."""
+        tree = self.tree
+        places = np.empty_like(tree.slots)
+        heads, tails = np.empty((2, self.first.size + tree.tail.size), np.int64)
+        leftover_places(tree.children, tree.slots, heads, tails, places)
+        return places
+
+    @cached_property
+    def core_places(self) -> Index:
+        """Where the rows of the reduced system, (r,), stand among the leftover rows; -1 for rows of the matrix."""
+        places = np.full(self.core.size, -1, np.int64)
+        left, right = self.around[:, 1], self.around[:, 2]
+        places[left[left >= 0]] = 2 * self.tree.heads[left >= 0]
+        places[right[right >= 0]] = 2 * self.tree.tails[right >= 0] + 1
+        return places
 
     @classmethod
     def build(cls, chain: ChainLayout, segment: int | None = None) -> CondensationLayout:
