@@ -34,7 +34,9 @@ CASES = [
 def matrix(n, g, links, kind):
     A = stridiag.random(n, (-g, 0, g), links, rng=n, dominant=kind == "dominant")
     if kind == "constant":
-        values = np.concatenate([np.full(n - g, -0.9), np.full(n, 0.99), np.ones(n - g), np.ones(A.structure.link_count)])
+        values = np.concatenate(
+            [np.full(n - g, -0.9), np.full(n, 0.99), np.ones(n - g), np.ones(A.structure.link_count)]
+        )
         return A.with_values(values)
     if kind == "signs":
         return A.with_values(np.where(np.random.default_rng(n).random(A.nnz) < 0.5, -1.0, 1.0))
@@ -118,7 +120,7 @@ def test_numbers_that_are_not_finite(links, place, bad, first):
 def test_zero_pivots_are_reported_as_ever(n, g, links):
     A = stridiag.random(n, (-g, 0, g), links, rng=0, dominant=True)
     for column in (0, n // 2, n - 1):
-        rows, columns = A.structure.coordinates()
+        _, columns = A.structure.coordinates()
         B = A.with_values(np.where(columns == column, 0.0, A.values))
         F = B.factor(method="chain")
         with pytest.raises(SingularMatrixError) as found:
@@ -137,7 +139,7 @@ def test_zero_pivots_are_reported_as_ever(n, g, links):
 @pytest.mark.parametrize("links", [0, 4])
 def test_ill_conditioned_matrices_warn_each_time(links):
     A = stridiag.random(300, (-1, 0, 1), links, rng=0, dominant=True)
-    rows, columns = A.structure.coordinates()
+    _, columns = A.structure.coordinates()
     B = A.with_values(np.where(columns == 17, 1e-18, 1.0) * A.values)
     F = B.factor(method="chain")
     for _ in range(2):
@@ -192,7 +194,7 @@ def test_survey(dtype):
 
 
 def test_the_probe_is_spread_evenly():
-    numbers = np.empty(10_000)
+    numbers = np.empty(100_000)
     scatter.scatter(numbers)
     twin = np.empty(100)
     plain_twin(scatter.scatter)(twin)
@@ -201,7 +203,7 @@ def test_the_probe_is_spread_evenly():
     assert abs(numbers.var() - 1.0) < 0.02
     assert np.abs(numbers).max() <= 3**0.5
     # No wave stands out, as it would from a sequence that only fills gaps.
-    spectrum = np.abs(np.fft.rfft(numbers)[1:]) / 100
+    spectrum = np.abs(np.fft.rfft(numbers)[1:]) / numbers.size**0.5
     assert spectrum.max() < 5
 
 

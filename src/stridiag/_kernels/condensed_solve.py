@@ -192,8 +192,8 @@ def factor_solve_probe(
     """Fill in the factors and the solution `x`, (n,), for the right-hand side `b`, all in double precision.
 
     ``segments`` are (first, last, neighbours), ``last_row_links`` (link_start, link_kept, link_slots), ``tree``
-    (children, slots, around, tail), ``kept`` (columns, core, leftover rows) of the layout; ``reduced`` the places in the
-    flat `a`, (r, r), which is zero, of its sources and where these come from. `tridiagonal`, (3, n), and `work`,
+    (children, slots, around, tail), ``kept`` (columns, core, leftover rows) of the layout; ``reduced`` the places in
+    the flat `a`, (r, r), which is zero, of its sources and where these come from. `tridiagonal`, (3, n), and `work`,
     (n + columns + r,), are scratch. Returns 0; or 1, after which nothing is solved, if a column is dependent or `b` not
     finite; and the largest magnitude of the solution of the probe `start` with the adjoint, NaN if there is one.
     """

@@ -34,7 +34,7 @@ Index = NDArray[np.int64]
 
 # As many as there are plans.
 @lru_cache(maxsize=16)
-def _for_kernels(layout: CondensationLayout) -> tuple[tuple[tuple[Index, ...], ...], tuple[Index, ...]]:
+def _for_kernels(layout: CondensationLayout) -> tuple[Any, Any]:
     """Return the arrays of a layout as `stridiag._kernels.condensed_solve` takes them."""
     tree, reduced = layout.tree, layout.reduced
     arrays = (
