@@ -34,26 +34,24 @@ def factor_solve_probe(
     g: int,
     b: Array,
     start: Array,
-    dl: Array,
-    d: Array,
-    du: Array,
-    du2: Array,
+    factors: Array,
     swapped: Array,
     x: Array,
     y: Array,
 ) -> tuple[int, Any]:
-    """Fill in the factors, (n,) each, and the solution `x`, (n,), for the right-hand side `b`, all real.
+    """Fill in ``dl, d, du, du2``, (4, n), the exchanges, (n,), and the solution `x`, (n,), for `b`, (n,), all real.
 
     `start`, (n,), is the right-hand side of the probe; `y`, (n,), is scratch. Returns -1, or the first step with a zero
     pivot, or -2 if `b` holds NaN or infinity, after which nothing is solved; and the largest magnitude of the solution
     of the probe, NaN if there is one.
     """
-    n = d.size
+    n = b.size
     strange = 0
     for i in range(n):
         strange += not abs(b[i]) < np.inf
     if strange:
-        return -2, abs(d[0]) * 0
+        return -2, 0.0
+    dl, d, du, du2 = factors[0], factors[1], factors[2], factors[3]
     main = n - g
     above = 2 * n - g
     k = 0

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stridiag._dtypes import double_type
 from stridiag._kernels import tridiagonal_batch
 from stridiag.errors import NotHermitianError, NotPositiveDefiniteError
+from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.condition import norm_bounds, probe, rough_condition
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.decomposition import Decomposition, Refillable
@@ -26,6 +27,7 @@ from stridiag.factorization.survey import Survey
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
 from stridiag.planning.chain import TridiagonalLayout
+from stridiag.planning.condensation import CondensationLayout
 from stridiag.structure import StridiagMatrix
 
 __all__ = ["BatchedChains", "MemberList", "Members", "decompose_member", "decompose_members"]
@@ -117,7 +119,10 @@ def decompose_member(planned: Plan, matrix: StridiagMatrix) -> Decomposition:
 
 
 # What can factor and solve in one step.
-_AT_ONCE: dict[type, type[SolvesAtOnce]] = {TridiagonalLayout: TridiagonalLU}
+_AT_ONCE: dict[type, type[SolvesAtOnce]] = {
+    TridiagonalLayout: TridiagonalLU,
+    CondensationLayout: Condensation,
+}
 
 
 class MemberList:

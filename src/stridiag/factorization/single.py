@@ -87,7 +87,9 @@ class Single:
             return None
         made = self._made
         if made is None:
-            found = self._kind.factor_and_solve(self._planned.layout, self._matrix.values, b, probe(self._n, self._dtype))
+            found = self._kind.factor_and_solve(
+                self._planned.layout, self._matrix.values, b, probe(self._n, self._dtype)
+            )
             if found is None:
                 return None
             self._made, x, largest = found
@@ -109,7 +111,8 @@ class Single:
         return 1
 
     def __getitem__(self, k: int) -> Decomposition:
-        return (self._member,)[k]
+        found: Decomposition = (self._member,)[k]
+        return found
 
     def __iter__(self) -> Iterator[Decomposition]:
         yield self._member
@@ -156,7 +159,8 @@ class Single:
         """Factor other values in the storage of this one; None, and nothing done, if they are not ordinary."""
         found = survey(matrix.values)
         fresh = Single.of(planned, matrix, found, self._kind)
-        if fresh is not None and isinstance(self._made, Refillable):
-            self._made.refill(matrix.values)
-            fresh._made = self._made
+        made: Any = self._made
+        if fresh is not None and isinstance(made, Refillable):
+            made.refill(matrix.values)
+            fresh._made = made
         return fresh

@@ -1,8 +1,8 @@
-"""The magnitudes of a matrix's values in one pass: are they finite, how large, and is there a zero among them?"""
+"""The magnitudes of a matrix's values in one pass: whether they are finite, how large, and whether one is zero."""
 
 from __future__ import annotations
 
-import struct
+from struct import Struct
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +14,10 @@ __all__ = ["Survey", "survey"]
 
 Array = NDArray[Any]
 
-# For each type the integers of its width, all bits but that of the sign, and the two letters of `struct`.
-_BITS = {
-    np.dtype(np.float32): (np.dtype(np.uint32), np.uint32(0x7FFFFFFF), "I", "f"),
-    np.dtype(np.float64): (np.dtype(np.uint64), np.uint64(0x7FFFFFFFFFFFFFFF), "Q", "d"),
+# For each type the integers of its width, all bits but that of the sign, and how Python reads the ones as the other.
+_BITS: dict[Any, Any] = {
+    np.dtype(np.float32): (np.dtype(np.uint32), np.uint32(0x7FFFFFFF), Struct("I").pack, Struct("f").unpack),
+    np.dtype(np.float64): (np.dtype(np.uint64), np.uint64(0x7FFFFFFFFFFFFFFF), Struct("Q").pack, Struct("d").unpack),
 }
 
 
@@ -33,6 +33,7 @@ def survey(values: Array) -> Survey | None:
     known = _BITS.get(values.dtype)
     if known is None or values.size == 0:
         return None
-    integers, clear, letter, number = known
-    largest, smallest = extreme_bits(values.view(integers).ravel(), clear)
-    return Survey(struct.unpack(number, struct.pack(letter, largest))[0], smallest == 0)
+    integers, clear, pack, unpack = known
+    bits: Array = values.view(integers)
+    largest, smallest = extreme_bits(bits if bits.ndim == 1 else bits.ravel(), clear)
+    return Survey(unpack(pack(largest))[0], smallest == 0)
