@@ -44,7 +44,10 @@ def _load_numba() -> Any:
 
 numba = _load_numba()
 
-__all__ = ["compiled_form", "inlined", "kernel", "literal_inlined", "literal_kernel"]
+COMPILES = not numba.config.DISABLE_JIT
+"""Whether kernels are compiled; explicit vectors exist in compiled code only."""
+
+__all__ = ["COMPILES", "compiled_form", "inlined", "kernel", "literal_inlined", "literal_kernel"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
