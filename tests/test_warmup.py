@@ -63,7 +63,9 @@ def test_what_one_process_compiled_the_next_one_loads(tmp_path):
     # A copy serves as well, in another place: what an image brings along.
     copy = tmp_path.with_name("copied")
     tmp_path.rename(copy)
-    assert run(CALL, NUMBA_CACHE_DIR=str(copy))[:2] == ["0", compiled]
+    compiled, loaded, _ = run(CALL, NUMBA_CACHE_DIR=str(copy))
+    assert compiled == "0"
+    assert int(loaded) > 0
 
 
 def test_without_a_folder_for_the_cache_kernels_work_all_the_same():
@@ -72,7 +74,10 @@ import sys
 from numba.core.caching import CacheImpl
 CacheImpl._locator_classes = []
 """
-    assert run(code + CALL)[2].strip() == "None"
+    compiled, loaded, cache = run(code + CALL)
+    assert int(compiled) > 0
+    assert loaded == "0"
+    assert cache.strip() == "None"
 
 
 def test_command_line(tmp_path):

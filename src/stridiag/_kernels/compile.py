@@ -44,7 +44,10 @@ def _load_numba() -> Any:
 
 numba = _load_numba()
 
-__all__ = ["compiled_form", "inlined", "kernel", "literal_inlined", "literal_kernel", "vector_kernel"]
+COMPILES = not numba.config.DISABLE_JIT
+"""Whether kernels are compiled; explicit vectors exist in compiled code only."""
+
+__all__ = ["COMPILES", "compiled_form", "inlined", "kernel", "literal_inlined", "literal_kernel", "vector_kernel"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,7 +76,7 @@ def vector_kernel(plain: F) -> Callable[[F], F]:
     """Compile a kernel on explicit vectors, whose plain-loop twin is given: what runs where nothing is compiled."""
 
     def decorate(function: F) -> F:
-        if numba.config.DISABLE_JIT:
+        if not COMPILES:
             return plain
         compiled: Any = kernel(function)
         compiled.plain = plain

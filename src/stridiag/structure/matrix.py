@@ -70,7 +70,7 @@ class StridiagMatrix:
     array([14., 11., 10., 11.])
     """
 
-    __slots__ = ("__weakref__", "_adjoint", "_structure", "_values")
+    __slots__ = ("__weakref__", "_adjoint", "_structure", "_transpose", "_values")
 
     # ndarray @ StridiagMatrix comes to __rmatmul__ instead of being taken apart element by element.
     __array_ufunc__ = None
@@ -81,6 +81,7 @@ class StridiagMatrix:
     _structure: Structure
     _values: Array
     _adjoint: StridiagMatrix | None
+    _transpose: StridiagMatrix | None
 
     def __init__(self, structure: Structure, values: ArrayLike, *, copy: bool = True) -> None:
         if not isinstance(structure, Structure):
@@ -95,6 +96,7 @@ class StridiagMatrix:
         self._structure = structure
         self._values = array
         self._adjoint = None
+        self._transpose = None
 
     # ------------------------------------------------------------------ construction
 
@@ -357,9 +359,11 @@ class StridiagMatrix:
 
     @property
     def T(self) -> StridiagMatrix:
-        """The transpose: of each member, for a batch."""
-        structure, source = self._structure.transposed()
-        return StridiagMatrix(structure, self._values[..., source], copy=False)
+        """The transpose: of each member, for a batch. Made when first asked for, and kept."""
+        if self._transpose is None:
+            structure, source = self._structure.transposed()
+            self._transpose = StridiagMatrix(structure, self._values[..., source], copy=False)
+        return self._transpose
 
     @property
     def H(self) -> StridiagMatrix:
