@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stridiag._dtypes import double_type
 from stridiag._kernels import front_householder as kernels
 from stridiag._kernels import front_order as places
-from stridiag._kernels.sparse_qr import permutation_sign
+from stridiag._kernels.permutations import permutation_sign
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
 from stridiag.factorization.inverse_entries import diagonal_by_solves
