@@ -175,18 +175,20 @@ class ChainLayout:
         """Slots, rows and columns (chain positions) of the entries off the chains, sorted by (row, column)."""
         structure = self.structure
         on_chain = (-self.stride, 0, self.stride)
-        slots = [
-            np.arange(part.stop - part.start) + part.start
-            for part in (structure.diagonal_slots(k) for k in structure.offsets if k not in on_chain)
-        ]
-        off = ~np.isin(structure.link_columns - structure.link_rows, on_chain)
-        slots.append(structure.starts[-1] + np.flatnonzero(off))
-        slot = np.concatenate(slots).astype(np.int64)
-        if slot.size == 0:
-            return slot, slot, slot
-        rows, columns = _coordinates_of(structure, slot)
+        others = [structure.diagonal_slots(k) for k in structure.offsets if k not in on_chain]
+        distance = np.abs(structure.link_columns - structure.link_rows)
+        off = np.flatnonzero((distance != 0) & (distance != self.stride))
+        slot = structure.starts[-1] + off
+        if others:
+            slot = np.concatenate([*(np.arange(part.start, part.stop) for part in others), slot])
+            rows, columns = _coordinates_of(structure, slot)
+        else:
+            rows, columns = structure.link_rows[off], structure.link_columns[off]
+            if self.stride == 1:
+                # In the structure they are sorted.
+                return slot, rows, columns
         row, column = self.positions(rows), self.positions(columns)
-        order = np.lexsort((column, row))
+        order = np.lexsort((column, row)) if others else np.argsort(row * self.n + column)
         return slot[order], row[order], column[order]
 
 

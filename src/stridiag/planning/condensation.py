@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._kernels import condensation_layout as kernels
 from stridiag.planning.chain import ChainLayout
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.inverse_cost import condensed_inverse
@@ -61,8 +62,6 @@ class CondensationLayout:
         Slot, and index among `columns` of the column, of the links in the last rows of segments.
     link_core : ndarray of int64
         `link_kept` as indices among `core`.
-    odd : int
-        Parity of the permutation that brings the leftover rows to the kept columns.
     reduced : ReducedPattern
         How the reduced system is put together.
     """
@@ -80,7 +79,6 @@ class CondensationLayout:
     link_slots: Index
     link_kept: Index
     link_core: Index
-    odd: int
     reduced: ReducedPattern
     method = "chain"
 
@@ -88,6 +86,12 @@ class CondensationLayout:
     def structure(self) -> Structure:
         """See `Layout`."""
         return self.chain.structure
+
+    @cached_property
+    def odd(self) -> int:
+        """Parity of the permutation that brings the leftover rows to the kept columns."""
+        with_left = self.neighbours[:, 1] >= 0
+        return int((self.last - self.first + 1)[with_left].sum() % 2)
 
     @cached_property
     def reduced_method(self) -> ReducedMethod:
@@ -141,58 +145,75 @@ class CondensationLayout:
             f"{self.reduced_method.kind} reduced system of order {self.core.size}"
         )
 
+    @cached_property
+    def lanes(self) -> Index:
+        """Segments, (segments,), sorted by whether they have neighbours to the left, then by length.
+
+        So that consecutive ones can be worked on in the lanes of vectors.
+        """
+        longest = int((self.last - self.first).max(initial=0)) + 1
+        order = np.empty(self.first.size, np.int64)
+        kernels.by_length(self.first, self.last, self.neighbours, np.empty(2 * longest + 3, np.int64), order)
+        return order
+
     @classmethod
-    def build(cls, chain: ChainLayout) -> CondensationLayout:
-        """Choose the kept columns for the links of `chain` and lay out the rest."""
+    def build(cls, chain: ChainLayout, segment: int | None = None) -> CondensationLayout:
+        """Choose the kept columns for the links of `chain`, if there are any, and lay out the rest.
+
+        Parameters
+        ----------
+        chain : ChainLayout
+        segment : int, optional
+            Longest segment, 3 or more; default `SEGMENT`. Longer stretches are cut into pieces whose lengths differ by
+            one at most.
+
+        Returns
+        -------
+        CondensationLayout
+        """
+        longest = SEGMENT if segment is None else segment
+        if longest < 3:
+            raise ValueError(f"segments must be 3 columns long or more, got {longest}")
         slots, rows, targets = chain.links
-        chain_first, chain_last = chain.starts[:-1], chain.starts[1:] - 1
-        columns = _kept_columns(rows, targets, chain_first, chain_last)
-        first, last = _segments(columns, chain_first, chain_last)
-        cuts = _dummy_separators(first, last)
-        if cuts.size:
-            columns = np.union1d(columns, cuts)
-            first, last = _segments(columns, chain_first, chain_last)
-        has_left = ~np.isin(first, chain_first)
-        has_right = ~np.isin(last, chain_last)
-        neighbours = np.full((first.size, 4), -1, np.int64)
-        place = np.searchsorted(columns, first) - 1
-        neighbours[has_left, 1] = place[has_left]
-        two_left = has_left & ~np.isin(first - 1, chain_first)
-        neighbours[two_left, 0] = place[two_left] - 1
-        place = np.searchsorted(columns, last)
-        neighbours[has_right, 2] = place[has_right]
-        two_right = has_right & ~np.isin(last + 1, chain_last)
-        neighbours[two_right, 3] = place[two_right] + 1
-        tree = SeparatorTree.build(np.isin(last[:-1] + 1, cuts), last, neighbours)
-
-        begin = np.searchsorted(rows, last + 1, side="left")
-        end = np.where(has_right, np.searchsorted(rows, last + 1, side="right"), begin)
-        link_start = np.concatenate(([0], np.cumsum(end - begin))).astype(np.int64)
-        which = np.repeat(begin - link_start[:-1], end - begin) + np.arange(link_start[-1])
-        link_slots, link_kept = slots[which], np.searchsorted(columns, targets[which])
-
-        core = np.flatnonzero(~np.isin(columns, cuts))
-        # Where each kept column stands among those of the reduced system; the last entry serves the -1 of "none".
-        among = np.full(columns.size + 1, -1, np.int64)
-        among[core] = np.arange(core.size)
-        around = among[np.column_stack((neighbours[tree.heads, :2], neighbours[tree.tails, 2:]))]
-        # Each reflection leaves its pivot row one slot further up, so slot `last` remains in place of first - 1.
-        leftover = columns[core]
-        with_left = around[:, 1] >= 0
-        leftover[around[with_left, 1]] = last[tree.heads[with_left]]
-        link_core = among[link_kept]
-        # Only the last segment of a root has links in the row behind it, so their order is that of the roots.
-        last_row_links = (np.diff(link_start)[tree.tails], np.arange(link_slots.size), link_core)
-        outside = np.isin(rows, _rows_outside(columns[core], around))
-        reduced = ReducedPattern.build(
-            columns[core],
-            tree.roots,
-            around,
-            last_row_links,
-            (slots[outside], rows[outside], targets[outside]),
-            chain,
+        starts, links = chain.starts, rows.size
+        # Kept columns fall into two runs a link at most.
+        pieces = starts.size + 2 * links
+        pieces += (chain.n + pieces) // (longest + 2)
+        width = 2 * links + 2 * pieces
+        columns, among, core = np.empty((3, width), np.int64)
+        first, last = np.empty((2, pieces), np.int64)
+        neighbours = np.empty((pieces, 4), np.int64)
+        joined = np.empty(pieces, np.bool_)
+        link_start = np.empty(pieces + 1, np.int64)
+        kept, link_order, link_kept = np.empty(3 * links, np.int64), *np.empty((2, links), np.int64)
+        sizes = np.empty(4, np.int64)
+        kernels.lay_out(
+            starts,
+            rows,
+            np.sort(targets),
+            targets,
+            longest,
+            kept,
+            columns,
+            among,
+            core,
+            first,
+            last,
+            neighbours,
+            joined,
+            link_start,
+            link_order,
+            link_kept,
+            sizes,
         )
-        lengths = last - first + 1
+        kept_count, inner, segments, entering = sizes.tolist()
+        columns, core = columns[:kept_count], core[:inner]
+        first, last, neighbours = first[:segments], last[:segments], neighbours[:segments]
+        link_start = link_start[: segments + 1]
+        tree = SeparatorTree.build(joined, last, neighbours)
+        reduced, around, leftover, link_core = ReducedPattern.build(
+            chain, columns, core, among, (last, neighbours, tree), (link_start, slots, rows, link_order, link_kept)
+        )
         return cls(
             chain=chain,
             columns=columns,
@@ -204,49 +225,8 @@ class CondensationLayout:
             tree=tree,
             around=around,
             link_start=link_start,
-            link_slots=link_slots,
-            link_kept=link_kept,
-            link_core=link_core,
-            odd=int(lengths[has_left].sum() % 2),
+            link_slots=slots[link_order[:entering]],
+            link_kept=link_kept[:entering],
+            link_core=link_core[:entering],
             reduced=reduced,
         )
-
-
-def _rows_outside(columns: Index, around: Index) -> Index:
-    """Return the rows of the kept columns at which no leftover row stands."""
-    standing = np.zeros(columns.size, bool)
-    standing[around[:, 1:3][around[:, 1:3] >= 0]] = True
-    return columns[~standing]
-
-
-def _kept_columns(rows: Index, columns: Index, chain_first: Index, chain_last: Index) -> Index:
-    below = rows[~np.isin(rows, chain_last)] + 1
-    kept = np.unique(np.concatenate((rows, below, columns)))
-    at_start, at_end = np.isin(kept, chain_first), np.isin(kept, chain_last)
-    follows = np.zeros(kept.size, bool)
-    follows[1:] = np.diff(kept) == 1
-    has_left = follows & ~at_start
-    has_right = np.zeros(kept.size, bool)
-    has_right[:-1] = has_left[1:]
-    alone = ~(has_left | has_right | at_start | at_end)
-    return np.union1d(kept, kept[alone] + 1)
-
-
-def _dummy_separators(first: Index, last: Index) -> Index:
-    """Return pairs of columns that cut long segments into equal pieces."""
-    lengths = last - first + 1
-    # Each cut takes two columns of its own.
-    pieces = -(-(lengths + 2) // (SEGMENT + 2))
-    cuts = pieces - 1
-    segment = np.repeat(np.arange(first.size), cuts)
-    number = np.arange(1, segment.size + 1) - np.repeat(np.cumsum(cuts) - cuts, cuts)
-    position = first[segment] + (number * (lengths[segment] + 2)) // pieces[segment] - 2
-    return np.concatenate((position, position + 1)).astype(np.int64)
-
-
-def _segments(columns: Index, chain_first: Index, chain_last: Index) -> tuple[Index, Index]:
-    after = columns[~np.isin(columns, chain_last)] + 1
-    before = columns[~np.isin(columns, chain_first)] - 1
-    first = np.union1d(np.setdiff1d(after, columns), np.setdiff1d(chain_first, columns))
-    last = np.union1d(np.setdiff1d(before, columns), np.setdiff1d(chain_last, columns))
-    return first, last

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._kernels.condensation_layout import lay_out_reduced
 from stridiag.planning.chain import ChainLayout
+from stridiag.planning.separator_tree import SeparatorTree
 from stridiag.planning.summed import SummedColumns, summed_columns
 
 if TYPE_CHECKING:
@@ -48,81 +50,72 @@ class ReducedPattern(SummedColumns):
     @classmethod
     def build(
         cls,
-        columns: Index,
-        roots: Index,
-        neighbours: Index,
-        last_row_links: tuple[Index, Index, Index],
-        outer_links: tuple[Index, Index, Index],
         chain: ChainLayout,
-    ) -> ReducedPattern:
+        columns: Index,
+        core: Index,
+        among: Index,
+        segments: tuple[Index, Index, SeparatorTree],
+        links: tuple[Index, Index, Index, Index, Index],
+    ) -> tuple[ReducedPattern, Index, Index, Index]:
         """Lay out the entries of the reduced system.
 
         Parameters
         ----------
-        columns : ndarray of int64, (k,)
-            Chain positions of its columns.
-        roots : ndarray of int64, (roots,)
-            Places in the kernel's `leftover`.
-        neighbours : ndarray of int64, (roots, 4)
-            Indices among `columns`; -1 where there is none.
-        last_row_links : tuple of ndarray
-            The number of links in the last row of each root, their indices among all such links of the layout, and
-            among `columns`.
-        outer_links : tuple of ndarray
-            Slots, rows and columns (chain positions) of the links of rows outside all segments.
         chain : ChainLayout
+        columns, core, among : ndarray of int64
+            Kept columns, the indices of those of the reduced system, and the reverse, -1 for dummies.
+        segments : tuple
+            Last columns and neighbours of the segments, and the trees over them.
+        links : tuple of ndarray
+            Which links stand in the last row of each segment; slots, rows and columns of the links; their order, those
+            in last rows first; and the indices of their columns, in that order, among the kept ones.
+
+        Returns
+        -------
+        ReducedPattern
+        around, leftover, link_core : ndarray of int64
+            See `stridiag.planning.condensation.CondensationLayout`; `link_core` for all links.
         """
-        # Leftover row 0 of a root stands at the kept column to its left, row 1 at that to its right.
-        at = neighbours[:, 1:3]
-        used = (at[:, :, None] >= 0) & (neighbours[:, None, :] >= 0)
-        root, carry, side = np.nonzero(used)
-        carried = (roots[root] * 2 + carry) * 5 + side
-
-        counts, link, link_kept = last_row_links
-        of_link = np.repeat(np.arange(roots.size), counts)
-        left = at[of_link, 0] >= 0
-        base = roots[of_link] * 10 + 4
-        factor = np.concatenate((base[left], base + 5))
-        linked = np.concatenate((link[left], link))
-
-        standing = np.zeros(columns.size, bool)
-        standing[at[at >= 0]] = True
-        free = np.flatnonzero(~standing)
-        position = columns[free]
-        down = ~np.isin(position, chain.starts[:-1])
-        up = ~np.isin(position, chain.starts[1:] - 1)
-        outer = (position[down] - 1, position, position[up])
-
-        slots, rows, targets = outer_links
-        row = np.concatenate(
-            (
-                at[root, carry],
-                at[of_link[left], 0],
-                at[of_link, 1],
-                free[down],
-                free,
-                free[up],
-                np.searchsorted(columns, rows),
-            )
+        last, neighbours, tree = segments
+        link_start, slots, rows, link_order, link_kept = links
+        size, roots, count = core.size, tree.roots.size, link_order.size
+        around, leftover = np.empty((roots, 4), np.int64), np.empty(size, np.int64)
+        carried, (factor, linked) = np.empty(8 * roots, np.int64), np.empty((2, 2 * count), np.int64)
+        outer, sizes = np.empty((4, size), np.int64), np.empty(6, np.int64)
+        row, column = np.empty((2, 8 * roots + 3 * count + 3 * size), np.int64)
+        link_core = among[link_kept]
+        lay_out_reduced(
+            chain.starts,
+            columns,
+            core,
+            among,
+            last,
+            neighbours,
+            tree.roots,
+            tree.heads,
+            tree.tails,
+            link_start,
+            rows[link_order],
+            link_core,
+            around,
+            leftover,
+            row,
+            column,
+            carried,
+            factor,
+            linked,
+            outer,
+            sizes,
         )
-        column = np.concatenate(
-            (
-                neighbours[root, side],
-                link_kept[left],
-                link_kept,
-                np.searchsorted(columns, position[down] - 1),
-                free,
-                np.searchsorted(columns, position[up] + 1),
-                np.searchsorted(columns, targets),
-            )
+        entries, products, below, on, above, total = sizes.tolist()
+        pattern = cls(
+            *summed_columns(row[:total], column[:total], size),
+            carried=carried[:entries],
+            linked=(factor[:products], linked[:products]),
+            outer=(outer[0, :below], outer[1, :on], outer[2, :above]),
+            outer_slots=slots[link_order[int(link_start[-1]) :]],
         )
-        return cls(
-            *summed_columns(row, column, columns.size),
-            carried=carried,
-            linked=(factor, linked),
-            outer=outer,
-            outer_slots=slots,
-        )
+        return pattern, around, leftover, link_core
 
     def assemble(
         self,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+
+from stridiag._kernels.condensation_layout import grow_trees
 
 __all__ = ["SeparatorTree"]
 
@@ -45,46 +45,18 @@ class SeparatorTree:
 
         Parameters
         ----------
-        joined : ndarray of bool, (segments - 1,)
-            Whether a separator that may be eliminated stands behind each segment but the last.
+        joined : ndarray of bool, (segments,)
+            Whether a separator that may be eliminated stands behind each segment.
         last : ndarray of int64, (segments,)
             Last column of each segment.
         neighbours : ndarray of int64, (segments, 4)
             Indices among the kept columns of the two to the left and the two to the right; -1 where there is none.
         """
         count = last.size
-        ids = np.arange(count)
-        heads, tails = ids.copy(), ids.copy()
-        run = np.concatenate(([0], np.cumsum(~joined))).astype(np.int64)[:count]
-        levels: list[tuple[Any, ...]] = []
-        nodes = 0
-        while ids.size:
-            begins = np.searchsorted(run, run)
-            even = (np.arange(ids.size) - begins) % 2 == 0
-            pairs = np.zeros(ids.size, bool)
-            pairs[:-1] = even[:-1] & (run[1:] == run[:-1])
-            left = np.flatnonzero(pairs)
-            if left.size == 0:
-                break
-            right = left + 1
-            levels.append((ids[left], ids[right], heads[left], tails[left], heads[right], tails[right]))
-            ids[left] = count + nodes + np.arange(left.size)
-            tails[left] = tails[right]
-            nodes += left.size
-            stays = np.ones(ids.size, bool)
-            stays[right] = False
-            ids, heads, tails, run = ids[stays], heads[stays], tails[stays], run[stays]
-        empty: tuple[Any, ...] = (np.zeros(0, np.int64),) * 6
-        one, other, first, middle, next_, end = (
-            np.concatenate(part).astype(np.int64) for part in zip(*(levels or [empty]), strict=True)
+        ids, heads, tails, tail = np.empty((4, count), np.int64)
+        children = np.empty((count, 2), np.int64)
+        slots, around = np.empty((count, 4), np.int64), np.empty((count, 6), np.int64)
+        nodes, roots = grow_trees(joined, last, neighbours, ids, heads, tails, children, slots, around, tail)
+        return cls(
+            children[:nodes], slots[:nodes], around[:nodes], tail[:nodes], ids[:roots], heads[:roots], tails[:roots]
         )
-        slots = np.column_stack(
-            (
-                last[middle] + 1,
-                last[next_],
-                np.where(neighbours[first, 1] >= 0, last[first], -1),
-                np.where(neighbours[end, 2] >= 0, last[end] + 1, -1),
-            )
-        )
-        around = np.column_stack((neighbours[middle, 2:], neighbours[first, :2], neighbours[end, 2:]))
-        return cls(np.column_stack((one, other)), slots, around, end, ids, heads, tails)

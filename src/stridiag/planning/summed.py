@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._kernels.condensation_layout import compress
+
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
@@ -51,7 +53,8 @@ class SummedColumns:
 
 def summed_columns(rows: Index, columns: Index, order: int) -> tuple[int, NDArray[np.int32], NDArray[np.int32], Index]:
     """Return the fields of `SummedColumns` for sources at these rows and columns."""
-    stride = max(order, 1)
-    keys, place = np.unique(columns * stride + rows, return_inverse=True)
-    indptr = np.searchsorted(keys, np.arange(order + 1) * stride)
-    return order, indptr.astype(np.int32), (keys % stride).astype(np.int32), place.astype(np.int64)
+    count = rows.size
+    indptr, indices = np.empty(order + 1, np.int32), np.empty(count, np.int32)
+    place, next_, work = np.empty(count, np.int64), np.empty(order + 1, np.int64), np.empty((2, count), np.int64)
+    distinct = compress(rows, columns, indptr, indices, place, work, next_)
+    return order, indptr, indices[:distinct], place
