@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stridiag.factorization.decomposition import Decomposition
+from stridiag.factorization.front_householder import FrontHouseholder
 from stridiag.factorization.small_qr import SmallQR
 from stridiag.factorization.sparse_lu import factor_sparse
 from stridiag.factorization.sparse_qr import SparseQR
@@ -18,6 +19,8 @@ __all__ = ["factor_reduced"]
 
 def factor_reduced(matrix: csc_array[Any], method: ReducedMethod) -> Decomposition:
     """Factor a small or sparse square matrix, whose pattern `method` was chosen for."""
+    if method.fronts is not None:
+        return FrontHouseholder(matrix.data, method.fronts)
     if method.kind == "dense":
         return SmallQR(matrix.toarray())
     return factor_sparse(matrix) if method.analysis is None else SparseQR(matrix, method.analysis)

@@ -39,12 +39,10 @@ def best_stride(structure: Structure) -> tuple[int, int]:
             held[abs(k)] += end - first
         else:
             main = end - first
-    distance, count = np.unique(np.abs(structure.link_columns - structure.link_rows), return_counts=True)
-    for k, number in zip(distance.tolist(), count.tolist(), strict=True):
-        if k in held:
-            held[k] += number
-        elif k == 0:
-            main += number
+    distance = np.abs(structure.link_columns - structure.link_rows)
+    main += int(np.count_nonzero(distance == 0))
+    for k in held:
+        held[k] += int(np.count_nonzero(distance == k))
     stride = min(held, key=lambda k: (-held[k], k))
     return stride, structure.nnz - main - held[stride]
 

@@ -42,6 +42,9 @@ Method = Literal[
 # would cost as much.
 _GOOD, _GOOD_EACH = 1e5, 60.0
 
+# So many rows for each link, for each chain, and in all leave no doubt that links are best condensed.
+_ROWS_A_LINK, _ROWS_A_CHAIN, _LONG = 64, 64, 2000
+
 # Trees are peeled off a core if at least one row in so many is on them: the core is a matrix of its own to set up.
 _LEAST_TREES = 5
 
@@ -52,7 +55,10 @@ def cheapest(structure: Structure) -> tuple[Layout, str]:
     Where the pattern is triangular but for simple cycles, or all of it lies on chains or trees, nothing else is asked.
     Methods that need a costly analysis are asked only if the others are dear.
     """
-    _, links = best_stride(structure)
+    stride, links = best_stride(structure)
+    if _evidently_chains(structure, stride, links):
+        layout = CondensationLayout.build(ChainLayout(structure, stride))
+        return layout, f"{links:,} entries lie off long chains, too few for another method"
     # Where there are no links the chain is as good as the forest that it is.
     forest = () if links == 0 else (_forest_alone,)
     special = _first_applicable((*forest, TriangularLayout.build, CyclicLayout.build), structure)
@@ -70,6 +76,21 @@ def cheapest(structure: Structure) -> tuple[Layout, str]:
         # First, since with too much fill for an analysis the dense bound stands for theirs: SuperLU stays far below it.
         layouts = [*SparseLayout.both(structure), *layouts]
     return _lowest(layouts), f"the lowest predicted price; {links:,} entries lie off the best chains"
+
+
+def _evidently_chains(structure: Structure, stride: int, links: int) -> bool:
+    """Whether long and complete chains have so few links that nothing else has to be asked.
+
+    They close cycles (an entry and its mirror image are one), so nothing is triangular; and a forest, which they may
+    be, takes as many operations a row but cannot work on many rows at a time.
+    """
+    n = structure.shape[0]
+    return (
+        0 < _ROWS_A_LINK * links <= n
+        and structure.offsets == (-stride, 0, stride)
+        and _ROWS_A_CHAIN * stride <= n
+        and n >= _LONG
+    )
 
 
 _REASONS = {

@@ -1,0 +1,222 @@
+r"""Sparse QR of a square matrix by dense fronts, planned by `stridiag._kernels.front_order`.
+
+A front gathers its rows of the matrix and what its children have passed on, and makes one reflection for each of its
+pivots, as `stridiag._kernels.small_qr`; then it holds as many rows of R, the vectors of the reflections below the
+diagonal, and behind these the numbers that it passes on. Fronts are dense, whatever the numbers: so the operations are
+known before. Reflections are unitary to rounding: the factorization is backward stable without any condition.
+
+Storage: `values` holds the fronts one behind the other, each by rows; `tau` one number for each pivot, in the order of
+elimination. ``fronts``, ``pool``, ``relative``, ``rows``: see `stridiag._kernels.front_order`.
+
+Cost, for a pivot with t rows below it and c columns behind it in its front: 3 t + 8 operations to make the reflection,
+4 t + 2 to apply it to each column behind it or to a right-hand side, and 2 c + 1 a right-hand side to solve with R.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.front_order import (
+    COLUMN_START,
+    COLUMNS,
+    PARENT,
+    PARENT_ROW,
+    PIVOT_START,
+    PIVOTS,
+    ROW_START,
+    ROWS,
+    VALUE_START,
+)
+
+__all__ = ["factor", "multiply_upper", "reflect", "solve_upper", "solve_upper_adjoint"]
+
+Array = NDArray[Any]
+
+# Up to so many rows a reflection is applied column by column, in registers: the loops by rows would be too short.
+_FEW = 5
+
+
+@inlined
+def _reflect_column(a: Array, j: int, m: int, top: int, width: int) -> tuple[Any, bool]:
+    """Make the reflection for column j of a front; return its tau, and whether there was anything to reflect."""
+    diagonal = top + j * width + j
+    x0 = a[diagonal]
+    largest = abs(x0)
+    for i in range(j + 1, m):
+        largest = max(largest, abs(a[top + i * width + j]))
+    # As in `condensation`: squares neither overflow nor vanish between these bounds.
+    size = float(largest)
+    scale = 1.0
+    if not 1e-140 < size < 1e140:
+        if not 0.0 < size < np.inf:
+            return 0.0, False
+        scale = size
+        x0 = x0 / scale
+        for i in range(j + 1, m):
+            a[top + i * width + j] = a[top + i * width + j] / scale
+    magnitude = abs(x0)
+    squares = magnitude * magnitude
+    for i in range(j + 1, m):
+        x = a[top + i * width + j]
+        squares += (x * np.conj(x)).real
+    norm = math.sqrt(squares)
+    phase = x0 / magnitude if magnitude > 0.0 else x0 + 1.0
+    head = magnitude + norm
+    towards = np.conj(phase) / head
+    a[diagonal] = -phase * norm * scale
+    for i in range(j + 1, m):
+        a[top + i * width + j] = a[top + i * width + j] * towards
+    return head / norm, True
+
+
+@inlined
+def _apply(a: Array, share: Any, j: int, m: int, top: int, width: int, work: Array) -> None:
+    """Apply the reflection of column j to the columns behind it."""
+    if m - j - 1 <= _FEW:
+        for c in range(j + 1, width):
+            total = a[top + j * width + c]
+            for i in range(j + 1, m):
+                total += np.conj(a[top + i * width + j]) * a[top + i * width + c]
+            total = share * total
+            a[top + j * width + c] -= total
+            for i in range(j + 1, m):
+                a[top + i * width + c] -= a[top + i * width + j] * total
+        return
+    size = width - j - 1
+    head = a[top + j * width + j + 1 : top + (j + 1) * width]
+    sums = work[:size]
+    for c in range(size):
+        sums[c] = head[c]
+    i = j + 1
+    # Two rows at a time: the sums are read and written half as often.
+    while i + 1 < m:
+        one = a[top + i * width + j + 1 : top + (i + 1) * width]
+        two = a[top + (i + 1) * width + j + 1 : top + (i + 2) * width]
+        v, w = np.conj(a[top + i * width + j]), np.conj(a[top + (i + 1) * width + j])
+        for c in range(size):
+            sums[c] = sums[c] + v * one[c] + w * two[c]
+        i += 2
+    if i < m:
+        one = a[top + i * width + j + 1 : top + (i + 1) * width]
+        v = np.conj(a[top + i * width + j])
+        for c in range(size):
+            sums[c] += v * one[c]
+    for c in range(size):
+        sums[c] = share * sums[c]
+        head[c] -= sums[c]
+    for i in range(j + 1, m):
+        v = a[top + i * width + j]
+        row = a[top + i * width + j + 1 : top + (i + 1) * width]
+        for c in range(size):
+            row[c] -= v * sums[c]
+
+
+@kernel
+def factor(
+    data: Array,
+    scatter: Array,
+    fronts: Array,
+    pool: Array,
+    relative: Array,
+    values: Array,
+    tau: Array,
+    work: Array,
+) -> int:
+    """Factor the matrix with the entries `data`; return -1, or a column that is exactly dependent on others.
+
+    `values` starts as zeros; `work` is as long as the widest front.
+    """
+    info = -1
+    for e in range(data.size):
+        values[scatter[e]] = data[e]
+    for f in range(fronts.shape[0]):
+        pivots, m, width, top = fronts[f, PIVOTS], fronts[f, ROWS], fronts[f, COLUMNS], fronts[f, VALUE_START]
+        for j in range(pivots):
+            share, there = _reflect_column(values, j, m, top, width)
+            tau[fronts[f, PIVOT_START] + j] = share
+            if there:
+                _apply(values, share, j, m, top, width, work)
+            elif info < 0:
+                info = pool[fronts[f, COLUMN_START] + j]
+        parent = fronts[f, PARENT]
+        if parent >= 0:
+            first = fronts[f, COLUMN_START] + pivots
+            step = fronts[parent, COLUMNS]
+            target = fronts[parent, VALUE_START] + fronts[f, PARENT_ROW] * step
+            for i in range(pivots, m):
+                source = top + i * width + pivots
+                for c in range(width - pivots):
+                    values[target + relative[first + c]] = values[source + c]
+                target += step
+    return info
+
+
+@kernel
+def reflect(fronts: Array, rows: Array, values: Array, tau: Array, x: Array, backwards: bool) -> None:
+    """Overwrite `x`, (n, m), by rows of the matrix, with Q^H x, or with Q x if `backwards`."""
+    count, several = fronts.shape[0], x.shape[1]
+    for t in range(count):
+        f = count - 1 - t if backwards else t
+        pivots, m, width, top = fronts[f, PIVOTS], fronts[f, ROWS], fronts[f, COLUMNS], fronts[f, VALUE_START]
+        first = fronts[f, ROW_START]
+        for k in range(pivots):
+            j = pivots - 1 - k if backwards else k
+            share = tau[fronts[f, PIVOT_START] + j]
+            head = rows[first + j]
+            for c in range(several):
+                total = x[head, c]
+                for i in range(j + 1, m):
+                    total += np.conj(values[top + i * width + j]) * x[rows[first + i], c]
+                total = share * total
+                x[head, c] -= total
+                for i in range(j + 1, m):
+                    x[rows[first + i], c] -= values[top + i * width + j] * total
+
+
+@kernel
+def solve_upper(fronts: Array, pool: Array, rows: Array, values: Array, x: Array, z: Array) -> None:
+    """Solve R z = x for `z`, (n, m), by columns of the matrix; `x` is by its rows."""
+    for f in range(fronts.shape[0] - 1, -1, -1):
+        width, top, begin = fronts[f, COLUMNS], fronts[f, VALUE_START], fronts[f, COLUMN_START]
+        for j in range(fronts[f, PIVOTS] - 1, -1, -1):
+            at = top + j * width
+            row, column = rows[fronts[f, ROW_START] + j], pool[begin + j]
+            for c in range(x.shape[1]):
+                value = x[row, c]
+                for k in range(j + 1, width):
+                    value -= values[at + k] * z[pool[begin + k], c]
+                z[column, c] = value / values[at + j]
+
+
+@kernel
+def solve_upper_adjoint(fronts: Array, pool: Array, rows: Array, values: Array, z: Array, x: Array) -> None:
+    """Solve R^H x = z for `x`, (n, m), by rows of the matrix; `z`, by its columns, is used up."""
+    for f in range(fronts.shape[0]):
+        width, top, begin = fronts[f, COLUMNS], fronts[f, VALUE_START], fronts[f, COLUMN_START]
+        for j in range(fronts[f, PIVOTS]):
+            at = top + j * width
+            row, column = rows[fronts[f, ROW_START] + j], pool[begin + j]
+            for c in range(z.shape[1]):
+                value = z[column, c] / np.conj(values[at + j])
+                x[row, c] = value
+                for k in range(j + 1, width):
+                    z[pool[begin + k], c] -= np.conj(values[at + k]) * value
+
+
+@kernel
+def multiply_upper(fronts: Array, pool: Array, rows: Array, values: Array, z: Array, x: Array) -> None:
+    """Set x = R z, `x`, (n, m), by rows of the matrix and `z` by its columns."""
+    for f in range(fronts.shape[0]):
+        width, top, begin = fronts[f, COLUMNS], fronts[f, VALUE_START], fronts[f, COLUMN_START]
+        for j in range(fronts[f, PIVOTS]):
+            at, row = top + j * width, rows[fronts[f, ROW_START] + j]
+            for c in range(z.shape[1]):
+                value = values[at + j] * z[pool[begin + j], c]
+                for k in range(j + 1, width):
+                    value += values[at + k] * z[pool[begin + k], c]
+                x[row, c] = value

@@ -1,0 +1,133 @@
+"""Sparse matrices by QR in dense fronts, at a cost known before. See `stridiag._kernels.front_householder`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag._dtypes import double_type
+from stridiag._kernels import front_householder as kernels
+from stridiag._kernels import front_order as places
+from stridiag._kernels.sparse_qr import permutation_sign
+from stridiag.factorization.determinant import phase_and_log, sign_of_flips
+from stridiag.factorization.elementary import Permutation, columns_of_triangle
+from stridiag.factorization.inverse_entries import diagonal_by_solves
+from stridiag.factorization.simple_factor import SimpleFactor
+from stridiag.factorization.singularity import Singularity
+from stridiag.factorization.unitary import Reflection
+from stridiag.planning.front_plan import FrontPlan
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array
+
+__all__ = ["FrontHouseholder"]
+
+Array = NDArray[Any]
+Index = NDArray[np.int64]
+
+
+class FrontHouseholder:
+    """QR by Householder reflections in fronts: backward stable, so it needs no guard.
+
+    Parameters
+    ----------
+    data : ndarray, (entries,)
+        In the order of the pattern that was planned. Single precision is factored in double: the squares in a
+        reflection have no room in it.
+    plan : FrontPlan
+    """
+
+    name = "sparse QR by fronts"
+
+    def __init__(self, data: Array, plan: FrontPlan) -> None:
+        self._plan = plan
+        self._dtype = data.dtype
+        self._wide = double_type(data.dtype)
+        self._values = np.zeros(plan.numbers, self._wide)
+        self._tau = np.empty(plan.order)
+        work = np.empty(plan.widest, self._wide)
+        info = kernels.factor(
+            data, plan.scatter, plan.fronts, plan.pool, plan.relative, self._values, self._tau, work
+        )
+        self.singularity = None if info < 0 else Singularity(column=info)
+
+    def solve(self, b: Array, *, adjoint: bool = False) -> Array:
+        """See `Decomposition.solve`."""
+        if self.singularity is not None:
+            return np.full_like(b, np.nan)
+        plan = self._plan
+        x = b.astype(self._wide, copy=False)
+        y = np.empty_like(x)
+        if adjoint:
+            kernels.solve_upper_adjoint(plan.fronts, plan.pool, plan.rows, self._values, x, y)
+            kernels.reflect(plan.fronts, plan.rows, self._values, self._tau, y, True)
+        else:
+            kernels.reflect(plan.fronts, plan.rows, self._values, self._tau, x, False)
+            kernels.solve_upper(plan.fronts, plan.pool, plan.rows, self._values, x, y)
+        return y.astype(self._dtype, copy=False)
+
+    def multiply(self, x: Array) -> Array:
+        """See `Decomposition.multiply`."""
+        plan = self._plan
+        z = x.astype(self._wide, copy=False)
+        y = np.empty_like(z)
+        kernels.multiply_upper(plan.fronts, plan.pool, plan.rows, self._values, z, y)
+        kernels.reflect(plan.fronts, plan.rows, self._values, self._tau, y, True)
+        return y.astype(self._dtype, copy=False)
+
+    def _pivots(self) -> tuple[Index, Index, Index]:
+        """Return row, column and place among the numbers of each pivot, in the order of elimination."""
+        plan = self._plan
+        counts = plan.fronts[:, places.PIVOTS]
+        front = np.repeat(np.arange(counts.size), counts)
+        own = plan.fronts[front]
+        k = np.arange(front.size) - own[:, places.PIVOT_START]
+        place = own[:, places.VALUE_START] + k * (own[:, places.COLUMNS] + 1)
+        return plan.rows[own[:, places.ROW_START] + k], plan.pool[own[:, places.COLUMN_START] + k], place
+
+    def slogdet(self) -> tuple[Any, float]:
+        """See `Decomposition.slogdet`."""
+        rows, columns, place = self._pivots()
+        sign = permutation_sign(rows, np.zeros(rows.size, np.uint8))
+        sign *= permutation_sign(columns, np.zeros(rows.size, np.uint8))
+        return phase_and_log(self._values[place], sign * sign_of_flips(int(np.count_nonzero(self._tau))))
+
+    def inverse_diagonal(self) -> Array:
+        """See `Decomposition.inverse_diagonal`."""
+        return diagonal_by_solves(self, self._tau.size, self._dtype)
+
+    def factors(self) -> list[SimpleFactor]:
+        """See `Decomposition.factors`: the reflections, rows to columns, D, U by columns."""
+        from scipy.sparse import coo_array
+
+        plan, n = self._plan, self._tau.size
+        values, tau = self._values.astype(self._dtype), self._tau.astype(self._dtype.type(0).real.dtype)
+        reflections: list[SimpleFactor] = []
+        entries: list[tuple[Index, Index, Array]] = []
+        for front in plan.fronts:
+            pivots, m, width = (int(front[k]) for k in (places.PIVOTS, places.ROWS, places.COLUMNS))
+            top, first, begin = (int(front[k]) for k in (places.VALUE_START, places.ROW_START, places.COLUMN_START))
+            dense = values[top : top + m * width].reshape(m, width)
+            rows, columns = plan.rows[first : first + m], plan.pool[begin : begin + width]
+            for j in range(pivots):
+                vector = dense[j:, j].copy()
+                vector[0] = 1
+                reflections.append(Reflection(n, rows[j:], vector, tau[int(front[places.PIVOT_START]) + j]))
+                entries.append((np.full(width - j, columns[j]), columns[j:], dense[j, j:]))
+        row_of, column_of, _ = self._pivots()
+        slots = np.empty(n, np.int64)
+        slots[row_of] = column_of
+        at, to, numbers = (np.concatenate(part) for part in zip(*entries, strict=True))
+        upper = coo_array((numbers, (at, to)), shape=(n, n)).tocsc()
+        return [
+            *reflections,
+            Permutation(slots),
+            *columns_of_triangle(upper, column_of[::-1].tolist(), divide="rows"),
+        ]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the stored factors occupy."""
+        return int(self._values.nbytes + self._tau.nbytes)

@@ -1,0 +1,104 @@
+"""The reduced system of a condensation by dense fronts: its order of elimination, and what it costs, exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag._kernels import front_order as kernels
+from stridiag.planning.cost import Cost, Operations, determinant
+from stridiag.planning.summed import SummedColumns
+
+__all__ = ["FrontPlan"]
+
+Index = NDArray[np.int64]
+
+_SHARE = 0.8
+"""A front with this share of the columns that are left takes all of them."""
+
+_ROOM = 40
+"""Columns of all fronts for each column of the matrix at most: with more, other methods are better."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrontPlan:
+    """The fronts of a square sparse pattern, for `stridiag._kernels.front_householder`.
+
+    Attributes
+    ----------
+    order : int
+    fronts : ndarray of int64, (fronts, 9)
+        See `stridiag._kernels.front_order`.
+    pool, relative, rows : ndarray of int64
+        Columns of the fronts, those of them that are passed on as places in the parent, and rows.
+    scatter : ndarray of int64, (entries,)
+        Where each entry goes among the numbers of the fronts.
+    numbers : int
+        How many numbers the fronts hold.
+    """
+
+    order: int
+    fronts: Index
+    pool: Index
+    relative: Index
+    rows: Index
+    scatter: Index
+    numbers: int
+
+    @classmethod
+    def build(cls, pattern: SummedColumns) -> FrontPlan | None:
+        """Order a pattern; None where it has no full matching, or far too much fill for fronts."""
+        n, entries = pattern.order, pattern.indices.size
+        pointers, set_of, work = np.empty(n + 1, np.int64), np.empty(n, np.int64), np.empty((5, n), np.int64)
+        columns, places, members = np.empty((3, entries), np.int64)
+        sets = kernels.row_sets(pattern.indptr, pattern.indices, pointers, columns, places, set_of, work[0])
+        pool = np.empty(entries + _ROOM * n, np.int64)
+        parent = np.empty(sets + n, np.int64)
+        fronts = np.empty((n, kernels.WIDTH), np.int64)
+        count = kernels.order_fronts(
+            pointers,
+            columns,
+            set_of,
+            sets,
+            _SHARE,
+            *np.empty((3, sets + n), np.int64),
+            parent,
+            np.empty(n + 1, np.int64),
+            np.empty(n, np.int64),
+            members,
+            np.empty(n + 1, np.int64),
+            work,
+            np.empty((2, sets + n), np.int64),
+            pool,
+            fronts,
+        )
+        if count < 0:
+            return None
+        fronts = fronts[:count].copy()
+        relative, scatter = np.empty(pool.size, np.int64), np.empty(entries, np.int64)
+        rows = np.empty(int(fronts[:, kernels.ROWS].sum()), np.int64)
+        numbers = kernels.place_entries(
+            pointers, columns, places, set_of, sets, parent, pool, fronts, work[:3], relative, rows, scatter
+        )
+        return cls(n, fronts, pool, relative, rows, scatter, numbers)
+
+    @cached_property
+    def widest(self) -> int:
+        """Columns of the widest front."""
+        return int(self.fronts[:, kernels.COLUMNS].max(initial=0))
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Cost of the factorization: exact."""
+        p, m, c = self.fronts[:, : kernels.COLUMNS + 1].T
+        # Sums over the pivots of a front of the rows t below, the columns d behind, and of t d.
+        half = p * (p - 1) // 2
+        below, behind = p * (m - 1) - half, p * (c - 1) - half
+        both = p * (m - 1) * (c - 1) - (m + c - 2) * half + half * (2 * p - 1) // 3
+        factor = int((3 * below + 8 * p + 4 * both + 2 * behind).sum())
+        solve = int((4 * below + 2 * behind + 3 * p).sum())
+        operations = Operations(factor, solve, determinant(self.order), self.order * solve, exact=True)
+        return Cost(operations, 8 * (self.numbers + self.order), rate=0.13, overhead=1e4 + 200.0 * p.size)
