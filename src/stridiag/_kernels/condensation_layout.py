@@ -260,9 +260,10 @@ def lay_out_reduced(
     """List the sources of the reduced system; see `stridiag.planning.reduced.ReducedPattern`.
 
     `link_rows` and `link_core` are the rows, as positions, and the columns, as indices among those of the reduced
-    system, of all links in the order of `lay_out`. `rows` and `targets` become row and column of each source,
-    `carried`, `factor`, `linked` and `outer`, (4, core), what they are made of (the last row of `outer` is work space), and `sizes`, (6,), the numbers of carried entries,
-    of products, and of entries below, on and above the diagonal in rows outside all segments.
+    system, of all links in the order of `lay_out`. `rows` and `targets` become row and column of each source;
+    `carried`, `factor`, `linked` and `outer`, (4, core), whose last row is work space, what they are made of; `sizes`,
+    (6,), the numbers of carried entries, of products, of entries below, on and above the diagonal in rows outside all
+    segments, and of all sources.
     """
     size = core.size
     for i in range(size):

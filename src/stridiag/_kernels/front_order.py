@@ -118,7 +118,8 @@ def order_fronts(
 ) -> int:
     """Find the fronts; return how many, or a negative number.
 
-    That is -1 if it turns out that there is no full matching, -2 if `pool` has no room, -3 if the fronts take too many operations.
+    That is -1 if it turns out that there is no full matching, -2 if `pool` has no room, -3 if the fronts take too many
+    operations.
 
     Parameters
     ----------
