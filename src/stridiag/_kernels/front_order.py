@@ -202,8 +202,8 @@ def order_fronts(
             least += 1
         if least == 0:
             return -1
-        # Any front has the columns of the next one at least, and the last one is square.
-        if 1.3 * least**3 > limit:
+        # Hardly any front to come is narrower, until the last one, which is square and as wide as that at least.
+        if operations + 2.0 * least * least * max(left - least, 0) + 1.3 * least**3 > limit:
             return -3
         s = sets + count
         start = top
