@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 import stridiag
-from stridiag._kernels import condensation, determinant, separator_tree, small_qr, tridiagonal_batch, tridiagonal_lu
+from stridiag._kernels import condensation, determinant, separator_tree, tridiagonal_batch, tridiagonal_lu
 from stridiag.factorization.condensation import Condensation
+from stridiag.factorization.reduced import factor_reduced
 from stridiag.planning import condensation as planned
 from stridiag.planning import inverse_cost
 from stridiag.planning.chain import ChainLayout, TridiagonalLayout
 from stridiag.planning.condensation import CondensationLayout
-from stridiag.testing import Counted, count, counted
+from stridiag.testing import Counted, count, counted, recording
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 10, 57])
@@ -50,24 +51,25 @@ def count_condensation(A, stride):
     sources = layout.reduced.sources(leftover, links, tridiagonal, counted(A.values))
     factor += Counted.total + sources.size  # each is added to its place
     r = layout.core.size
-    a, tau = counted(np.random.default_rng(0).standard_normal((r, r))), counted(np.zeros(r))
-    factor += count(small_qr.factor, a, tau, counted(np.zeros(r)))
-    x, z, y = (counted(np.ones((size, 1))) for size in (n, layout.columns.size, r))
+    with recording() as inner:
+        reduced = factor_reduced(
+            layout.reduced.compressed(np.random.default_rng(0).random(layout.reduced.indices.size)),
+            layout.reduced_method,
+        )
+    factor += inner[0]
+    x, z = (counted(np.ones((size, 1))) for size in (n, layout.columns.size))
     last_row_links = (layout.link_start, layout.link_kept, links)
     tree_part = (nodes, tree.slots, tree.around, tree.tail, *last_row_links, x, z)
     solves = []
-    for backwards, substitute, substitute_nodes, upper in (
-        (False, condensation.back_substitute, separator_tree.substitute_nodes, small_qr.solve_upper),
-        (
-            True,
-            condensation.forward_substitute_adjoint,
-            separator_tree.substitute_nodes_adjoint,
-            small_qr.solve_upper_adjoint,
-        ),
+    for backwards, substitute, substitute_nodes in (
+        (False, condensation.back_substitute, separator_tree.substitute_nodes),
+        (True, condensation.forward_substitute_adjoint, separator_tree.substitute_nodes_adjoint),
     ):
         executed = count(condensation.reflect, rows, *stretches, x, backwards)
         executed += count(separator_tree.reflect_nodes, nodes, tree.slots, x, backwards)
-        executed += count(small_qr.reflect, a, tau, y, backwards) + count(upper, a, y)
+        with recording() as inner:
+            reduced.solve(np.ones((r, 1)), adjoint=backwards)
+        executed += inner[0]
         executed += count(substitute, rows, *stretches, *last_row_links, z, x) + count(substitute_nodes, *tree_part)
         solves.append(executed)
     interior = n - layout.columns.size

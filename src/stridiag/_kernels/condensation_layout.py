@@ -141,7 +141,7 @@ def lay_out(
             a = separator
             if a <= end:
                 # A column that stands alone keeps its right neighbour too.
-                behind = a == begin or a == end or (at > 0 and kept[at - 1] == a - 1)
+                behind = a in (begin, end) or (at > 0 and kept[at - 1] == a - 1)
                 behind = behind or (at + 1 < count and kept[at + 1] == a + 1)
                 for position in range(a, a + (1 if behind else 2)):
                     order[width] = position
@@ -260,9 +260,10 @@ def lay_out_reduced(
     """List the sources of the reduced system; see `stridiag.planning.reduced.ReducedPattern`.
 
     `link_rows` and `link_core` are the rows, as positions, and the columns, as indices among those of the reduced
-    system, of all links in the order of `lay_out`. `rows` and `targets` become row and column of each source, `carried`,
-    `factor`, `linked` and `outer`, (3, core), what they are made of, and `sizes`, (6,), the numbers of carried entries,
-    of products, and of entries below, on and above the diagonal in rows outside all segments.
+    system, of all links in the order of `lay_out`. `rows` and `targets` become row and column of each source;
+    `carried`, `factor`, `linked` and `outer`, (4, core), whose last row is work space, what they are made of; `sizes`,
+    (6,), the numbers of carried entries, of products, of entries below, on and above the diagonal in rows outside all
+    segments, and of all sources.
     """
     size = core.size
     for i in range(size):
@@ -323,7 +324,9 @@ def lay_out_reduced(
 
 
 @kernel
-def compress(rows: Array, columns: Array, indptr: Array, indices: Array, place: Array, work: Array, next_: Array) -> int:
+def compress(
+    rows: Array, columns: Array, indptr: Array, indices: Array, place: Array, work: Array, next_: Array
+) -> int:
     """Sort entries by column and row, equal ones together; return how many distinct ones there are.
 
     `work`, (2, entries), and `next_`, (order + 1,), are work space. Fills `indptr`, (order + 1,), `indices`, and the

@@ -7,7 +7,8 @@ is never formed); columns all of whose rows come into the front anyway are elimi
 a stated share of all columns that are left, these are left to one last front.
 
 A front of m rows, c columns and p pivots passes m - p rows on, which are in one set. If the pattern has a full
-matching, p <= m <= c throughout; the last front is square.
+matching, p <= m <= c throughout; the last front is square. (Without a full matching this is mostly violated somewhere;
+where it is not, the numbers will be singular.)
 
 Cost: about the sum, over the columns of all fronts, of the number of sets that these are in.
 
@@ -21,7 +22,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
@@ -102,6 +102,7 @@ def order_fronts(
     set_of: Array,
     sets: int,
     share: float,
+    limit: float,
     set_start: Array,
     set_width: Array,
     set_rows: Array,
@@ -115,7 +116,10 @@ def order_fronts(
     pool: Array,
     fronts: Array,
 ) -> int:
-    """Find the fronts; return how many, or -1 if there is no full matching, or -2 if `pool` has no room.
+    """Find the fronts; return how many, or a negative number.
+
+    That is -1 if it turns out that there is no full matching, -2 if `pool` has no room, -3 if the fronts take too many
+    operations.
 
     Parameters
     ----------
@@ -123,6 +127,8 @@ def order_fronts(
         See `row_sets`.
     share : float
         A front with this share of the columns that are left takes all of them.
+    limit : float
+        About so many operations are too many.
     set_start, set_width, set_rows, parent : (sets + n,)
         Of each set: where its columns are in `pool`, how many columns and rows it has, and the front that takes it.
         That of front f is ``sets + f``.
@@ -189,12 +195,16 @@ def order_fronts(
     count = 0
     left = n
     least = 0
+    operations = 0.0
     while left > 0:
         least = max(least, 0)
         while head[least] < 0:
             least += 1
         if least == 0:
             return -1
+        # Hardly any front to come is narrower, until the last one, which is square and as wide as that at least.
+        if operations + 2.0 * least * least * max(left - least, 0) + 1.3 * least**3 > limit:
+            return -3
         s = sets + count
         start = top
         rows = pivots = 0
@@ -256,6 +266,9 @@ def order_fronts(
         set_width[s] = width - pivots
         set_rows[s] = rows - pivots
         parent[s] = -1
+        operations += 4.0 * pivots * (rows - 0.5 * pivots) * (width - 0.5 * pivots)
+        if operations > limit:
+            return -3
         fronts[count, PIVOTS] = pivots
         fronts[count, ROWS] = rows
         fronts[count, COLUMNS] = width

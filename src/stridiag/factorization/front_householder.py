@@ -20,7 +20,7 @@ from stridiag.factorization.unitary import Reflection
 from stridiag.planning.front_plan import FrontPlan
 
 if TYPE_CHECKING:
-    from scipy.sparse import csc_array
+    pass
 
 __all__ = ["FrontHouseholder"]
 
@@ -48,9 +48,7 @@ class FrontHouseholder:
         self._values = np.zeros(plan.numbers, self._wide)
         self._tau = np.empty(plan.order)
         work = np.empty(plan.widest, self._wide)
-        info = kernels.factor(
-            data, plan.scatter, plan.fronts, plan.pool, plan.relative, self._values, self._tau, work
-        )
+        info = kernels.factor(data, plan.scatter, plan.fronts, plan.pool, plan.relative, self._values, self._tau, work)
         self.singularity = None if info < 0 else Singularity(column=info)
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:

@@ -8,7 +8,6 @@ from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.front_householder import FrontHouseholder
 from stridiag.factorization.small_qr import SmallQR
 from stridiag.factorization.sparse_lu import factor_sparse
-from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.planning.reduced_method import ReducedMethod
 
 if TYPE_CHECKING:
@@ -23,4 +22,4 @@ def factor_reduced(matrix: csc_array[Any], method: ReducedMethod) -> Decompositi
         return FrontHouseholder(matrix.data, method.fronts)
     if method.kind == "dense":
         return SmallQR(matrix.toarray())
-    return factor_sparse(matrix) if method.analysis is None else SparseQR(matrix, method.analysis)
+    return factor_sparse(matrix)

@@ -19,6 +19,9 @@ Index = NDArray[np.int64]
 _SHARE = 0.8
 """A front with this share of the columns that are left takes all of them."""
 
+_MOST = 5e7
+"""About so many operations are too many: sparse LU has so much less fill then that it is faster, guard and all."""
+
 _ROOM = 40
 """Columns of all fronts for each column of the matrix at most: with more, other methods are better."""
 
@@ -50,13 +53,13 @@ class FrontPlan:
 
     @classmethod
     def build(cls, pattern: SummedColumns) -> FrontPlan | None:
-        """Order a pattern; None where it has no full matching, or far too much fill for fronts."""
+        """Order a pattern; None where it has no full matching, or too much fill for fronts."""
         n, entries = pattern.order, pattern.indices.size
         pointers, set_of, work = np.empty(n + 1, np.int64), np.empty(n, np.int64), np.empty((5, n), np.int64)
         columns, places, members = np.empty((3, entries), np.int64)
         sets = kernels.row_sets(pattern.indptr, pattern.indices, pointers, columns, places, set_of, work[0])
         pool = np.empty(entries + _ROOM * n, np.int64)
-        parent = np.empty(sets + n, np.int64)
+        start, width, passed, parent = np.empty((4, sets + n), np.int64)
         fronts = np.empty((n, kernels.WIDTH), np.int64)
         count = kernels.order_fronts(
             pointers,
@@ -64,7 +67,10 @@ class FrontPlan:
             set_of,
             sets,
             _SHARE,
-            *np.empty((3, sets + n), np.int64),
+            _MOST,
+            start,
+            width,
+            passed,
             parent,
             np.empty(n + 1, np.int64),
             np.empty(n, np.int64),
@@ -101,4 +107,4 @@ class FrontPlan:
         factor = int((3 * below + 8 * p + 4 * both + 2 * behind).sum())
         solve = int((4 * below + 2 * behind + 3 * p).sum())
         operations = Operations(factor, solve, determinant(self.order), self.order * solve, exact=True)
-        return Cost(operations, 8 * (self.numbers + self.order), rate=0.13, overhead=1e4 + 200.0 * p.size)
+        return Cost(operations, 8 * (self.numbers + self.order), rate=0.12, overhead=1e4 + 200.0 * p.size)

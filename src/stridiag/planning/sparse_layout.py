@@ -13,7 +13,7 @@ from stridiag.planning.dense import dense_cost
 from stridiag.planning.sparse import SparseAnalysis, analyse
 from stridiag.structure import Structure
 
-__all__ = ["SparseLayout", "SparsePattern", "cheaper_sparse_cost", "sparse_cost"]
+__all__ = ["SparseLayout", "SparsePattern", "sparse_cost"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +112,3 @@ def sparse_cost(analysis: SparseAnalysis, *, entries: int, orthogonal: bool) -> 
         overhead = 1.2e5 + 150.0 * entries
     operations = Operations(factor, solve, determinant(n), n * solve, exact=False)
     return Cost(operations, analysis.qr_bytes(np.dtype(np.float64)), rate, overhead)
-
-
-def cheaper_sparse_cost(analysis: SparseAnalysis, *, entries: int) -> tuple[Cost, bool]:
-    """Return the lower of the two prices, and whether it is that of rotations."""
-    superlu, rotations = (sparse_cost(analysis, entries=entries, orthogonal=way) for way in (False, True))
-    orthogonal = rotations.price < superlu.price
-    return (rotations if orthogonal else superlu), orthogonal
