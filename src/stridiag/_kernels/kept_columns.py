@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import kernel
@@ -67,13 +68,16 @@ def spread(
     """Put the solution at the kept columns, `z`, (k, 1 or 2), where it is needed.
 
     Into `x`, (n,), its first column; into `known`, (segments, 5, 1 or 2), what stands around each segment. Returns the
-    sum of the squares of the last column, NaN if the first has an entry that is not finite.
+    sum of the squares of the second column, 0 if there is none, NaN if the first has an entry that is not finite.
     """
     last = z.shape[1] - 1
     total = 0.0
     for k in range(columns.size):
         x[columns[k]] = z[k, 0]
-        total += z[k, 0] * 0.0 + z[k, last] * z[k, last]
+        if not abs(z[k, 0]) < np.inf:
+            total = np.nan
+        if last:
+            total += z[k, last] * z[k, last]
     for s in range(neighbours.shape[0]):
         for side in range(4):
             for c in range(last + 1):

@@ -82,12 +82,17 @@ def _finish(state: Any, share0: Any, share1: Any, left: Any, s: Any, leftover: A
             x, y = p1, q1
         if abs(share0) + abs(share1) > abs(x) + abs(y):
             x, y = share0, share1
-        size = math.hypot(abs(x), abs(y))
-        if size > 0.0:
-            x, y = x / size, y / size
+        if abs(x) > abs(y):
+            y = y / x
+            x = 1.0 / math.sqrt(1.0 + abs(y) * abs(y)) + x * 0
+            y = y * x
+        elif abs(y) > 0.0:
+            x = x / y
+            y = 1.0 / math.sqrt(1.0 + abs(x) * abs(x)) + y * 0
+            x = x * y
         q0, q1, share1 = _united(p0, q0, x, y), _united(p1, q1, x, y), _united(share0, share1, x, y)
         qb, qz = _united(pb, qb, x, y), _united(pz, qz, x, y)
-        qw1, qw2 = qw1 * 0.0, qw2 * 0.0
+        qw1, qw2 = qw1 * 0, qw2 * 0
         leftover[s, 0, :] = 0.0
     leftover[s, 1, LEFT2], leftover[s, 1, LEFT1], leftover[s, 1, RIGHT1], leftover[s, 1, RIGHT2] = qw1, qw2, q0, q1
     leftover[s, 1, 4] = share1
@@ -114,7 +119,7 @@ def reduce_segment(
     begin, end = first[s], last[s]
     left, right = kept[s, LEFT1] >= 0, kept[s, RIGHT1] >= 0
     p0, pw1, pw2, pb, pz, q0, q1, qw2, qb, qz = first_rows(dl, d, du, b, probe, None, first, kept, s)
-    zero = q0 * 0.0
+    zero = q0 * 0
     state = (
         p0,
         zero,
@@ -135,10 +140,10 @@ def reduce_segment(
         after = j + 1 if there else j
         n0, n1, n2, nb = zero, zero, zero, zero
         if there:
-            n0, n1, nb = zero + dl[j], zero + d[after], zero + entry(b, after)
+            n0, n1, nb = dl[j] * 1, d[after] * 1, entry(b, after) * 1
             if after < du.size:
-                n2 = zero + du[after]
-        nz = zero + entry(probe, 2 + end - j + 1) * sign(s)
+                n2 = du[after] * 1
+        nz = entry(probe, 2 + end - j + 1) * sign(s)
         if (end - j + 1) % STEADY == 0:
             state = scaled(state, FACTORS[(end - j + 1) // STEADY % 64])
         state, found = step(state, n0, n1, n2, given(b, nb), given(probe, nz))

@@ -4,7 +4,7 @@ Each segment is eliminated as in `stridiag._kernels.lane_condensation`, but with
 right-hand side, so that no columns fill. The pivot rows, four numbers each and one more with a probe, stay in a cache
 until the segment is substituted back.
 
-Cost: 43 operations an interior column and right-hand side, 28 of which serve a second right-hand side too.
+Cost: 45 operations an interior column for one right-hand side, 28 of which serve a second one too.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def expand_segment(
     a, end = first[s], last[s]
     right = kept[s, RIGHT1] >= 0
     p0, _, _, pb, pz, q0, q1, _, qb, qz = first_rows(dl, d, du, b, probe, known, first, kept, s)
-    zero = q0 * 0.0
+    zero = q0 * 0
     state = (p0, zero, None, None, pb, given(probe, pz), q0, q1, None, None, qb, given(probe, qz))
     rows = np.empty((end - a + 1, 5), known.dtype)
     for j in range(a, end + 1):
@@ -83,10 +83,10 @@ def expand_segment(
         after = j + 1 if there else j
         n0, n1, n2, nb, nz = zero, zero, zero, zero, zero
         if there:
-            n0, n1, nb = zero + dl[j], zero + d[after], zero + b[after]
+            n0, n1, nb = dl[j] * 1, d[after] * 1, b[after] * 1
             if after < du.size:
-                n2 = zero + du[after]
-            nz = zero + entry(probe, 2 + end - j + 1) * sign(s)
+                n2 = du[after] * 1
+            nz = entry(probe, 2 + end - j + 1) * sign(s)
         if j == end:
             nb -= known[s, LINKS, 0]
             nz -= _links_of(probe, known, s)
@@ -96,7 +96,7 @@ def expand_segment(
         _, _, _, over, u1, u2, yb, yz, _ = found
         rows[j - a, 0], rows[j - a, 1], rows[j - a, 2], rows[j - a, 3] = over, u1, u2, yb
         _keep_row(yz, rows, j - a)
-    x1, x2 = zero + known[s, RIGHT1, 0], zero + known[s, RIGHT2, 0]
+    x1, x2 = known[s, RIGHT1, 0] * 1, known[s, RIGHT2, 0] * 1
     total = 0.0
     for j in range(end, a - 1, -1):
         over, u1, u2 = rows[j - a, 0], rows[j - a, 1], rows[j - a, 2]
@@ -105,7 +105,7 @@ def expand_segment(
         if not abs(x1) < np.inf:
             total = np.nan
     if probe is not None:
-        x1, x2 = zero + known[s, RIGHT1, 1], zero + known[s, RIGHT2, 1]
+        x1, x2 = known[s, RIGHT1, 1] * 1, known[s, RIGHT2, 1] * 1
         for j in range(end, a - 1, -1):
             over, u1, u2 = rows[j - a, 0], rows[j - a, 1], rows[j - a, 2]
             x1, x2 = (rows[j - a, 4] - u1 * x1 - u2 * x2) * over, x1
@@ -216,8 +216,8 @@ def expand(
 
     ``known[s]``, (5, 1 or 2), holds what is known around segment s, for `b` and for the probe: x at the kept columns
     a - 2, a - 1, b + 1, b + 2 (zero where there is none), and the sum of the links in row b + 1 times x.
-    ``squares[group]`` becomes the sum of the squares of the probe's solution, 0 without a probe; and NaN where an entry of
-    `x` is not finite.
+    ``squares[group]`` becomes the sum of the squares of the probe's solution, 0 without a probe; and NaN where an entry
+    of `x` is not finite.
     """
     size = group_size_of(d)
     half = size // 2

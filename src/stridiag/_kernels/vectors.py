@@ -5,7 +5,8 @@ type stands for the LLVM vector ``<n x double>`` or ``<n x float>``, and LLVM tu
 instructions of the processor that it compiles for: AVX-512, AVX2, NEON. Nothing here is specific to one of them.
 
 A vector is made by `load`, `splat` or arithmetic, and leaves by `store`. Between two vectors, or a vector and a number,
-there are ``+ - * /``, and the unary minus. `square_root`, `magnitude`, `with_sign_of`, `less`, `both`, `conjugate`, `choose` and `every` take vectors and plain numbers alike: one body serves a vector kernel and its plain-loop twin.
+there are ``+ - * /``, and the unary minus. `square_root`, `magnitude`, `with_sign_of`, `conjugate`, `less`, `both`,
+`choose` and `every` take vectors and plain numbers alike: one body serves a vector kernel and its plain-loop twin.
 
 A vector has 64 bytes: 8 doubles or 16 floats.
 """

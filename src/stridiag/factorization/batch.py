@@ -24,10 +24,13 @@ from stridiag.factorization.scaled import decompose_in_range, exponents_out_of_r
 from stridiag.factorization.single import Single, SolvesAtOnce
 from stridiag.factorization.singularity import Singularity, evident_singularity, info_of
 from stridiag.factorization.survey import Survey
+from stridiag.factorization.swept import SweptChains, SweptCondensation
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
 from stridiag.planning.chain import TridiagonalLayout
 from stridiag.planning.condensation import CondensationLayout
+from stridiag.planning.layout import Layout
+from stridiag.planning.swept import SweptLayout
 from stridiag.structure import StridiagMatrix
 
 __all__ = ["BatchedChains", "MemberList", "Members", "decompose_member", "decompose_members"]
@@ -87,7 +90,7 @@ class Members(Protocol):
 def decompose_members(planned: Plan, matrix: StridiagMatrix, found: Survey | None = None) -> Members:
     """Put the values of a matrix, or of a batch, into a plan; `found` is the survey of the values, if known."""
     layout = planned.layout
-    kind = _AT_ONCE.get(type(layout))
+    kind = _at_once(layout)
     if kind is not None:
         single = Single.of(planned, matrix, found, kind)
         if single is not None:
@@ -118,11 +121,14 @@ def decompose_member(planned: Plan, matrix: StridiagMatrix) -> Decomposition:
     return decomposition
 
 
-# What can factor and solve in one step.
-_AT_ONCE: dict[type, type[SolvesAtOnce]] = {
-    TridiagonalLayout: TridiagonalLU,
-    CondensationLayout: Condensation,
-}
+def _at_once(layout: Layout) -> type[SolvesAtOnce] | None:
+    if isinstance(layout, SweptLayout):
+        return SweptChains
+    if isinstance(layout, TridiagonalLayout):
+        return TridiagonalLU
+    if isinstance(layout, CondensationLayout):
+        return SweptCondensation if layout.swept else Condensation
+    return None
 
 
 class MemberList:

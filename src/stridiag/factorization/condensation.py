@@ -13,6 +13,7 @@ from stridiag._kernels import condensation as kernels
 from stridiag._kernels import condensed_solve
 from stridiag._kernels import separator_tree as node_kernels
 from stridiag.factorization.condensed_inverse import CondensedInverse
+from stridiag.factorization.condition import probe
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
@@ -34,7 +35,7 @@ Index = NDArray[np.int64]
 
 # As many as there are plans.
 @lru_cache(maxsize=16)
-def _for_kernels(layout: CondensationLayout) -> tuple[Any, Any]:
+def _for_kernels(layout: CondensationLayout) -> Any:
     """Return the arrays of a layout as `stridiag._kernels.condensed_solve` takes them."""
     tree, reduced = layout.tree, layout.reduced
     arrays = (
@@ -63,14 +64,13 @@ class Condensation:
         self._factor(values, layout.chain.tridiagonal(values))
 
     @classmethod
-    def factor_and_solve(
-        cls, layout: CondensationLayout, values: Array, b: Array, start: Array
-    ) -> tuple[Self, Array, float] | None:
+    def factor_and_solve(cls, layout: CondensationLayout, values: Array, b: Array) -> tuple[Self, Array, float] | None:
         """See `stridiag.factorization.single.SolvesAtOnce`; where the reduced system is dense."""
         if not layout.chain.plain or layout.reduced_method.kind != "dense":
             return None
         arrays, reduced = _for_kernels(layout)
         n, order, nodes = b.size, layout.core.size, layout.tree.children.shape[0]
+        start = probe(n, values.dtype)
         self = cls.__new__(cls)
         self._layout = layout
         self._scratch = None

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._dtypes import eps_of
-from stridiag.factorization.condition import probe, rough_condition
+from stridiag.factorization.condition import rough_condition
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.decomposition import Decomposition, Refillable
 from stridiag.factorization.scaled import in_range
@@ -38,14 +38,15 @@ class SolvesAtOnce(Decomposition, Protocol):
     """A decomposition that can be made and used in one step."""
 
     @classmethod
-    def factor_and_solve(cls, layout: Any, values: Array, b: Array, start: Array) -> tuple[Self, Array, float] | None:
-        """Factor, solve for the vector `b`, (n,), and with the adjoint for `start`, (n,), all in double precision.
+    def factor_and_solve(cls, layout: Any, values: Array, b: Array) -> tuple[Self, Array, float] | None:
+        """Factor, solve for the vector `b`, (n,), and for a probe, all in double precision.
 
         Returns
         -------
         tuple or None
-            The decomposition, the solution, (n,), and the largest magnitude of the solution of the probe; None if a
-            pivot is zero, a number is not finite, or the layout is not one that this serves.
+            The decomposition, the solution, (n,), and what `rough_condition` multiplies: of a solution for random
+            numbers of unit variance, the largest magnitude with the adjoint, or the 2-norm with the matrix itself. None
+            if a pivot is zero, a number is not finite, or the layout is not one that this serves.
         """
         ...
 
@@ -87,9 +88,7 @@ class Single:
             return None
         made = self._made
         if made is None:
-            found = self._kind.factor_and_solve(
-                self._planned.layout, self._matrix.values, b, probe(self._n, self._dtype)
-            )
+            found = self._kind.factor_and_solve(self._planned.layout, self._matrix.values, b)
             if found is None:
                 return None
             self._made, x, largest = found

@@ -48,7 +48,8 @@ class Sweeps:
 
     def __init__(self, layout: CondensationLayout, tridiagonal: tuple[Array, Array, Array], values: Array) -> None:
         self._layout = layout
-        self._tridiagonal = tridiagonal
+        dl, d, du = map(_frozen, tridiagonal)
+        self._tridiagonal = (dl, d, du)
         self._values = values
         self._links = values[layout.link_slots]
         self._nodes: Array | None = None
@@ -66,29 +67,30 @@ class Sweeps:
         layout = self._layout
         tree, segments = layout.tree, layout.first.size
         count = 2 if probing else 1
+        b = _frozen(b)
         sides, leftover = self._reduce(b, probing=probing)
-        if self._nodes is None:
-            self._factor(leftover)
+        nodes = self._factor(leftover) if self._nodes is None else self._nodes
         flat = sides.reshape(2 * segments, count)
         z = np.empty((layout.columns.size, count))
         if tree.tail.size:
-            trees.reflect_nodes(self._nodes, layout.places, flat, False)
+            trees.reflect_nodes(nodes, layout.places, flat, False)
         if layout.core.size and self._reduced is not None:
             core = np.empty((layout.core.size, count))
             kept_columns.core_sides(layout.leftover, layout.core_places, flat, b, self._numbers, core)
             z[layout.core] = self._reduced.solve(core.astype(self._values.dtype, copy=False))
         links = (layout.link_start, layout.link_kept, self._links)
         if tree.tail.size:
-            trees.substitute_nodes(self._nodes, layout.places, tree.around, tree.tail, *links, flat, z)
+            trees.substitute_nodes(nodes, layout.places, tree.around, tree.tail, *links, flat, z)
         known = np.empty((segments, 5, count))
         x = np.empty(b.size, self._values.dtype)
         total = kept_columns.spread(layout.columns, layout.neighbours, *links, z, known, x)
         squares = np.empty(self._groups)
         numbers = self._numbers if probing else None
         around = (layout.first, layout.last, layout.neighbours, layout.lanes)
+        dl, d, du = self._tridiagonal
 
         def expand(begin: int, end: int) -> None:
-            lane_substitution.expand(*self._tridiagonal, b, numbers, known, *around, begin, end, x, squares)
+            lane_substitution.expand(dl, d, du, b, numbers, known, *around, begin, end, x, squares)
 
         run_ranges(expand, self._groups, grain=_GRAIN)
         return x, float(np.sqrt(squares.sum() + (total if probing else total * 0.0)))
@@ -102,19 +104,18 @@ class Sweeps:
         dependent = np.empty(self._groups, np.int64)
         numbers = self._numbers if probing else None
         around = (layout.first, layout.last, layout.neighbours, layout.lanes)
+        dl, d, du = self._tridiagonal
 
         def reduce(begin: int, end: int) -> None:
-            lane_condensation.reduce(
-                *self._tridiagonal, b, numbers, *around, begin, end, leftover, sides, dependent
-            )
+            lane_condensation.reduce(dl, d, du, b, numbers, *around, begin, end, leftover, sides, dependent)
 
         run_ranges(reduce, self._groups, grain=_GRAIN)
         if self.regular is None:
             self.regular = bool((dependent < 0).all())
         return sides, leftover
 
-    def _factor(self, leftover: Array) -> None:
-        """Factor what belongs to the kept columns."""
+    def _factor(self, leftover: Array) -> Array:
+        """Factor what belongs to the kept columns; return what the nodes of the trees are."""
         layout = self._layout
         tree = layout.tree
         nodes = np.empty((tree.tail.size, trees.WIDTH))
@@ -128,9 +129,17 @@ class Sweeps:
             self._reduced = factor_reduced(matrix, layout.reduced_method)
             self.regular = self.regular and self._reduced.singularity is None
         self._nodes = nodes
+        return nodes
 
     @property
     def nbytes(self) -> int:
         """Bytes that are kept between solutions."""
         nodes = 0 if self._nodes is None else self._nodes.nbytes
         return nodes + self._links.nbytes + (0 if self._reduced is None else self._reduced.nbytes)
+
+
+def _frozen(array: Array) -> Array:
+    """Return a read-only view: to the compiler an array that may be written to is another type."""
+    view = array.view()
+    view.setflags(write=False)
+    return view

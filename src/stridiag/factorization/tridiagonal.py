@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import chain_solve, tridiagonal_lu
+from stridiag.factorization.condition import probe
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.inverse_entries import diagonal_by_solves
 from stridiag.factorization.simple_factor import SimpleFactor
@@ -45,13 +46,11 @@ class TridiagonalLU:
         return self
 
     @classmethod
-    def factor_and_solve(
-        cls, layout: TridiagonalLayout, values: Array, b: Array, start: Array
-    ) -> tuple[Self, Array, float] | None:
+    def factor_and_solve(cls, layout: TridiagonalLayout, values: Array, b: Array) -> tuple[Self, Array, float] | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
         if not layout.chain.plain:
             return None
-        n = b.size
+        n, start = b.size, probe(b.size, values.dtype)
         factors, swapped, x = np.empty((4, n)), np.empty(n, np.bool_), np.empty(n)
         stride, work = layout.chain.stride, np.empty(n)
         info, largest = chain_solve.factor_solve_probe(values, stride, b, start, factors, swapped, x, work)

@@ -142,6 +142,21 @@ class ChainLayout:
         self.fill(values, dl, d, du)
         return dl, d, du
 
+    def entries(self, values: Array) -> tuple[Array, Array, Array]:
+        """Return ``dl``, ``d``, ``du`` in chain order, the outer two of n - 1 or n entries; not to be written to."""
+        if self.stride == 1 and self.plain:
+            starts = self.structure.starts
+            return values[: starts[1]], values[starts[1] : starts[2]], values[starts[2] : starts[3]]
+        return self.tridiagonal(values)
+
+    def vector_to_chains(self, b: Array) -> Array:
+        """Return a vector, (n,), in chain order: itself for stride 1."""
+        return self.to_chains(b) if self.stride > 1 else b
+
+    def vector_from_chains(self, x: Array) -> Array:
+        """Return a vector, (n,), in the original order: itself for stride 1."""
+        return self.from_chains(x) if self.stride > 1 else x
+
     def fill(self, values: Array, dl: Array, d: Array, du: Array) -> None:
         """Put ``dl``, ``d``, ``du``, in chain order, from the values by slot, into arrays that are there, (n,)."""
         if self.n == 0:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from stridiag.planning.chain import ChainLayout, TridiagonalLayout, best_stride
+from stridiag.planning.chain import ChainLayout, best_stride
 from stridiag.planning.layout import Layout, NotApplicable
 from stridiag.planning.triangular import CyclicLayout, TriangularLayout
 from stridiag.structure import Structure
@@ -57,7 +57,7 @@ def cheapest(structure: Structure) -> tuple[Layout, str]:
     """
     stride, links = best_stride(structure)
     if _evidently_chains(structure, stride, links):
-        layout = CondensationLayout.build(ChainLayout(structure, stride))
+        layout = _condensed(ChainLayout(structure, stride))
         return layout, f"{links:,} entries lie off long chains, too few for another method"
     # Where there are no links the chain is as good as the forest that it is.
     forest = () if links == 0 else (_forest_alone,)
@@ -177,7 +177,13 @@ def _cholesky(structure: Structure) -> Layout:
 def _chain(structure: Structure) -> Layout:
     stride, links = best_stride(structure)
     chain = ChainLayout(structure, stride)
-    return _condensed(chain) if links else TridiagonalLayout(chain)
+    return _condensed(chain) if links else _without_links(chain)
+
+
+def _without_links(chain: ChainLayout) -> Layout:
+    from stridiag.planning.swept import swept
+
+    return swept(chain)
 
 
 def _worthwhile_chain(structure: Structure) -> Layout:

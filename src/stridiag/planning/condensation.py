@@ -21,6 +21,7 @@ from stridiag.planning.layout import plural
 from stridiag.planning.reduced import ReducedPattern
 from stridiag.planning.reduced_method import ReducedMethod
 from stridiag.planning.separator_tree import SeparatorTree
+from stridiag.planning.sweep_cost import swept_cost
 from stridiag.structure import Structure
 
 __all__ = ["CondensationLayout"]
@@ -31,9 +32,17 @@ Index = NDArray[np.int64]
 # count (tests/planning/test_cost.py): for each interior column, for each segment, and for each node of the tree.
 CONDENSE, CONDENSE_SEGMENT, CONDENSE_NODE = 43, 4, 168
 
-SEGMENT = 256
-"""Longest segment. Two rows are carried through all of its reflections, and where these are alike, as on a chain of
-constant coefficients, their rounding errors add up: about 0.08 eps a column."""
+SEGMENT, LONG_SEGMENT, LONG_CHAIN = 62, 126, 20_000
+"""Longest segment, that of matrices of so many rows and more. Two rows are carried through all of its reflections, and
+where these are alike, as on a chain of constant coefficients, their rounding errors may add up: see
+docs/decisions/0020-steady-errors.md. Neither is a multiple of a power of two, with the two columns of a separator,
+which would bring all lanes to the same place of a cache."""
+
+SWEPT = 1500
+"""Rows of a matrix from which on segments are swept in lanes."""
+
+LANES = 16
+"""Segments that are worth the lanes of vectors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +109,20 @@ class CondensationLayout:
         return ReducedMethod.choose(self.reduced)
 
     @cached_property
+    def swept(self) -> bool:
+        """Whether real vectors are solved for in sweeps, with nothing stored of the segments."""
+        return self.first.size >= LANES and self.chain.n >= SWEPT
+
+    @cached_property
     def cost(self) -> Cost:
-        """See `Layout`: exact where the reduced system is dense; else with the bound of its sparse factorization."""
+        """See `Layout`: exact where the reduced system is not left to SuperLU; else with a bound for that."""
+        if self.swept:
+            return swept_cost(self, self.stored_cost.operations.slogdet, self.stored_cost.operations.inverse)
+        return self.stored_cost
+
+    @cached_property
+    def stored_cost(self) -> Cost:
+        """Cost where what is eliminated is stored: what has not to do with single real vectors needs that."""
         nodes = self.tree.tail.size
         interior = self.chain.n - self.columns.size
         reduced = self.reduced_method.cost
@@ -137,9 +158,13 @@ class CondensationLayout:
         # A reciprocal and a product with it for each pivot.
         substitute = 2 * length + 2 * (u1 + u2) + 2 * length * (left1.astype(np.int64) + left2)
         links = np.diff(self.link_start)
-        around, below = self.tree.around[:, 2:] >= 0, links[self.tree.tail]
-        nodes = 28 * below.size + 4 * around.sum() + (2 * below + 4 * (below > 0)).sum()
-        return reflect, int(substitute.sum() + 3 * links.sum() + (links > 0).sum() + nodes)
+        return reflect, int(substitute.sum() + 3 * links.sum() + (links > 0).sum()) + self.node_operations
+
+    @cached_property
+    def node_operations(self) -> int:
+        """What the nodes of the trees do for one right-hand side."""
+        around, below = self.tree.around[:, 2:] >= 0, np.diff(self.link_start)[self.tree.tail]
+        return int(28 * below.size + 4 * around.sum() + (2 * below + 4 * (below > 0)).sum())
 
     def describe(self) -> str:
         """See `Layout`."""
@@ -199,7 +224,7 @@ class CondensationLayout:
         -------
         CondensationLayout
         """
-        longest = SEGMENT if segment is None else segment
+        longest = segment or (SEGMENT if chain.n < LONG_CHAIN else LONG_SEGMENT)
         if longest < 3:
             raise ValueError(f"segments must be 3 columns long or more, got {longest}")
         slots, rows, targets = chain.links

@@ -172,6 +172,8 @@ def plain_twin(kernel: Any) -> Any:
 
 
 def _twin(kernel: Any, known: dict[int, Any]) -> Any:
+    # Of a kernel on vectors, the loops that do the same.
+    kernel = getattr(kernel, "plain", kernel)
     body = getattr(kernel, "py_func", kernel)
     if id(body) in known:
         return known[id(body)]

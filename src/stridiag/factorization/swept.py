@@ -1,0 +1,204 @@
+"""Chains of real numbers whose segments are swept in lanes for each right-hand side, with or without links.
+
+What asks for stored factors (several right-hand sides at a time, the factors themselves, determinants, inverses) gets
+them from the decomposition that stores, which is made when first needed.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag.factorization.condensation import Condensation
+from stridiag.factorization.condition import norm_bounds, probe
+from stridiag.factorization.sweeps import Sweeps
+from stridiag.factorization.tridiagonal import TridiagonalLU
+
+if TYPE_CHECKING:
+    from stridiag.factorization.decomposition import Decomposition
+    from stridiag.factorization.simple_factor import SimpleFactor
+    from stridiag.factorization.singularity import Singularity
+    from stridiag.planning.chain import ChainLayout
+    from stridiag.planning.condensation import CondensationLayout
+    from stridiag.planning.swept import SweptLayout
+
+__all__ = ["SweptChains", "SweptCondensation", "condense", "sweep"]
+
+Array = NDArray[Any]
+Index = NDArray[np.int64]
+Stored = TypeVar("Stored", TridiagonalLU, Condensation)
+
+# Right-hand sides up to which sweeps, one after another, take less time than factors that are stored first.
+_FEW = 3
+
+
+def sweep(layout: SweptLayout, values: Array) -> Decomposition:
+    """Factor chains without links: complex ones, which have no lanes, by LU."""
+    return TridiagonalLU(layout, values) if values.dtype.kind == "c" else SweptChains(layout, values)
+
+
+def condense(layout: CondensationLayout, values: Array) -> Decomposition:
+    """Factor chains with links: in sweeps if they are long and real."""
+    if layout.swept and values.dtype.kind == "f":
+        return SweptCondensation(layout, values)
+    return Condensation(layout, values)
+
+
+class _Swept(Generic[Stored]):
+    """What both kinds share.
+
+    Parameters
+    ----------
+    layout : SweptLayout or CondensationLayout
+    values : ndarray, (nnz,)
+        Real.
+    """
+
+    name = "orthogonal condensation in lanes"
+    _chain: ChainLayout
+
+    def __init__(self, layout: Any, values: Array) -> None:
+        self._layout = layout
+        self._chain = layout.chain
+        self._values = values
+        self._sweeps = Sweeps(self._segments, self._chain.entries(values), values)
+        self._evident: Singularity | None = None
+        self._plainly_regular: bool | None = None
+
+    @property
+    def _segments(self) -> CondensationLayout:
+        raise NotImplementedError
+
+    @property
+    def _stored(self) -> Stored:
+        raise NotImplementedError
+
+    @classmethod
+    def factor_and_solve(cls, layout: Any, values: Array, b: Array) -> tuple[Self, Array, float] | None:
+        """See `stridiag.factorization.single.SolvesAtOnce`."""
+        self = cls(layout, values)
+        x, size = self._sweeps.solve(self._chain.vector_to_chains(b), probing=True)
+        # Accepts the good, so that NaN goes the other way.
+        if not (self._sweeps.regular and size < np.inf):
+            return None
+        self._plainly_regular = True
+        return self, self._chain.vector_from_chains(x), size
+
+    def solve_vector(self, b: Array) -> Array | None:
+        """See `stridiag.factorization.single.SolvesAtOnce`."""
+        x, size = self._sweeps.solve(self._chain.vector_to_chains(b))
+        return self._chain.vector_from_chains(x) if size < np.inf else None
+
+    @property
+    def singularity(self) -> Singularity | None:
+        """See `Decomposition`: asked of the factors that are stored, unless a solution shows that there is none."""
+        if self._evident is not None:
+            return self._evident
+        if self._plainly_regular is None:
+            n = self._chain.n
+            start = probe(n, self._values.dtype)
+            x, size = self._sweeps.solve(start)
+            rough = (
+                100.0
+                * np.sqrt(float(n))
+                * float(np.abs(x).max())
+                * float(norm_bounds(self._segments.structure, self._values))
+            )
+            self._plainly_regular = bool(self._sweeps.regular and size < np.inf and rough < 1 / np.finfo(x.dtype).eps)
+        return None if self._plainly_regular else self._stored.singularity
+
+    @singularity.setter
+    def singularity(self, found: Singularity | None) -> None:
+        self._evident = found
+
+    def refill(self, values: Array) -> None:
+        """See `Refillable`: nothing of a former matrix is of use."""
+        self.__dict__.pop("_stored", None)
+        self.__init__(self._layout, values)  # type: ignore[misc]
+
+    def solve(self, b: Array, *, adjoint: bool = False) -> Array:
+        """See `Decomposition.solve`."""
+        sweeps = self._adjoint_sweeps if adjoint else self._sweeps
+        if sweeps is None or b.shape[1] > _FEW:
+            return self._stored.solve(b, adjoint=adjoint)
+        for column in range(b.shape[1]):
+            x, _ = sweeps.solve(self._chain.vector_to_chains(np.ascontiguousarray(b[:, column])))
+            b[:, column] = self._chain.vector_from_chains(x)
+        return b
+
+    @property
+    def _adjoint_sweeps(self) -> Sweeps | None:
+        """The same for the transpose; None where its segments are not those of the matrix."""
+        return None
+
+    def multiply(self, x: Array) -> Array:
+        """See `Decomposition.multiply`."""
+        return self._stored.multiply(x)
+
+    def slogdet(self) -> tuple[Any, float]:
+        """See `Decomposition.slogdet`."""
+        return self._stored.slogdet()
+
+    def inverse_diagonal(self) -> Array:
+        """See `Decomposition.inverse_diagonal`."""
+        return self._stored.inverse_diagonal()
+
+    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
+        """See `stridiag.factorization.inverse_entries.KnowsPattern`."""
+        return self._stored.inverse_on_pattern(transpose=transpose)
+
+    def write_inverse(self, out: Array) -> bool:
+        """See `stridiag.factorization.inverse_entries.KnowsInverse`."""
+        return self._stored.write_inverse(out)
+
+    def factors(self) -> list[SimpleFactor]:
+        """See `Decomposition.factors`: those of the decomposition that stores."""
+        return self._stored.factors()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are kept between solutions, and those of the stored factors once they are there."""
+        stored = self.__dict__.get("_stored")
+        return self._sweeps.nbytes + (0 if stored is None else int(stored.nbytes))
+
+
+class SweptChains(_Swept[TridiagonalLU]):
+    """Chains without links."""
+
+    @property
+    def _segments(self) -> CondensationLayout:
+        segments: CondensationLayout = self._layout.segments
+        return segments
+
+    @cached_property
+    def _stored(self) -> TridiagonalLU:
+        return TridiagonalLU(self._layout, self._values)
+
+    @cached_property
+    def _adjoint_sweeps(self) -> Sweeps:
+        dl, d, du = self._chain.entries(self._values)
+        return Sweeps(self._segments, (du, d, dl), self._values)
+
+    def inverse_entries(self, rows: Index, columns: Index) -> Array | None:
+        """See `stridiag.factorization.inverse_entries.KnowsEntries`."""
+        return self._stored.inverse_entries(rows, columns)
+
+    def inverse_norm(self, *, adjoint: bool) -> tuple[float, int] | None:
+        """See `stridiag.factorization.inverse_entries.KnowsNorm`."""
+        return self._stored.inverse_norm(adjoint=adjoint)
+
+
+class SweptCondensation(_Swept[Condensation]):
+    """Chains with links."""
+
+    @property
+    def _segments(self) -> CondensationLayout:
+        segments: CondensationLayout = self._layout
+        return segments
+
+    @cached_property
+    def _stored(self) -> Condensation:
+        return Condensation(self._layout, self._values)
