@@ -68,7 +68,7 @@ class Condensation:
         """See `stridiag.factorization.single.SolvesAtOnce`; where the reduced system is dense."""
         if not layout.chain.plain or layout.reduced_method.kind != "dense":
             return None
-        arrays, reduced = _for_kernels(layout)
+        (segments, links, tree, kept), reduced = _for_kernels(layout)
         n, order, nodes = b.size, layout.core.size, layout.tree.children.shape[0]
         start = probe(n, values.dtype)
         self = cls.__new__(cls)
@@ -85,7 +85,10 @@ class Condensation:
             layout.chain.stride,
             b,
             start,
-            *arrays,
+            segments,
+            links,
+            tree,
+            kept,
             reduced,
             np.empty((3, n)),
             self._rows,
@@ -107,12 +110,24 @@ class Condensation:
         layout, reduced = self._layout, self._reduced
         if not isinstance(reduced, SmallQR):
             return None
-        arrays, _ = _for_kernels(layout)
+        (segments, links, tree, kept), _ = _for_kernels(layout)
         dense, tau = reduced.arrays
         x = np.empty(b.size)
         work = np.empty(b.size + layout.columns.size + tau.size)
         finite = condensed_solve.solve_vector(
-            layout.chain.stride, b, *arrays, self._rows, self._nodes, self._links, dense, tau, work, x
+            layout.chain.stride,
+            b,
+            segments,
+            links,
+            tree,
+            kept,
+            self._rows,
+            self._nodes,
+            self._links,
+            dense,
+            tau,
+            work,
+            x,
         )
         return x if finite else None
 

@@ -161,5 +161,5 @@ class Single:
         made: Any = self._made
         if fresh is not None and isinstance(made, Refillable):
             made.refill(matrix.values)
-            fresh._made = made
+            fresh._made = self._made
         return fresh
