@@ -35,7 +35,7 @@ class Plan:
     >>> import stridiag
     >>> P = stridiag.plan(stridiag.Structure(1000, offsets=(-4, 0, 4)))
     >>> P.method, P.operations.factor, P.operations.solve, P.operations.exact
-    ('chain', 4995, 6992, True)
+    ('chain', 4995, 7992, True)
     >>> print(P)
     Plan for Structure(1000 x 1000, offsets (-4, 0, 4), 0 links, 2992 slots)
       method      chain: 4 tridiagonal chains, LU with partial pivoting
