@@ -45,7 +45,7 @@ class Plan:
       instead     triangular: no, the offsets -4 and 4 close a cycle, since 4 + 4 < 1000 + 4
       instead     cyclic: no, the offsets -4 and 4 close cycles that meet, since 4 + 4 < 1000
       instead     condensation: no, the bands are tridiagonal, and method 'chain' condenses these
-      instead     band: factor 4,995, solve 7,992; ... times the price
+      instead     band: factor 4,995, solve 6,992; ... times the price
       instead     bordered: no, no row or column has more than 28 links
       instead     forest: factor 5,..., solve ...; ... times the price
       instead     sparse-lu: at most factor 97,..., solve 10,...; ... times the price
