@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from stridiag._dtypes import eps_of
 from stridiag.factorization.condition import rough_condition
 from stridiag.factorization.decompose import decompose
-from stridiag.factorization.decomposition import Decomposition, Refillable
+from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.scaled import in_range
 from stridiag.factorization.singularity import evident_singularity, info_of
 from stridiag.factorization.survey import Survey, survey
@@ -48,6 +48,10 @@ class SolvesAtOnce(Decomposition, Protocol):
             numbers of unit variance, the largest magnitude with the adjoint, or the 2-norm with the matrix itself. None
             if a pivot is zero, a number is not finite, or the layout is not one that this serves.
         """
+        ...
+
+    def refill(self, values: Array) -> None:
+        """See `Refillable`."""
         ...
 
     def solve_vector(self, b: Array) -> Array | None:
@@ -158,8 +162,8 @@ class Single:
         """Factor other values in the storage of this one; None, and nothing done, if they are not ordinary."""
         found = survey(matrix.values)
         fresh = Single.of(planned, matrix, found, self._kind)
-        made: Any = self._made
-        if fresh is not None and isinstance(made, Refillable):
+        made = self._made
+        if fresh is not None and made is not None:
             made.refill(matrix.values)
             fresh._made = self._made
         return fresh
