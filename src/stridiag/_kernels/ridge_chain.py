@@ -41,8 +41,8 @@ from stridiag._kernels.compile import inlined, kernel, literal_inlined, literal_
 __all__ = [
     "factor_ridges",
     "invert_gram",
-    "project",
     "residual_block",
+    "residual_rows",
     "residual_vector",
     "solve_block",
     "solve_block_adjoint",
@@ -318,33 +318,6 @@ def solve_block_adjoint(r: Array, turns: Array, b: Array, x: Array, work: Array)
         row[i] = p[i]
 
 
-@kernel
-def project(basis: Array, x: Array, work: Array) -> None:
-    """Subtract from the columns of `x`, (n, m), their parts in the span of the orthonormal rows of `basis`, (k, n).
-
-    `work`, (k, m), is work space.
-    """
-    n, width = x.shape
-    count = basis.shape[0]
-    for t in range(count):
-        for i in range(width):
-            work[t, i] = 0.0
-    for j in range(n):
-        row = x[j]
-        for t in range(count):
-            value = basis[t, j]
-            part = work[t]
-            for i in range(width):
-                part[i] += value * row[i]
-    for j in range(n):
-        row = x[j]
-        for t in range(count):
-            value = basis[t, j]
-            part = work[t]
-            for i in range(width):
-                row[i] -= value * part[i]
-
-
 @literal_inlined
 def _halves(a: float) -> tuple[float, float]:
     """Split a number of 53 bits into two of 26."""
@@ -402,3 +375,29 @@ def residual_block(dl: Array, d: Array, du: Array, b: Array, x: Array, result: A
         row = result[j]
         for i in range(width):
             row[i] = _row(right[i], low, mid, up, before[i], here[i], after[i])
+
+
+@literal_kernel
+def residual_rows(
+    dl: Array, d: Array, du: Array, rows: Array, columns: Array, values: Array, b: Array, x: Array, result: Array
+) -> None:
+    """Compute those rows of the residual, (n, k), again that have links too, which are given row by row."""
+    n, width = b.shape
+    begin = 0
+    while begin < rows.size:
+        j = rows[begin]
+        end = begin + 1
+        while end < rows.size and rows[end] == j:
+            end += 1
+        for i in range(width):
+            high = b[j, i]
+            low = 0.0
+            if j > 0:
+                high, low = _less(high, low, dl[j - 1], x[j - 1, i])
+            high, low = _less(high, low, d[j], x[j, i])
+            if j < n - 1:
+                high, low = _less(high, low, du[j], x[j + 1, i])
+            for k in range(begin, end):
+                high, low = _less(high, low, values[k], x[columns[k], i])
+            result[j, i] = high + low
+        begin = end

@@ -1,12 +1,12 @@
-r"""Pseudoinverse of one long real chain whose rank is clear, in a few passes over its rows.
+r"""Pseudoinverse of one long real chain, with links or without, whose rank is clear, in a few passes over its rows.
 
 With :math:`(A; \tau I) = (Q_a; Q_b) R` and the bases U, V of the k singular vectors that are dropped
 
 .. math:: A^+ \approx (I - V V^T)\, R^{-1} Q_a^T\, (I - U U^T), \qquad
     R^{-1} Q_a^T = (A^T A + \tau^2 I)^{-1} A^T ,
 
-and refinement, as in `stridiag.linalg.direct`; but here R belongs to a chain (`stridiag._kernels.ridge_chain`), and
-the rank is decided without knowing a single singular value:
+and refinement, as in `stridiag.linalg.direct`; but here R belongs to a chain (`stridiag.factorization.ridge`), and the
+rank is decided without knowing a single singular value:
 
 * **The largest one** lies between the largest 2-norm of a row or column and :math:`\sqrt{\|A\|_1 \|A\|_\infty}`, so
   the cutoff lies between two bounds.
@@ -32,14 +32,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import ridge_chain as kernels
+from stridiag._kernels import small_basis
 from stridiag._kernels.threads import run_ranges
+from stridiag.factorization.ridge import MOST_KEPT, ChainWithLinks, CondensedRidge, PlainRidge, ridge_of
 from stridiag.linalg.direct import SMALLEST_RTOL
 from stridiag.structure import StridiagMatrix
 
 __all__ = ["DirectChain"]
 
 Array = NDArray[Any]
-Diagonals = tuple[Array, Array, Array]
+Ridge = PlainRidge | CondensedRidge
 
 _EPS = float(np.finfo(np.float64).eps)
 # Values dropped. More go the general way, whose bases are made by LAPACK.
@@ -55,7 +57,7 @@ _ROUNDING = 16.0
 
 
 class DirectChain:
-    """A nonzero square tridiagonal matrix, all in one connected block, its rank decided.
+    """A square real matrix of three diagonals and links, its chain one connected block, its rank decided.
 
     Made by `settle`.
 
@@ -66,15 +68,13 @@ class DirectChain:
         Singular values that count as zero.
     """
 
-    def __init__(self, diagonals: Diagonals, exponent: int, tau: float) -> None:
-        n = diagonals[1].size
+    def __init__(self, matrix: ChainWithLinks, exponent: int, tau: float) -> None:
+        n = matrix.d.size
         self.shape = (n, n)
         self.dropped = 0
-        self._diagonals = diagonals
+        self._sides = (matrix, matrix.T)
         self._exponent = exponent
         self._tau = tau
-        self._rows = np.empty((2, n, 3))
-        self._turns = np.empty((n, 8))
         self._bases = (np.empty((0, n)), np.empty((0, n)))
         self._refinements = 2
         self._contraction = 1.0
@@ -84,23 +84,33 @@ class DirectChain:
         """Decide the rank of a finite matrix, and prepare for products; None unless the quick way serves."""
         structure = matrix.structure
         n = structure.shape[0]
-        if structure.shape != (n, n) or n < 3 or structure.link_rows.size or matrix.dtype.kind == "c":
+        if structure.shape != (n, n) or n < 3 or matrix.dtype.kind == "c":
             return None
         if any(abs(offset) > 1 for offset in structure.offsets):
             return None
+        far = np.flatnonzero(np.abs(structure.link_columns - structure.link_rows) > 1)
+        # Up to six columns are kept for each.
+        if 6 * far.size > MOST_KEPT:
+            return None
+        links = matrix.values[structure.starts[-1] + far].astype(np.float64)
         dl, d, du = (matrix.diagonal(offset).astype(np.float64, copy=False) for offset in (-1, 0, 1))
-        largest = max(float(np.abs(part).max()) for part in (dl, d, du))
+        largest = max(float(np.abs(part).max(initial=0.0)) for part in (dl, d, du, links))
         if largest == 0.0:
             return None
         exponent = math.frexp(largest)[1]
         half = -(exponent // 2)
-        for part in (dl, d, du):
+        for part in (dl, d, du, links):
             part *= math.ldexp(1.0, half)
             part *= math.ldexp(1.0, -exponent - half)
         connected, row_sum, column_sum, row_square, column_square = kernels.survey(dl, d, du)
         if not connected:
             return None
-        low = math.sqrt(max(row_square, column_square)) * (1.0 - 1e-12)
+        rows, columns = structure.link_rows[far], structure.link_columns[far]
+        chain = ChainWithLinks(dl, d, du, rows, columns, links)
+        largest_link = float(np.abs(links).max(initial=0.0))
+        low = max(math.sqrt(max(row_square, column_square)), largest_link) * (1.0 - 1e-12)
+        row_sum += float(np.bincount(rows, np.abs(links), 1).max())
+        column_sum += float(np.bincount(columns, np.abs(links), 1).max())
         high = math.sqrt(row_sum * column_sum) * (1.0 + 1e-12)
         try:
             scaled = math.ldexp(atol, -exponent)
@@ -112,24 +122,25 @@ class DirectChain:
             return None
         relative = least / high
         tau = high * max(10.0 * _EPS, min(relative * math.sqrt(relative), 0.1 * relative))
-        chain = cls((dl, d, du), exponent, tau)
-        return chain if chain._decide(least, 2.0 * most, high) else None
+        made = cls(chain, exponent, tau)
+        return made if made._decide(least, 2.0 * most, high) else None
 
     def _decide(self, least: float, bound: float, high: float) -> bool:
         """Count the singular values up to `bound`, and find their vectors; False if that is not certain."""
         n = self.shape[0]
-        ridges = (_LOWER * bound, _UPPER * bound)
-        logarithms = [0.0, 0.0]
-        sides = self._sides()
+        probes = (_LOWER * bound, _UPPER * bound)
+        made: list[Ridge | None] = [None, None]
 
         def factor(first: int, last: int) -> None:
             for side in range(first, last):
-                turns = self._turns if side == 0 else np.empty((0, 8))
-                logarithms[side] = kernels.factor_ridges(*sides[side], self._tau, ridges[side], self._rows[side], turns)
+                made[side] = ridge_of(self._sides[side], self._tau, probes[side], products=side == 0)
 
         run_ranges(factor, 2, grain=1 if n > 500 else 2)
-        unit = math.log(_UPPER / _LOWER)
-        count = (logarithms[1] - logarithms[0]) / unit
+        ridge, other = made
+        if ridge is None or other is None:
+            raise RuntimeError("a factorization is missing")
+        self._ridge = ridge
+        count = (other.second_logarithm - ridge.second_logarithm) / math.log(_UPPER / _LOWER)
         if not count >= -_SLACK:
             return False
         dropped = round(max(count, 0.0))
@@ -142,7 +153,7 @@ class DirectChain:
         largest = 0.0
         if dropped:
             steps = math.ceil(math.log(1e-22) / math.log(rate)) + 1
-            largest = self._find_bases(dropped, steps, high)
+            largest = self._find_bases((ridge, other), dropped, steps, high)
             if not largest <= 0.5 * least:
                 return False
         kept = _smallest_kept(count, dropped, largest, bound, n)
@@ -152,7 +163,7 @@ class DirectChain:
         self._contraction = max(rate, _ROUNDING * _EPS * high / kept)
         return True
 
-    def _find_bases(self, count: int, steps: int, high: float) -> float:
+    def _find_bases(self, ridges: tuple[Ridge, Ridge], count: int, steps: int, high: float) -> float:
         """Make the bases, and return a bound of the singular values that belong to them; NaN if they do not fit."""
         n = self.shape[0]
         start = np.random.default_rng(2).standard_normal((count + count % 2, n))
@@ -161,15 +172,14 @@ class DirectChain:
         leaving = [np.inf, np.inf]
         sizes = [np.inf, np.inf]
         skew = [np.inf, np.inf]
-        sides = self._sides()
 
         def iterate(first: int, last: int) -> None:
             for side in range(first, last):
                 block = found[side].copy()
                 for _ in range(steps):
                     for pair in range(0, block.shape[0], 2):
-                        kernels.invert_gram(self._rows[side], block[pair : pair + 2])
-                    _orthonormalize(block[:count])
+                        ridges[side].invert_gram(block[pair : pair + 2])
+                    small_basis.orthonormalize(block[:count])
                 found[side] = block[:count]
 
         def check(first: int, last: int) -> None:
@@ -177,13 +187,16 @@ class DirectChain:
             for side in range(first, last):
                 image = np.empty((count, n))
                 nothing = np.zeros(n)
+                gram = np.empty((count, count))
                 for row in range(count):
-                    kernels.residual_vector(*sides[side], nothing, found[side][row], image[row])
-                sizes[side] = float(np.linalg.norm(image @ image.T, 2)) ** 0.5
+                    self._sides[side].residual(nothing, found[side][row], image[row])
                 other = found[1 - side]
-                skew[side] = float(np.abs(other @ other.T - np.eye(count)).max())
-                image -= (image @ other.T) @ other
-                leaving[side] = float(np.linalg.norm(image @ image.T, 2)) ** 0.5
+                sizes[side] = _norm(image, gram)
+                for row in range(count):
+                    small_basis.project_vector(other, image[row])
+                leaving[side] = _norm(image, gram)
+                small_basis.inner_products(other, other, gram)
+                skew[side] = float(np.abs(gram - np.eye(count)).max())
 
         grain = 1 if n > 500 else 2
         run_ranges(iterate, 2, grain=grain)
@@ -191,11 +204,6 @@ class DirectChain:
         self._bases = (np.ascontiguousarray(found[1]), np.ascontiguousarray(found[0]))
         fitting = all(part <= 1e4 * _EPS * high for part in leaving) and all(part <= 1e-12 for part in skew)
         return sizes[0] * (1.0 + 1e-9) if fitting else math.nan
-
-    def _sides(self) -> tuple[Diagonals, Diagonals]:
-        """Return the diagonals of the matrix and of its transpose."""
-        dl, d, du = self._diagonals
-        return (dl, d, du), (du, d, dl)
 
     # ------------------------------------------------------------------ products
 
@@ -242,15 +250,14 @@ class DirectChain:
     def _refined(self, b: Array, adjoint: bool) -> Array:
         """Solve for a block of numbers of moderate size."""
         single = b.shape[1] == 1
-        diagonals = self._sides()[adjoint]
+        matrix = self._sides[adjoint]
         right = b[:, 0] if single else b
         x, r = np.empty_like(right), np.empty_like(right)
-        work = np.empty((max(2, self.dropped), b.shape[1]))
+        work = np.empty((self.dropped, b.shape[1]))
         self._once(right, x, adjoint, work)
         correction = np.empty_like(right)
-        residual = kernels.residual_vector if single else kernels.residual_block
         for _ in range(self._refinements):
-            residual(*diagonals, right, x, r)
+            matrix.residual(right, x, r)
             self._once(r, correction, adjoint, work)
             x += correction
             # Another step would change less than rounding does.
@@ -266,11 +273,7 @@ class DirectChain:
         if self.dropped:
             b = b.copy()
             _project(left, b, work)
-        factors = (self._rows[0], self._turns)
-        if b.ndim == 1:
-            (kernels.solve_vector_adjoint if adjoint else kernels.solve_vector)(*factors, b, x)
-        else:
-            (kernels.solve_block_adjoint if adjoint else kernels.solve_block)(*factors, b, x, work)
+        (self._ridge.solve_adjoint if adjoint else self._ridge.solve)(b, x)
         if self.dropped:
             _project(right, x, work)
 
@@ -296,21 +299,17 @@ def _smallest_kept(count: float, dropped: int, largest: float, bound: float, n: 
     return bound * math.sqrt((_UPPER**2 - _LOWER**2) / (2.0 * math.log(_UPPER / _LOWER) * rest))
 
 
+def _norm(rows: Array, gram: Array) -> float:
+    """Return the 2-norm of `rows`, (k, n); `gram` is work space."""
+    small_basis.inner_products(rows, rows, gram)
+    return math.sqrt(float(np.linalg.norm(gram, 2)))
+
+
 def _project(basis: Array, x: Array, work: Array) -> None:
     if x.ndim == 1:
-        x -= (basis @ x) @ basis
+        small_basis.project_vector(basis, x)
     else:
-        kernels.project(basis, x, work)
-
-
-def _orthonormalize(block: Array) -> None:
-    """Make the rows orthonormal, twice over, so that they are so to rounding."""
-    for row in range(block.shape[0]):
-        vector = block[row]
-        vector /= np.abs(vector).max()
-        for _ in range(2):
-            vector -= (block[:row] @ vector) @ block[:row]
-            vector /= math.sqrt(float(vector @ vector))
+        small_basis.project(basis, x, work)
 
 
 def _largest(x: Array) -> Any:
