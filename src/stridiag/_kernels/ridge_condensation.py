@@ -57,12 +57,74 @@ def _turn(x: float, y: float) -> tuple[float, float, float]:
     return r, c, s
 
 
+@inlined
+def _clear(
+    a: float,
+    b: float,
+    c: float,
+    w1: float,
+    w2: float,
+    v1: float,
+    v2: float,
+    g1: float,
+    g2: float,
+    h2: float,
+    tau: float,
+    low: float,
+    mid: float,
+    up: float,
+) -> Any:
+    """Clear a column: return the row of R, the next state (a, b, c, w, v, g, h), and the six rotations."""
+    r1, k1, s1 = _turn(a, tau)
+    b1 = k1 * b
+    z1 = -s1 * w1
+    z2 = -s1 * w2
+    q, k2, s2 = _turn(c, -s1 * b)
+    l1 = k2 * z1 - s2 * v1
+    l2 = k2 * z2 - s2 * v2
+    o1 = k2 * v1 + s2 * z1
+    o2 = k2 * v2 + s2 * z2
+    pivot, k3, s3 = _turn(r1, low)
+    left = k3 * mid - s3 * b1
+    over = k3 * up
+    u1 = k1 * w1
+    u2 = k1 * w2
+    top, k4, s4 = _turn(q, left)
+    new_g1, k5, s5 = _turn(g1, l1)
+    rest = k5 * l2 - s5 * g2
+    new_g2 = k5 * g2 + s5 * l2
+    new_h2, k6, s6 = _turn(h2, rest)
+    row = (pivot, k3 * b1 + s3 * mid, s3 * up, k3 * u1, k3 * u2)
+    ends = (k4 * o1 - s4 * s3 * u1, k4 * o2 - s4 * s3 * u2, -k4 * s3 * u1 - s4 * o1, -k4 * s3 * u2 - s4 * o2)
+    state = (top, s4 * over, k4 * over, ends[0], ends[1], ends[2], ends[3], new_g1, new_g2, new_h2)
+    return row, state, (k1, s1, k2, s2, k3, s3, k4, s4, k5, s5, k6, s6)
+
+
+@inlined
+def _leave(state: Any, rows: Array) -> None:
+    a, b, c, w1, w2, v1, v2, g1, g2, h2 = state
+    for i in range(4):
+        for k in range(4):
+            rows[i, k] = 0.0
+    rows[0, 0] = a
+    rows[0, 1] = b
+    rows[0, 2] = w1
+    rows[0, 3] = w2
+    rows[1, 1] = c
+    rows[1, 2] = v1
+    rows[1, 3] = v2
+    rows[2, 2] = g1
+    rows[2, 3] = g2
+    rows[3, 3] = h2
+
+
 @kernel
 def factor_segments(
     dl: Array,
     d: Array,
     du: Array,
     tau: float,
+    second_tau: float,
     starts: Array,
     ends: Array,
     first: int,
@@ -71,6 +133,7 @@ def factor_segments(
     turns: Array,
     begins: Array,
     left_over: Array,
+    second_left_over: Array,
     logarithms: Array,
 ) -> None:
     """Eliminate the columns of segments ``first ... last - 1``; segment i is columns ``starts[i] ... ends[i]``.
@@ -78,16 +141,16 @@ def factor_segments(
     `r`, (n, 5), takes the inverse of R's diagonal entry and, times that, the two entries to the right and the two on
     the left; `turns`, (n, 14), the coefficients of the rotations, unless it has no rows; `begins`, (segments, 2), the
     first rotation; `left_over`, (segments, 4, 4), the rows that are left, in the columns B0 + 1, B0 + 2, A0 - 2 and
-    A0 - 1; `logarithms`, (segments,), that of the product of R's diagonal.
+    A0 - 1. With `second_tau` below, `second_left_over` takes the same, and `logarithms`, (segments,), the logarithm of
+    the product of R's diagonal.
     """
     n = d.size
     store = turns.shape[0] > 0
     for i in range(first, last):
         start = starts[i]
-        end = ends[i]
         a = d[start]
         b = du[start] if start < n - 1 else 0.0
-        c = w1 = w2 = v1 = v2 = g1 = g2 = h2 = 0.0
+        c = w1 = w2 = v1 = v2 = 0.0
         begins[i, 0] = 1.0
         begins[i, 1] = 0.0
         if start > 0:
@@ -101,44 +164,26 @@ def factor_segments(
             b = s * b
             begins[i, 0] = k
             begins[i, 1] = s
+        one = (a, b, c, w1, w2, v1, v2, 0.0, 0.0, 0.0)
+        two = one
         total = 0.0
         product = 1.0
-        for j in range(start, end + 1):
+        for j in range(start, ends[i] + 1):
             low = dl[j] if j < n - 1 else 0.0
             mid = d[j + 1] if j < n - 1 else 0.0
             up = du[j + 1] if j < n - 2 else 0.0
-            r1, k1, s1 = _turn(a, tau)
-            b1 = k1 * b
-            z1 = -s1 * w1
-            z2 = -s1 * w2
-            q, k2, s2 = _turn(c, -s1 * b)
-            l1 = k2 * z1 - s2 * v1
-            l2 = k2 * z2 - s2 * v2
-            v1 = k2 * v1 + s2 * z1
-            v2 = k2 * v2 + s2 * z2
-            pivot, k3, s3 = _turn(r1, low)
-            left = k3 * mid - s3 * b1
-            over = k3 * up
-            inverse = 1.0 / pivot
-            u1 = k1 * w1
-            u2 = k1 * w2
-            r[j, 0] = inverse
-            r[j, 1] = (k3 * b1 + s3 * mid) * inverse
-            r[j, 2] = s3 * up * inverse
-            r[j, 3] = k3 * u1 * inverse
-            r[j, 4] = k3 * u2 * inverse
-            a, k4, s4 = _turn(q, left)
-            b = s4 * over
-            c = k4 * over
-            w1 = k4 * v1 - s4 * s3 * u1
-            w2 = k4 * v2 - s4 * s3 * u2
-            v1 = -k4 * s3 * u1 - s4 * v1
-            v2 = -k4 * s3 * u2 - s4 * v2
-            g1, k5, s5 = _turn(g1, l1)
-            rest = k5 * l2 - s5 * g2
-            g2 = k5 * g2 + s5 * l2
-            h2, k6, s6 = _turn(h2, rest)
+            row, one, rotations = _clear(
+                one[0], one[1], one[2], one[3], one[4], one[5], one[6], one[7], one[8], one[9], tau, low, mid, up
+            )
+            inverse = 1.0 / row[0]
+            entries = r[j]
+            entries[0] = inverse
+            entries[1] = row[1] * inverse
+            entries[2] = row[2] * inverse
+            entries[3] = row[3] * inverse
+            entries[4] = row[4] * inverse
             if store:
+                k1, s1, k2, s2, k3, s3, k4, s4, k5, s5, k6, s6 = rotations
                 turn = turns[j]
                 turn[0] = k3 * k1
                 turn[1] = s3
@@ -154,25 +199,16 @@ def factor_segments(
                 turn[11] = s5
                 turn[12] = k6
                 turn[13] = s6
-            product *= pivot
+            row, two, rotations = _clear(
+                two[0], two[1], two[2], two[3], two[4], two[5], two[6], two[7], two[8], two[9], second_tau, low, mid, up
+            )
+            product *= row[0]
             if j % 16 == 15:
                 total += np.log(product)
                 product = 1.0
         logarithms[i] = total + np.log(product)
-        rows = left_over[i]
-        rows[0, 0] = a
-        rows[0, 1] = b
-        rows[0, 2] = w1
-        rows[0, 3] = w2
-        rows[1, 0] = 0.0
-        rows[1, 1] = c
-        rows[1, 2] = v1
-        rows[1, 3] = v2
-        rows[2, 0] = rows[2, 1] = 0.0
-        rows[2, 2] = g1
-        rows[2, 3] = g2
-        rows[3, 0] = rows[3, 1] = rows[3, 2] = 0.0
-        rows[3, 3] = h2
+        _leave(one, left_over[i])
+        _leave(two, second_left_over[i])
 
 
 @kernel

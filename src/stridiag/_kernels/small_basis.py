@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stridiag._kernels.compile import inlined, kernel
 
 __all__ = [
+    "add",
     "inner_products",
     "multiply",
     "multiply_transposed",
@@ -70,6 +71,25 @@ def orthonormalize(block: Array) -> None:
             scale = 1.0 / np.sqrt(_dot(x, x))
             for j in range(x.size):
                 x[j] *= scale
+
+
+@kernel
+def add(correction: Array, x: Array, factor: float) -> bool:
+    """Add the correction to `x`, (n, k); return whether no column's largest number is above `factor` times x's."""
+    settled = True
+    n, width = x.shape
+    largest = np.zeros((2, width))
+    for j in range(n):
+        row = x[j]
+        other = correction[j]
+        for t in range(width):
+            row[t] += other[t]
+            largest[0, t] = max(largest[0, t], abs(other[t]))
+            largest[1, t] = max(largest[1, t], abs(row[t]))
+    for t in range(width):
+        # So that a NaN goes on, and is seen.
+        settled = settled and largest[0, t] <= factor * largest[1, t]
+    return settled
 
 
 @kernel

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels import ridge_chain as chain
 from stridiag._kernels import ridge_condensation as condensation
+from stridiag._kernels import ridge_condensation_vector as vector
 from stridiag._kernels import small_basis as basis
 from stridiag._kernels.threads import run_ranges
 
@@ -150,32 +151,37 @@ class CondensedRidge:
         place[kept] = np.arange(kept.size)
         # The columns of what a segment leaves over; -1, which place[-1] is too, where there is none.
         self._neighbours = place[np.stack((self._ends + 1, self._ends + 2, self._starts - 2, self._starts - 1), axis=1)]
+        self._places = np.nonzero(self._neighbours >= 0)
         self._r = np.empty((n, 5))
         self._turns = np.empty((n if products else 0, condensation.COEFFICIENTS))
         self._begins = np.empty((count, 2))
         logarithms = np.empty(count)
         segments = (self._starts, self._ends)
-        diagonals = (matrix.dl, matrix.d, matrix.du)
         left_over = np.empty((count, 4, 4))
-        scratch = (np.empty((n, 5)), np.empty((0, condensation.COEFFICIENTS)), np.empty((count, 2)))
+        second_left_over = np.empty((count, 4, 4))
 
         def factor(first: int, last: int) -> None:
-            for i in range(first, last):
-                both = (*segments, i, i + 1)
-                condensation.factor_segments(*diagonals, second_tau, *both, *scratch, left_over, logarithms)
+            condensation.factor_segments(
+                matrix.dl,
+                matrix.d,
+                matrix.du,
+                tau,
+                second_tau,
+                *segments,
+                first,
+                last,
+                self._r,
+                self._turns,
+                self._begins,
+                left_over,
+                second_left_over,
+                logarithms,
+            )
 
         run_ranges(factor, count, pieces_per_thread=4)
-        triangle = np.linalg.qr(self._reduced(matrix, place, left_over, second_tau), mode="r")
+        triangle = np.linalg.qr(self._reduced(matrix, place, second_left_over, second_tau), mode="r")
         with np.errstate(divide="ignore"):
             self.second_logarithm = float(logarithms.sum() + np.log(np.abs(np.diag(triangle))).sum())
-
-        def factor_again(first: int, last: int) -> None:
-            for i in range(first, last):
-                both = (*segments, i, i + 1)
-                own = (self._r, self._turns, self._begins, left_over, logarithms)
-                condensation.factor_segments(*diagonals, tau, *both, *own)
-
-        run_ranges(factor_again, count, pieces_per_thread=4)
         q, triangle = np.linalg.qr(self._reduced(matrix, place, left_over, tau))
         # Rows of the ridge have zeros on the right and are not asked for.
         self._q = np.ascontiguousarray(q[: 4 * count + self._own.size])
@@ -185,7 +191,7 @@ class CondensedRidge:
         """Return the rows that segments leave over, those of kept columns alone, and the ridge's."""
         count, size, own = self._starts.size, self._kept.size, self._own
         reduced = np.zeros((4 * count + own.size + size, size))
-        segment, column = np.nonzero(self._neighbours >= 0)
+        segment, column = self._places
         for row in range(4):
             reduced[4 * segment + row, self._neighbours[segment, column]] = left_over[segment, row, column]
         number = np.full(matrix.d.size, -1)
@@ -206,9 +212,11 @@ class CondensedRidge:
 
     def _transposed_upper(self, x: Array, left_over: Array) -> Array:
         """Solve R' z = x in place in the rows of segments, and return the rows of kept columns."""
-        self._over_segments(condensation.solve_segments_transposed, self._r, x, left_over)
+        single = x.shape[1] == 1
+        kernel = vector.solve_vector_transposed if single else condensation.solve_segments_transposed
+        self._over_segments(kernel, self._r, _flat(x), _flat(left_over))
         right = x[self._kept]
-        segment, column = np.nonzero(self._neighbours >= 0)
+        segment, column = self._places
         np.subtract.at(right, self._neighbours[segment, column], left_over[segment, column])
         basis.solve_triangle_transposed(self._triangle, right)
         return right
@@ -217,35 +225,45 @@ class CondensedRidge:
         """Solve R x = z in place; the rows of kept columns are in `right`, which is overwritten."""
         basis.solve_triangle(self._triangle, right)
         x[self._kept] = right
-        self._over_segments(condensation.solve_segments, self._r, x)
+        single = x.shape[1] == 1
+        self._over_segments(vector.solve_vector if single else condensation.solve_segments, self._r, _flat(x))
 
     def _room(self, width: int) -> Array:
         return np.empty((self._starts.size, 4, width))
 
     def invert_gram(self, pair: Array) -> None:
         """See `PlainRidge`."""
-        x = np.ascontiguousarray(pair.T)
-        self._upper(self._transposed_upper(x, self._room(2)), x)
-        pair[:] = x.T
+        for row in pair:
+            x = row[:, None]
+            self._upper(self._transposed_upper(x, self._room(1)), x)
 
     def solve(self, b: Array, x: Array) -> None:
         """See `PlainRidge`."""
         columns, result = b.reshape(b.shape[0], -1), x.reshape(x.shape[0], -1)
-        left_over = self._room(columns.shape[1])
-        self._over_segments(condensation.rotate_segments, self._turns, self._begins, columns, result, left_over)
-        right = np.concatenate((left_over.reshape(-1, columns.shape[1]), columns[self._own]))
-        upper = np.empty((self._kept.size, columns.shape[1]))
+        width = columns.shape[1]
+        left_over = self._room(width)
+        kernel = vector.rotate_vector if width == 1 else condensation.rotate_segments
+        self._over_segments(kernel, self._turns, self._begins, _flat(columns), _flat(result), _flat(left_over))
+        right = np.concatenate((left_over.reshape(-1, width), columns[self._own]))
+        upper = np.empty((self._kept.size, width))
         basis.multiply_transposed(self._q, right, upper)
         self._upper(upper, result)
 
     def solve_adjoint(self, b: Array, x: Array) -> None:
         """See `PlainRidge`."""
         result = x.reshape(x.shape[0], -1)
+        width = result.shape[1]
         result[:] = b.reshape(b.shape[0], -1)
-        left_over = self._room(result.shape[1])
-        rest = np.empty((self._q.shape[0], result.shape[1]))
+        left_over = self._room(width)
+        rest = np.empty((self._q.shape[0], width))
         basis.multiply(self._q, self._transposed_upper(result, left_over), rest)
         count = self._starts.size
         left_over[:] = rest[: 4 * count].reshape(left_over.shape)
-        self._over_segments(condensation.rotate_back_segments, self._turns, self._begins, result, left_over)
+        kernel = vector.rotate_back_vector if width == 1 else condensation.rotate_back_segments
+        self._over_segments(kernel, self._turns, self._begins, _flat(result), _flat(left_over))
         result[self._own] = rest[4 * count :]
+
+
+def _flat(x: Array) -> Array:
+    """Return an array of one right-hand side without its last axis."""
+    return x[..., 0] if x.shape[-1] == 1 else x

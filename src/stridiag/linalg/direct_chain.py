@@ -254,14 +254,14 @@ class DirectChain:
         right = b[:, 0] if single else b
         x, r = np.empty_like(right), np.empty_like(right)
         work = np.empty((self.dropped, b.shape[1]))
+        shape, enough = b.shape, 0.25 * _EPS / self._contraction
         self._once(right, x, adjoint, work)
         correction = np.empty_like(right)
         for _ in range(self._refinements):
             matrix.residual(right, x, r)
             self._once(r, correction, adjoint, work)
-            x += correction
             # Another step would change less than rounding does.
-            if np.all(_largest(correction) * self._contraction <= 0.25 * _EPS * _largest(x)):
+            if small_basis.add(correction.reshape(shape), x.reshape(shape), enough):
                 break
         return x[:, None] if single else x
 
@@ -310,10 +310,6 @@ def _project(basis: Array, x: Array, work: Array) -> None:
         small_basis.project_vector(basis, x)
     else:
         small_basis.project(basis, x, work)
-
-
-def _largest(x: Array) -> Any:
-    return np.maximum(x.max(axis=0), -x.min(axis=0))
 
 
 def _block_width(n: int) -> int:
