@@ -128,9 +128,7 @@ def _step(
 
 
 @kernel
-def factor_ridges(
-    dl: Array, d: Array, du: Array, tau: float, second_tau: float, r: Array, turns: Array
-) -> float:
+def factor_ridges(dl: Array, d: Array, du: Array, tau: float, second_tau: float, r: Array, turns: Array) -> float:
     """Factor with `tau` below; return the logarithm of the determinant of the R that has `second_tau` below.
 
     `r`, (n, 3), takes the inverse of R's diagonal entry and the two entries beside it times that; `turns`, (n, 8),
@@ -166,7 +164,8 @@ def factor_ridges(
         if j % _RUN == _RUN - 1:
             total += np.log(product)
             product = 1.0
-    return total + np.log(product)
+    result: float = total + np.log(product)
+    return result
 
 
 @kernel

@@ -329,9 +329,7 @@ def solve_segments(starts: Array, ends: Array, first: int, last: int, r: Array, 
                         row[t] *= inverse
             elif j < n - 1:
                 for t in range(width):
-                    row[t] = (
-                        row[t] * inverse - beside * one[t] - beyond * two[t] - (far * outer[t] + near * inner[t])
-                    )
+                    row[t] = row[t] * inverse - beside * one[t] - beyond * two[t] - (far * outer[t] + near * inner[t])
             else:
                 for t in range(width):
                     row[t] = row[t] * inverse - (far * outer[t] + near * inner[t])

@@ -56,21 +56,22 @@ def _subtract(factor: float, y: Array, x: Array) -> None:
 
 
 @kernel
-def orthonormalize(block: Array) -> None:
-    """Make the rows of `block`, (k, n), orthonormal to rounding: modified Gram-Schmidt, twice over."""
+def orthonormalize(block: Array, passes: int) -> None:
+    """Make the rows of `block`, (k, n), orthonormal by modified Gram-Schmidt; two passes do it to rounding."""
     for row in range(block.shape[0]):
         x = block[row]
         largest = 0.0
         for j in range(x.size):
             largest = max(largest, abs(x[j]))
-        for j in range(x.size):
-            x[j] /= largest
-        for _ in range(2):
+        scale = 1.0 / largest
+        for _ in range(passes):
+            for j in range(x.size):
+                x[j] *= scale
             for other in range(row):
                 _subtract(_dot(block[other], x), block[other], x)
             scale = 1.0 / np.sqrt(_dot(x, x))
-            for j in range(x.size):
-                x[j] *= scale
+        for j in range(x.size):
+            x[j] *= scale
 
 
 @kernel

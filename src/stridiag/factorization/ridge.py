@@ -179,9 +179,9 @@ class CondensedRidge:
             )
 
         run_ranges(factor, count, pieces_per_thread=4)
-        triangle = np.linalg.qr(self._reduced(matrix, place, second_left_over, second_tau), mode="r")
+        second = np.linalg.qr(self._reduced(matrix, place, second_left_over, second_tau), mode="r")
         with np.errstate(divide="ignore"):
-            self.second_logarithm = float(logarithms.sum() + np.log(np.abs(np.diag(triangle))).sum())
+            self.second_logarithm = float(logarithms.sum() + np.log(np.abs(np.diag(second))).sum())
         q, triangle = np.linalg.qr(self._reduced(matrix, place, left_over, tau))
         # Rows of the ridge have zeros on the right and are not asked for.
         self._q = np.ascontiguousarray(q[: 4 * count + self._own.size])

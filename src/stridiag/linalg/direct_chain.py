@@ -166,7 +166,7 @@ class DirectChain:
     def _find_bases(self, ridges: tuple[Ridge, Ridge], count: int, steps: int, high: float) -> float:
         """Make the bases, and return a bound of the singular values that belong to them; NaN if they do not fit."""
         n = self.shape[0]
-        start = np.random.default_rng(2).standard_normal((count + count % 2, n))
+        start = np.random.default_rng(2).random((count + count % 2, n)) - 0.5
         start[count:] = 0.0
         found = [start, start]
         leaving = [np.inf, np.inf]
@@ -176,10 +176,10 @@ class DirectChain:
         def iterate(first: int, last: int) -> None:
             for side in range(first, last):
                 block = found[side].copy()
-                for _ in range(steps):
+                for step in range(steps):
                     for pair in range(0, block.shape[0], 2):
                         ridges[side].invert_gram(block[pair : pair + 2])
-                    small_basis.orthonormalize(block[:count])
+                    small_basis.orthonormalize(block[:count], 1 + (step == steps - 1))
                 found[side] = block[:count]
 
         def check(first: int, last: int) -> None:

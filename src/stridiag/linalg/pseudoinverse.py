@@ -257,7 +257,8 @@ def pinv(
     in their size and in the number of singular values dropped, if they have few links: the singular values below the
     cutoff are counted, their vectors found by inverse iteration, and the rest inverted through an orthogonal
     factorization. The error is a small multiple of eps times the condition of what is kept, as with numpy. See
-    `stridiag.linalg.direct`.
+    `stridiag.linalg.direct`. A real chain whose rank is clear, with some forty links at most, takes a few passes over
+    its rows only: see `stridiag.linalg.direct_chain`.
 
     Examples
     --------
