@@ -99,6 +99,15 @@ def test_no_wrong_rank():
     assert undecided > 50
 
 
+def test_null_vectors_are_accurate_to_rounding_whatever_the_condition():
+    n = 20_000
+    A = StridiagMatrix.from_diagonals({0: -2.0, 1: 1.0, -1: 1.0}, ([0, n - 1], [n - 1, 0], [1.0, 1.0]), shape=n)
+    # Of condition 4e7: its null vectors are constant.
+    chain = quick(A)
+    for vector in (chain.null_vectors()[:, 0], chain._bases[0][0]):
+        assert np.abs(np.abs(vector) * np.sqrt(n) - 1.0).max() < 1e-11
+
+
 def test_generators_settle_or_go_the_general_way():
     ways = set()
     for spread in (0.5, 1.0, 2.0, 3.0):

@@ -156,6 +156,7 @@ class DirectChain:
             largest = self._find_bases((ridge, other), dropped, steps, high)
             if not largest <= 0.5 * least:
                 return False
+            self._purify()
         kept = _smallest_kept(count, dropped, largest, bound, n)
         rate = (self._tau / kept) ** 2
         self._refinements = max(2, math.ceil(math.log(_EPS) / math.log(rate)))
@@ -204,6 +205,28 @@ class DirectChain:
         self._bases = (np.ascontiguousarray(found[1]), np.ascontiguousarray(found[0]))
         fitting = all(part <= 1e4 * _EPS * high for part in leaving) and all(part <= 1e-12 for part in skew)
         return sizes[0] * (1.0 + 1e-9) if fitting else math.nan
+
+    def _purify(self) -> None:
+        """Take out of the bases what they have of kept directions: their images, in twice the precision, show it.
+
+        That leaves errors of a few eps where inverse iteration leaves eps times the condition.
+        """
+        n = self.shape[0]
+        purified = [basis.copy() for basis in self._bases]
+        work = np.empty((0, 1))
+
+        def purify(first: int, last: int) -> None:
+            for side in range(first, last):
+                adjoint = side == 0
+                image, correction, nothing = np.empty(n), np.empty(n), np.zeros(n)
+                for row in purified[side]:
+                    self._sides[adjoint].residual(nothing, row, image)
+                    self._once(image, correction, adjoint, work)
+                    row += correction
+                small_basis.orthonormalize(purified[side], 2)
+
+        run_ranges(purify, 2, grain=1 if n > 500 else 2)
+        self._bases = (purified[0], purified[1])
 
     # ------------------------------------------------------------------ products
 
