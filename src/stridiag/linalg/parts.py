@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from stridiag.linalg.blocks import SingularBlocks
 from stridiag.linalg.direct import DirectBlock
+from stridiag.linalg.direct_chain import DirectChain
 
-__all__ = ["DensePart", "DirectPart", "Part"]
+__all__ = ["ChainPart", "DensePart", "DirectPart", "Part"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -119,3 +120,27 @@ class DirectPart:
     def conjugated(self) -> DirectPart:
         """See `Part`."""
         return DirectPart(self.block, adjoint=self.adjoint, conjugate=not self.conjugate)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChainPart:
+    """A chain that is the whole matrix, and real, so that conjugates are the thing itself."""
+
+    chain: DirectChain
+    adjoint: bool = False
+
+    def put_product(self, columns: Array, result: Array) -> None:
+        """See `Part`."""
+        result[...] = self.chain.apply(columns, adjoint=self.adjoint)
+
+    def write(self, result: Array) -> None:
+        """See `Part`."""
+        self.chain.write(result, adjoint=self.adjoint)
+
+    def transposed(self) -> ChainPart:
+        """See `Part`."""
+        return ChainPart(self.chain, adjoint=not self.adjoint)
+
+    def conjugated(self) -> ChainPart:
+        """See `Part`."""
+        return self

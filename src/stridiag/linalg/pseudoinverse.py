@@ -8,16 +8,20 @@ that of the whole matrix and rtol is max(m, n) eps unless given. The Moore-Penro
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._validate import as_index, as_values
+from stridiag._validate import as_index, as_values, require_finite
 from stridiag.errors import StructureError
+from stridiag.linalg import blocks
 from stridiag.linalg._checks import require_single
-from stridiag.linalg.parts import DensePart, DirectPart, Part
-from stridiag.linalg.spectrum import Spectrum, examine
+from stridiag.linalg.direct_chain import DirectChain
+from stridiag.linalg.parts import ChainPart, DensePart, DirectPart, Part
+from stridiag.linalg.spectrum import RankInfo, Spectrum, examine, relative_tolerance
 from stridiag.structure import StridiagMatrix
 
 __all__ = ["PseudoInverse", "null_space", "pinv"]
@@ -26,6 +30,19 @@ Array = NDArray[Any]
 
 # Numbers of one block of unit vectors: 32 MB in double precision.
 _BLOCK = 1 << 22
+
+
+class Verdict:
+    """A rank, and how it was decided once somebody asks."""
+
+    def __init__(self, rank: int, decide: Callable[[], RankInfo]) -> None:
+        self.rank = rank
+        self._decide = decide
+
+    @cached_property
+    def info(self) -> RankInfo:
+        """What `stridiag.linalg.rank_info` returns."""
+        return self._decide()
 
 
 class PseudoInverse:
@@ -41,7 +58,8 @@ class PseudoInverse:
     dtype : numpy.dtype
         That of the matrix.
     rank_info : RankInfo
-        How many singular values were kept, and how clearly.
+        How many singular values were kept, and how clearly. Where the rank was clear without them, the singular values
+        in it are found when it is first asked for.
     """
 
     __array_ufunc__ = None
@@ -50,15 +68,29 @@ class PseudoInverse:
         info = spectrum.info
         self.shape = (info.shape[1], info.shape[0])
         self.dtype = dtype
-        self.rank_info = info
+        self._verdict = Verdict(info.rank, lambda: info)
         small = (DensePart.kept(stack, info.cutoff) for stack in spectrum.small)
         self._parts: list[Part] = [part for part in small if part is not None]
         self._parts += [DirectPart(block) for block in spectrum.large]
 
+    @classmethod
+    def _of_chain(cls, chain: DirectChain, dtype: np.dtype[Any], decide: Callable[[], RankInfo]) -> PseudoInverse:
+        made: PseudoInverse = object.__new__(cls)
+        made.shape = chain.shape
+        made.dtype = dtype
+        made._verdict = Verdict(chain.shape[0] - chain.dropped, decide)
+        made._parts = [ChainPart(chain)]
+        return made
+
+    @property
+    def rank_info(self) -> RankInfo:
+        """How many singular values were kept, and how clearly."""
+        return self._verdict.info
+
     @property
     def rank(self) -> int:
         """Number of singular values that were kept."""
-        return self.rank_info.rank
+        return self._verdict.rank
 
     @property
     def T(self) -> PseudoInverse:
@@ -74,7 +106,7 @@ class PseudoInverse:
         other = object.__new__(PseudoInverse)
         other.shape = (self.shape[1], self.shape[0])
         other.dtype = self.dtype
-        other.rank_info = self.rank_info
+        other._verdict = self._verdict
         other._parts = parts
         return other
 
@@ -225,7 +257,8 @@ def pinv(
     in their size and in the number of singular values dropped, if they have few links: the singular values below the
     cutoff are counted, their vectors found by inverse iteration, and the rest inverted through an orthogonal
     factorization. The error is a small multiple of eps times the condition of what is kept, as with numpy. See
-    `stridiag.linalg.direct`.
+    `stridiag.linalg.direct`. A real chain whose rank is clear, with some forty links at most, takes a few passes over
+    its rows only: see `stridiag.linalg.direct_chain`.
 
     Examples
     --------
@@ -241,6 +274,14 @@ def pinv(
     True
     """
     matrix = require_single(a, "pinv")
+    relative = relative_tolerance(matrix, rtol, atol, rcond)
+    if matrix.structure.shape[0] > blocks.DENSE_SIDE:
+        require_finite(matrix.values, "the matrix's values")
+        chain = DirectChain.settle(matrix, relative, atol)
+        if chain is not None:
+            return PseudoInverse._of_chain(
+                chain, matrix.dtype, lambda: examine(matrix, rtol, atol, rcond, vectors=False).info
+            )
     return PseudoInverse(examine(matrix, rtol, atol, rcond, vectors=True), matrix.dtype)
 
 

@@ -20,7 +20,7 @@ from stridiag.linalg.blocks import BLOCK_LIMIT, LargeBlock, SingularBlocks, fits
 from stridiag.linalg.direct import DirectBlock, Neighbours
 from stridiag.structure import StridiagMatrix
 
-__all__ = ["RankInfo", "Spectrum", "examine"]
+__all__ = ["RankInfo", "Spectrum", "examine", "relative_tolerance"]
 
 Array = NDArray[Any]
 
@@ -118,14 +118,7 @@ def examine(matrix: StridiagMatrix, rtol: float | None, atol: float, rcond: floa
     NonFiniteError, ValueError
         For bad values and bad tolerances.
     """
-    m, n = matrix.structure.shape
-    if rtol is not None and rcond is not None:
-        raise ValueError("rtol and rcond are two names for one thing: give one of them")
-    relative = rtol if rtol is not None else rcond
-    if relative is None:
-        relative = max(m, n) * float(np.finfo(matrix.dtype).eps)
-    if not relative >= 0.0 or not atol >= 0.0:
-        raise ValueError(f"tolerances must be 0 or more, got rtol={relative} and atol={atol}")
+    relative = relative_tolerance(matrix, rtol, atol, rcond)
     stacks, alone = split(matrix)
     small = svd(stacks)
     large = [DirectBlock(block.rows, block.columns, block.entries) for block in alone]
@@ -147,10 +140,22 @@ def examine(matrix: StridiagMatrix, rtol: float | None, atol: float, rcond: floa
         else:
             found.append(neighbours)
             served.append(block)
-    info = _decide(small, served, found, (m, n), cutoff, sigma_max)
+    info = _decide(small, served, found, matrix.structure.shape, cutoff, sigma_max)
     if info.ambiguous:
         warn_user(f"the rank is ambiguous: {info}", AmbiguousRankWarning)
     return Spectrum(small, served, info)
+
+
+def relative_tolerance(matrix: StridiagMatrix, rtol: float | None, atol: float, rcond: float | None) -> float:
+    """Return the relative tolerance that the user gave, under either name, or the default; refuse bad tolerances."""
+    if rtol is not None and rcond is not None:
+        raise ValueError("rtol and rcond are two names for one thing: give one of them")
+    relative = rtol if rtol is not None else rcond
+    if relative is None:
+        relative = max(matrix.structure.shape) * float(np.finfo(matrix.dtype).eps)
+    if not relative >= 0.0 or not atol >= 0.0:
+        raise ValueError(f"tolerances must be 0 or more, got rtol={relative} and atol={atol}")
+    return relative
 
 
 def _as_dense(block: LargeBlock, used: int, error: SizeLimitError | ConvergenceError) -> Any:
