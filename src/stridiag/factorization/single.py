@@ -73,6 +73,7 @@ class Single:
         self._scale = 100.0 * math.sqrt(n) * largest * matrix.structure.longest_line
         self._made: SolvesAtOnce | None = None
         self._rough: float | None = None
+        self._regular = False
 
     @classmethod
     def of(cls, planned: Plan, matrix: StridiagMatrix, found: Survey | None, kind: type[SolvesAtOnce]) -> Self | None:
@@ -97,11 +98,13 @@ class Single:
                 return None
             self._made, x, largest = found
             self._rough = self._scale * largest
-            return x if self._rough < _LIMIT else None
+            self._regular = self._rough < _LIMIT
+            return x if self._regular else None
         if self._rough is None:
             self._rough = rough_condition(made, self._matrix)
-        # Accepts the good, so that NaN goes the other way.
-        return made.solve_vector(b) if self._rough < _LIMIT and made.singularity is None else None
+            # Accepts the good, so that NaN goes the other way.
+            self._regular = self._rough < _LIMIT and made.singularity is None
+        return made.solve_vector(b) if self._regular else None
 
     @property
     def _member(self) -> Any:

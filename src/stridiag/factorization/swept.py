@@ -84,7 +84,6 @@ class _Swept(Generic[Stored]):
         # Accepts the good, so that NaN goes the other way.
         if not (self._sweeps.regular and size < np.inf):
             return None
-        self._plainly_regular = True
         return self, self._chain.vector_from_chains(x), size
 
     def solve_vector(self, b: Array) -> Array | None:

@@ -57,8 +57,10 @@ def cheapest(structure: Structure) -> tuple[Layout, str]:
     """
     stride, links = best_stride(structure)
     if _evidently_chains(structure, stride, links):
-        layout = _condensed(ChainLayout(structure, stride))
-        return layout, f"{links:,} entries lie off long chains, too few for another method"
+        chain = ChainLayout(structure, stride)
+        if links == 0:
+            return _without_links(chain), _REASONS["chain"]
+        return _condensed(chain), f"{links:,} entries lie off long chains, too few for another method"
     # Where there are no links the chain is as good as the forest that it is.
     forest = () if links == 0 else (_forest_alone,)
     special = _first_applicable((*forest, TriangularLayout.build, CyclicLayout.build), structure)
@@ -86,7 +88,7 @@ def _evidently_chains(structure: Structure, stride: int, links: int) -> bool:
     """
     n = structure.shape[0]
     return (
-        0 < _ROWS_A_LINK * links <= n
+        _ROWS_A_LINK * links <= n
         and structure.offsets == (-stride, 0, stride)
         and _ROWS_A_CHAIN * stride <= n
         and n >= _LONG

@@ -1,0 +1,130 @@
+"""Sweeps over lanes of segments do what the plain loops do, segment by segment."""
+
+import numpy as np
+import pytest
+
+import stridiag
+from stridiag._kernels import lane_condensation, lane_substitution
+from stridiag._kernels.compile import COMPILES
+from stridiag._kernels.lane_groups import group_size
+from stridiag.planning.chain import ChainLayout
+from stridiag.planning.condensation import CondensationLayout
+
+pytestmark = pytest.mark.skipif(not COMPILES, reason="vectors exist in compiled code only")
+
+CASES = [
+    (700, 1, 0, 30),
+    (701, 1, 3, 29),
+    (702, 3, 2, 37),
+    (400, 1, 12, 16),
+    (333, 2, 0, 5),
+    (1300, 1, 1, 70),
+    (50, 1, 0, 62),
+]
+
+
+def laid_out(n, stride, links, segment, dtype, scale=1.0):
+    A = stridiag.random(n, offsets=(-stride, 0, stride), links=links, rng=n)
+    layout = CondensationLayout.build(ChainLayout(A.structure, stride), segment)
+    dl, d, du = (scale * part.astype(dtype) for part in layout.chain.tridiagonal(A.values))
+    if stride == 1:
+        # As views of the values have it.
+        dl, du = dl[:-1].copy(), du[:-1].copy()
+    return layout, (dl.astype(dtype), d.astype(dtype), du.astype(dtype))
+
+
+def reduced(kernel, layout, tridiagonal, b, probe):
+    segments = layout.first.size
+    leftover = np.full((segments, 2, 5), np.nan)
+    sides = np.full((segments, 2, 2), np.nan)
+    groups = -(-segments // group_size(tridiagonal[1].dtype))
+    dependent = np.full(groups, 7)
+    around = (layout.first, layout.last, layout.neighbours, layout.lanes)
+    kernel(*tridiagonal, b, probe, *around, 0, groups, leftover, sides, dependent)
+    return leftover, sides, dependent
+
+
+def expanded(kernel, layout, tridiagonal, b, probe, known):
+    groups = -(-layout.first.size // group_size(tridiagonal[1].dtype))
+    x, squares = np.full(b.size, 7, b.dtype), np.full(groups, np.nan)
+    around = (layout.first, layout.last, layout.neighbours, layout.lanes)
+    kernel(*tridiagonal, b, probe, known, *around, 0, groups, x, squares)
+    return x, squares
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("n", "stride", "links", "segment"), CASES)
+def test_lanes_are_the_plain_loops(n, stride, links, segment, dtype):
+    layout, tridiagonal = laid_out(n, stride, links, segment, dtype)
+    rng = np.random.default_rng(n)
+    b, numbers = rng.normal(size=n).astype(dtype), rng.normal(size=200).astype(dtype)
+    tolerance = 4000 * np.finfo(dtype).eps
+    for side, probe in ((None, None), (b, None), (b, numbers)):
+        found = reduced(lane_condensation.reduce, layout, tridiagonal, side, probe)
+        twin = reduced(lane_condensation.plain_reduce, layout, tridiagonal, side, probe)
+        for one, other in zip(found, twin, strict=True):
+            np.testing.assert_allclose(one, other, atol=tolerance * max(1, np.nan_to_num(abs(other)).max()))
+        if side is None:
+            continue
+        known = rng.normal(size=(layout.first.size, 5, 1 if probe is None else 2))
+        x, squares = expanded(lane_substitution.expand, layout, tridiagonal, b, probe, known)
+        y, plain = expanded(lane_substitution.plain_expand, layout, tridiagonal, b, probe, known)
+        inside = np.ones(n, bool)
+        inside[layout.columns] = False
+        assert (x[~inside] == 7).all()
+        np.testing.assert_allclose(x, y, atol=tolerance * abs(y).max())
+        np.testing.assert_allclose(squares, plain, rtol=tolerance, atol=tolerance)
+        assert (squares == 0).all() if probe is None else (squares > 0).all()
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-150, 1e150, 1e200])
+def test_what_squares_have_no_room_for_is_scaled(scale):
+    layout, tridiagonal = laid_out(700, 1, 3, 30, np.float64, scale)
+    b = np.random.default_rng(0).normal(size=700) * scale
+    _, plain = laid_out(700, 1, 3, 30, np.float64)
+    leftover, sides, _ = reduced(lane_condensation.reduce, layout, tridiagonal, b, None)
+    expected, expected_sides, _ = reduced(lane_condensation.reduce, layout, plain, b / scale, None)
+    np.testing.assert_allclose(leftover[:, :, :4], expected[:, :, :4] * scale, rtol=1e-8, atol=1e-10 * scale)
+    np.testing.assert_allclose(sides[:, :, 0], expected_sides[:, :, 0] * scale, rtol=1e-8, atol=1e-10 * scale)
+    known = np.zeros((layout.first.size, 5, 1))
+    x, _ = expanded(lane_substitution.expand, layout, tridiagonal, b, None, known)
+    y, _ = expanded(lane_substitution.expand, layout, plain, b / scale, None, known)
+    np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-9 * abs(y).max())
+
+
+@pytest.mark.parametrize("place", [0, 17, 350, 698, 699])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_what_is_not_finite_is_told(place, wrong):
+    layout, tridiagonal = laid_out(700, 1, 0, 30, np.float64)
+    b = np.ones(700)
+    b[place] = wrong
+    known = np.zeros((layout.first.size, 5, 1))
+    for kernel in (lane_substitution.expand, lane_substitution.plain_expand):
+        x, squares = expanded(kernel, layout, tridiagonal, b, None, known)
+        inside = np.ones(700, bool)
+        inside[layout.columns] = False
+        assert np.isfinite(x[inside]).all() == np.isfinite(squares).all()
+
+
+def test_a_dependent_column_is_told():
+    layout, (dl, d, du) = laid_out(700, 1, 0, 30, np.float64)
+    column = int(layout.first[5]) + 3
+    dl[column], d[column], du[column - 1] = 0, 0, 0
+    for kernel in (lane_condensation.reduce, lane_condensation.plain_reduce):
+        _, _, dependent = reduced(kernel, layout, (dl, d, du), None, None)
+        assert column in dependent
+        assert np.count_nonzero(dependent >= 0) == 1
+
+
+def test_pieces_do_not_matter():
+    layout, tridiagonal = laid_out(2000, 1, 3, 30, np.float64)
+    whole = reduced(lane_condensation.reduce, layout, tridiagonal, np.ones(2000), None)
+    segments, groups = layout.first.size, -(-layout.first.size // 16)
+    leftover, sides, dependent = np.empty((segments, 2, 5)), np.empty((segments, 2, 2)), np.empty(groups, np.int64)
+    around = (layout.first, layout.last, layout.neighbours, layout.lanes)
+    for group in reversed(range(groups)):
+        lane_condensation.reduce(
+            *tridiagonal, np.ones(2000), None, *around, group, group + 1, leftover, sides, dependent
+        )
+    assert (leftover == whole[0]).all()
+    assert (sides[:, :, 0] == whole[1][:, :, 0]).all()
