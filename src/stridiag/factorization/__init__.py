@@ -2,7 +2,7 @@
 
 from stridiag.factorization.elementary import Diagonal, Elementary, Permutation, triangular_factors
 from stridiag.factorization.explicit import FactorArrays, FactorStages, Stage
-from stridiag.factorization.factor import Factor, SlogdetResult, factorize
+from stridiag.factorization.factor import Factor, SlogdetResult, factorize, slogdet_without_factor
 from stridiag.factorization.refinement import SolveResult
 from stridiag.factorization.simple_factor import SimpleFactor, inverse_factors, multiply_out
 from stridiag.factorization.solving import Transposition
@@ -27,5 +27,6 @@ __all__ = [
     "factorize",
     "inverse_factors",
     "multiply_out",
+    "slogdet_without_factor",
     "triangular_factors",
 ]

@@ -1,15 +1,21 @@
-"""Determinants from the factors: a product of many numbers, as phase and logarithm."""
+"""Determinants as phase and logarithm: from the factors, a product of many numbers, or without any."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._kernels import lane_continuants as lanes
 from stridiag._kernels.determinant import log_product, unit_product
+from stridiag.planning.chain import ChainLayout
 
-__all__ = ["phase_and_log", "sign_of_flips"]
+__all__ = ["chain_determinant", "phase_and_log", "sign_of_flips"]
+
+# From this order on a chain is cut into segments; the rows of one segment at most, and those before it.
+_FROM, _LENGTH, _WARM = 1000, 1000, 32
 
 
 def phase_and_log(factors: NDArray[Any], phase: complex = 1.0) -> tuple[Any, float]:
@@ -25,3 +31,43 @@ def phase_and_log(factors: NDArray[Any], phase: complex = 1.0) -> tuple[Any, flo
 def sign_of_flips(count: int) -> int:
     """Return the determinant of so many interchanges, or of so many reflections."""
     return -1 if count % 2 else 1
+
+
+def chain_determinant(layout: ChainLayout, values: NDArray[Any]) -> tuple[float, float] | None:
+    """Return sign and logarithm of the determinant of real chains without links, from the values alone.
+
+    By continuants, see `stridiag._kernels.lane_continuants`; in double precision, whatever that of the values. None if
+    the determinant is zero, or where another way is needed: numbers far apart, or that are not finite.
+    """
+    dl, d, du = _diagonals(layout, values)
+    n = d.size
+    groups = 0 if n < _FROM else max(1, n // (lanes.GROUP * _LENGTH))
+    segments = lanes.GROUP * groups
+    length = lanes.BLOCK * ((n - _WARM - 1) // (lanes.BLOCK * segments)) if segments else 0
+    if length % 64 == 0 and length:
+        # Segments so many powers of two apart would compete for the same places of a cache.
+        length -= lanes.BLOCK
+    start = np.arange(n - segments * length, n, length, np.int64) if segments else np.empty(0, np.int64)
+    found, guess = np.empty((lanes.FIELDS, segments)), np.empty((2, segments))
+
+    def run(guesses: NDArray[Any] | None) -> tuple[float, float, float]:
+        tile = np.ones(lanes.TILE)
+        lanes.run_lanes(dl, d, du, start, length, _WARM, guesses, 0, groups, tile, found)
+        return lanes.join(dl, d, du, n - segments * length, found, guess)
+
+    m, e, trust = run(None) if groups else lanes.join(dl, d, du, n, found, guess)
+    if m != 0.0 and not trust < 1.0:
+        m, e, trust = run(guess.copy())
+    if m == 0.0 or not trust < 1.0:
+        return None
+    return math.copysign(1.0, m), e * math.log(2.0) + math.log(abs(m))
+
+
+def _diagonals(layout: ChainLayout, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return dl, d and du in chain order and double precision; views of the values where they are that already."""
+    structure = layout.structure
+    values = values.astype(np.float64, copy=False)
+    if layout.stride == 1 and not layout.folded and set(structure.offsets) == {-1, 0, 1}:
+        dl, d, du = (values[structure.diagonal_slots(k)] for k in (-1, 0, 1))
+        return dl, d, du
+    return layout.tridiagonal(values)

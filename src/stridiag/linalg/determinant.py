@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stridiag.factorization import SlogdetResult
+from stridiag.factorization import SlogdetResult, slogdet_without_factor
 from stridiag.linalg._checks import Assumption, factor_assuming, require_matrix
 from stridiag.structure import StridiagMatrix
 
@@ -52,7 +52,9 @@ def slogdet(a: StridiagMatrix, *, assume_a: Assumption = "gen") -> SlogdetResult
     >>> print(sign, round(float(logabsdet), 6))
     -1.0 11.512945
     """
-    return factor_assuming(require_matrix(a), assume_a).slogdet()
+    matrix = require_matrix(a)
+    found = slogdet_without_factor(matrix) if assume_a == "gen" else None
+    return factor_assuming(matrix, assume_a).slogdet() if found is None else found
 
 
 def det(a: StridiagMatrix, *, assume_a: Assumption = "gen") -> Any:
