@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import stridiag
+import stridiag.testing
 
 
 def fresh(code: str) -> str:

@@ -27,6 +27,7 @@ from stridiag.structure import Detection, StridiagMatrix, Structure, detect, loa
 
 if TYPE_CHECKING:
     from stridiag import linalg
+    from stridiag._kernels.thread_count import get_num_threads, num_threads, set_num_threads
     from stridiag.factorization import Factor
     from stridiag.planning import Plan, plan
 
@@ -50,15 +51,26 @@ __all__ = [
     "__version__",
     "detect",
     "errors",
+    "get_num_threads",
     "linalg",
     "load",
+    "num_threads",
     "plan",
     "random",
     "save",
+    "set_num_threads",
 ]
 
-# Public names that live in rooms which import scipy or numba: loaded when first asked for.
-_LATER = {"Factor": "factorization", "Plan": "planning", "plan": "planning"}
+# Public names that `import stridiag` can do without, most of them in rooms which import scipy or numba: loaded when
+# first asked for.
+_LATER = {
+    "Factor": "factorization",
+    "Plan": "planning",
+    "get_num_threads": "_kernels.thread_count",
+    "num_threads": "_kernels.thread_count",
+    "plan": "planning",
+    "set_num_threads": "_kernels.thread_count",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,246 @@
+"""A small pool of threads that runs kernels over ranges of work.
+
+Kernels release the interpreter's lock, so plain threads are enough: no OpenMP, no parallel compilation, and nothing
+that spins while it waits. A piece handed over costs some 15 microseconds, most of them the operating system's.
+
+A call hands pieces only to workers that are idle at that moment and does the rest itself; it waits for pieces that
+have begun, never for one that has not. So no call waits for another call's work, and none can block another, from
+whichever thread it comes. All calls together run on as many threads as one call may have, as long as they can: what
+runs within a pool of other threads does not get a pool of its own each.
+
+Pieces never influence a result: what is cut into pieces is cut by the structure, and each unit of work is computed
+the same way in whichever piece it lies.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from itertools import pairwise
+from queue import SimpleQueue
+
+from stridiag._kernels.thread_count import forget_the_environment, get_num_threads, use_one_thread
+
+__all__ = ["run_ranges"]
+
+Piece = Callable[[int, int], object]
+
+
+def run_ranges(function: Piece, count: int, *, grain: int = 1, pieces_per_thread: int = 1) -> None:
+    """Call ``function(first, last)`` for contiguous pieces that make up ``range(count)``, on several threads.
+
+    Parameters
+    ----------
+    function : callable
+        Called once for each piece; it should call one kernel and do little else, since Python code runs on one thread
+        at a time. What it computes for a unit must not depend on the piece that the unit lies in.
+    count : int
+        The number of units of work; with 0, nothing is called.
+    grain : int
+        Pieces begin at multiples of it, and a count up to it is not worth a second thread: give the number of units
+        that take 30 microseconds or more.
+    pieces_per_thread : int
+        More than 1 evens out a machine that is busy with other things: who is done takes the next piece. Each piece
+        costs a microsecond or two.
+
+    Raises
+    ------
+    BaseException
+        What a piece raised, once no piece runs any more; of several, one. The pieces that had not begun are dropped.
+    """
+    if count <= grain:
+        if count > 0:
+            function(0, count)
+        return
+    units = -(-count // grain)
+    threads = min(get_num_threads(), units)
+    if threads == 1:
+        function(0, count)
+        return
+    pool = _pool
+    call = _Call(function)
+    workers = pool.take(threads)
+    try:
+        parts = min(units, (len(workers) + 1) * pieces_per_thread) if workers else 1
+        cuts = [grain * (units * part // parts) for part in range(parts)] + [count]
+        call.pieces.extend(pairwise(cuts))
+        pool.wake(workers, call)
+        finished, problem = call.work()
+        while finished < parts:
+            try:
+                number, other = call.done.get()
+            except BaseException as error:  # an interrupt: the pieces that run still write to the caller's arrays
+                finished += call.drop()
+                problem = error
+            else:
+                finished += number
+                problem = problem or other
+    finally:
+        pool.leave(workers, call)
+    if problem is not None:
+        try:
+            raise problem
+        finally:
+            # The traceback holds this frame, and this frame would hold the traceback.
+            del problem
+
+
+class _Call:
+    """One call's pieces: whoever comes takes the next one."""
+
+    __slots__ = ("done", "function", "pieces")
+
+    def __init__(self, function: Piece) -> None:
+        self.function = function
+        self.pieces: deque[tuple[int, int]] = deque()
+        self.done: SimpleQueue[tuple[int, BaseException | None]] = SimpleQueue()
+
+    def work(self) -> tuple[int, BaseException | None]:
+        """Do pieces until none is left to begin; give how many are settled by that, and what one of them raised."""
+        settled = 0
+        while True:
+            try:
+                first, last = self.pieces.popleft()
+            except IndexError:
+                return settled, None
+            settled += 1
+            try:
+                self.function(first, last)
+            except BaseException as error:  # an interrupt too: others may still write to the caller's arrays
+                return settled + self.drop(), error
+
+    def drop(self) -> int:
+        """Take away the pieces that nobody has begun, and give their number."""
+        dropped = 0
+        while True:
+            try:
+                self.pieces.popleft()
+            except IndexError:
+                return dropped
+            dropped += 1
+
+
+class _Worker:
+    """A thread that sleeps until it is handed a call."""
+
+    def __init__(self, pool: _Pool, number: int) -> None:
+        # All of these belong to whoever holds the pool's lock.
+        self.call: _Call | None = None
+        self.called = False
+        self.end = False
+        # A lock wakes a thread as fast as anything that Python has, and does not spin.
+        self.bell = threading.Lock()
+        self.bell.acquire()
+        self.thread = threading.Thread(target=self._run, args=(pool,), name=f"stridiag-{number}", daemon=True)
+        self.thread.start()
+
+    def ring(self) -> None:
+        """Wake the thread, unless it has been called already and is not awake yet."""
+        if not self.called:
+            self.called = True
+            self.bell.release()
+
+    def _run(self, pool: _Pool) -> None:
+        # What a worker runs is one of several pieces already, and asks for no further threads.
+        use_one_thread()
+        while True:
+            self.bell.acquire()
+            with pool.lock:
+                call, self.call = self.call, None
+                self.called = False
+                if self.end:
+                    return
+            if call is None:  # its caller needed no help after all
+                continue
+            settled, problem = call.work()
+            done = call.done
+            # Nothing of a finished call, whose arrays may be large, is kept by a thread that sleeps. And it is at hand
+            # again before the caller hears of it, who may begin the next call at once.
+            del call
+            with pool.lock:
+                pool.running -= 1
+                pool.idle.append(self)
+            if settled:
+                done.put((settled, problem))
+            del done, problem
+
+
+class _Pool:
+    """Workers, made when first needed and kept, and the number of threads that are at work."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.idle: list[_Worker] = []
+        self.made = 0
+        self.running = 0
+        self.closed = False
+
+    def take(self, threads: int) -> list[_Worker]:
+        """Give the workers that a caller may use who wants so many threads, itself among them, at work in all."""
+        taken: list[_Worker] = []
+        with self.lock:
+            self.running += 1
+            while self.running < threads and not self.closed:
+                if not self.idle and not self._make(threads):
+                    break
+                taken.append(self.idle.pop())
+                self.running += 1
+        return taken
+
+    def _make(self, threads: int) -> bool:
+        if self.made >= threads - 1:
+            return False
+        try:
+            self.idle.append(_Worker(self, self.made + 1))
+        except RuntimeError:  # no more threads to be had, or the interpreter is about to end
+            return False
+        self.made += 1
+        return True
+
+    def wake(self, workers: list[_Worker], call: _Call) -> None:
+        """Hand a call to workers that were taken for it."""
+        if workers:
+            with self.lock:
+                for worker in workers:
+                    worker.call = call
+                    worker.ring()
+
+    def leave(self, workers: list[_Worker], call: _Call) -> None:
+        """End a call: take back the workers that are not awake yet; the others see to themselves."""
+        with self.lock:
+            self.running -= 1
+            for worker in workers:
+                if worker.call is call:
+                    worker.call = None
+                    self.running -= 1
+                    self.idle.append(worker)
+
+    def close(self) -> None:
+        """End the workers that sleep; later calls run on their callers' threads alone."""
+        with self.lock:
+            self.closed = True
+            idle, self.idle = self.idle, []
+            for worker in idle:
+                worker.end = True
+                worker.ring()
+        for worker in idle:
+            worker.thread.join()
+
+
+_pool = _Pool()
+# At the interpreter's end no worker is left that could wake up in it.
+atexit.register(lambda: _pool.close())
+
+
+def _forget() -> None:
+    """Begin anew in a forked process, where the parent's threads do not exist and its locks may never be released."""
+    global _pool
+    _pool = _Pool()
+    forget_the_environment()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
