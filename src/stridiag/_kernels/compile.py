@@ -14,9 +14,12 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-__all__ = ["compiled_form", "inlined", "kernel", "literal_inlined", "literal_kernel"]
+__all__ = ["COMPILED", "compiled_form", "inlined", "kernel", "literal_inlined", "literal_kernel"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+COMPILED = not numba.config.DISABLE_JIT
+"""Whether kernels are compiled at all: explicit vectors exist in compiled code only."""
 
 _FAST = {"contract", "nsz"}
 

@@ -14,9 +14,15 @@ from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
 from stridiag._kernels import continuants as kernels
+from stridiag._kernels import inverse_rows
+from stridiag._kernels.threads import run_ranges
+from stridiag.factorization.panels import numbers_beyond, passes_caches, writes_panels
 from stridiag.planning.chain import ChainLayout
 
 __all__ = ["chain_diagonal", "chain_entries", "chain_norm", "chain_pattern", "slots_of_chains", "write_chain_inverse"]
+
+# Entries that take some 30 microseconds to write.
+_GRAIN = 1 << 16
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -87,7 +93,15 @@ def write_chain_inverse(layout: ChainLayout, values: Array, out: Array) -> bool:
         return False
     upper = _blocks(*found, kernels.Y, du)
     lower = _blocks(*found, kernels.W, dl)
-    kernels.write_inverse(layout.starts, *found, dl, du, *upper, *lower, out)
+    if layout.stride > 1 or not writes_panels(out):
+        kernels.write_inverse(layout.starts, *found, dl, du, *upper, *lower, out)
+        return True
+    shift, past = numbers_beyond(out), passes_caches(out)
+
+    def write(first: int, last: int) -> None:
+        inverse_rows.write_rows(*found, dl, du, *upper, *lower, shift, past, first, last, out)
+
+    run_ranges(write, layout.n, grain=max(1, _GRAIN // layout.n))
     return True
 
 
