@@ -37,31 +37,6 @@ def _normal(x: Any) -> Any:
     return choose(less(magnitude(x), _NORMAL), x * 0.0, x)
 
 
-@inlined
-def _put(out: Array, row: int, column: int, past: bool, part: Array, x: Any, y: Any, z: Any, t: Any) -> None:
-    """Write four vectors behind one another into a row, as far as they lie in it."""
-    n = out.shape[1]
-    at = row * n + column
-    if column >= 0 and column + WIDTH <= n:
-        if past:
-            store_past_caches(out, at, x)
-            store_past_caches(out, at + _LANES, y)
-            store_past_caches(out, at + 2 * _LANES, z)
-            store_past_caches(out, at + 3 * _LANES, t)
-        else:
-            store(out, at, x)
-            store(out, at + _LANES, y)
-            store(out, at + 2 * _LANES, z)
-            store(out, at + 3 * _LANES, t)
-    else:
-        store(part, 0, x)
-        store(part, _LANES, y)
-        store(part, 2 * _LANES, z)
-        store(part, 3 * _LANES, t)
-        for k in range(max(0, -column), min(WIDTH, n - column)):
-            out[row, column + k] = part[k]
-
-
 @kernel
 def band_panels(
     rows: Array,
@@ -88,12 +63,13 @@ def band_panels(
     past : bool
         Whether to write past the caches: addresses in `out` at ``begin``, modulo 8, are multiples of 64 in every row.
     first, last : int
-    work : ndarray, (n + 1, 32)
+    work : ndarray, (n, 32)
     """
     n, w = rows.shape
     kl = lower.shape[1]
     for panel in range(first, last):
         column = begin + panel * WIDTH
+        inside = column >= 0 and column + WIDTH <= n
         start = n
         for c in range(max(column, 0), min(column + WIDTH, n)):
             start = min(start, place[c])
@@ -148,7 +124,21 @@ def band_panels(
             store(work, at + _LANES, y)
             store(work, at + 2 * _LANES, z)
             store(work, at + 3 * _LANES, t)
-            _put(out, order[i], column, past, work[n], x, y, z, t)
+            target = order[i] * n + column
+            if inside and past:
+                store_past_caches(out, target, x)
+                store_past_caches(out, target + 8, y)
+                store_past_caches(out, target + 16, z)
+                store_past_caches(out, target + 24, t)
+            elif inside:
+                store(out, target, x)
+                store(out, target + 8, y)
+                store(out, target + 16, z)
+                store(out, target + 24, t)
+        if not inside:
+            for i in range(n):
+                for c in range(max(column, 0), min(column + WIDTH, n)):
+                    out[order[i], c] = work[i, c - column]
 
 
 @inlined
@@ -174,7 +164,7 @@ def condensed_panels(
     past: bool,
     first: int,
     last: int,
-    part: Array,
+    work: Array,
     out: Array,
 ) -> None:
     """Fill panels of `out`, (n, n), with rows of the inverse in chain order.
@@ -190,27 +180,19 @@ def condensed_panels(
         Column of `out` where x begins; see `band_panels`, also for `past`.
     first, last : int
         Panels of x.
-    part : ndarray, (64,)
-        Work; zeros in its second half.
+    work : ndarray, (n, 32)
+        It begins with 8 finite numbers.
     """
-    m = x.shape[1]
+    n, m = x.shape
+    zero = load(work, 0) * 0.0
     for panel in range(first, last):
         at = panel * WIDTH
         column = begin + at
-        zero = load(part, WIDTH)
+        inside = column >= 0 and column + WIDTH <= n
+        low, high = max(column, 0), min(column + WIDTH, n)
         for k in range(columns.size):
-            p = k * m + at
-            _put(
-                out,
-                columns[k],
-                column,
-                past,
-                part,
-                load(z, p),
-                load(z, p + _LANES),
-                load(z, p + 2 * _LANES),
-                load(z, p + 3 * _LANES),
-            )
+            for c in range(low, high):
+                out[columns[k], c] = z[k, c - begin]
         for s in range(segment_first.size):
             left2, left1, right1, right2 = kept[s, LEFT2], kept[s, LEFT1], kept[s, RIGHT1], kept[s, RIGHT2]
             a0 = b0 = c0 = d0 = zero
@@ -255,4 +237,24 @@ def condensed_panels(
                 y3 = _interior(y3, a3, b3, c3, d3, u1, u2, w1, w2, share)
                 b0, b1, b2, b3 = a0, a1, a2, a3
                 a0, a1, a2, a3 = y0, y1, y2, y3
-                _put(out, j, column, past, part, y0, y1, y2, y3)
+                target = j * n + column
+                if inside and past:
+                    store_past_caches(out, target, y0)
+                    store_past_caches(out, target + 8, y1)
+                    store_past_caches(out, target + 16, y2)
+                    store_past_caches(out, target + 24, y3)
+                elif inside:
+                    store(out, target, y0)
+                    store(out, target + 8, y1)
+                    store(out, target + 16, y2)
+                    store(out, target + 24, y3)
+                else:
+                    target = j * WIDTH
+                    store(work, target, y0)
+                    store(work, target + 8, y1)
+                    store(work, target + 16, y2)
+                    store(work, target + 24, y3)
+            if not inside:
+                for j in range(segment_first[s], last_row + 1):
+                    for c in range(low, high):
+                        out[j, c] = work[j, c - column]

@@ -196,7 +196,7 @@ class BandLU:
         place[order] = np.arange(n)
 
         def fill(first: int, last: int) -> None:
-            work = np.empty((n + 1, WIDTH))
+            work = np.empty((n, WIDTH))
             band_panels(*self._rows, order, place, begin, past, first, last, work, out)
 
         run_ranges(fill, -(-(n - begin) // WIDTH), grain=max(1, _GRAIN // n))

@@ -199,7 +199,9 @@ class CondensedInverse:
 
     @staticmethod
     def _fill(given: tuple[Any, ...], block: tuple[Any, ...], out: Array, first: int, last: int) -> None:
-        inverse_panels.condensed_panels(*given, *block, first, last, np.zeros(2 * inverse_panels.WIDTH), out)
+        work = np.empty((out.shape[0], inverse_panels.WIDTH))
+        work[0] = 0.0
+        inverse_panels.condensed_panels(*given, *block, first, last, work, out)
 
 
 def _adjacent(columns: Index, step: int) -> NDArray[np.bool_]:
