@@ -87,8 +87,8 @@ def test_lanes_are_what_plain_loops_are_and_as_accurate_as_one_recurrence(kind):
         truth = exact(dl, d, du)
         error = abs(Decimal(m) * Decimal(2) ** int(e) / truth - 1)
         error_of_one = abs(Decimal(one) * Decimal(2) ** int(power) / truth - 1)
-    assert error < Decimal(0.1)  # and so the sign is right
-    assert error <= 30 * error_of_one + Decimal(3e-16) * N
+    assert error < Decimal("0.1")  # and so the sign is right
+    assert error <= 30 * error_of_one + Decimal("3e-16") * N
 
 
 @pytest.mark.parametrize(("kind", "count"), [("dominant", 1), ("decaying", 1), ("difference", 2), ("oscillating", 2)])

@@ -18,7 +18,7 @@ __all__ = ["COMPILED", "compiled_form", "inlined", "kernel", "literal_inlined", 
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-COMPILED = not numba.config.DISABLE_JIT
+COMPILED = not cast("Any", numba).config.DISABLE_JIT
 """Whether kernels are compiled at all: explicit vectors exist in compiled code only."""
 
 _FAST = {"contract", "nsz"}

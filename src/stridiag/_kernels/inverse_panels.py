@@ -142,7 +142,9 @@ def band_panels(
 
 
 @inlined
-def _interior(y: Any, near: Any, far: Any, left: Any, beyond: Any, u1: Any, u2: Any, w1: Any, w2: Any, share: Any) -> Any:
+def _interior(
+    y: Any, near: Any, far: Any, left: Any, beyond: Any, u1: Any, u2: Any, w1: Any, w2: Any, share: Any
+) -> Any:
     return _normal((y - u1 * near - u2 * far - w2 * left - w1 * beyond) * share)
 
 

@@ -16,7 +16,7 @@ from stridiag._kernels.compile import inlined, kernel
 from stridiag._kernels.continuants import UNIT, V, X
 from stridiag._kernels.vectors import choose, less, load, magnitude, splat, store, store_past_caches
 
-__all__ = ["write_rows", "write_rows_plain"]
+__all__ = ["write_rows"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]

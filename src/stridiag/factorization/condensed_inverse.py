@@ -16,8 +16,8 @@ from stridiag._kernels.threads import run_ranges
 from stridiag.factorization.chain_inverse import slots_of_chains
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.inverse_entries import entries_by_solves
-from stridiag.planning.condensation import CondensationLayout
 from stridiag.factorization.panels import panel_start, writes_panels
+from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.inverse_cost import block_width
 
 __all__ = ["CondensedInverse"]
@@ -26,7 +26,7 @@ Array = NDArray[Any]
 Index = NDArray[np.int64]
 
 # Columns of a block: some panels for each thread.
-_COLUMNS = 8 * inverse_panels.WIDTH
+_COLUMNS = 16 * inverse_panels.WIDTH
 
 
 class CondensedInverse:
@@ -201,7 +201,7 @@ class CondensedInverse:
     def _fill(given: tuple[Any, ...], block: tuple[Any, ...], out: Array, first: int, last: int) -> None:
         work = np.empty((out.shape[0], inverse_panels.WIDTH))
         work[0] = 0.0
-        inverse_panels.condensed_panels(*given, *block, first, last, work, out)
+        inverse_panels.condensed_panels(*(*given, *block, first, last, work, out))
 
 
 def _adjacent(columns: Index, step: int) -> NDArray[np.bool_]:

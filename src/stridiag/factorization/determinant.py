@@ -9,13 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import lane_continuants as lanes
+from stridiag._kernels.compile import COMPILED
 from stridiag._kernels.determinant import log_product, unit_product
+from stridiag._kernels.threads import run_ranges
 from stridiag.planning.chain import ChainLayout
 
 __all__ = ["chain_determinant", "phase_and_log", "sign_of_flips"]
 
 # From this order on a chain is cut into segments; the rows of one segment at most, and those before it.
 _FROM, _LENGTH, _WARM = 1000, 1000, 32
+# Rows that take some 30 microseconds.
+_GRAIN = 32_000
 
 
 def phase_and_log(factors: NDArray[Any], phase: complex = 1.0) -> tuple[Any, float]:
@@ -47,12 +51,19 @@ def chain_determinant(layout: ChainLayout, values: NDArray[Any]) -> tuple[float,
     if length % 64 == 0 and length:
         # Segments so many powers of two apart would compete for the same places of a cache.
         length -= lanes.BLOCK
-    start = np.arange(n - segments * length, n, length, np.int64) if segments else np.empty(0, np.int64)
+    start = n - segments * length + length * np.arange(segments)
     found, guess = np.empty((lanes.FIELDS, segments)), np.empty((2, segments))
 
     def run(guesses: NDArray[Any] | None) -> tuple[float, float, float]:
-        tile = np.ones(lanes.TILE)
-        lanes.run_lanes(dl, d, du, start, length, _WARM, guesses, 0, groups, tile, found)
+        given = (dl, d, du, start, length, _WARM, guesses)
+
+        def piece(first: int, last: int) -> None:
+            if COMPILED:
+                lanes.run_lanes(*given, first, last, np.ones(lanes.TILE), found)
+            else:
+                lanes.run_plain(*given, first, last, found)
+
+        run_ranges(piece, groups, grain=max(1, _GRAIN // (lanes.GROUP * length)))
         return lanes.join(dl, d, du, n - segments * length, found, guess)
 
     m, e, trust = run(None) if groups else lanes.join(dl, d, du, n, found, guess)
