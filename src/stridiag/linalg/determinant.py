@@ -40,7 +40,8 @@ def slogdet(a: StridiagMatrix, *, assume_a: Assumption = "gen") -> SlogdetResult
     Notes
     -----
     Cost: that of a factorization, and ``plan(a.structure).operations.slogdet``; for real chains without links no factor
-    is made, and about 9 operations a row take the place of both. See docs/theory/chains.md. As ``numpy.linalg.slogdet``.
+    is made, and about 9 operations a row take the place of both. See docs/theory/chains.md. As
+    ``numpy.linalg.slogdet``.
 
     Examples
     --------
