@@ -199,7 +199,7 @@ class BandLU:
             work = np.empty((n, WIDTH))
             band_panels(*self._rows, order, place, begin, past, first, last, work, out)
 
-        run_ranges(fill, -(-(n - begin) // WIDTH), grain=max(1, _GRAIN // n))
+        run_ranges(fill, -(-(n - begin) // WIDTH), grain=max(1, _GRAIN // n), pieces_per_thread=4)
         return True
 
     def inverse_on_pattern(self, *, transpose: bool) -> Array | None:

@@ -108,7 +108,7 @@ def write_chain_inverse(layout: ChainLayout, values: Array, out: Array) -> bool:
     def write(first: int, last: int) -> None:
         inverse_rows.write_rows(*found, dl, du, *upper, *lower, shift, past, first, last, out)
 
-    run_ranges(write, layout.n, grain=max(1, _GRAIN // layout.n))
+    run_ranges(write, layout.n, grain=max(1, _GRAIN // layout.n), pieces_per_thread=4)
     return True
 
 

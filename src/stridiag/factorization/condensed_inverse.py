@@ -25,8 +25,8 @@ __all__ = ["CondensedInverse"]
 Array = NDArray[Any]
 Index = NDArray[np.int64]
 
-# Columns of a block: some panels for each thread.
-_COLUMNS = 16 * inverse_panels.WIDTH
+# Columns of a block: some panels for each thread, and no more than a cache holds of the rows that are not zero.
+_COLUMNS = 8 * inverse_panels.WIDTH
 
 
 class CondensedInverse:
@@ -195,7 +195,7 @@ class CondensedInverse:
             node_kernels.substitute_nodes(self._nodes, tree.slots, tree.around, tree.tail, *links, x, z)
             given = (self._rows, layout.first, layout.last, layout.neighbours, layout.columns, *links)
             fill = partial(self._fill, given, (touched.start, touched.stop, x, z, start, past), out)
-            run_ranges(fill, -(-(columns[-1] + 1 - start) // inverse_panels.WIDTH))
+            run_ranges(fill, -(-(columns[-1] + 1 - start) // inverse_panels.WIDTH), pieces_per_thread=4)
 
     @staticmethod
     def _fill(given: tuple[Any, ...], block: tuple[Any, ...], out: Array, first: int, last: int) -> None:
