@@ -10,10 +10,13 @@ from stridiag._kernels.vectors import (
     both,
     choose,
     every,
+    exponent_of,
     gather,
+    least_of,
     less,
     load,
     magnitude,
+    power_below,
     prefetch,
     scatter,
     splat,
@@ -114,3 +117,48 @@ def test_a_vector_needs_a_contiguous_array():
     out = np.zeros(8)
     with pytest.raises(Exception, match="C-contiguous"):
         spread(np.arange(32.0)[::2], out)
+
+
+@kernel
+def exponents(a, power, exponent, least):
+    store(power, 0, power_below(load(a, 0)))
+    store(exponent, 0, exponent_of(load(a, 0)))
+    store(least, 0, least_of(load(least, 0), load(a, 0)))
+
+
+@kernel
+def plain_exponents(a, power, exponent, least):
+    for k in range(a.size):
+        power[k], exponent[k], least[k] = power_below(a[k]), exponent_of(a[k]), least_of(least[k], a[k])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_exponents_of_vectors_and_of_numbers(dtype):
+    count = BYTES // np.dtype(dtype).itemsize
+    a = np.resize(np.array([1.0, -3.7, 1e-30, -1e30, 0.5, 2.0**-60, 1.9999, 7.0]), count).astype(dtype)
+    power, exponent, least = np.zeros((3, count), dtype)
+    least[:] = 0.75
+    exponents(a, power, exponent, least)
+    np.testing.assert_array_equal(exponent, np.frexp(a)[1] - 1)
+    np.testing.assert_array_equal(power, np.ldexp(dtype(1), np.frexp(a)[1] - 1))
+    below = np.nextafter(np.abs(a), dtype(0))
+    np.testing.assert_array_equal(least, np.minimum(dtype(0.75), below))
+    others = np.zeros((3, count), dtype)
+    others[2] = 0.75
+    plain_exponents(a, *others)
+    np.testing.assert_array_equal(others, [power, exponent, least])
+    if dtype == np.float64:
+        np.testing.assert_array_equal(power, list(map(power_below, a.tolist())))
+        np.testing.assert_array_equal(exponent, list(map(exponent_of, a.tolist())))
+        np.testing.assert_array_equal(least, [least_of(0.75, x) for x in a.tolist()])
+
+
+def test_zero_is_not_the_least_number():
+    a = np.array([0.0, -0.0, np.nan, -np.inf, 5e-324, 1.0, 0.25, 0.0])
+    power, exponent, least = np.zeros((3, 8))
+    least[:] = 0.5
+    exponents(a, power, exponent, least)
+    assert least.tolist() == [0.5, 0.5, 0.5, 0.5, 0.0, 0.5, np.nextafter(0.25, 0), 0.5]
+    assert least.tolist() == [least_of(0.5, x) for x in a.tolist()]
+    assert power[:2].tolist() == [0.0, 0.0]
+    assert not np.isfinite(power[2:4]).any()

@@ -161,3 +161,36 @@ def test_singular_matrices():
     for function in (linalg.inv, lambda a: linalg.solve(a, np.ones(3))):
         with pytest.raises(stridiag.SingularMatrixError, match="row 1"):
             function(A)
+
+
+@pytest.mark.parametrize("n", [30, 999, 1000, 5000, 40_000])
+@pytest.mark.parametrize("stride", [1, 3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_slogdet_of_chains_needs_no_factor(n, stride, dtype):
+    A = stridiag.random(n, (-stride, 0, stride), rng=n).astype(dtype)
+    found, expected = linalg.slogdet(A), A.factor().slogdet()
+    assert found.sign == expected.sign
+    assert found.sign.dtype == found.logabsdet.dtype == dtype
+    tolerance = 1e-12 if dtype == "float64" else 1e-4
+    assert found.logabsdet == pytest.approx(expected.logabsdet, rel=tolerance)
+
+
+@pytest.mark.parametrize("n", [999, 1000, 40_000])
+def test_slogdet_of_the_second_difference_is_known(n):
+    A = stridiag.StridiagMatrix.from_diagonals({-1: 1.0, 0: -2.0, 1: 1.0}, shape=n)
+    sign, logarithm = linalg.slogdet(A)
+    assert sign == (-1) ** n
+    # Rounding moves each of n numbers, and the determinant by as much as its condition, n^2 / 8 at the worst.
+    assert logarithm == pytest.approx(np.log(n + 1), abs=2.0**-52 * n)
+
+
+def test_slogdet_of_chains_that_take_another_way():
+    n = 2000
+    tiny = stridiag.random(n, rng=0) * 1e-30
+    assert linalg.slogdet(tiny).logabsdet == pytest.approx(tiny.factor().slogdet().logabsdet, rel=1e-13)
+    d = np.ones(n)
+    d[1234] = 0.0
+    assert linalg.slogdet(stridiag.StridiagMatrix.from_diagonals({0: d, 1: 1.0})) == (0.0, -np.inf)
+    d[1234] = np.nan
+    with pytest.raises(stridiag.NonFiniteError):
+        linalg.slogdet(stridiag.StridiagMatrix.from_diagonals({0: d, 1: 1.0, -1: 2.0}))

@@ -30,11 +30,11 @@ def test_counts_of_chains_are_exact(lengths, kind):
     recurrences = count(continuants.continuants, dl, d, du, mantissa, exponent)
     out = np.empty((3, n), object)
     found = (mantissa, exponent)
-    diagonal = count(continuants.chain_diagonal, d, *found, out[0])
+    diagonal = count(continuants.chain_diagonal, d, *found, out[0], 0, d.size)
     assert recurrences + diagonal == inverse_cost.chain_diagonal(lengths)
-    assert recurrences + count(continuants.chain_pattern, dl, d, du, *found, *out) == inverse_cost.chain_pattern(
-        lengths
-    )
+    assert recurrences + count(
+        continuants.chain_pattern, dl, d, du, *found, *out, 0, d.size
+    ) == inverse_cost.chain_pattern(lengths)
     work = np.empty(n, object), np.empty(n, np.int64)
     sums = count(continuants.largest_column_sum, dl, d, du, *found, *work)
     assert recurrences + sums == inverse_cost.chain_column_sums(lengths)

@@ -169,6 +169,13 @@ def continuants(dl: Array, d: Array, du: Array, mantissa: Array, exponent: Index
 
     They begin anew where nothing couples two rows.
     """
+    leading(dl, d, du, mantissa, exponent)
+    trailing(dl, d, du, mantissa, exponent)
+
+
+@kernel
+def leading(dl: Array, d: Array, du: Array, mantissa: Array, exponent: Index) -> None:
+    """Fill the first two of the rows that `continuants` fills."""
     n = d.size
     if n == 0:
         return
@@ -181,6 +188,15 @@ def continuants(dl: Array, d: Array, du: Array, mantissa: Array, exponent: Index
         if j == n - 1:
             break
         this, unit, share, of_share = _following(dl[j], d[j], du[j], this, unit, share, of_share)
+
+
+@kernel
+def trailing(dl: Array, d: Array, du: Array, mantissa: Array, exponent: Index) -> None:
+    """Fill the last two of the rows that `continuants` fills."""
+    n = d.size
+    if n == 0:
+        return
+    zero = d[0] * 0
     this, unit = _one(zero), 0
     share, of_share = zero, _FLOOR
     for j in range(n - 1, -1, -1):
@@ -192,9 +208,12 @@ def continuants(dl: Array, d: Array, du: Array, mantissa: Array, exponent: Index
 
 
 @kernel
-def chain_diagonal(d: Array, mantissa: Array, exponent: Index, out: Array) -> int:
-    """Fill `out`, (n,), with the diagonal of the inverse, from `continuants`. Returns -1, or a row where D_j = 0."""
-    for j in range(d.size):
+def chain_diagonal(d: Array, mantissa: Array, exponent: Index, out: Array, first: int, last: int) -> int:
+    """Fill ``out[first:last]`` with the diagonal of the inverse, from `continuants`.
+
+    Returns -1, or a row where D_j = 0.
+    """
+    for j in range(first, last):
         f, ef, g, eg = mantissa[F, j], exponent[F, j], mantissa[G, j], exponent[G, j]
         before, eb, behind, eh = (
             mantissa[F_BEFORE, j],
@@ -212,13 +231,23 @@ def chain_diagonal(d: Array, mantissa: Array, exponent: Index, out: Array) -> in
 
 @kernel
 def chain_pattern(
-    dl: Array, d: Array, du: Array, mantissa: Array, exponent: Index, lower: Array, main: Array, upper: Array
+    dl: Array,
+    d: Array,
+    du: Array,
+    mantissa: Array,
+    exponent: Index,
+    lower: Array,
+    main: Array,
+    upper: Array,
+    first: int,
+    last: int,
 ) -> int:
-    """Fill in the entries (j + 1, j), (j, j) and (j, j + 1) of the inverse, from `continuants`; each array (n,).
+    """Fill in the entries (j, j - 1), (j, j) and (j - 1, j) of the inverse for the rows j of a range.
 
-    Returns -1, or a row where D_j = 0. The last entries of `lower` and `upper` are left alone.
+    From `continuants`; each array (n,), entry j - 1 of `lower` and `upper` for row j. Returns -1, or a row where
+    D_j = 0. The last entries of `lower` and `upper` are left alone.
     """
-    for j in range(d.size):
+    for j in range(first, last):
         f, ef, g, eg = mantissa[F, j], exponent[F, j], mantissa[G, j], exponent[G, j]
         before, eb, behind, eh = (
             mantissa[F_BEFORE, j],

@@ -26,6 +26,9 @@ __all__ = ["factor", "multiply_upper", "reflect", "solve_upper", "solve_upper_ad
 
 Array = NDArray[Any]
 
+# From so many right-hand sides on, loops run along them.
+_MANY = 16
+
 
 @kernel
 def factor(a: Array, tau: Array, work: Array) -> int:
@@ -103,10 +106,28 @@ def factor(a: Array, tau: Array, work: Array) -> int:
 @kernel
 def reflect(a: Array, tau: Array, x: Array, backwards: bool) -> None:
     """Overwrite `x`, (n, m), with Q^H x, or with Q x if `backwards`."""
-    n = a.shape[0]
+    n, m = a.shape[0], x.shape[1]
+    if m >= _MANY:
+        # Along the rows of x, as they lie in memory.
+        totals = np.empty(m, x.dtype)
+        for k in range(n):
+            j = n - 1 - k if backwards else k
+            totals[:] = x[j]
+            for i in range(j + 1, n):
+                v = np.conj(a[i, j])
+                for c in range(m):
+                    totals[c] += v * x[i, c]
+            for c in range(m):
+                totals[c] = tau[j] * totals[c]
+                x[j, c] -= totals[c]
+            for i in range(j + 1, n):
+                v = a[i, j]
+                for c in range(m):
+                    x[i, c] -= v * totals[c]
+        return
     for k in range(n):
         j = n - 1 - k if backwards else k
-        for c in range(x.shape[1]):
+        for c in range(m):
             total = x[j, c]
             for i in range(j + 1, n):
                 total += np.conj(a[i, j]) * x[i, c]
@@ -119,9 +140,18 @@ def reflect(a: Array, tau: Array, x: Array, backwards: bool) -> None:
 @kernel
 def solve_upper(a: Array, x: Array) -> None:
     """Overwrite `x`, (n, m), with the solution of R x = b."""
-    n = a.shape[0]
+    n, m = a.shape[0], x.shape[1]
+    if m >= _MANY:
+        for i in range(n - 1, -1, -1):
+            for k in range(i + 1, n):
+                entry = a[i, k]
+                for c in range(m):
+                    x[i, c] -= entry * x[k, c]
+            for c in range(m):
+                x[i, c] = x[i, c] / a[i, i]
+        return
     for i in range(n - 1, -1, -1):
-        for c in range(x.shape[1]):
+        for c in range(m):
             value = x[i, c]
             for k in range(i + 1, n):
                 value -= a[i, k] * x[k, c]

@@ -5,8 +5,9 @@ type stands for the LLVM vector ``<n x double>`` or ``<n x float>``, and LLVM tu
 instructions of the processor that it compiles for: AVX-512, AVX2, NEON. Nothing here is specific to one of them.
 
 A vector is made by `load`, `splat` or arithmetic, and leaves by `store`. Between two vectors, or a vector and a number,
-there are ``+ - * /``, and the unary minus. `square_root`, `magnitude`, `with_sign_of`, `conjugate`, `less`, `both`,
-`choose` and `every` take vectors and plain numbers alike: one body serves a vector kernel and its plain-loop twin.
+there are ``+ - * /``, and the unary minus. `square_root`, `magnitude`, `with_sign_of`, `conjugate`, `power_below`,
+`exponent_of`, `least_of`, `less`, `both`, `choose` and `every` take vectors and plain numbers alike: one body serves a
+vector kernel and its plain-loop twin.
 
 A vector has 64 bytes: 8 doubles or 16 floats.
 """
@@ -33,10 +34,13 @@ __all__ = [
     "choose",
     "conjugate",
     "every",
+    "exponent_of",
     "gather",
+    "least_of",
     "less",
     "load",
     "magnitude",
+    "power_below",
     "prefetch",
     "scatter",
     "splat",
@@ -164,6 +168,62 @@ def _copy_sign(typing: Any, x: Any, y: Any) -> Any:
     return x(x, y), lambda context, builder, sig, args: _call(builder, "llvm.copysign", x, args)
 
 
+_BIAS = {64: 1023, 32: 127}
+_DIGITS = {64: 52, 32: 23}
+
+
+def _width(kind: Any) -> int:
+    width: int = (kind.element if isinstance(kind, Vector) else kind).bitwidth
+    return width
+
+
+def _bits(builder: Any, kind: Any, x: Any, keep: int) -> tuple[Any, Callable[[int], Any]]:
+    """Return some of the bits of numbers as integers, and a maker of constants for these."""
+    whole = ir.IntType(_width(kind))
+    llvm = ir.VectorType(whole, kind.count) if isinstance(kind, Vector) else whole
+
+    def constant(number: int) -> Any:
+        return ir.Constant(llvm, [number] * kind.count if isinstance(kind, Vector) else number)
+
+    return builder.and_(builder.bitcast(x, llvm), constant(keep)), constant
+
+
+def _exponent_bits(builder: Any, kind: Any, x: Any) -> tuple[Any, Callable[[int], Any]]:
+    width = _width(kind)
+    return _bits(builder, kind, x, ((1 << (width - 1 - _DIGITS[width])) - 1) << _DIGITS[width])
+
+
+@intrinsic
+def _power(typing: Any, x: Any) -> Any:
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.bitcast(_exponent_bits(builder, x, args[0])[0], args[0].type)
+
+    return x(x), emit
+
+
+@intrinsic
+def _exponent(typing: Any, x: Any) -> Any:
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        width = _width(x)
+        bits, constant = _exponent_bits(builder, x, args[0])
+        shifted = builder.lshr(bits, constant(_DIGITS[width]))
+        return builder.sitofp(builder.sub(shifted, constant(_BIAS[width])), args[0].type)
+
+    return x(x), emit
+
+
+@intrinsic
+def _least(typing: Any, x: Any, y: Any) -> Any:
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        size, constant = _bits(builder, y, args[1], (1 << (_width(y) - 1)) - 1)
+        # Positive numbers are ordered as their bits; that of zero becomes the largest of all.
+        size = builder.sub(size, constant(1))
+        old = builder.bitcast(args[0], size.type)
+        return builder.bitcast(builder.select(builder.icmp_unsigned("<", size, old), size, old), args[0].type)
+
+    return x(x, y), emit
+
+
 @intrinsic
 def _compare(typing: Any, x: Any, y: Any) -> Any:
     kind = x if isinstance(x, Vector) else y
@@ -222,6 +282,27 @@ def conjugate(x: Any) -> Any:
     return x.conjugate()
 
 
+def power_below(x: Any) -> Any:
+    """Return the largest power of two that is not above the magnitude, lane by lane; 0 for zero and subnormals."""
+    if x == 0 or not math.isfinite(x):
+        return abs(x)
+    return math.ldexp(1.0, math.frexp(x)[1] - 1)
+
+
+def exponent_of(x: Any) -> Any:
+    """Return the exponent of `power_below`, itself a number of the type, lane by lane; meaningless for its zeros."""
+    return float(math.frexp(x)[1] - 1)
+
+
+def least_of(x: Any, y: Any) -> Any:
+    """Return the smaller one of x >= 0 and the number just below the magnitude of y, lane by lane.
+
+    Where y is zero or no number, that is x.
+    For a search for the smallest number that is not zero: three operations on integers.
+    """
+    return x if y == 0 or math.isnan(y) else min(x, math.nextafter(abs(y), 0.0))
+
+
 def less(x: Any, y: Any) -> Any:
     """Return whether x < y, lane by lane; False for NaN."""
     return x < y
@@ -264,6 +345,21 @@ def _with_sign_of(x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 @compiled_form(conjugate)
 def _conjugate(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     return (lambda x: x) if _is_vector(x) else (lambda x: np.conj(x))
+
+
+@compiled_form(power_below)
+def _power_below(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return lambda x: _power(x)
+
+
+@compiled_form(exponent_of)
+def _exponent_of(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return lambda x: _exponent(x)
+
+
+@compiled_form(least_of)
+def _least_of(x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return lambda x, y: _least(x, y)
 
 
 @compiled_form(less)

@@ -13,6 +13,7 @@ from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Elementary, Permutation, columns_of_triangle
 from stridiag.factorization.guard import check_solves
 from stridiag.factorization.inverse_entries import diagonal_by_solves
+from stridiag.factorization.panels import panel_start, writes_panels
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.factorization.sparse_qr import SparseQR
@@ -28,6 +29,8 @@ _MILD_GROWTH = 116.0
 # From this order on the kernels made for one pair of widths are worth their compilation, a few seconds once.
 _NARROW_ORDER = 10_000
 _NARROW_WIDTH = 12
+# Entries of an inverse that take some 30 microseconds to write.
+_GRAIN = 1 << 15
 
 
 def factor_band(layout: BandLayout, values: Array) -> Decomposition:
@@ -178,6 +181,26 @@ class BandLU:
             # A number in between may overflow although no entry asked for does.
             return diagonal_by_solves(self, layout.n, self._dtype)
         return layout.from_band(out)
+
+    def write_inverse(self, out: Array) -> bool:
+        """See `stridiag.factorization.inverse_entries.KnowsInverse`; in vectors, for the compiled factors."""
+        if self._lapack is not None or not writes_panels(out):
+            return False
+        from stridiag._kernels.inverse_panels import WIDTH, band_panels
+        from stridiag._kernels.threads import run_ranges
+
+        n = self._layout.n
+        begin, past = panel_start(out)
+        order = self._layout.to_band(np.arange(n))
+        place = np.empty(n, np.int64)
+        place[order] = np.arange(n)
+
+        def fill(first: int, last: int) -> None:
+            work = np.empty((n, WIDTH))
+            band_panels(*self._rows, order, place, begin, past, first, last, work, out)
+
+        run_ranges(fill, -(-(n - begin) // WIDTH), grain=max(1, _GRAIN // n), pieces_per_thread=4)
+        return True
 
     def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
         """See `stridiag.factorization.inverse_entries.KnowsPattern`; in O(n width upper) operations.

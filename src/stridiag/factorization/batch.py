@@ -320,7 +320,7 @@ class BatchedChains:
         for k in range(len(self)):
             # The single kernels: one that went through all members would round differently here and there.
             continuants.continuants(dl[k], d[k], du[k], *work)
-            if continuants.chain_diagonal(d[k], *work, out[k]) >= 0 and regular[k]:
+            if continuants.chain_diagonal(d[k], *work, out[k], 0, d.shape[1]) >= 0 and regular[k]:
                 hidden.append(k)
         result = np.empty(out.shape, kind)
         result[:, slice(None) if self._order is None else self._order] = out

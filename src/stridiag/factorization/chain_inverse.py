@@ -7,6 +7,7 @@ the caller solves instead.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,17 @@ from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
 from stridiag._kernels import continuants as kernels
+from stridiag._kernels import inverse_rows
+from stridiag._kernels.threads import run_ranges
+from stridiag.factorization.panels import numbers_beyond, passes_caches, writes_panels
 from stridiag.planning.chain import ChainLayout
 
 __all__ = ["chain_diagonal", "chain_entries", "chain_norm", "chain_pattern", "slots_of_chains", "write_chain_inverse"]
+
+# Entries that take some 30 microseconds to write.
+_GRAIN = 1 << 16
+# Rows whose continuants, or whose part of the inverse, take some 30 microseconds.
+_ROWS = 8192
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -25,8 +34,8 @@ Index = NDArray[np.int64]
 def chain_diagonal(layout: ChainLayout, values: Array) -> Array | None:
     """Return the diagonal of the inverse, (n,), in the original order."""
     dl, d, du = _wide(layout, values)
-    out = np.empty_like(d)
-    if kernels.chain_diagonal(d, *_continuants(dl, d, du), out) >= 0:
+    out, found = np.empty_like(d), _continuants(dl, d, du)
+    if _somewhere(lambda first, last: kernels.chain_diagonal(d, *found, out, first, last), d.size):
         return None
     return layout.from_chains(out).astype(values.dtype, copy=False)
 
@@ -34,8 +43,12 @@ def chain_diagonal(layout: ChainLayout, values: Array) -> Array | None:
 def chain_pattern(layout: ChainLayout, values: Array, *, transpose: bool) -> Array | None:
     """Return the entries of the inverse, or of its transpose, at the pattern of the matrix, by slot."""
     dl, d, du = _wide(layout, values)
-    lower, main, upper = np.zeros((3, d.size), d.dtype)
-    if kernels.chain_pattern(dl, d, du, *_continuants(dl, d, du), lower, main, upper) >= 0:
+    parts, found = np.empty((3, d.size), d.dtype), _continuants(dl, d, du)
+    lower, main, upper = parts
+    parts[:, -1:] = 0
+    if _somewhere(
+        lambda first, last: kernels.chain_pattern(dl, d, du, *found, lower, main, upper, first, last), d.size
+    ):
         return None
     return slots_of_chains(layout, (upper, main, lower) if transpose else (lower, main, upper), values.dtype)
 
@@ -87,7 +100,15 @@ def write_chain_inverse(layout: ChainLayout, values: Array, out: Array) -> bool:
         return False
     upper = _blocks(*found, kernels.Y, du)
     lower = _blocks(*found, kernels.W, dl)
-    kernels.write_inverse(layout.starts, *found, dl, du, *upper, *lower, out)
+    if layout.stride > 1 or not writes_panels(out):
+        kernels.write_inverse(layout.starts, *found, dl, du, *upper, *lower, out)
+        return True
+    shift, past = numbers_beyond(out), passes_caches(out)
+
+    def write(first: int, last: int) -> None:
+        inverse_rows.write_rows(*found, dl, du, *upper, *lower, shift, past, first, last, out)
+
+    run_ranges(write, layout.n, grain=max(1, _GRAIN // layout.n), pieces_per_thread=4)
     return True
 
 
@@ -104,8 +125,25 @@ def _wide(layout: ChainLayout, values: Array) -> tuple[Array, Array, Array]:
 
 def _continuants(dl: Array, d: Array, du: Array) -> tuple[Array, Index]:
     mantissa, exponent = np.empty((4, d.size), d.dtype), np.empty((4, d.size), np.int64)
-    kernels.continuants(dl, d, du, mantissa, exponent)
+    both = (kernels.leading, kernels.trailing)
+
+    def run(first: int, last: int) -> None:
+        for kernel in both[first:last]:
+            kernel(dl, d, du, mantissa, exponent)
+
+    run_ranges(run, 2, grain=1 if d.size >= _ROWS else 2)
     return mantissa, exponent
+
+
+def _somewhere(kernel: Callable[[int, int], int], n: int) -> bool:
+    """Run a kernel over ranges of n rows; tell whether it has named a row, 0 or more, anywhere."""
+    named = []
+
+    def run(first: int, last: int) -> None:
+        named.append(kernel(first, last))
+
+    run_ranges(run, n, grain=_ROWS)
+    return max(named, default=-1) >= 0
 
 
 def _generators(dl: Array, d: Array, du: Array) -> tuple[Array, Index] | None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import condensation as kernels
+from stridiag._kernels import inverse_panels
 from stridiag._kernels import separator_tree as node_kernels
 from stridiag._kernels.selected_inverse import condensed_pattern, kept_row_entries
+from stridiag._kernels.threads import run_ranges
 from stridiag.factorization.chain_inverse import slots_of_chains
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.inverse_entries import entries_by_solves
+from stridiag.factorization.panels import panel_start, writes_panels
 from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.inverse_cost import block_width
 
@@ -20,6 +24,9 @@ __all__ = ["CondensedInverse"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
+
+# Columns of a block: some panels for each thread, and no more than a cache holds of the rows that are not zero.
+_COLUMNS = 8 * inverse_panels.WIDTH
 
 
 class CondensedInverse:
@@ -138,6 +145,9 @@ class CondensedInverse:
         """
         layout, tree = self._layout, self._layout.tree
         n = layout.chain.n
+        if layout.chain.stride == 1 and writes_panels(out):
+            self._write_panels(out)
+            return True
         links = (layout.link_start, layout.link_kept, self._links)
         original = layout.chain.to_chains(np.arange(n))
         width = block_width(n)
@@ -160,6 +170,38 @@ class CondensedInverse:
             where = slice(start, end) if layout.chain.stride == 1 else original[start:end]
             out[:, where] = layout.chain.from_chains(x)
         return True
+
+    def _write_panels(self, out: Array) -> None:
+        """Do what `write` does for a single chain in double precision, in vectors."""
+        layout, tree = self._layout, self._layout.tree
+        n = layout.chain.n
+        links = (layout.link_start, layout.link_kept, self._links)
+        begin, past = panel_start(out)
+        for start in range(begin, n, _COLUMNS):
+            columns = np.arange(max(start, 0), min(start + _COLUMNS, n))
+            # Of what stays zero the operating system provides no memory.
+            x = np.zeros((n, _COLUMNS))
+            x[columns, columns - start] = 1
+            touched = slice(
+                int(np.searchsorted(layout.last, columns[0] - 1)),
+                int(np.searchsorted(layout.first, columns[-1] + 1, side="right")),
+            )
+            kernels.reflect(
+                self._rows, layout.first[touched], layout.last[touched], layout.neighbours[touched], x, False
+            )
+            node_kernels.reflect_nodes(self._nodes, tree.slots, x, False)
+            z = np.empty((layout.columns.size, _COLUMNS))
+            z[layout.core] = self._reduced.solve(x[layout.leftover])
+            node_kernels.substitute_nodes(self._nodes, tree.slots, tree.around, tree.tail, *links, x, z)
+            given = (self._rows, layout.first, layout.last, layout.neighbours, layout.columns, *links)
+            fill = partial(self._fill, given, (touched.start, touched.stop, x, z, start, past), out)
+            run_ranges(fill, -(-(columns[-1] + 1 - start) // inverse_panels.WIDTH), pieces_per_thread=4)
+
+    @staticmethod
+    def _fill(given: tuple[Any, ...], block: tuple[Any, ...], out: Array, first: int, last: int) -> None:
+        work = np.empty((out.shape[0], inverse_panels.WIDTH))
+        work[0] = 0.0
+        inverse_panels.condensed_panels(*(*given, *block, first, last, work, out))
 
 
 def _adjacent(columns: Index, step: int) -> NDArray[np.bool_]:

@@ -1,15 +1,25 @@
-"""Determinants from the factors: a product of many numbers, as phase and logarithm."""
+"""Determinants as phase and logarithm: from the factors, a product of many numbers, or without any."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._kernels import lane_continuants as lanes
+from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.determinant import log_product, unit_product
+from stridiag._kernels.threads import run_ranges
+from stridiag.planning.chain import ChainLayout
 
-__all__ = ["phase_and_log", "sign_of_flips"]
+__all__ = ["chain_determinant", "phase_and_log", "sign_of_flips"]
+
+# From this order on a chain is cut into segments; the rows of one segment at most, and those before it.
+_FROM, _LENGTH, _WARM = 1000, 1000, 32
+# Rows that take some 30 microseconds.
+_GRAIN = 32_000
 
 
 def phase_and_log(factors: NDArray[Any], phase: complex = 1.0) -> tuple[Any, float]:
@@ -25,3 +35,50 @@ def phase_and_log(factors: NDArray[Any], phase: complex = 1.0) -> tuple[Any, flo
 def sign_of_flips(count: int) -> int:
     """Return the determinant of so many interchanges, or of so many reflections."""
     return -1 if count % 2 else 1
+
+
+def chain_determinant(layout: ChainLayout, values: NDArray[Any]) -> tuple[float, float] | None:
+    """Return sign and logarithm of the determinant of real chains without links, from the values alone.
+
+    By continuants, see `stridiag._kernels.lane_continuants`; in double precision, whatever that of the values. None if
+    the determinant is zero, or where another way is needed: numbers far apart, or that are not finite.
+    """
+    dl, d, du = _diagonals(layout, values)
+    n = d.size
+    groups = 0 if n < _FROM else max(1, n // (lanes.GROUP * _LENGTH))
+    segments = lanes.GROUP * groups
+    length = lanes.BLOCK * ((n - _WARM - 1) // (lanes.BLOCK * segments)) if segments else 0
+    if length % 64 == 0 and length:
+        # Segments so many powers of two apart would compete for the same places of a cache.
+        length -= lanes.BLOCK
+    start = n - segments * length + length * np.arange(segments)
+    found, guess = np.empty((lanes.FIELDS, segments)), np.empty((2, segments))
+
+    def run(guesses: NDArray[Any] | None) -> tuple[float, float, float]:
+        given = (dl, d, du, start, length, _WARM, guesses)
+
+        def piece(first: int, last: int) -> None:
+            if COMPILES:
+                lanes.run_lanes(*given, first, last, np.ones(lanes.TILE), found)
+            else:
+                lanes.run_plain(*given, first, last, found)
+
+        run_ranges(piece, groups, grain=max(1, _GRAIN // (lanes.GROUP * length)))
+        return lanes.join(dl, d, du, n - segments * length, found, guess)
+
+    m, e, trust = run(None) if groups else lanes.join(dl, d, du, n, found, guess)
+    if m != 0.0 and not trust < 1.0:
+        m, e, trust = run(guess.copy())
+    if m == 0.0 or not trust < 1.0:
+        return None
+    return math.copysign(1.0, m), e * math.log(2.0) + math.log(abs(m))
+
+
+def _diagonals(layout: ChainLayout, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return dl, d and du in chain order and double precision; views of the values where they are that already."""
+    structure = layout.structure
+    values = values.astype(np.float64, copy=False)
+    if layout.stride == 1 and not layout.folded and set(structure.offsets) == {-1, 0, 1}:
+        dl, d, du = (values[structure.diagonal_slots(k)] for k in (-1, 0, 1))
+        return dl, d, du
+    return layout.tridiagonal(values)

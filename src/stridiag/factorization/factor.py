@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._dtypes import eps_of, real_type
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
+from stridiag.factorization.determinant import chain_determinant
 from stridiag.factorization.inverting import Inverting
 from stridiag.factorization.refinement import SolveResult
 from stridiag.factorization.sampling import NormalVectors
@@ -22,12 +23,13 @@ from stridiag.factorization.solving import (
     warn_of_condition,
 )
 from stridiag.planning import Method, plan
+from stridiag.planning.chain import TridiagonalLayout
 from stridiag.structure import StridiagMatrix
 
 if TYPE_CHECKING:
     from stridiag.factorization.explicit import FactorArrays, FactorStages
 
-__all__ = ["Factor", "SlogdetResult", "Transposition", "factorize"]
+__all__ = ["Factor", "SlogdetResult", "Transposition", "factorize", "slogdet_without_factor"]
 
 Array = NDArray[Any]
 
@@ -42,6 +44,23 @@ class SlogdetResult(NamedTuple):
 def factorize(matrix: StridiagMatrix, *, method: Method = "auto", check_finite: bool = True) -> Factor:
     """Factor a square matrix or a batch; see `StridiagMatrix.factor`, and `Factor.solve` for `check_finite`."""
     return Factor(plan(matrix.structure, method=method), matrix, check_finite=check_finite)
+
+
+def slogdet_without_factor(matrix: StridiagMatrix) -> SlogdetResult | None:
+    """Return sign and logarithm of the determinant of a matrix where no factor is needed; None for most.
+
+    Of real chains without links and with a stored diagonal, if the determinant is not zero.
+    """
+    if matrix.batch_shape or matrix.dtype.kind == "c" or 0 not in matrix.structure.offsets:
+        return None
+    layout = plan(matrix.structure).layout
+    if not isinstance(layout, TridiagonalLayout):
+        return None
+    with np.errstate(all="ignore"):
+        found = chain_determinant(layout.chain, matrix.values)
+    if found is None:
+        return None
+    return SlogdetResult(*(matrix.dtype.type(number) for number in found))
 
 
 class Factor(Inverting, NormalVectors):

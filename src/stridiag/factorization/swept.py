@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.condition import norm_bounds, probe
+from stridiag.factorization.determinant import chain_determinant
 from stridiag.factorization.sweeps import Sweeps
 from stridiag.factorization.tridiagonal import TridiagonalLU
 
@@ -180,6 +181,11 @@ class SweptChains(_Swept[TridiagonalLU]):
     def _adjoint_sweeps(self) -> Sweeps:
         dl, d, du = self._chain.entries(self._values)
         return Sweeps(self._segments, (du, d, dl), self._values)
+
+    def slogdet(self) -> tuple[Any, float]:
+        """See `Decomposition.slogdet`; from continuants, unless these lie too far apart."""
+        found = chain_determinant(self._chain, self._values)
+        return self._stored.slogdet() if found is None else found
 
     def inverse_entries(self, rows: Index, columns: Index) -> Array | None:
         """See `stridiag.factorization.inverse_entries.KnowsEntries`."""
