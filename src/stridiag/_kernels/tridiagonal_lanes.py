@@ -27,15 +27,16 @@ Reference: that of `stridiag._kernels.tridiagonal_lu`.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
-from stridiag._kernels.vectors import both, choose, gather, less, load, magnitude, scatter, splat, store
+from stridiag._kernels.vectors import both, choose, gather, less, load, magnitude, prefetch, scatter, splat, store
 
-__all__ = ["ROW", "solve_groups"]
+__all__ = ["ROW", "determinant_groups", "solve_groups"]
 
 Array = NDArray[Any]
 
@@ -61,6 +62,62 @@ def _sound(pivot: Any) -> Any:
     return both(less(0.0, size), less(size, np.inf))
 
 
+@inlined
+def _larger(size: Any, x: Any) -> Any:
+    """Return the larger of a size and the magnitude of a number, unless that is NaN."""
+    other = magnitude(x)
+    return choose(less(size, other), other, size)
+
+
+@inlined
+def _between(x: Any, low: float, high: float) -> Any:
+    """Return whether a magnitude lies between two others."""
+    size = magnitude(x)
+    return both(less(low, size), less(size, high))
+
+
+@inlined
+def _in_range(product: Any, units: Any, low: float, high: float, unit: float) -> tuple[Any, Any]:
+    """Bring a product back between `low` and `high`, by one unit at most."""
+    size = magnitude(product)
+    large, small = less(high, size), less(size, low)
+    nothing = units * 0.0
+    shift = choose(large, nothing + 1.0 / unit, choose(small, nothing + unit, 1.0))
+    return product * shift, units + choose(large, nothing + 1.0, choose(small, nothing - 1.0, 0.0))
+
+
+@inlined
+def _bring_matrices(
+    values: Any, value_starts: Any, source: Any, slots: Any, stride: int, group: int, count: int, tile: Any, lanes: int
+) -> None:
+    """Fill the tile with a group of matrices; lanes that are left over hold identities."""
+    n, pair = source.shape[1], 2 * lanes
+    line = ROW * pair
+    if count < pair or slots[1] == -2:
+        for i in range(n):
+            for kind in range(3):
+                slot = source[kind, i]
+                for lane in range(pair):
+                    entry = 1.0 if kind == PIVOT else 0.0
+                    if lane < count:
+                        entry = values[group + lane, slot] if slot >= 0 else 0.0
+                    tile[i * line + kind * pair + lane] = entry
+        return
+    for kind in range(3):
+        rows = n if kind == PIVOT else n - stride
+        row = 0
+        while row < rows and slots[kind] >= 0:
+            # The last block overlaps the one before.
+            row = min(row, rows - lanes)
+            place = row * line + kind * pair
+            gather(values, value_starts, group, slots[kind] + row, tile, place, line)
+            gather(values, value_starts, group + lanes, slots[kind] + row, tile, place + lanes, line)
+            row += lanes
+        for i in range(0 if slots[kind] < 0 else rows, n):
+            for lane in range(pair):
+                tile[i * line + kind * pair + lane] = 0.0
+
+
 @kernel
 def solve_groups(
     values: Array,
@@ -74,6 +131,7 @@ def solve_groups(
     c: Array | None,
     z: Array | None,
     growth: Array | None,
+    sizes: Array | None,
     row_starts: Array,
     reached: Array,
     tile: Array,
@@ -84,8 +142,8 @@ def solve_groups(
     """Factor, and solve, for the groups first ... last - 1, of two vectors of members each; fill `reached`.
 
     `x` gets the solutions for `b`, (members, n); `z` those for `c` with the adjoints. With `growth`, (members,), `c`,
-    (1, n), serves all members, and growth gets the largest magnitude of each solution instead. What is None is left
-    out. The kernel reads where members begin, in `values`, `b`, and `c`, `x` and `z`, all seen flat, from `value_starts`,
+    (1, n), serves all members, and growth gets the largest magnitude of each solution instead; `sizes`, (members,), that
+    of each member's entries. What is None is left out. The kernel reads where members begin, in `values`, `b`, and `c`, `x` and `z`, all seen flat, from `value_starts`,
     `b_starts` and `row_starts`, each (members,). `tile`: ``2 * lanes * ROW * n`` numbers, at an address that is a
     multiple of 64; `lanes` is the number of those in a vector.
     """
@@ -93,36 +151,14 @@ def solve_groups(
     pair = 2 * lanes
     line = ROW * pair
     step = stride * line
+    cache_lines = -(-2 * values.shape[1] // n)
     nothing = splat(tile, 0) * 0.0
     one = nothing + 1.0
     for number in range(first, last):
         group = number * pair
         count = min(pair, members - group)
         regular = count == pair and slots[1] > -2
-        if regular:
-            for kind in range(3):
-                rows = n if kind == PIVOT else n - stride
-                row = 0
-                while row < rows and slots[kind] >= 0:
-                    # The last block overlaps the one before.
-                    row = min(row, rows - lanes)
-                    place = row * line + kind * pair
-                    gather(values, value_starts, group, slots[kind] + row, tile, place, line)
-                    gather(values, value_starts, group + lanes, slots[kind] + row, tile, place + lanes, line)
-                    row += lanes
-                for i in range(0 if slots[kind] < 0 else rows, n):
-                    store(tile, i * line + kind * pair, nothing)
-                    store(tile, i * line + kind * pair + lanes, nothing)
-        else:
-            # Lanes that are left over hold identities.
-            for i in range(n):
-                for kind in range(3):
-                    slot = source[kind, i]
-                    for lane in range(pair):
-                        entry = 1.0 if kind == PIVOT else 0.0
-                        if lane < count:
-                            entry = values[group + lane, slot] if slot >= 0 else 0.0
-                        tile[i * line + kind * pair + lane] = entry
+        _bring_matrices(values, value_starts, source, slots, stride, group, count, tile, lanes)
         if b is not None:
             row = 0
             while row < n and regular:
@@ -157,19 +193,33 @@ def solve_groups(
         alive_a, alive_b = less(nothing, one), less(nothing, one)
         steps_a, steps_b = nothing, nothing
         largest_a, largest_b = nothing, nothing
+        size_a, size_b = nothing, nothing
         trace_a, trace_b = nothing, nothing
+        # The next group's numbers are asked for row by row, since no processor follows as many streams as members.
+        following = min(group + pair, members - 1)
+        ahead, ahead_of_b = value_starts[following], b_starts[following]
         for chain in range(stride):
             length = (n - chain + stride - 1) // stride
             at = chain * line
             # What is carried from row to row: of the matrix, of the right-hand side, of the adjoint system.
             this_a, next_a = load(tile, at + PIVOT * pair), load(tile, at + UPPER * pair)
             this_b, next_b = load(tile, at + PIVOT * pair + lanes), load(tile, at + UPPER * pair + lanes)
+            if sizes is not None:
+                size_a, size_b = _larger(size_a, this_a), _larger(size_b, this_b)
+                size_a, size_b = _larger(size_a, next_a), _larger(size_b, next_b)
             y_a, y_b = nothing, nothing
             if b is not None:
                 y_a, y_b = load(tile, at + RIGHT * pair), load(tile, at + RIGHT * pair + lanes)
             t1_a, t2_a, u1_a, w1_a, w2_a = nothing, nothing, nothing, nothing, nothing
             t1_b, t2_b, u1_b, w1_b, w2_b = nothing, nothing, nothing, nothing, nothing
             for k in range(length):
+                for line_of_cache in range(cache_lines):
+                    prefetch(values, ahead + line_of_cache * lanes)
+                ahead += cache_lines * lanes
+                if b is not None:
+                    prefetch(b, ahead_of_b)
+                    prefetch(b, ahead_of_b + lanes)
+                    ahead_of_b += pair
                 pivot_a, upper_a, upper2_a = this_a, next_a, nothing
                 pivot_b, upper_b, upper2_b = this_b, next_b, nothing
                 if k < length - 1:
@@ -184,6 +234,10 @@ def solve_groups(
                         load(tile, to + PIVOT * pair + lanes),
                         load(tile, to + UPPER * pair + lanes),
                     )
+                    if sizes is not None:
+                        size_a, size_b = _larger(size_a, entry_a), _larger(size_b, entry_b)
+                        size_a, size_b = _larger(size_a, main_a), _larger(size_b, main_b)
+                        size_a, size_b = _larger(size_a, over_a), _larger(size_b, over_b)
                     exchange_a, pivot_a, upper_a, upper2_a, multiplier_a, this_a, next_a = _eliminate(
                         this_a, next_a, entry_a, main_a, over_a
                     )
@@ -247,20 +301,16 @@ def solve_groups(
                         store(tile, at + step + PROBE * pair, low_a)
                         store(tile, at + step + PROBE * pair + lanes, low_b)
                     else:
-                        size_a, size_b = magnitude(low_a), magnitude(low_b)
-                        largest_a = choose(less(largest_a, size_a), size_a, largest_a)
-                        largest_b = choose(less(largest_b, size_b), size_b, largest_b)
+                        largest_a, largest_b = _larger(largest_a, low_a), _larger(largest_b, low_b)
                         # A comparison passes over NaN; the product with zero keeps it.
-                        trace_a, trace_b = trace_a + size_a * 0.0, trace_b + size_b * 0.0
+                        trace_a, trace_b = trace_a + low_a * 0.0, trace_b + low_b * 0.0
             if c is not None:
                 if growth is None:
                     store(tile, at + PROBE * pair, t1_a)
                     store(tile, at + PROBE * pair + lanes, t1_b)
                 else:
-                    size_a, size_b = magnitude(t1_a), magnitude(t1_b)
-                    largest_a = choose(less(largest_a, size_a), size_a, largest_a)
-                    largest_b = choose(less(largest_b, size_b), size_b, largest_b)
-                    trace_a, trace_b = trace_a + size_a * 0.0, trace_b + size_b * 0.0
+                    largest_a, largest_b = _larger(largest_a, t1_a), _larger(largest_b, t1_b)
+                    trace_a, trace_b = trace_a + t1_a * 0.0, trace_b + t1_b * 0.0
 
         if x is not None:
             row = 0
@@ -296,3 +346,84 @@ def solve_groups(
             store(tile, lanes, largest_b + trace_b)
             for lane in range(count):
                 growth[group + lane] = tile[lane]
+        if sizes is not None:
+            store(tile, 0, size_a)
+            store(tile, lanes, size_b)
+            for lane in range(count):
+                sizes[group + lane] = tile[lane]
+
+
+@kernel
+def determinant_groups(
+    values: Array,
+    value_starts: Array,
+    source: Array,
+    slots: Array,
+    stride: int,
+    unit: float,
+    products: Array,
+    units: Array,
+    ordinary: Array,
+    tile: Array,
+    lanes: int,
+    first: int,
+    last: int,
+) -> None:
+    """Fill in determinants, ``products * unit ** units``, for the groups first ... last - 1; each array (members,).
+
+    `unit`: a power of four of which the square root and the cube are numbers of the type. A product stays within the
+    square root, and so is exact but for one rounding a row; `ordinary` says whether no pivot of the member lies beyond
+    the unit or its reciprocal. If not, the other numbers mean nothing. For the other arguments see `solve_groups`.
+    """
+    members, n = products.size, source.shape[1]
+    pair = 2 * lanes
+    line = ROW * pair
+    step = stride * line
+    nothing = splat(tile, 0) * 0.0
+    one = nothing + 1.0
+    high, low = math.sqrt(unit), 1.0 / math.sqrt(unit)
+    for number in range(first, last):
+        group = number * pair
+        count = min(pair, members - group)
+        _bring_matrices(values, value_starts, source, slots, stride, group, count, tile, lanes)
+        good_a, good_b = less(nothing, one), less(nothing, one)
+        product_a, product_b, units_a, units_b = one, one, nothing, nothing
+        for chain in range(stride):
+            length = (n - chain + stride - 1) // stride
+            at = chain * line
+            this_a, next_a = load(tile, at + PIVOT * pair), load(tile, at + UPPER * pair)
+            this_b, next_b = load(tile, at + PIVOT * pair + lanes), load(tile, at + UPPER * pair + lanes)
+            for k in range(length):
+                factor_a, factor_b = this_a, this_b
+                if k < length - 1:
+                    to = at + step
+                    exchange_a, pivot_a, _, _, _, this_a, next_a = _eliminate(
+                        this_a,
+                        next_a,
+                        load(tile, at),
+                        load(tile, to + PIVOT * pair),
+                        load(tile, to + UPPER * pair),
+                    )
+                    exchange_b, pivot_b, _, _, _, this_b, next_b = _eliminate(
+                        this_b,
+                        next_b,
+                        load(tile, at + lanes),
+                        load(tile, to + PIVOT * pair + lanes),
+                        load(tile, to + UPPER * pair + lanes),
+                    )
+                    factor_a, factor_b = choose(exchange_a, -pivot_a, pivot_a), choose(exchange_b, -pivot_b, pivot_b)
+                good_a = both(good_a, _between(factor_a, 1.0 / unit, unit))
+                good_b = both(good_b, _between(factor_b, 1.0 / unit, unit))
+                product_a, units_a = _in_range(product_a * factor_a, units_a, low, high, unit)
+                product_b, units_b = _in_range(product_b * factor_b, units_b, low, high, unit)
+                at = at + step
+        store(tile, 0, product_a)
+        store(tile, lanes, product_b)
+        store(tile, pair, units_a)
+        store(tile, pair + lanes, units_b)
+        store(tile, 2 * pair, choose(good_a, one, 0.0))
+        store(tile, 2 * pair + lanes, choose(good_b, one, 0.0))
+        for lane in range(count):
+            products[group + lane] = tile[lane]
+            units[group + lane] = tile[pair + lane]
+            ordinary[group + lane] = tile[2 * pair + lane] > 0.0

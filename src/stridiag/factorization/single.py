@@ -130,6 +130,10 @@ class Single:
         b[0] = np.nan if member.singularity is not None else member.solve(b[0], adjoint=adjoint)
         return b
 
+    def spares(self, columns: int) -> bool:
+        """See `Members`."""
+        return False
+
     def slogdet(self) -> tuple[Sequence[Any] | Array, Sequence[float] | Array]:
         """See `Members`."""
         member = self._member

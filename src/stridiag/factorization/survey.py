@@ -22,10 +22,15 @@ _BITS = {
 
 
 class Survey(NamedTuple):
-    """The largest magnitude, infinite or NaN if a number is; and whether one is zero."""
+    """The largest magnitude, infinite or NaN if a number is, and the smallest."""
 
     largest: float
-    zeros: bool
+    smallest: float
+
+    @property
+    def zeros(self) -> bool:
+        """Whether a number is zero."""
+        return self.smallest == 0.0
 
 
 def survey(values: Array) -> Survey | None:
@@ -35,4 +40,4 @@ def survey(values: Array) -> Survey | None:
         return None
     integers, clear, letter, number = known
     largest, smallest = extreme_bits(values.view(integers).ravel(), clear)
-    return Survey(struct.unpack(number, struct.pack(letter, largest))[0], smallest == 0)
+    return Survey(*struct.unpack(2 * number, struct.pack(2 * letter, largest, smallest)))
