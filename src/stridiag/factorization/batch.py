@@ -17,7 +17,7 @@ from stridiag.errors import NotHermitianError, NotPositiveDefiniteError
 from stridiag.factorization.chain_batch import BatchedChains, all_in_range
 from stridiag.factorization.condition import rough_condition
 from stridiag.factorization.decompose import decompose
-from stridiag.factorization.decomposition import Decomposition, Refillable
+from stridiag.factorization.decomposition import Decomposition, Refillable, spares
 from stridiag.factorization.scaled import decompose_in_range, exponents_out_of_range
 from stridiag.factorization.single import Single, SolvesAtOnce
 from stridiag.factorization.singularity import evident_singularity, info_of
@@ -60,7 +60,7 @@ class Members(Protocol):
         """Return the solutions for `b`, (members, n, m), of the matrices' type, C-contiguous; may overwrite it."""
         ...
 
-    def spares(self, columns: int) -> bool:
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
         """Whether `solve` leaves so many right-hand sides as they are, and returns a new array."""
         ...
 
@@ -154,13 +154,15 @@ class MemberList:
 
     def solve(self, b: Array, *, adjoint: bool) -> Array:
         """See `Members`."""
+        if self.spares(b.shape[2], adjoint=adjoint):
+            return self._members[0].solve(b[0], adjoint=adjoint)[None]
         for k, member in enumerate(self._members):
             b[k] = np.nan if member.singularity is not None else member.solve(b[k], adjoint=adjoint)
         return b
 
-    def spares(self, columns: int) -> bool:
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
         """See `Members`."""
-        return False
+        return len(self._members) == 1 and spares(self._members[0], columns, adjoint=adjoint)
 
     def slogdet(self) -> tuple[Sequence[Any] | Array, Sequence[float] | Array]:
         """See `Members`."""

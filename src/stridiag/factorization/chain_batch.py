@@ -23,6 +23,7 @@ from stridiag._dtypes import double_type
 from stridiag._kernels import continuants, tridiagonal_batch, tridiagonal_lanes
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
+from stridiag.factorization.columns import aligned
 from stridiag.factorization.condition import norm_bounds, probe
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.scaled import exponents_out_of_range, in_range, largest_parts
@@ -127,7 +128,7 @@ class BatchedChains:
         pair = 2 * lanes
 
         def piece(first: int, last: int) -> None:
-            run(_aligned(pair * tridiagonal_lanes.ROW * n, kind), lanes, first, last)
+            run(aligned((pair * tridiagonal_lanes.ROW * n,), kind), lanes, first, last)
 
         run_ranges(piece, -(-members // pair), grain=max(1, _GRAIN // (pair * n)), pieces_per_thread=2)
 
@@ -223,13 +224,13 @@ class BatchedChains:
             result[~failed] = 1 + self._unmatched
         return result
 
-    def spares(self, columns: int) -> bool:
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
         """See `Members`."""
         return columns == 1 and self._in_lanes
 
     def solve(self, b: Array, *, adjoint: bool) -> Array:
         """See `Members`."""
-        return self._solve_in_lanes(b, adjoint) if self.spares(b.shape[2]) else self._solve_stored(b, adjoint)
+        return self._solve_in_lanes(b, adjoint) if self.spares(b.shape[2], adjoint=adjoint) else self._solve_stored(b, adjoint)
 
     def _solve_in_lanes(self, b: Array, adjoint: bool) -> Array:
         right = b.reshape(b.shape[:2])
@@ -361,10 +362,3 @@ class BatchedChains:
         self._values = values
         self._state = self._made = None
         return self
-
-
-def _aligned(count: int, kind: np.dtype[Any]) -> Array:
-    """Return an array of so many numbers whose address is a multiple of that of a vector."""
-    room = np.empty(count * kind.itemsize + BYTES, np.uint8)
-    first = -room.ctypes.data % BYTES
-    return room[first : first + count * kind.itemsize].view(kind)

@@ -7,8 +7,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import chain_solve, tridiagonal_lu
+from stridiag._kernels import chain_solve, column_lanes, tridiagonal_lu
 from stridiag.factorization import chain_inverse
+from stridiag.factorization.columns import BUFFER, aligned, in_units, serve
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Elementary, Permutation, columns_of_triangle
 from stridiag.factorization.inverse_entries import diagonal_by_solves
@@ -78,11 +79,36 @@ class TridiagonalLU:
         self._values = values
         self.singularity = None if info < 0 else Singularity(row=self._layout.index(info))
 
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
+        """Whether `solve` leaves so many right-hand sides as they are."""
+        return not adjoint and self.singularity is None and self._layout.n > 0 and serve(self._factors[1].dtype, columns)
+
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
+        if self.spares(b.shape[1], adjoint=adjoint):
+            return self._solve_columns(b)
         x = self._layout.to_chains(b)
         (tridiagonal_lu.solve_adjoint if adjoint else tridiagonal_lu.solve)(*self._factors, x)
         return self._layout.from_chains(x)
+
+    def _solve_columns(self, b: Array) -> Array:
+        (n, m), kind = b.shape, b.dtype
+        x = aligned(b.shape, kind)
+        order = self._layout.order
+
+        def block(width: int) -> int:
+            return max(2, min(BUFFER // kind.itemsize // width, n))
+
+        def room(width: int) -> int:
+            return width * (block(width) + 2 - (-n // block(width)))
+
+        def run(work: Array, lanes: int, first: int, last: int) -> None:
+            column_lanes.solve_columns(
+                *self._factors, order, b, x, block((last - first) * lanes), work, lanes, first, last
+            )
+
+        in_units(run, kind, n, m, room)
+        return x
 
     def multiply(self, x: Array) -> Array:
         """See `Decomposition.multiply`."""
