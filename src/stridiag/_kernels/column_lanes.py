@@ -54,8 +54,8 @@ def solve_columns(
     n, m = b.shape
     begin = first * lanes
     count = min(last * lanes, m) - begin
-    whole = count // lanes * lanes
-    width = (last - first) * lanes
+    full, vectors = count // lanes, last - first
+    whole, width = full * lanes, vectors * lanes
     blocks = -(-n // block)
     states = (block + 2) * width
     # Forwards: what is carried into each block.
@@ -68,22 +68,26 @@ def solve_columns(
     this, other = 0, width
     for i in range(0 if blocks < 2 else (blocks - 1) * block):
         if i % block == 0:
-            for k in range(0, width, lanes):
+            for v in range(vectors):
+                k = v * lanes
                 store(work, states + i // block * width + k, load(work, this + k))
         row = order[i + 1] * m + begin
         multiplier = dl[i]
         if swapped[i]:
-            for k in range(0, whole, lanes):
+            for v in range(full):
+                k = v * lanes
                 store(work, this + k, load(work, this + k) - multiplier * load(b, row + k))
             for k in range(whole, count):
                 work[this + k] = work[this + k] - multiplier * b[order[i + 1], begin + k]
         else:
-            for k in range(0, whole, lanes):
+            for v in range(full):
+                k = v * lanes
                 store(work, other + k, load(b, row + k) - multiplier * load(work, this + k))
             for k in range(whole, count):
                 work[other + k] = b[order[i + 1], begin + k] - multiplier * work[this + k]
             this, other = other, this
-    for k in range(0, width, lanes):
+    for v in range(vectors):
+        k = v * lanes
         store(work, states + (blocks - 1) * width + k, load(work, this + k))
     # Backwards, block by block. Behind the last row stand two of zeros.
     height = n - (blocks - 1) * block
@@ -95,7 +99,8 @@ def solve_columns(
             height = block
             for k in range(0, 2 * width, lanes):
                 store(work, block * width + k, load(work, k))
-        for k in range(0, width, lanes):
+        for v in range(vectors):
+            k = v * lanes
             store(work, k, load(work, states + number * width + k))
         for r in range(height - 1):
             i = top + r
@@ -103,7 +108,8 @@ def solve_columns(
             row = order[i + 1] * m + begin
             multiplier = dl[i]
             if swapped[i]:
-                for k in range(0, whole, lanes):
+                for v in range(full):
+                    k = v * lanes
                     upper = load(b, row + k)
                     store(work, below + k, load(work, here + k) - multiplier * upper)
                     store(work, here + k, upper)
@@ -112,14 +118,16 @@ def solve_columns(
                     work[below + k] = work[here + k] - multiplier * entry
                     work[here + k] = entry
             else:
-                for k in range(0, whole, lanes):
+                for v in range(full):
+                    k = v * lanes
                     store(work, below + k, load(b, row + k) - multiplier * load(work, here + k))
                 for k in range(whole, count):
                     work[below + k] = b[order[i + 1], begin + k] - multiplier * work[here + k]
         if number < blocks - 1 and swapped[top + height - 1]:
             # The exchange with the first row of the next block.
             here, row = (height - 1) * width, order[top + height] * m + begin
-            for k in range(0, whole, lanes):
+            for v in range(full):
+                k = v * lanes
                 store(work, here + k, load(b, row + k))
             for k in range(whole, count):
                 work[here + k] = b[order[top + height], begin + k]
@@ -130,15 +138,18 @@ def solve_columns(
             far_factor = du2[i] if i + 2 < n else du[i] * 0
             reciprocal = 1.0 / d[i]
             if np.isfinite(reciprocal):
-                for k in range(0, width, lanes):
+                for v in range(vectors):
+                    k = v * lanes
                     value = load(work, here + k) - far_factor * load(work, far + k) - near_factor * load(work, below + k)
                     store(work, here + k, value * reciprocal)
             else:
-                for k in range(0, width, lanes):
+                for v in range(vectors):
+                    k = v * lanes
                     value = load(work, here + k) - far_factor * load(work, far + k) - near_factor * load(work, below + k)
                     store(work, here + k, value / d[i])
             row = order[i] * m + begin
-            for k in range(0, whole, lanes):
+            for v in range(full):
+                k = v * lanes
                 store(x, row + k, load(work, here + k))
             for k in range(whole, count):
                 x[order[i], begin + k] = work[here + k]
@@ -167,8 +178,8 @@ def condense_columns(
     m = b.shape[1]
     begin = first * lanes
     count = min(last * lanes, m) - begin
-    whole = count // lanes * lanes
-    width = (last - first) * lanes
+    full, vectors = count // lanes, last - first
+    whole, width = full * lanes, vectors * lanes
     for k in range(3 * width):
         work[k] = 0.0
     nothing = load(work, 0)
@@ -179,39 +190,46 @@ def condense_columns(
         p, q, new = 0, width, 2 * width
         for r in range(1 + left):
             row = order[a - left + r] * m + begin
-            for k in range(0, whole, lanes):
+            for v in range(full):
+                k = v * lanes
                 store(work, (r - left + 1) * width + k, load(b, row + k))
             for k in range(whole, count):
                 work[(r - left + 1) * width + k] = b[order[a - left + r], begin + k]
         for j in range(a, e + 1):
             if j < e or right:
                 row = order[j + 1] * m + begin
-                for k in range(0, whole, lanes):
+                for v in range(full):
+                    k = v * lanes
                     store(work, new + k, load(b, row + k))
                 for k in range(whole, count):
                     work[new + k] = b[order[j + 1], begin + k]
             else:
-                for k in range(0, width, lanes):
+                for v in range(vectors):
+                    k = v * lanes
                     store(work, new + k, nothing)
             v1, v2, tau = rows[j, V1], rows[j, V2], rows[j, TAU]
             if left:
-                for k in range(0, width, lanes):
+                for v in range(vectors):
+                    k = v * lanes
                     one, two = load(work, q + k), load(work, new + k)
                     t = tau * (load(work, p + k) + v1 * one + v2 * two)
                     store(work, q + k, one - v1 * t)
                     store(work, new + k, two - v2 * t)
                 p, q, new = q, new, p
             else:
-                for k in range(0, width, lanes):
+                for v in range(vectors):
+                    k = v * lanes
                     two = load(work, new + k)
                     t = tau * (load(work, q + k) + v2 * two)
                     store(work, new + k, two - v2 * t)
                 q, new = new, q
         if left:
-            for k in range(0, width, lanes):
+            for v in range(vectors):
+                k = v * lanes
                 store(y, slots[s, 0] * y.shape[1] + begin + k, load(work, p + k))
         if right:
-            for k in range(0, width, lanes):
+            for v in range(vectors):
+                k = v * lanes
                 store(y, slots[s, 1] * y.shape[1] + begin + k, load(work, q + k))
 
 
@@ -240,8 +258,8 @@ def expand_columns(
     m, across = b.shape[1], z.shape[1]
     begin = first * lanes
     count = min(last * lanes, m) - begin
-    whole = count // lanes * lanes
-    width = (last - first) * lanes
+    full, vectors = count // lanes, last - first
+    whole, width = full * lanes, vectors * lanes
     for k in range(work.size):
         work[k] = 0.0
     nothing = load(work, 0)
@@ -251,7 +269,8 @@ def expand_columns(
         a, e = first_column[s], last_column[s]
         for j in range(a - left, e + 2 if right else e + 1):
             row, to = order[j] * m + begin, (j - a + left) * width
-            for k in range(0, whole, lanes):
+            for v in range(full):
+                k = v * lanes
                 store(work, to + k, load(b, row + k))
             for k in range(whole, count):
                 work[to + k] = b[order[j], begin + k]
@@ -261,14 +280,16 @@ def expand_columns(
                 continue
             v1, v2, tau = rows[i, V1], rows[i, V2], rows[i, TAU]
             if left:
-                for k in range(0, width, lanes):
+                for v in range(vectors):
+                    k = v * lanes
                     one, two = load(work, to - width + k), load(work, to + k)
                     t = tau * (load(work, to - 2 * width + k) + v1 * one + v2 * two)
                     store(work, to - 2 * width + k, load(work, to - 2 * width + k) - t)
                     store(work, to - width + k, one - v1 * t)
                     store(work, to + k, two - v2 * t)
             else:
-                for k in range(0, width, lanes):
+                for v in range(vectors):
+                    k = v * lanes
                     one, two = load(work, to - width + k), load(work, to + k)
                     t = tau * (one + v2 * two)
                     store(work, to - width + k, one - t)
@@ -277,7 +298,8 @@ def expand_columns(
         if not right:
             # The last one, without a row below.
             v1, tau = rows[e, V1], rows[e, TAU]
-            for k in range(0, width, lanes):
+            for v in range(vectors):
+                k = v * lanes
                 one = load(work, end - width + left * width + k)
                 if left:
                     t = tau * (load(work, end - width + k) + v1 * one)
@@ -287,7 +309,8 @@ def expand_columns(
         # The columns behind the last one take the place of the rows that are left over.
         for side in range(2):
             place = kept[s, RIGHT1 + side]
-            for k in range(0, width, lanes):
+            for v in range(vectors):
+                k = v * lanes
                 if place >= 0:
                     store(work, end + side * width + k, load(z, place * across + begin + k))
                 else:
@@ -298,13 +321,15 @@ def expand_columns(
             enters = -rows[e, TAU] * rows[e, V2]
             for t in range(link_start[s], link_start[s + 1]):
                 share = enters * link_values[t]
-                for k in range(0, width, lanes):
+                for v in range(vectors):
+                    k = v * lanes
                     value = load(work, end - width + k) - share * load(z, link_kept[t] * across + begin + k)
                     store(work, end - width + k, value)
         for j in range(e, a - 1, -1):
             here = (j - a) * width
             u1, u2, w1, w2, pivot = rows[j, U1], rows[j, U2], rows[j, W1], rows[j, W2], rows[j, D]
-            for k in range(0, width, lanes):
+            for v in range(vectors):
+                k = v * lanes
                 value = load(work, here + k) - u1 * load(work, here + width + k) - u2 * load(work, here + 2 * width + k)
                 if left:
                     value = value - w2 * load(z, left1 + k)
@@ -312,7 +337,8 @@ def expand_columns(
                     value = value - w1 * load(z, left2 + k)
                 store(work, here + k, value / pivot)
             row = order[j] * m + begin
-            for k in range(0, whole, lanes):
+            for v in range(full):
+                k = v * lanes
                 store(x, row + k, load(work, here + k))
             for k in range(whole, count):
                 x[order[j], begin + k] = work[here + k]
