@@ -34,26 +34,24 @@ def factor_solve_probe(
     g: int,
     b: Array,
     start: Array,
-    dl: Array,
-    d: Array,
-    du: Array,
-    du2: Array,
+    factors: Array,
     swapped: Array,
     x: Array,
     y: Array,
 ) -> tuple[int, Any]:
-    """Fill in the factors, (n,) each, and the solution `x`, (n,), for the right-hand side `b`, all real.
+    """Fill in the factors ``dl, d, du, du2``, (4, n), with the exchanges, (n,), and the solution `x`, (n,), for the right-hand side `b`, all real.
 
     `start`, (n,), is the right-hand side of the probe; `y`, (n,), is scratch. Returns -1, or the first step with a zero
     pivot, or -2 if `b` holds NaN or infinity, after which nothing is solved; and the largest magnitude of the solution
     of the probe, NaN if there is one.
     """
-    n = d.size
+    n = b.size
     strange = 0
     for i in range(n):
         strange += not abs(b[i]) < np.inf
     if strange:
-        return -2, abs(d[0]) * 0
+        return -2, 0.0
+    dl, d, du, du2 = factors[0], factors[1], factors[2], factors[3]
     main = n - g
     above = 2 * n - g
     k = 0
@@ -73,7 +71,6 @@ def factor_solve_probe(
             pivot0 = next0 if exchange else this0
             pivot1 = next1 if exchange else this1
             pivot2 = next2 if exchange else next2 * 0
-            other0 = this0 if exchange else next0
             other1 = this1 if exchange else next1
             other2 = next2 * 0 if exchange else next2
             upper = lower if exchange else right
@@ -81,7 +78,8 @@ def factor_solve_probe(
             # Accepts the good, so that a NaN is reported as well as a zero.
             if not 0.0 < abs(pivot0) < np.inf:
                 return k, y1
-            multiplier = other0 / pivot0
+            # Not other0 / pivot0: both quotients can be on their way before it is known which one is asked for.
+            multiplier = this0 / next0 if exchange else next0 / this0
             swapped[k] = exchange
             dl[k] = multiplier
             d[k] = pivot0

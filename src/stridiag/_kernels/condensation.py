@@ -23,7 +23,7 @@ U: the pivot, the columns j + 1 and j + 2, and the kept columns a - 2 and a - 1.
 (a, b), ``kept[s] = `` indices, among the kept columns, of a - 2, a - 1, b + 1, b + 2 (-1 where there is none).
 Row b + 1 may carry links, all of them in kept columns: ``link_start[s]:link_start[s + 1]`` are those of segment s.
 
-Cost: 43 operations an interior column to factor (3 more where entries lie beyond 1e+-140), and 20 to solve for one
+Cost: 43 operations an interior column to factor (3 more where entries lie beyond 1e+-140), and 21 to solve for one
 right-hand side (plus 3 per link of a segment's last row, and 1 where there is any).
 
 References: Householder reflections, Golub & Van Loan, *Matrix Computations*, section 5.1; elimination over the
@@ -40,6 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.tridiagonal_lu import divided
 
 __all__ = ["back_substitute", "condense", "forward_substitute_adjoint", "multiply_upper", "reflect"]
 
@@ -200,18 +201,10 @@ def back_substitute(
         b = last[s]
         for j in range(b, a - 1, -1):
             u1, u2, w1, w2, pivot = rows[j, U1], rows[j, U2], rows[j, W1], rows[j, W2], rows[j, D]
+            reciprocal = (pivot * 0 + 1) / pivot
             for c in range(m):
                 value = x[j - shift, c]
-                if j < b:
-                    value -= u1 * x[j + 1, c]
-                elif right1 >= 0:
-                    value -= u1 * z[right1, c]
-                if j < b - 1:
-                    value -= u2 * x[j + 2, c]
-                elif j == b - 1 and right1 >= 0:
-                    value -= u2 * z[right1, c]
-                elif j == b and right2 >= 0:
-                    value -= u2 * z[right2, c]
+                # What has been known for longest comes first.
                 if left1 >= 0:
                     value -= w2 * z[left1, c]
                 if left2 >= 0:
@@ -220,7 +213,17 @@ def back_substitute(
                     enters = -rows[b, TAU] * np.conj(rows[b, V2])
                     for t in range(link_start[s], link_start[s + 1]):
                         value -= enters * link_values[t] * z[link_kept[t], c]
-                x[j, c] = value / pivot
+                if j < b - 1:
+                    value -= u2 * x[j + 2, c]
+                elif j == b - 1 and right1 >= 0:
+                    value -= u2 * z[right1, c]
+                elif j == b and right2 >= 0:
+                    value -= u2 * z[right2, c]
+                if j < b:
+                    value -= u1 * x[j + 1, c]
+                elif right1 >= 0:
+                    value -= u1 * z[right1, c]
+                x[j, c] = divided(value, pivot, reciprocal)
 
 
 @kernel
@@ -247,17 +250,18 @@ def forward_substitute_adjoint(
         b = last[s]
         for j in range(a, b + 1):
             pivot = np.conj(rows[j, D])
+            reciprocal = (pivot * 0 + 1) / pivot
             above1 = np.conj(rows[j - 1, U1]) if j > a else pivot
             above2 = np.conj(rows[j - 2, U2]) if j > a + 1 else pivot
             u1, u2 = np.conj(rows[j, U1]), np.conj(rows[j, U2])
             w1, w2 = np.conj(rows[j, W1]), np.conj(rows[j, W2])
             for c in range(m):
                 value = x[j, c]
-                if j > a:
-                    value -= above1 * x[j - 1 - shift, c]
                 if j > a + 1:
                     value -= above2 * x[j - 2 - shift, c]
-                value = value / pivot
+                if j > a:
+                    value -= above1 * x[j - 1 - shift, c]
+                value = divided(value, pivot, reciprocal)
                 x[j - shift, c] = value
                 if left1 >= 0:
                     z[left1, c] -= w2 * value

@@ -68,14 +68,32 @@ def factor(a: Array, tau: Array, work: Array) -> int:
             a[i, j] = a[i, j] * towards
         for c in range(j + 1, n):
             work[c] = a[j, c]
-        for i in range(j + 1, n):
+        # Four rows at a time, added in their order: a quarter of the traffic to and from `work`.
+        four = j + 1 + (n - j - 1) // 4 * 4
+        for i in range(j + 1, four, 4):
+            v0, v1, v2, v3 = np.conj(a[i, j]), np.conj(a[i + 1, j]), np.conj(a[i + 2, j]), np.conj(a[i + 3, j])
+            for c in range(j + 1, n):
+                total = work[c] + v0 * a[i, c]
+                total += v1 * a[i + 1, c]
+                total += v2 * a[i + 2, c]
+                total += v3 * a[i + 3, c]
+                work[c] = total
+        for i in range(four, n):
             v = np.conj(a[i, j])
             for c in range(j + 1, n):
                 work[c] += v * a[i, c]
         for c in range(j + 1, n):
             work[c] = share * work[c]
             a[j, c] -= work[c]
-        for i in range(j + 1, n):
+        for i in range(j + 1, four, 4):
+            v0, v1, v2, v3 = a[i, j], a[i + 1, j], a[i + 2, j], a[i + 3, j]
+            for c in range(j + 1, n):
+                part = work[c]
+                a[i, c] -= v0 * part
+                a[i + 1, c] -= v1 * part
+                a[i + 2, c] -= v2 * part
+                a[i + 3, c] -= v3 * part
+        for i in range(four, n):
             v = a[i, j]
             for c in range(j + 1, n):
                 a[i, c] -= v * work[c]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from stridiag.errors import NotHermitianError, NotPositiveDefiniteError
 from stridiag.factorization.chain_batch import BatchedChains, all_in_range
+from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.condition import rough_condition
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.decomposition import Decomposition, Refillable, spares
@@ -25,6 +26,7 @@ from stridiag.factorization.survey import Survey
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
 from stridiag.planning.chain import TridiagonalLayout
+from stridiag.planning.condensation import CondensationLayout
 from stridiag.structure import StridiagMatrix
 
 __all__ = ["BatchedChains", "MemberList", "Members", "decompose_member", "decompose_members"]
@@ -119,7 +121,10 @@ def decompose_member(planned: Plan, matrix: StridiagMatrix) -> Decomposition:
 
 
 # What can factor and solve in one step.
-_AT_ONCE: dict[type, type[SolvesAtOnce]] = {TridiagonalLayout: TridiagonalLU}
+_AT_ONCE: dict[type, type[SolvesAtOnce]] = {
+    TridiagonalLayout: TridiagonalLU,
+    CondensationLayout: Condensation,
+}
 
 
 class MemberList:

@@ -30,6 +30,12 @@ class Changeable:
 
     matrix: StridiagMatrix
 
+    # Arrays of values made by `refactor`: the one that it may overwrite next, and that of the present matrix.
+    _spare: Array | None = None
+    _own: Array | None = None
+    # How large the condition numbers may be, found at the first solve.
+    _rough: Sequence[float] | Array | None = None
+
     def __init__(self, planned: Plan, matrix: StridiagMatrix, *, check_finite: bool = True) -> None:
         if planned.structure != matrix.structure:
             raise StructureError(f"the plan is for {planned.structure}, the matrix has {matrix.structure}")
@@ -42,17 +48,13 @@ class Changeable:
         self._plan = planned
         self.matrix = matrix
         self._members = members
-        # Arrays of values made by `refactor`: the one that it may overwrite next, and that of the present matrix.
-        self._spare: Array | None = None
-        self._own: Array | None = None
-        self._forget()
+        self._conditions: dict[tuple[int, bool], Condition] = {}
 
     def _forget(self) -> None:
         """Drop what has been derived from the values."""
         self.__dict__.pop("_matrices", None)
-        # How large the condition numbers may be, found at the first solve.
-        self._rough: Sequence[float] | Array | None = None
-        self._conditions: dict[tuple[int, bool], Condition] = {}
+        self._rough = None
+        self._conditions = {}
 
     @property
     def plan(self) -> Plan:

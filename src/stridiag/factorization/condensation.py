@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from stridiag._dtypes import double_type
 from stridiag._kernels import column_lanes
 from stridiag._kernels import condensation as kernels
+from stridiag._kernels import condensed_solve
 from stridiag._kernels import separator_tree as node_kernels
 from stridiag._kernels.vectors import BYTES
 from stridiag.factorization.columns import aligned, in_units, serve, units
@@ -20,6 +22,7 @@ from stridiag.factorization.elementary import Permutation, columns_of_triangle
 from stridiag.factorization.reduced import factor_reduced
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
+from stridiag.factorization.small_qr import SmallQR
 from stridiag.factorization.unitary import Reflection
 from stridiag.planning.condensation import CondensationLayout
 
@@ -30,6 +33,24 @@ __all__ = ["Condensation"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
+
+
+# As many as there are plans.
+@lru_cache(maxsize=16)
+def _for_kernels(layout: CondensationLayout) -> tuple[tuple[tuple[Index, ...], ...], tuple[Index, ...]]:
+    """Return the arrays of a layout as `stridiag._kernels.condensed_solve` takes them."""
+    tree, reduced = layout.tree, layout.reduced
+    arrays = (
+        (layout.first, layout.last, layout.neighbours),
+        (layout.link_start, layout.link_kept, layout.link_slots),
+        (tree.children, tree.slots, tree.around, tree.tail),
+        (layout.columns, layout.core, layout.leftover),
+    )
+    sources = (reduced.dense_place, reduced.carried, *reduced.linked, *reduced.outer, reduced.outer_slots)
+    return (
+        tuple(tuple(map(np.ascontiguousarray, group)) for group in arrays),
+        tuple(map(np.ascontiguousarray, sources)),
+    )
 
 
 class Condensation:
@@ -43,6 +64,60 @@ class Condensation:
         self._nodes = np.zeros((layout.tree.children.shape[0], node_kernels.WIDTH), values.dtype)
         self._scratch: tuple[Array, Array, Array] | None = None
         self._factor(values, layout.chain.tridiagonal(values))
+
+    @classmethod
+    def factor_and_solve(
+        cls, layout: CondensationLayout, values: Array, b: Array, start: Array
+    ) -> tuple[Self, Array, float] | None:
+        """See `stridiag.factorization.single.SolvesAtOnce`; where the reduced system is dense."""
+        if not layout.chain.plain or layout.reduced_method.kind != "dense":
+            return None
+        arrays, reduced = _for_kernels(layout)
+        n, order, nodes = b.size, layout.core.size, layout.tree.children.shape[0]
+        self = cls.__new__(cls)
+        self._layout = layout
+        self._scratch = None
+        self.singularity = None
+        self._rows = np.empty((n, 8))
+        self._nodes = np.empty((nodes, node_kernels.WIDTH))
+        self._links = np.empty(layout.link_slots.size)
+        leftover = np.empty((layout.first.size + nodes, 2, 5))
+        dense, tau, x = np.zeros((order, order)), np.empty(order), np.empty(n)
+        failed, largest = condensed_solve.factor_solve_probe(
+            values,
+            layout.chain.stride,
+            b,
+            start,
+            *arrays,
+            reduced,
+            np.empty((3, n)),
+            self._rows,
+            self._nodes,
+            leftover,
+            self._links,
+            dense,
+            tau,
+            np.empty(n + layout.columns.size + order),
+            x,
+        )
+        if failed:
+            return None
+        self._reduced = SmallQR.of_factors(dense, tau)
+        return self, x, largest
+
+    def solve_vector(self, b: Array) -> Array | None:
+        """See `stridiag.factorization.single.SolvesAtOnce`."""
+        layout, reduced = self._layout, self._reduced
+        if not isinstance(reduced, SmallQR):
+            return None
+        arrays, _ = _for_kernels(layout)
+        dense, tau = reduced.arrays
+        x = np.empty(b.size)
+        work = np.empty(b.size + layout.columns.size + tau.size)
+        finite = condensed_solve.solve_vector(
+            layout.chain.stride, b, *arrays, self._rows, self._nodes, self._links, dense, tau, work, x
+        )
+        return x if finite else None
 
     def refill(self, values: Array) -> None:
         """See `Refillable`; the first call keeps three arrays of n for the next, the reduced system is made anew."""

@@ -1,4 +1,4 @@
-"""One real matrix, factored when that is first needed: for a vector, in the same pass as it is solved.
+"""One matrix of double precision, factored when that is first needed: for a vector, in the same pass as it is solved.
 
 `A.factor().solve(b)` and `linalg.solve(A, b)` of a small matrix take less time in arithmetic than in calls from one
 function to another. So a decomposition may offer to factor, to solve for one vector and to probe the condition number
@@ -30,13 +30,16 @@ __all__ = ["Single", "SolvesAtOnce"]
 
 Array = NDArray[Any]
 
+# Of the rough condition number, from which on the true one is asked for.
+_LIMIT = 1.0 / eps_of(np.dtype(np.float64))
+
 
 class SolvesAtOnce(Decomposition, Protocol):
     """A decomposition that can be made and used in one step."""
 
     @classmethod
     def factor_and_solve(cls, layout: Any, values: Array, b: Array, start: Array) -> tuple[Self, Array, float] | None:
-        """Factor, solve for the vector `b`, (n,), and with the adjoint for `start`, (n,), all of one real type.
+        """Factor, solve for the vector `b`, (n,), and with the adjoint for `start`, (n,), all in double precision.
 
         Returns
         -------
@@ -47,7 +50,7 @@ class SolvesAtOnce(Decomposition, Protocol):
         ...
 
     def solve_vector(self, b: Array) -> Array | None:
-        """Return the solution for a vector, (n,), of the type of the values; None if that is not finite."""
+        """Return the solution for a vector, (n,), in double precision; None if that is not finite."""
         ...
 
 
@@ -61,7 +64,6 @@ class Single:
         n = matrix.structure.shape[0]
         self._n = n
         self._dtype = matrix.dtype
-        self._limit = 1.0 / eps_of(self._dtype)
         # What the probe's largest entry is multiplied by: see `rough_condition`.
         self._scale = 100.0 * math.sqrt(n) * largest * matrix.structure.longest_line
         self._made: SolvesAtOnce | None = None
@@ -70,7 +72,10 @@ class Single:
     @classmethod
     def of(cls, planned: Plan, matrix: StridiagMatrix, found: Survey | None, kind: type[SolvesAtOnce]) -> Self | None:
         """Return it for a matrix that is ordinary at sight; None for others."""
-        if found is None or matrix.batch_shape or not in_range(found.largest, matrix.dtype):
+        # In single precision the kernels that store and those that do not would round at different places.
+        if found is None or matrix.batch_shape or matrix.dtype != np.float64:
+            return None
+        if not in_range(found.largest, matrix.dtype):
             return None
         if planned.unmatched is not None or (found.zeros and evident_singularity(planned, matrix) is not None):
             return None
@@ -87,11 +92,11 @@ class Single:
                 return None
             self._made, x, largest = found
             self._rough = self._scale * largest
-            return x if self._rough < self._limit else None
+            return x if self._rough < _LIMIT else None
         if self._rough is None:
             self._rough = rough_condition(made, self._matrix)
         # Accepts the good, so that NaN goes the other way.
-        return made.solve_vector(b) if self._rough < self._limit and made.singularity is None else None
+        return made.solve_vector(b) if self._rough < _LIMIT and made.singularity is None else None
 
     @property
     def _member(self) -> Any:

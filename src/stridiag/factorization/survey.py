@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import struct
+from struct import Struct
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +14,10 @@ __all__ = ["Survey", "survey"]
 
 Array = NDArray[Any]
 
-# For each type the integers of its width, all bits but that of the sign, and the two letters of `struct`.
+# For each type the integers of its width, all bits but that of the sign, and how Python reads the ones as the other.
 _BITS = {
-    np.dtype(np.float32): (np.dtype(np.uint32), np.uint32(0x7FFFFFFF), "I", "f"),
-    np.dtype(np.float64): (np.dtype(np.uint64), np.uint64(0x7FFFFFFFFFFFFFFF), "Q", "d"),
+    np.dtype(np.float32): (np.dtype(np.uint32), np.uint32(0x7FFFFFFF), Struct("I").pack, Struct("f").unpack),
+    np.dtype(np.float64): (np.dtype(np.uint64), np.uint64(0x7FFFFFFFFFFFFFFF), Struct("Q").pack, Struct("d").unpack),
 }
 
 
@@ -38,6 +38,7 @@ def survey(values: Array) -> Survey | None:
     known = _BITS.get(values.dtype)
     if known is None or values.size == 0:
         return None
-    integers, clear, letter, number = known
-    largest, smallest = extreme_bits(values.view(integers).ravel(), clear)
-    return Survey(*struct.unpack(2 * number, struct.pack(2 * letter, largest, smallest)))
+    integers, clear, pack, unpack = known
+    bits = values.view(integers)
+    largest, smallest = extreme_bits(bits if bits.ndim == 1 else bits.ravel(), clear)
+    return Survey(unpack(pack(largest))[0], unpack(pack(smallest))[0])

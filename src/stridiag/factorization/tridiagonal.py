@@ -52,16 +52,15 @@ class TridiagonalLU:
         cls, layout: TridiagonalLayout, values: Array, b: Array, start: Array
     ) -> tuple[Self, Array, float] | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
-        if not layout.plain:
+        if not layout.chain.plain:
             return None
-        n, kind = b.size, values.dtype
-        dl, d, du, du2, x, y = (np.empty(n, kind) for _ in range(6))
-        swapped = np.empty(n, np.bool_)
-        info, largest = chain_solve.factor_solve_probe(
-            values, layout.chain.stride, b, start, dl, d, du, du2, swapped, x, y
-        )
+        n = b.size
+        factors, swapped, x = np.empty((4, n)), np.empty(n, np.bool_), np.empty(n)
+        stride, work = layout.chain.stride, np.empty(n)
+        info, largest = chain_solve.factor_solve_probe(values, stride, b, start, factors, swapped, x, work)
         if info != -1:
             return None
+        dl, d, du, du2 = factors
         return cls.of_factors(layout, values, (dl, d, du, du2, swapped), info), x, largest
 
     def solve_vector(self, b: Array) -> Array | None:

@@ -126,6 +126,11 @@ class ChainLayout:
         )
 
     @cached_property
+    def plain(self) -> bool:
+        """Whether the values are those of the three diagonals of the chains, one behind the other, and then links."""
+        return self.structure.offsets == (-self.stride, 0, self.stride)
+
+    @cached_property
     def folded(self) -> dict[int, tuple[Index, Index]]:
         """Links that lie on a chain: for -g, 0 and g their slots and their places among the chain's entries."""
         rows, columns = self.structure.link_rows, self.structure.link_columns
@@ -221,12 +226,6 @@ class TridiagonalLayout:
     def structure(self) -> Structure:
         """See `Layout`."""
         return self.chain.structure
-
-    @cached_property
-    def plain(self) -> bool:
-        """Whether the values are those of three diagonals and nothing else, one behind the other."""
-        structure, stride = self.structure, self.chain.stride
-        return structure.offsets == (-stride, 0, stride) and structure.link_count == 0
 
     @property
     def cost(self) -> Cost:

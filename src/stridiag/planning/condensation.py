@@ -153,7 +153,8 @@ class CondensationLayout:
         reflect = np.where(left1, 10 * length, 6 * length - 4 * ~right1)
         u1 = length - 1 + right1
         u2 = np.maximum(length - 2, 0) + (right1 & (length > 1)) + right2
-        substitute = length + 2 * (u1 + u2) + 2 * length * (left1.astype(np.int64) + left2)
+        # A reciprocal and a product with it for each pivot.
+        substitute = 2 * length + 2 * (u1 + u2) + 2 * length * (left1.astype(np.int64) + left2)
         links = np.diff(self.link_start)
         around, below = self.tree.around[:, 2:] >= 0, links[self.tree.tail]
         nodes = 28 * below.size + 4 * around.sum() + (2 * below + 4 * (below > 0)).sum()

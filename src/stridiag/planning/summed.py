@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,12 @@ class SummedColumns:
     indptr: NDArray[np.int32]
     indices: NDArray[np.int32]
     place: Index
+
+    @cached_property
+    def dense_place(self) -> Index:
+        """Where in the flat dense array, by rows, each source is added."""
+        columns = np.repeat(np.arange(self.order), np.diff(self.indptr))
+        return np.asarray((self.indices.astype(np.int64) * self.order + columns)[self.place])
 
     def sum_up(self, sources: Array) -> csc_array[Any]:
         """Return the scipy array of the sums of these sources, in the order of `place`."""

@@ -115,8 +115,8 @@ class Structure:
             self._hash == other._hash
             and self._shape == other._shape
             and self._offsets == other._offsets
-            and np.array_equal(self._link_rows, other._link_rows)
-            and np.array_equal(self._link_columns, other._link_columns)
+            and _same(self._link_rows, other._link_rows)
+            and _same(self._link_columns, other._link_columns)
         )
 
     def __repr__(self) -> str:
@@ -266,6 +266,10 @@ class Structure:
                 np.concatenate((self._link_columns, other._link_columns)),
             ),
         )
+
+
+def _same(a: Index, b: Index) -> bool:
+    return a.size == b.size and (a.size == 0 or bool((a == b).all()))
 
 
 def _as_shape(shape: int | tuple[int, int]) -> tuple[int, int]:
