@@ -47,7 +47,8 @@ def test_a_batch_is_its_members(n, offsets, dtype):
     eps = np.finfo(dtype).eps
     for k, G in enumerate(single):
         assert not isinstance(G._members, BatchedChains)
-        assert slogdet_ratio((sign.ravel()[k], log.ravel()[k]), tuple(G.slogdet()), n, conditions[k], dtype=dtype) < THRESHOLD
+        found = sign.ravel()[k], log.ravel()[k]
+        assert slogdet_ratio(found, tuple(G.slogdet()), n, conditions[k], dtype=dtype) < THRESHOLD
     for m in (1, 4):
         b = rng.standard_normal((2, 3, n, m)).astype(dtype)
         for trans in ("N", "T", "H"):

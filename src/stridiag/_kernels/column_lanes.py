@@ -1,14 +1,14 @@
 r"""Solves with many right-hand sides: a row of the right-hand sides is a few vectors, and each column a lane.
 
-`stridiag._kernels.tridiagonal_lu.solve`, and the two sweeps of `stridiag._kernels.condensation`, operation by operation.
+`stridiag._kernels.tridiagonal_lu.solve`, and the two sweeps of `stridiag._kernels.condensation`, step by step.
 What takes time is moving the right-hand sides, so they are read where they stand, chains of a stride greater than one
 included, and solutions are written where they shall stand. The sweep forwards keeps next to nothing of what it
 computes: one row now and then, or the rows that a segment leaves over. The sweep backwards computes it again, block by
 block, into a buffer that stays in the second cache, and solves there. So right-hand sides are read twice and solutions
 written once, which is less than half of what sweeps over all rows in place have to move.
 
-Columns are dealt out in units of one vector: the kernels take a range of them, ``first ... last - 1``. The last unit may
-be cut short by the number m of right-hand sides; buffers are as wide as whole units, and hold zeros there at first.
+Columns are dealt out in units of one vector: the kernels take a range of them, ``first ... last - 1``. The last unit
+may be cut short by the number m of right-hand sides; buffers are as wide as whole units, and hold zeros there at first.
 
 References: those of the two modules; keeping a state now and then, and computing again what lies between: A. Griewank
 and A. Walther, *Evaluating Derivatives*, SIAM 2008, chapter 12.
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import kernel
-from stridiag._kernels.condensation import D, LEFT1, LEFT2, RIGHT1, RIGHT2, TAU, U1, U2, V1, V2, W1, W2
+from stridiag._kernels.condensation import LEFT1, LEFT2, RIGHT1, TAU, U1, U2, V1, V2, W1, W2, D
 from stridiag._kernels.vectors import load, store
 
 __all__ = ["condense_columns", "expand_columns", "solve_columns"]
@@ -140,12 +140,14 @@ def solve_columns(
             if np.isfinite(reciprocal):
                 for v in range(vectors):
                     k = v * lanes
-                    value = load(work, here + k) - far_factor * load(work, far + k) - near_factor * load(work, below + k)
+                    value = load(work, here + k) - far_factor * load(work, far + k)
+                    value = value - near_factor * load(work, below + k)
                     store(work, here + k, value * reciprocal)
             else:
                 for v in range(vectors):
                     k = v * lanes
-                    value = load(work, here + k) - far_factor * load(work, far + k) - near_factor * load(work, below + k)
+                    value = load(work, here + k) - far_factor * load(work, far + k)
+                    value = value - near_factor * load(work, below + k)
                     store(work, here + k, value / d[i])
             row = order[i] * m + begin
             for v in range(full):
@@ -172,8 +174,8 @@ def condense_columns(
 ) -> None:
     """Put into `y` what the reflections leave over of `b`, (n, m): rows ``slots[s]`` for the slots last, last + 1 of s.
 
-    `rows`, ``first_column``, ``last_column`` and `kept` are those of `stridiag._kernels.condensation`; row ``order[j]`` of
-    `b` belongs to chain position j. `y` is as wide as whole units. `work`: ``3 * (last - first) * lanes`` numbers.
+    `rows`, ``first_column``, ``last_column`` and `kept` are those of `stridiag._kernels.condensation`; row ``order[j]``
+    of `b` belongs to chain position j. `y` is as wide as whole units. `work`: ``3 * (last - first) * lanes`` numbers.
     """
     m = b.shape[1]
     begin = first * lanes
@@ -330,7 +332,8 @@ def expand_columns(
             u1, u2, w1, w2, pivot = rows[j, U1], rows[j, U2], rows[j, W1], rows[j, W2], rows[j, D]
             for v in range(vectors):
                 k = v * lanes
-                value = load(work, here + k) - u1 * load(work, here + width + k) - u2 * load(work, here + 2 * width + k)
+                value = load(work, here + k) - u1 * load(work, here + width + k)
+                value = value - u2 * load(work, here + 2 * width + k)
                 if left:
                     value = value - w2 * load(z, left1 + k)
                 if two_left:

@@ -14,8 +14,8 @@ Chains of stride g > 1 stay where they are: rows i and i + g are neighbours.
 
 Storage: ``values``, (members, nnz), with the entries (i + g, i), (i, i) and (i, i + g) of a member from its slots
 ``slots[0]``, ``slots[1]`` and ``slots[2]`` on, in the order of i; -1 stands for a diagonal that is not stored. Where
-slots do not lie like that, or the order less g is less than a vector, slots[1] is -2, and ``source``, (3, n), which names
-the slot of each entry, is gone by; so it is for the last group, if it is not full.
+slots do not lie like that, or the order less g is less than a vector, ``slots[1]`` is -2, and ``source``, (3, n), which
+names the slot of each entry, is gone by; so it is for the last group, if it is not full.
 Right-hand sides and solutions are (members, n). The tile holds for each row seven pairs of vectors: multiplier, pivot,
 two super-diagonals of U, right-hand side, probe, whether rows were exchanged.
 
@@ -49,8 +49,9 @@ LOWER, PIVOT, UPPER, UPPER2, RIGHT, PROBE, SWAPPED = range(ROW)
 def _eliminate(this0: Any, this1: Any, next0: Any, next1: Any, next2: Any) -> tuple[Any, Any, Any, Any, Any, Any, Any]:
     """Return whether rows are exchanged, the pivot row, the multiplier, and what remains of the other row."""
     exchange = less(magnitude(this0), magnitude(next0))
-    pivot0, pivot1, pivot2 = choose(exchange, next0, this0), choose(exchange, next1, this1), choose(exchange, next2, 0.0)
-    other0, other1, other2 = choose(exchange, this0, next0), choose(exchange, this1, next1), choose(exchange, 0.0, next2)
+    pivot0, other0 = choose(exchange, next0, this0), choose(exchange, this0, next0)
+    pivot1, other1 = choose(exchange, next1, this1), choose(exchange, this1, next1)
+    pivot2, other2 = choose(exchange, next2, 0.0), choose(exchange, 0.0, next2)
     multiplier = other0 / pivot0
     return exchange, pivot0, pivot1, pivot2, multiplier, other1 - multiplier * pivot1, other2 - multiplier * pivot2
 
@@ -142,17 +143,19 @@ def solve_groups(
     """Factor, and solve, for the groups first ... last - 1, of two vectors of members each; fill `reached`.
 
     `x` gets the solutions for `b`, (members, n); `z` those for `c` with the adjoints. With `growth`, (members,), `c`,
-    (1, n), serves all members, and growth gets the largest magnitude of each solution instead; `sizes`, (members,), that
-    of each member's entries. What is None is left out. The kernel reads where members begin, in `values`, `b`, and `c`, `x` and `z`, all seen flat, from `value_starts`,
-    `b_starts` and `row_starts`, each (members,). `tile`: ``2 * lanes * ROW * n`` numbers, at an address that is a
-    multiple of 64; `lanes` is the number of those in a vector.
+    (1, n), serves all members, and growth gets the largest magnitude of each solution instead; `sizes`, (members,),
+    that of each member's entries. What is None is left out. Members begin in `values`, in `b`, and in `c`, `x` and `z`,
+    all seen flat, where `value_starts`, `b_starts` and `row_starts` say, each (members,). `tile`:
+    ``2 * lanes * ROW * n`` numbers, at an address that is a multiple of 64; `lanes` is the number of those in a vector.
     """
     members, n = reached.size, source.shape[1]
     pair = 2 * lanes
     line = ROW * pair
     step = stride * line
     cache_lines = -(-2 * values.shape[1] // n)
-    nothing = splat(tile, 0) * 0.0
+    # What stands in the tile at first may be NaN.
+    tile[0] = 0.0
+    nothing = splat(tile, 0)
     one = nothing + 1.0
     for number in range(first, last):
         group = number * pair
@@ -283,9 +286,8 @@ def solve_groups(
                     x_a = load(tile, at + RIGHT * pair)
                     x_b = load(tile, at + RIGHT * pair + lanes)
                     x_a = x_a - load(tile, at + UPPER * pair) * x1_a - load(tile, at + UPPER2 * pair) * x2_a
-                    x_b = (
-                        x_b - load(tile, at + UPPER * pair + lanes) * x1_b - load(tile, at + UPPER2 * pair + lanes) * x2_b
-                    )
+                    x_b = x_b - load(tile, at + UPPER * pair + lanes) * x1_b
+                    x_b = x_b - load(tile, at + UPPER2 * pair + lanes) * x2_b
                     x_a, x_b = x_a / load(tile, at + PIVOT * pair), x_b / load(tile, at + PIVOT * pair + lanes)
                     store(tile, at + RIGHT * pair, x_a)
                     store(tile, at + RIGHT * pair + lanes, x_b)
@@ -379,7 +381,9 @@ def determinant_groups(
     pair = 2 * lanes
     line = ROW * pair
     step = stride * line
-    nothing = splat(tile, 0) * 0.0
+    # What stands in the tile at first may be NaN.
+    tile[0] = 0.0
+    nothing = splat(tile, 0)
     one = nothing + 1.0
     high, low = math.sqrt(unit), 1.0 / math.sqrt(unit)
     for number in range(first, last):

@@ -95,12 +95,11 @@ def decompose_members(planned: Plan, matrix: StridiagMatrix, found: Survey | Non
         single = Single.of(planned, matrix, found, kind)
         if single is not None:
             return single
-    if isinstance(layout, TridiagonalLayout) and matrix.batch_shape and layout.chain.n:
-        values = matrix.values.reshape(-1, matrix.nnz) if matrix.nnz else None
-        if values is not None and values.shape[0] > 1:
-            # A member near the ends of the exponent range is scaled, which the loop does.
-            if all_in_range(values, found):
-                return BatchedChains(layout, values, planned.unmatched)
+    if isinstance(layout, TridiagonalLayout) and matrix.batch_shape and layout.chain.n and matrix.nnz:
+        values = matrix.values.reshape(-1, matrix.nnz)
+        # A member near the ends of the exponent range is scaled, which the loop does.
+        if values.shape[0] > 1 and all_in_range(values, found):
+            return BatchedChains(layout, values, planned.unmatched)
     members: list[Decomposition] = []
     for place, member in zip(np.ndindex(matrix.batch_shape), matrix.members, strict=True):
         try:

@@ -2,7 +2,7 @@
 
 Real members go through `stridiag._kernels.tridiagonal_lanes`, a group of them side by side, and nothing is stored:
 factors take longer to read than to make again. The first solve for a single right-hand side finds out in the same pass
-which members are singular, and how large their condition numbers may be. Rounding errors are those of the same algorithm
+which members are singular, and how large their condition numbers may be. The algorithm is that of single matrices,
 with other operations fused, so a member's solution agrees with that of the matrix by itself to rounding errors, and
 not always bit by bit; it never depends on the other members.
 
@@ -47,10 +47,9 @@ _GRAIN = 1 << 15
 
 def all_in_range(values: Array, found: Survey | None) -> bool:
     """Whether no member of a batch, (members, nnz), is near the ends of the exponent range."""
-    if found is not None and not found.zeros and in_range(found.largest, values.dtype):
-        # Of most batches the smallest number tells without another pass.
-        if in_range(found.smallest, values.dtype):
-            return True
+    # Of most batches the largest and the smallest number of all tell without another pass.
+    if found is not None and all(in_range(size, values.dtype) for size in (found.largest, found.smallest)):
+        return True
     return not exponents_out_of_range(values).any()
 
 
@@ -86,7 +85,7 @@ class BatchedChains:
     # ------------------------------------------------------------------ where things lie
 
     def _sources(self) -> tuple[Index, Index, Index]:
-        """Return for dl, d and du the slot of each entry, in chain order; the same in the original order; the starts."""
+        """Return the slots of dl, d and du, by entry, in chain order; in the original order; and the first of each."""
         if self._places is None:
             chain = self._layout.chain
             # The layout itself says where each number goes.
@@ -97,7 +96,7 @@ class BatchedChains:
             slots = original[:, 0].copy()
             # A matrix of the order of a vector, or one with links on its chains, is gathered number by number.
             lengths = np.array([chain.n - chain.stride, chain.n, chain.n - chain.stride])
-            expected = np.where(slots < 0, -1, slots)[:, None] + np.where(slots < 0, 0, 1)[:, None] * np.arange(chain.n)
+            expected = np.where(slots[:, None] < 0, -1, slots[:, None] + np.arange(chain.n))
             expected[np.arange(chain.n) >= lengths[:, None]] = -1
             if lengths.min() < BYTES // self._values.dtype.itemsize or (expected != original).any():
                 slots[1] = -2
@@ -230,7 +229,11 @@ class BatchedChains:
 
     def solve(self, b: Array, *, adjoint: bool) -> Array:
         """See `Members`."""
-        return self._solve_in_lanes(b, adjoint) if self.spares(b.shape[2], adjoint=adjoint) else self._solve_stored(b, adjoint)
+        return (
+            self._solve_in_lanes(b, adjoint)
+            if self.spares(b.shape[2], adjoint=adjoint)
+            else self._solve_stored(b, adjoint)
+        )
 
     def _solve_in_lanes(self, b: Array, adjoint: bool) -> Array:
         right = b.reshape(b.shape[:2])
@@ -307,8 +310,9 @@ class BatchedChains:
         signs = np.sign(products).astype(np.float64)
         # A product without meaning may be zero or NaN.
         products[~ordinary] = 1.0
-        logs = units.astype(np.float64) * (power * math.log(2.0)) + np.log(np.abs(products.astype(np.float64)))
-        for k in np.flatnonzero(~ordinary):
+        logs = np.log(np.abs(products.astype(np.float64)))
+        logs += units.astype(np.float64) * (power * math.log(2.0))
+        for k in np.flatnonzero(~ordinary).tolist():
             member = self[k]
             signs[k], logs[k] = (0.0, -np.inf) if member.singularity is not None else member.slogdet()
         return signs, logs

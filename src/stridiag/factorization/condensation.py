@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
-from stridiag._kernels import column_lanes
+from stridiag._kernels import column_lanes, condensed_solve
 from stridiag._kernels import condensation as kernels
-from stridiag._kernels import condensed_solve
 from stridiag._kernels import separator_tree as node_kernels
 from stridiag._kernels.vectors import BYTES
 from stridiag.factorization.columns import aligned, in_units, serve, units

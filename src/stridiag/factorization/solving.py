@@ -89,7 +89,9 @@ def solve_all(
         def run(b: Array, adjoint: bool) -> Array:
             return members.solve(b, adjoint=adjoint)
 
-        x = solve_as(run, block, trans, dtype, check_finite=check_finite, spared=members.spares(m, adjoint=trans != "N"))
+        x = solve_as(
+            run, block, trans, dtype, check_finite=check_finite, spared=members.spares(m, adjoint=trans != "N")
+        )
         return x.reshape(*batch, n, m).astype(kind, copy=False)
     result = np.full((*batch, n, m), np.nan, kind)
     for place, k, b in _places(columns, batch_shape, batch):

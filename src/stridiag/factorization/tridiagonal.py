@@ -79,8 +79,9 @@ class TridiagonalLU:
         self.singularity = None if info < 0 else Singularity(row=self._layout.index(info))
 
     def spares(self, columns: int, *, adjoint: bool) -> bool:
-        """Whether `solve` leaves so many right-hand sides as they are."""
-        return not adjoint and self.singularity is None and self._layout.n > 0 and serve(self._factors[1].dtype, columns)
+        """See `Sparing`."""
+        regular = self.singularity is None and self._layout.n > 0
+        return regular and not adjoint and serve(self._factors[1].dtype, columns)
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
