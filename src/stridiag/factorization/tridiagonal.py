@@ -92,7 +92,8 @@ class TridiagonalLU:
         return self._layout.from_chains(x)
 
     def _solve_columns(self, b: Array) -> Array:
-        (n, m), kind = b.shape, b.dtype
+        n, m = b.shape
+        kind: np.dtype[Any] = b.dtype
         x = aligned(b.shape, kind)
         order = self._layout.order
 
