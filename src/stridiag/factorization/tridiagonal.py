@@ -95,10 +95,10 @@ class TridiagonalLU:
         n, m = b.shape
         kind: np.dtype[Any] = b.dtype
         x = aligned(b.shape, kind)
-        order = self._layout.order
+        order, lane = self._layout.order, int(kind.itemsize)
 
         def block(width: int) -> int:
-            return max(2, min(BUFFER // kind.itemsize // width, n))
+            return max(2, min(BUFFER // lane // width, n))
 
         def room(width: int) -> int:
             return width * (block(width) + 2 - (-n // block(width)))
