@@ -39,7 +39,7 @@ def factor_solve_probe(
     x: Array,
     y: Array,
 ) -> tuple[int, Any]:
-    """Fill in the factors ``dl, d, du, du2``, (4, n), with the exchanges, (n,), and the solution `x`, (n,), for the right-hand side `b`, all real.
+    """Fill in ``dl, d, du, du2``, (4, n), the exchanges, (n,), and the solution `x`, (n,), for `b`, (n,), all real.
 
     `start`, (n,), is the right-hand side of the probe; `y`, (n,), is scratch. Returns -1, or the first step with a zero
     pivot, or -2 if `b` holds NaN or infinity, after which nothing is solved; and the largest magnitude of the solution

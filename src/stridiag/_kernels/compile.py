@@ -43,9 +43,11 @@ def compiled_form(helper: F) -> Callable[[F], F]:
 
 def literal_kernel(function: F) -> F:
     """Compile a kernel whose roundings are those that are written: no flag, nothing fused."""
-    return cast("F", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    # Said aloud, or numba would take over the flags of a kernel that calls this one.
+    return cast("F", numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=False)(function))
 
 
 def literal_inlined(function: F) -> F:
     """Compile a scalar helper for kernels whose roundings are those that are written."""
-    return cast("F", numba.njit(nogil=True, error_model="numpy", forceinline=True)(function))
+    inline = numba.njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
+    return cast("F", inline(function))

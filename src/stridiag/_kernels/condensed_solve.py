@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import kernel
+from stridiag._kernels.compile import kernel, literal_kernel
 from stridiag._kernels.condensation import back_substitute, condense, forward_substitute_adjoint, reflect
 from stridiag._kernels.separator_tree import (
     eliminate,
@@ -69,11 +69,14 @@ def _fill(values: Array, g: int, tridiagonal: Array) -> None:
             k += 1
 
 
-@kernel
+@literal_kernel
 def _assemble(
     values: Array, tridiagonal: Array, leftover: Array, links: Array, reduced: tuple[Array, ...], a: Array
 ) -> None:
-    """Add up the dense reduced system `a`, which is zero before, from its sources one behind the other."""
+    """Add up the dense reduced system `a`, which is zero before, from its sources one behind the other.
+
+    No product is fused with the sum it goes into: numpy, which does the same elsewhere, would not.
+    """
     place, carried, factor, link, below, main, above, slots = reduced
     flat, sums = leftover.reshape(leftover.size), a.reshape(a.size)
     k = 0
@@ -189,8 +192,8 @@ def factor_solve_probe(
     """Fill in the factors and the solution `x`, (n,), for the right-hand side `b`, all in double precision.
 
     ``segments`` are (first, last, neighbours), ``last_row_links`` (link_start, link_kept, link_slots), ``tree``
-    (children, slots, around, tail), ``kept`` (columns, core, leftover rows) of the layout; ``reduced`` the places in the
-    flat `a`, (r, r), which is zero, of its sources and where these come from. `tridiagonal`, (3, n), and `work`,
+    (children, slots, around, tail), ``kept`` (columns, core, leftover rows) of the layout; ``reduced`` the places in
+    the flat `a`, (r, r), which is zero, of its sources and where these come from. `tridiagonal`, (3, n), and `work`,
     (n + columns + r,), are scratch. Returns 0; or 1, after which nothing is solved, if a column is dependent or `b` not
     finite; and the largest magnitude of the solution of the probe `start` with the adjoint, NaN if there is one.
     """
@@ -210,7 +213,7 @@ def factor_solve_probe(
     if tree[0].shape[0] and eliminate(tree[0], first.size, leftover, nodes, np.empty((4, 7))) >= 0:
         return 1, 0.0
     _assemble(values, tridiagonal, leftover, links, reduced, a)
-    if factor_dense(a, tau, core_part[:, 0]) >= 0:
+    if factor_dense(a, tau, work[n + columns :]) >= 0:
         return 1, 0.0
     _solve(segments, last_row_links, tree, kept, rows, nodes, links, a, tau, y, z, core_part)
     _from_chains(y, g, x)

@@ -36,20 +36,17 @@ Index = NDArray[np.int64]
 
 # As many as there are plans.
 @lru_cache(maxsize=16)
-def _for_kernels(layout: CondensationLayout) -> tuple[tuple[tuple[Index, ...], ...], tuple[Index, ...]]:
+def _for_kernels(layout: CondensationLayout) -> tuple[tuple[Any, ...], ...]:
     """Return the arrays of a layout as `stridiag._kernels.condensed_solve` takes them."""
     tree, reduced = layout.tree, layout.reduced
-    arrays = (
+    groups: tuple[tuple[Index, ...], ...] = (
         (layout.first, layout.last, layout.neighbours),
         (layout.link_start, layout.link_kept, layout.link_slots),
         (tree.children, tree.slots, tree.around, tree.tail),
         (layout.columns, layout.core, layout.leftover),
+        (reduced.dense_place, reduced.carried, *reduced.linked, *reduced.outer, reduced.outer_slots),
     )
-    sources = (reduced.dense_place, reduced.carried, *reduced.linked, *reduced.outer, reduced.outer_slots)
-    return (
-        tuple(tuple(map(np.ascontiguousarray, group)) for group in arrays),
-        tuple(map(np.ascontiguousarray, sources)),
-    )
+    return tuple(tuple(map(np.ascontiguousarray, group)) for group in groups)
 
 
 class Condensation:
@@ -71,7 +68,7 @@ class Condensation:
         """See `stridiag.factorization.single.SolvesAtOnce`; where the reduced system is dense."""
         if not layout.chain.plain or layout.reduced_method.kind != "dense":
             return None
-        arrays, reduced = _for_kernels(layout)
+        segments, last_row_links, tree, kept, reduced = _for_kernels(layout)
         n, order, nodes = b.size, layout.core.size, layout.tree.children.shape[0]
         self = cls.__new__(cls)
         self._layout = layout
@@ -87,7 +84,10 @@ class Condensation:
             layout.chain.stride,
             b,
             start,
-            *arrays,
+            segments,
+            last_row_links,
+            tree,
+            kept,
             reduced,
             np.empty((3, n)),
             self._rows,
@@ -109,12 +109,24 @@ class Condensation:
         layout, reduced = self._layout, self._reduced
         if not isinstance(reduced, SmallQR):
             return None
-        arrays, _ = _for_kernels(layout)
+        segments, last_row_links, tree, kept, _ = _for_kernels(layout)
         dense, tau = reduced.arrays
         x = np.empty(b.size)
         work = np.empty(b.size + layout.columns.size + tau.size)
         finite = condensed_solve.solve_vector(
-            layout.chain.stride, b, *arrays, self._rows, self._nodes, self._links, dense, tau, work, x
+            layout.chain.stride,
+            b,
+            segments,
+            last_row_links,
+            tree,
+            kept,
+            self._rows,
+            self._nodes,
+            self._links,
+            dense,
+            tau,
+            work,
+            x,
         )
         return x if finite else None
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from stridiag._dtypes import eps_of
 from stridiag.factorization.condition import probe, rough_condition
 from stridiag.factorization.decompose import decompose
-from stridiag.factorization.decomposition import Decomposition, Refillable, spares
+from stridiag.factorization.decomposition import Decomposition, spares
 from stridiag.factorization.scaled import in_range
 from stridiag.factorization.singularity import evident_singularity, info_of
 from stridiag.factorization.survey import Survey, survey
@@ -47,6 +47,10 @@ class SolvesAtOnce(Decomposition, Protocol):
             The decomposition, the solution, (n,), and the largest magnitude of the solution of the probe; None if a
             pivot is zero, a number is not finite, or the layout is not one that this serves.
         """
+        ...
+
+    def refill(self, values: Array) -> None:
+        """See `Refillable`."""
         ...
 
     def solve_vector(self, b: Array) -> Array | None:
@@ -111,7 +115,8 @@ class Single:
         return 1
 
     def __getitem__(self, k: int) -> Decomposition:
-        return (self._member,)[k]
+        found: Decomposition = (self._member,)[k]
+        return found
 
     def __iter__(self) -> Iterator[Decomposition]:
         yield self._member
@@ -165,7 +170,8 @@ class Single:
         """Factor other values in the storage of this one; None, and nothing done, if they are not ordinary."""
         found = survey(matrix.values)
         fresh = Single.of(planned, matrix, found, self._kind)
-        if fresh is not None and isinstance(self._made, Refillable):
-            self._made.refill(matrix.values)
-            fresh._made = self._made
+        made = self._made
+        if fresh is not None and made is not None:
+            made.refill(matrix.values)
+            fresh._made = made
         return fresh

@@ -1,4 +1,4 @@
-"""The magnitudes of a matrix's values in one pass: are they finite, how large, and is there a zero among them?"""
+"""The magnitudes of a matrix's values in one pass: whether they are finite, how large, and whether one is zero."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Survey", "survey"]
 Array = NDArray[Any]
 
 # For each type the integers of its width, all bits but that of the sign, and how Python reads the ones as the other.
-_BITS = {
+_BITS: dict[Any, Any] = {
     np.dtype(np.float32): (np.dtype(np.uint32), np.uint32(0x7FFFFFFF), Struct("I").pack, Struct("f").unpack),
     np.dtype(np.float64): (np.dtype(np.uint64), np.uint64(0x7FFFFFFFFFFFFFFF), Struct("Q").pack, Struct("d").unpack),
 }
@@ -39,6 +39,6 @@ def survey(values: Array) -> Survey | None:
     if known is None or values.size == 0:
         return None
     integers, clear, pack, unpack = known
-    bits = values.view(integers)
+    bits: Array = values.view(integers)
     largest, smallest = extreme_bits(bits if bits.ndim == 1 else bits.ravel(), clear)
     return Survey(unpack(pack(largest))[0], unpack(pack(smallest))[0])

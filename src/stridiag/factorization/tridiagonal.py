@@ -98,7 +98,7 @@ class TridiagonalLU:
         order, lane = self._layout.order, int(kind.itemsize)
 
         def block(width: int) -> int:
-            return max(2, min(BUFFER // lane // width, n))
+            return int(max(2, min(BUFFER // lane // width, n)))
 
         def room(width: int) -> int:
             return width * (block(width) + 2 - (-n // block(width)))

@@ -110,7 +110,10 @@ class CondensationLayout:
             substitute + inner.solve,
             # Two sums add up the three logarithms.
             determinant(interior) + determinant(2 * nodes) + inner.slogdet + 2,
-            condensed_inverse(self.chain.n, self.first, self.last, reflect, rest + inner.solve),
+            # The reciprocals of the pivots are made once for a block of columns.
+            condensed_inverse(
+                self.chain.n, self.first, self.last, reflect, rest - interior + inner.solve, shared=interior
+            ),
             exact=inner.exact,
         )
         stored = 64 * self.chain.n + 160 * nodes + 8 * self.link_slots.size + reduced.bytes

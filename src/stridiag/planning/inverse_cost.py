@@ -55,7 +55,7 @@ def chain_column_sums(lengths: Iterable[int]) -> int:
     return sum(_continuants(length) + 14 * length for length in several) - (3 if several else 0)
 
 
-def condensed_inverse(n: int, first: Index, last: Index, reflect: Index, rest: int) -> int:
+def condensed_inverse(n: int, first: Index, last: Index, reflect: Index, rest: int, shared: int = 0) -> int:
     """Count the dense inverse of condensed chains.
 
     Parameters
@@ -67,14 +67,16 @@ def condensed_inverse(n: int, first: Index, last: Index, reflect: Index, rest: i
     reflect : ndarray of int64, (segments,)
         Operations of the reflections of each segment for one right-hand side.
     rest : int
-        All others of a solve for one right-hand side.
+        All others of a solve for one right-hand side,
+    shared : int
+        but for those that all right-hand sides of a block share.
     """
     width = block_width(n)
     start = np.arange(0, n, width)
     end = np.minimum(start + width, n)
     before = np.concatenate(([0], np.cumsum(reflect)))
     touched = before[np.searchsorted(first, end, side="right")] - before[np.searchsorted(last, start - 1)]
-    return int(((end - start) * (touched + rest)).sum())
+    return int(((end - start) * (touched + rest)).sum()) + shared * start.size
 
 
 def block_width(n: int) -> int:

@@ -35,7 +35,7 @@ class Plan:
     >>> import stridiag
     >>> P = stridiag.plan(stridiag.Structure(1000, offsets=(-4, 0, 4)))
     >>> P.method, P.operations.factor, P.operations.solve, P.operations.exact
-    ('chain', 4995, 6992, True)
+    ('chain', 4995, 7992, True)
     >>> print(P)
     Plan for Structure(1000 x 1000, offsets (-4, 0, 4), 0 links, 2992 slots)
       method      chain: 4 tridiagonal chains, LU with partial pivoting
@@ -45,7 +45,7 @@ class Plan:
       instead     triangular: no, the offsets -4 and 4 close a cycle, since 4 + 4 < 1000 + 4
       instead     cyclic: no, the offsets -4 and 4 close cycles that meet, since 4 + 4 < 1000
       instead     condensation: no, the bands are tridiagonal, and method 'chain' condenses these
-      instead     band: factor 4,995, solve 7,992; ... times the price
+      instead     band: factor 4,995, solve 6,992; ... times the price
       instead     bordered: no, no row or column has more than 28 links
       instead     forest: factor 5,..., solve ...; ... times the price
       instead     sparse-lu: at most factor 97,..., solve 10,...; ... times the price

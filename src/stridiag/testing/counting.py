@@ -261,6 +261,8 @@ def recording() -> Iterator[list[int]]:
     >>> import stridiag
     >>> A = stridiag.random(30, rng=0)
     >>> F = A.factor()
+    >>> F.singular                         # factors, which chains do when first asked
+    False
     >>> with recording() as executed:
     ...     x = F.slogdet()
     >>> executed[0] == F.plan.operations.slogdet
