@@ -22,7 +22,7 @@ from stridiag.factorization.decomposition import Decomposition, Refillable, spar
 from stridiag.factorization.scaled import decompose_in_range, exponents_out_of_range
 from stridiag.factorization.single import Single, SolvesAtOnce
 from stridiag.factorization.singularity import evident_singularity, info_of
-from stridiag.factorization.survey import Survey
+from stridiag.factorization.survey import Survey, survey
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
 from stridiag.planning.chain import TridiagonalLayout
@@ -183,8 +183,13 @@ class MemberList:
         """See `Members`."""
         return list(map(rough_condition, self._members, matrix.members))
 
-    def refill(self, planned: Plan, matrix: StridiagMatrix) -> Members:
+    def refill(self, planned: Plan, matrix: StridiagMatrix) -> Members | None:
         """See `Members`."""
+        if isinstance(planned.layout, TridiagonalLayout) and len(self) > 1:
+            # A loop only as long as members are near the ends of the exponent range.
+            values = matrix.values.reshape(-1, matrix.nnz)
+            if matrix.nnz and all_in_range(values, survey(values)):
+                return None
         matrices = matrix.members
         fits = [
             isinstance(member, Refillable) and not exponents_out_of_range(single.values[None])[0]

@@ -101,7 +101,7 @@ class TridiagonalLU:
             return int(max(2, min(BUFFER // lane // width, n)))
 
         def room(width: int) -> int:
-            return width * (block(width) + 2 - (-n // block(width)))
+            return int(width * (block(width) + 2 - (-n // block(width))))
 
         def run(work: Array, lanes: int, first: int, last: int) -> None:
             column_lanes.solve_columns(
