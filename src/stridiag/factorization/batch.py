@@ -1,11 +1,11 @@
-"""The members of a factor: one decomposition after another, or a whole batch of chains in single kernel calls.
+"""The members of a factor, which `Factor` asks for what it returns to users: one decomposition after another.
 
-`Factor` asks the members for what it returns to users; both kinds answer alike, bit by bit.
+Other kinds: `stridiag.factorization.single`, and `stridiag.factorization.chain_batch` for a whole batch of chains in
+single kernel calls.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -13,17 +13,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._dtypes import double_type
-from stridiag._kernels import tridiagonal_batch
 from stridiag.errors import NotHermitianError, NotPositiveDefiniteError
+from stridiag.factorization.chain_batch import BatchedChains, all_in_range
 from stridiag.factorization.condensation import Condensation
-from stridiag.factorization.condition import norm_bounds, probe, rough_condition
+from stridiag.factorization.condition import rough_condition
 from stridiag.factorization.decompose import decompose
-from stridiag.factorization.decomposition import Decomposition, Refillable
-from stridiag.factorization.scaled import decompose_in_range, exponents_out_of_range, largest_parts
+from stridiag.factorization.decomposition import Decomposition, Refillable, spares
+from stridiag.factorization.scaled import decompose_in_range, exponents_out_of_range
 from stridiag.factorization.single import Single, SolvesAtOnce
-from stridiag.factorization.singularity import Singularity, evident_singularity, info_of
-from stridiag.factorization.survey import Survey
+from stridiag.factorization.singularity import evident_singularity, info_of
+from stridiag.factorization.survey import Survey, survey
 from stridiag.factorization.swept import SweptChains, SweptCondensation
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
@@ -66,6 +65,10 @@ class Members(Protocol):
         """Return the solutions for `b`, (members, n, m), of the matrices' type, C-contiguous; may overwrite it."""
         ...
 
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
+        """Whether `solve` leaves so many right-hand sides as they are, and returns a new array."""
+        ...
+
     def slogdet(self) -> tuple[Sequence[Any] | Array, Sequence[float] | Array]:
         """Return phases and logarithms of the magnitudes of the determinants."""
         ...
@@ -95,13 +98,11 @@ def decompose_members(planned: Plan, matrix: StridiagMatrix, found: Survey | Non
         single = Single.of(planned, matrix, found, kind)
         if single is not None:
             return single
-    if isinstance(layout, TridiagonalLayout) and matrix.batch_shape and layout.chain.n:
-        values = matrix.values.reshape(-1, matrix.nnz) if matrix.nnz else None
-        if values is not None and values.shape[0] > 1:
-            largest = largest_parts(values)
-            # A member near the ends of the exponent range is scaled, which the loop does.
-            if not exponents_out_of_range(values, largest).any():
-                return BatchedChains(layout, values, largest, planned.unmatched)
+    if isinstance(layout, TridiagonalLayout) and matrix.batch_shape and layout.chain.n and matrix.nnz:
+        values = matrix.values.reshape(-1, matrix.nnz)
+        # A member near the ends of the exponent range is scaled, which the loop does.
+        if values.shape[0] > 1 and all_in_range(values, found):
+            return BatchedChains(layout, values, planned.unmatched)
     members: list[Decomposition] = []
     for place, member in zip(np.ndindex(matrix.batch_shape), matrix.members, strict=True):
         try:
@@ -163,9 +164,15 @@ class MemberList:
 
     def solve(self, b: Array, *, adjoint: bool) -> Array:
         """See `Members`."""
+        if self.spares(b.shape[2], adjoint=adjoint):
+            return self._members[0].solve(b[0], adjoint=adjoint)[None]
         for k, member in enumerate(self._members):
             b[k] = np.nan if member.singularity is not None else member.solve(b[k], adjoint=adjoint)
         return b
+
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
+        """See `Members`."""
+        return len(self._members) == 1 and spares(self._members[0], columns, adjoint=adjoint)
 
     def slogdet(self) -> tuple[Sequence[Any] | Array, Sequence[float] | Array]:
         """See `Members`."""
@@ -182,8 +189,13 @@ class MemberList:
         """See `Members`."""
         return list(map(rough_condition, self._members, matrix.members))
 
-    def refill(self, planned: Plan, matrix: StridiagMatrix) -> Members:
+    def refill(self, planned: Plan, matrix: StridiagMatrix) -> Members | None:
         """See `Members`."""
+        if isinstance(planned.layout, TridiagonalLayout) and len(self) > 1:
+            # A loop only as long as members are near the ends of the exponent range.
+            values = matrix.values.reshape(-1, matrix.nnz)
+            if matrix.nnz and all_in_range(values, survey(values)):
+                return None
         matrices = matrix.members
         fits = [
             isinstance(member, Refillable) and not exponents_out_of_range(single.values[None])[0]
@@ -200,154 +212,3 @@ class MemberList:
     def solve_vector(self, b: Array) -> Array | None:
         """See `Members`."""
         return None
-
-
-class BatchedChains:
-    """Chains without links, a batch of them: see `stridiag._kernels.tridiagonal_batch`.
-
-    Parameters
-    ----------
-    layout : TridiagonalLayout
-    values : ndarray, (members, nnz)
-        C-contiguous, and of moderate size.
-    largest : ndarray, (members,)
-        See `largest_parts`.
-    unmatched : int or None
-        A column that makes every matrix of the structure singular.
-    """
-
-    def __init__(self, layout: TridiagonalLayout, values: Array, largest: Array, unmatched: int | None) -> None:
-        members, n = values.shape[0], layout.chain.n
-        self._layout = layout
-        self._unmatched = unmatched
-        dl, d, du, du2 = (np.empty((members, n), values.dtype) for _ in range(4))
-        self._factors = (dl, d, du, du2, np.zeros((members, n), np.bool_))
-        self._steps = np.empty(members, np.int64)
-        # The slots of dl, d and du: the layout itself says where each number goes.
-        numbered = layout.chain.tridiagonal(np.arange(1.0, values.shape[1] + 1.0))
-        self._source = np.stack(numbered).astype(np.int64) - 1
-        strided = layout.chain.stride > 1
-        self._order = layout.chain.to_chains(np.arange(n)) if strided else None
-        self._factor(values, largest)
-
-    def _factor(self, values: Array, largest: Array) -> None:
-        self._values = values
-        self._largest = largest
-        carry = np.empty((2, tridiagonal_batch.LANES), np.result_type(values.dtype, np.float64))
-        tridiagonal_batch.factor(values, self._source, *self._factors, self._steps, carry)
-
-    def __len__(self) -> int:
-        return int(self._steps.size)
-
-    def __getitem__(self, k: int) -> TridiagonalLU:
-        dl, d, du, du2, swapped = self._factors
-        factors = (dl[k], d[k], du[k], du2[k], swapped[k])
-        member = TridiagonalLU.of_factors(self._layout, self._values[k], factors, int(self._steps[k]))
-        if member.singularity is None and self._unmatched is not None:
-            member.singularity = Singularity(column=self._unmatched)
-        return member
-
-    def __iter__(self) -> Iterator[Decomposition]:
-        return (self[k] for k in range(len(self)))
-
-    @property
-    def names(self) -> list[str]:
-        """See `Members`."""
-        return [TridiagonalLU.name]
-
-    @property
-    def nbytes(self) -> int:
-        """See `Members`."""
-        return sum(part.nbytes for part in (*self._factors, self._steps))
-
-    @property
-    def info(self) -> NDArray[np.int64]:
-        """See `Members`."""
-        result = np.zeros(len(self), np.int64)
-        failed = self._steps >= 0
-        order = np.arange(self._layout.chain.n) if self._order is None else self._order
-        result[failed] = 1 + order[self._steps[failed]]
-        if self._unmatched is not None:
-            result[~failed] = 1 + self._unmatched
-        return result
-
-    def solve(self, b: Array, *, adjoint: bool) -> Array:
-        """See `Members`."""
-        x = b if self._order is None else np.ascontiguousarray(b[:, self._order])
-        dl, d, du, du2, swapped = self._factors
-        failed = self.info != 0
-        if failed.any():
-            # Compiled complex division raises at a zero.
-            d = np.where(d == 0, d.dtype.type(1), d)
-        run = tridiagonal_batch.solve_adjoint if adjoint else tridiagonal_batch.solve
-        run(dl, d, du, du2, swapped, x)
-        if self._order is not None:
-            b[:, self._order] = x
-        b[failed] = np.nan
-        return b
-
-    def slogdet(self) -> tuple[Sequence[Any] | Array, Sequence[float] | Array]:
-        """See `Members`."""
-        pivots = self._factors[1]
-        singular = self.info != 0
-        flips = np.count_nonzero(self._factors[4], axis=1)
-        logs = np.empty(len(self))
-        tridiagonal_batch.log_products(np.abs(pivots), logs)
-        if pivots.dtype.kind == "c":
-            phases = np.where(flips % 2, -1.0, 1.0).astype(np.complex128)
-            safe = np.where(singular[:, None], pivots.dtype.type(1), pivots)
-            tridiagonal_batch.unit_products(safe, phases)
-        else:
-            phases = np.where((flips + np.count_nonzero(pivots < 0, axis=1)) % 2, -1.0, 1.0)
-        return np.where(singular, 0.0, phases), np.where(singular, -np.inf, logs)
-
-    def inverse_diagonal(self) -> Array:
-        """See `Members`."""
-        from stridiag._kernels import continuants
-
-        kind = self._values.dtype
-        wide = double_type(kind)
-        parts = []
-        for source in self._source:
-            part = self._values[:, source].astype(wide)
-            part[:, source < 0] = 0
-            parts.append(part)
-        dl, d, du = parts
-        out = np.empty_like(d)
-        work = np.empty((4, d.shape[1]), wide), np.empty((4, d.shape[1]), np.int64)
-        hidden = []
-        regular = self.info == 0
-        for k in range(len(self)):
-            # The single kernels: one that went through all members would round differently here and there.
-            continuants.continuants(dl[k], d[k], du[k], *work)
-            if continuants.chain_diagonal(d[k], *work, out[k], 0, d.shape[1]) >= 0 and regular[k]:
-                hidden.append(k)
-        result = np.empty(out.shape, kind)
-        result[:, slice(None) if self._order is None else self._order] = out
-        for k in hidden:
-            # The single member has another way.
-            result[k] = self[k].inverse_diagonal()
-        return result
-
-    def rough_conditions(self, matrix: StridiagMatrix) -> Sequence[float] | Array:
-        """See `Members`."""
-        n = self._layout.chain.n
-        start = np.broadcast_to(probe(n, matrix.dtype)[:, None], (len(self), n, 1)).copy()
-        x = self.solve(start, adjoint=True)[:, :, 0]
-        # The magnitude of a complex number may exceed its parts, by less than the probe's margin.
-        bounds = norm_bounds(matrix.structure, self._values, self._largest)
-        rough = 100.0 * math.sqrt(n) * np.abs(x).max(axis=1).astype(np.float64) * bounds
-        return np.where(self.info != 0, 0.0, rough)
-
-    def solve_vector(self, b: Array) -> Array | None:
-        """See `Members`."""
-        return None
-
-    def refill(self, planned: Plan, matrix: StridiagMatrix) -> Members | None:
-        """See `Members`."""
-        values = matrix.values.reshape(-1, matrix.nnz)
-        largest = largest_parts(values)
-        if exponents_out_of_range(values, largest).any():
-            return None
-        self._factor(values, largest)
-        return self

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
+from stridiag._kernels import column_lanes, condensed_solve
 from stridiag._kernels import condensation as kernels
-from stridiag._kernels import condensed_solve
 from stridiag._kernels import separator_tree as node_kernels
+from stridiag._kernels.vectors import BYTES
+from stridiag.factorization.columns import aligned, in_units, serve, units
 from stridiag.factorization.condensed_inverse import CondensedInverse
 from stridiag.factorization.condition import probe
 from stridiag.factorization.decomposition import Decomposition
@@ -176,8 +178,14 @@ class Condensation:
         tree = self._layout.tree
         return self._nodes, tree.slots, tree.around, tree.tail, *self._last_row_links
 
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
+        """See `Sparing`."""
+        return not adjoint and self.singularity is None and serve(self._rows.dtype, columns)
+
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
+        if self.spares(b.shape[1], adjoint=adjoint):
+            return self._solve_columns(b)
         layout, slots = self._layout, self._layout.tree.slots
         x = layout.chain.to_chains(b)
         if adjoint:
@@ -196,6 +204,36 @@ class Condensation:
             kernels.back_substitute(*self._segments, *self._last_row_links, z, x)
             x[layout.columns] = z
         return layout.chain.from_chains(x)
+
+    def _solve_columns(self, b: Array) -> Array:
+        """Solve for many right-hand sides: see `stridiag._kernels.column_lanes`."""
+        layout, (n, m), kind = self._layout, b.shape, b.dtype
+        order = layout.chain.order
+        outside, slots, node_slots, leftover = layout.places_outside
+        across = units(kind, m) * (BYTES // kind.itemsize)
+        # Buffers hold zeros behind the last right-hand side.
+        y = np.zeros((outside.size, across), kind)
+        y[:, :m] = b[order[outside]]
+
+        def condense(work: Array, lanes: int, first: int, last: int) -> None:
+            column_lanes.condense_columns(*self._segments, order, b, y, slots, work, lanes, first, last)
+
+        in_units(condense, kind, n, m, lambda width: 3 * width)
+        node_kernels.reflect_nodes(self._nodes, node_slots, y, False)
+        z = np.zeros((layout.columns.size, across), kind)
+        z[layout.core] = self._reduced.solve(y[leftover])
+        node_kernels.substitute_nodes(self._nodes, node_slots, *self._tree[2:], y, z)
+        x = aligned(b.shape, kind)
+        longest = int((layout.last - layout.first).max(initial=0)) + 1
+
+        def expand(work: Array, lanes: int, first: int, last: int) -> None:
+            column_lanes.expand_columns(
+                *self._segments, *self._last_row_links, order, b, z, x, work, lanes, first, last
+            )
+
+        in_units(expand, kind, n, m, lambda width: (longest + 2) * width)
+        x[order[layout.columns]] = z[:, :m]
+        return x
 
     def multiply(self, x: Array) -> Array:
         """See `Decomposition.multiply`."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 
-__all__ = ["Decomposition", "Refillable"]
+__all__ = ["Decomposition", "Refillable", "Sparing", "spares"]
 
 Array = NDArray[Any]
 
@@ -74,3 +74,17 @@ class Refillable(Protocol):
         As if made anew: `singularity` included. What was stored before is lost.
         """
         ...
+
+
+@runtime_checkable
+class Sparing(Protocol):
+    """A decomposition that need not overwrite right-hand sides. Optional."""
+
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
+        """Whether `solve` leaves so many right-hand sides as they are, and returns a new array."""
+        ...
+
+
+def spares(decomposition: Decomposition, columns: int, *, adjoint: bool) -> bool:
+    """Whether a decomposition leaves so many right-hand sides as they are."""
+    return isinstance(decomposition, Sparing) and decomposition.spares(columns, adjoint=adjoint)

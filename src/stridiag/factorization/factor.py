@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
@@ -231,15 +232,32 @@ class Factor(Inverting, NormalVectors):
             short = self._members.solve_vector(b)
             if short is not None:
                 return short
+        return self._solve(
+            b,
+            trans,
+            refine=refine,
+            return_bounds=return_bounds,
+            check_finite=check_finite,
+            require=self._require_some_regular,
+        )
+
+    def _solve(
+        self,
+        b: ArrayLike,
+        trans: Transposition,
+        *,
+        refine: bool,
+        return_bounds: bool,
+        check_finite: bool,
+        require: Callable[[], None],
+    ) -> Array | SolveResult:
+        """Solve the general way; `require` raises unless members enough are nonsingular."""
         check_option(trans, "trans", ("N", "T", "H"))
         right = as_right_side(b, self.matrix.structure.shape[0], check_finite=check_finite)
-        self._require_some_regular()
         columns = right[:, None] if right.ndim == 1 else right
         batch = self.matrix.batch_shape
         result: SolveResult | None = None
         with np.errstate(all="ignore"):
-            if self._rough is None:
-                self._rough = self._members.rough_conditions(self.matrix)
             if refine or return_bounds:
                 result = solve_with_errors(
                     self._members, self._matrices, columns, batch, trans, refine=refine, bounds=return_bounds
@@ -247,6 +265,10 @@ class Factor(Inverting, NormalVectors):
                 x = result.x
             else:
                 x = solve_all(self._members, columns, batch, trans, self.dtype, check_finite=check_finite)
+            # Behind the solve, which may find out in passing what these ask for.
+            require()
+            if self._rough is None:
+                self._rough = self._members.rough_conditions(self.matrix)
         eps = eps_of(self.dtype)
         warn_of_condition(self._rough, self._members.info != 0, self._rcond_member, eps, batch)
         if result is None or not return_bounds:

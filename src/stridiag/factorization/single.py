@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from stridiag._dtypes import eps_of
 from stridiag.factorization.condition import rough_condition
 from stridiag.factorization.decompose import decompose
-from stridiag.factorization.decomposition import Decomposition
+from stridiag.factorization.decomposition import Decomposition, spares
 from stridiag.factorization.scaled import in_range
 from stridiag.factorization.singularity import evident_singularity, info_of
 from stridiag.factorization.survey import Survey, survey
@@ -141,8 +141,15 @@ class Single:
     def solve(self, b: Array, *, adjoint: bool) -> Array:
         """See `Members`."""
         member = self._member
+        if self.spares(b.shape[2], adjoint=adjoint):
+            x: Array = member.solve(b[0], adjoint=adjoint)
+            return x[None]
         b[0] = np.nan if member.singularity is not None else member.solve(b[0], adjoint=adjoint)
         return b
+
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
+        """See `Members`."""
+        return spares(self._member, columns, adjoint=adjoint)
 
     def slogdet(self) -> tuple[Sequence[Any] | Array, Sequence[float] | Array]:
         """See `Members`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +14,7 @@ from stridiag._validate import as_values, require_finite, warn_user
 from stridiag.errors import IllConditionedWarning
 from stridiag.factorization.batch import Members
 from stridiag.factorization.refinement import SolveResult, solve_with_bounds
+from stridiag.factorization.survey import survey
 
 if TYPE_CHECKING:
     from stridiag.structure import StridiagMatrix
@@ -29,17 +31,29 @@ def as_right_side(b: ArrayLike, n: int, *, check_finite: bool) -> Array:
     if right.ndim == 0 or right.shape[0 if right.ndim == 1 else -2] != n:
         raise ValueError(f"b must have shape ({n},) or (..., {n}, m), got {right.shape}")
     if check_finite:
-        require_finite(right, "b")
+        # One pass over the bits, where they are those of real numbers in one block.
+        found = survey(right) if right.flags.c_contiguous else None
+        if not (found is not None and found.largest < math.inf):
+            require_finite(right, "b")
     return right
 
 
 def solve_as(
-    run: Callable[[Array, bool], Array], b: Array, trans: Transposition, dtype: np.dtype[Any], *, check_finite: bool
+    run: Callable[[Array, bool], Array],
+    b: Array,
+    trans: Transposition,
+    dtype: np.dtype[Any],
+    *,
+    check_finite: bool,
+    spared: bool = False,
 ) -> Array:
     """Solve for `b`, (..., n, m), of any type, with a decomposition of a type of its own.
 
-    `run` takes a C-contiguous block of that type, which it may overwrite, and whether to solve with the adjoint.
+    `run` takes a C-contiguous block of that type, which it may overwrite unless `spared`, and whether to solve with
+    the adjoint.
     """
+    if spared and b.dtype == dtype and dtype.kind != "c":
+        return run(np.ascontiguousarray(b), trans != "N")
     if b.dtype.kind == "c" and dtype.kind != "c":
         both = solve_as(run, np.concatenate((b.real, b.imag), axis=-1), trans, dtype, check_finite=check_finite)
         return np.asarray(both[..., : b.shape[-1]] + 1j * both[..., b.shape[-1] :])
@@ -75,7 +89,9 @@ def solve_all(
         def run(b: Array, adjoint: bool) -> Array:
             return members.solve(b, adjoint=adjoint)
 
-        x = solve_as(run, block, trans, dtype, check_finite=check_finite)
+        x = solve_as(
+            run, block, trans, dtype, check_finite=check_finite, spared=members.spares(m, adjoint=trans != "N")
+        )
         return x.reshape(*batch, n, m).astype(kind, copy=False)
     result = np.full((*batch, n, m), np.nan, kind)
     for place, k, b in _places(columns, batch_shape, batch):

@@ -22,10 +22,15 @@ _BITS: dict[Any, Any] = {
 
 
 class Survey(NamedTuple):
-    """The largest magnitude, infinite or NaN if a number is; and whether one is zero."""
+    """The largest magnitude, infinite or NaN if a number is, and the smallest."""
 
     largest: float
-    zeros: bool
+    smallest: float
+
+    @property
+    def zeros(self) -> bool:
+        """Whether a number is zero."""
+        return self.smallest == 0.0
 
 
 def survey(values: Array) -> Survey | None:
@@ -36,4 +41,4 @@ def survey(values: Array) -> Survey | None:
     integers, clear, pack, unpack = known
     bits: Array = values.view(integers)
     largest, smallest = extreme_bits(bits if bits.ndim == 1 else bits.ravel(), clear)
-    return Survey(unpack(pack(largest))[0], smallest == 0)
+    return Survey(unpack(pack(largest))[0], unpack(pack(smallest))[0])

@@ -7,7 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import chain_solve, tridiagonal_lu
+from stridiag._kernels import chain_solve, column_lanes, tridiagonal_lu
+from stridiag.factorization.columns import BUFFER, aligned, in_units, serve
 from stridiag.factorization.condition import probe
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.inverse_entries import diagonal_by_solves
@@ -74,11 +75,38 @@ class TridiagonalLU:
         self._values = values
         self.singularity = None if info < 0 else Singularity(row=self._layout.index(info))
 
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
+        """See `Sparing`."""
+        regular = self.singularity is None and self._layout.n > 0
+        return regular and not adjoint and serve(self._factors[1].dtype, columns)
+
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
+        if self.spares(b.shape[1], adjoint=adjoint):
+            return self._solve_columns(b)
         x = self._layout.to_chains(b)
         (tridiagonal_lu.solve_adjoint if adjoint else tridiagonal_lu.solve)(*self._factors, x)
         return self._layout.from_chains(x)
+
+    def _solve_columns(self, b: Array) -> Array:
+        n, m = b.shape
+        kind: np.dtype[Any] = b.dtype
+        x = aligned(b.shape, kind)
+        order, lane = self._layout.order, int(kind.itemsize)
+
+        def block(width: int) -> int:
+            return int(max(2, min(BUFFER // lane // width, n)))
+
+        def room(width: int) -> int:
+            return int(width * (block(width) + 2 - (-n // block(width))))
+
+        def run(work: Array, lanes: int, first: int, last: int) -> None:
+            column_lanes.solve_columns(
+                *self._factors, order, b, x, block((last - first) * lanes), work, lanes, first, last
+            )
+
+        in_units(run, kind, n, m, room)
+        return x
 
     def multiply(self, x: Array) -> Array:
         """See `Decomposition.multiply`."""

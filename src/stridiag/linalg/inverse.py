@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -112,7 +113,15 @@ def solve(
     """
     right = as_values(b, "b")
     factor = factor_assuming(in_precision_of(require_matrix(a), right), assume_a, check_finite=check_finite)
-    _require_all_regular(factor)
+    if factor.matrix.batch_shape:
+        return factor._solve(
+            right,
+            trans,
+            refine=refine,
+            return_bounds=return_bounds,
+            check_finite=check_finite,
+            require=partial(_require_all_regular, factor),
+        )
     if return_bounds:
         return factor.solve(right, trans=trans, refine=refine, return_bounds=True, check_finite=check_finite)
     return factor.solve(right, trans=trans, refine=refine, check_finite=check_finite)

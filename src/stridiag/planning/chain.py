@@ -83,6 +83,11 @@ class ChainLayout:
         chain = int(np.searchsorted(self.starts, position, side="right")) - 1
         return chain + (position - int(self.starts[chain])) * self.stride
 
+    @cached_property
+    def order(self) -> Index:
+        """Original index at each chain position."""
+        return self.to_chains(np.arange(self.n))
+
     def to_chains(self, x: Array) -> Array:
         """Return `x`, (n, ...), contiguous, with its first axis in chain order; a copy if that differs."""
         if self.stride == 1:

@@ -148,6 +148,33 @@ class CondensationLayout:
         overhead = 4e4 + own + reduced.price - reduced.rate * (operations.factor + operations.solve)
         return Cost(operations, stored, reduced.rate, overhead)
 
+    @cached_property
+    def places_outside(self) -> tuple[Index, Index, Index, Index]:
+        """Where rows stand when only those are kept that are no pivot rows of segments.
+
+        Returns
+        -------
+        outside : ndarray of int64, (k,)
+            Their slots, in chain order.
+        segments : ndarray of int64, (segments, 2)
+            Where, among them, the slots ``last`` and ``last + 1`` of segments stand; -1 where a segment has none.
+        nodes : ndarray of int64, (nodes, 4)
+            The tree's slots among them, -1 where there is none.
+        leftover : ndarray of int64
+            The slots of the reduced system's rows.
+        """
+        left, right = self.neighbours[:, 1] >= 0, self.neighbours[:, 2] >= 0
+        pivot = np.ones(self.chain.n, np.bool_)
+        # Slots of pivot rows: from ``first - left`` to ``last - left``.
+        pivot[self.columns] = False
+        pivot[self.first[left] - 1] = True
+        pivot[self.last[left]] = False
+        outside = np.flatnonzero(~pivot)
+        among = np.full(self.chain.n + 1, -1, np.int64)
+        among[outside] = np.arange(outside.size)
+        ends = np.column_stack((np.where(left, self.last, -1), np.where(right, self.last + 1, -1)))
+        return outside, among[ends], among[self.tree.slots], among[self.leftover]
+
     def _solve_operations(self) -> tuple[Index, int]:
         """Count `reflect`, by segment, and `back_substitute` and what the nodes do, for one right-hand side."""
         length = self.last - self.first + 1
