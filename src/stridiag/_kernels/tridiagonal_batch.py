@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import kernel
+from stridiag._kernels.compile import inlined, kernel
 from stridiag._kernels.determinant import log_product, unit_product
+from stridiag._kernels.tridiagonal_lu import divided
 from stridiag._kernels.tridiagonal_lu import solve as solve_one
 from stridiag._kernels.tridiagonal_lu import solve_adjoint as solve_one_adjoint
 
@@ -26,6 +27,11 @@ __all__ = ["LANES", "factor", "log_products", "solve", "solve_adjoint", "unit_pr
 Array = NDArray[Any]
 
 LANES = 4
+
+
+@inlined
+def _over(value: Any, pivot: Any) -> Any:
+    return divided(value, pivot, (pivot * 0 + 1) / pivot)
 
 
 @kernel
@@ -107,12 +113,12 @@ def solve(dl: Array, d: Array, du: Array, du2: Array, swapped: Array, x: Array) 
                 y[b, i] = upper
                 y[b, i + 1] = lower - dl[b, i] * upper
         for b in range(start, end):
-            y[b, n - 1] = y[b, n - 1] / d[b, n - 1]
+            y[b, n - 1] = _over(y[b, n - 1], d[b, n - 1])
             if n > 1:
-                y[b, n - 2] = (y[b, n - 2] - du[b, n - 2] * y[b, n - 1]) / d[b, n - 2]
+                y[b, n - 2] = _over(y[b, n - 2] - du[b, n - 2] * y[b, n - 1], d[b, n - 2])
         for i in range(n - 3, -1, -1):
             for b in range(start, end):
-                y[b, i] = (y[b, i] - du[b, i] * y[b, i + 1] - du2[b, i] * y[b, i + 2]) / d[b, i]
+                y[b, i] = _over(y[b, i] - du2[b, i] * y[b, i + 2] - du[b, i] * y[b, i + 1], d[b, i])
 
 
 @kernel
@@ -127,13 +133,13 @@ def solve_adjoint(dl: Array, d: Array, du: Array, du2: Array, swapped: Array, x:
     for start in range(0, members if n else 0, LANES):
         end = min(start + LANES, members)
         for b in range(start, end):
-            y[b, 0] = y[b, 0] / np.conj(d[b, 0])
+            y[b, 0] = _over(y[b, 0], np.conj(d[b, 0]))
             if n > 1:
-                y[b, 1] = (y[b, 1] - np.conj(du[b, 0]) * y[b, 0]) / np.conj(d[b, 1])
+                y[b, 1] = _over(y[b, 1] - np.conj(du[b, 0]) * y[b, 0], np.conj(d[b, 1]))
         for i in range(2, n):
             for b in range(start, end):
-                value = y[b, i] - np.conj(du[b, i - 1]) * y[b, i - 1] - np.conj(du2[b, i - 2]) * y[b, i - 2]
-                y[b, i] = value / np.conj(d[b, i])
+                value = y[b, i] - np.conj(du2[b, i - 2]) * y[b, i - 2] - np.conj(du[b, i - 1]) * y[b, i - 1]
+                y[b, i] = _over(value, np.conj(d[b, i]))
         for i in range(n - 2, -1, -1):
             for b in range(start, end):
                 second = y[b, i + 1]

@@ -20,7 +20,9 @@ from stridiag.factorization.condition import norm_bounds, probe, rough_condition
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.decomposition import Decomposition, Refillable
 from stridiag.factorization.scaled import decompose_in_range, exponents_out_of_range, largest_parts
-from stridiag.factorization.singularity import Singularity, evident_singularity
+from stridiag.factorization.single import Single, SolvesAtOnce
+from stridiag.factorization.singularity import Singularity, evident_singularity, info_of
+from stridiag.factorization.survey import Survey
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
 from stridiag.planning.chain import TridiagonalLayout
@@ -71,14 +73,23 @@ class Members(Protocol):
         """See `rough_condition`; of each member of the batch that was factored."""
         ...
 
-    def refill(self, planned: Plan, matrix: StridiagMatrix) -> Members:
-        """Factor other values by the same plan, in the storage of this where that is possible."""
+    def refill(self, planned: Plan, matrix: StridiagMatrix) -> Members | None:
+        """Factor other values by the same plan, in the storage of this; None if they do not fit there."""
+        ...
+
+    def solve_vector(self, b: Array) -> Array | None:
+        """Return the solution for a vector, (n,), the short way; None where the general one has to be gone."""
         ...
 
 
-def decompose_members(planned: Plan, matrix: StridiagMatrix) -> Members:
-    """Put the values of a matrix, or of a batch, into a plan."""
+def decompose_members(planned: Plan, matrix: StridiagMatrix, found: Survey | None = None) -> Members:
+    """Put the values of a matrix, or of a batch, into a plan; `found` is the survey of the values, if known."""
     layout = planned.layout
+    kind = _AT_ONCE.get(type(layout))
+    if kind is not None:
+        single = Single.of(planned, matrix, found, kind)
+        if single is not None:
+            return single
     if isinstance(layout, TridiagonalLayout) and matrix.batch_shape and layout.chain.n:
         values = matrix.values.reshape(-1, matrix.nnz) if matrix.nnz else None
         if values is not None and values.shape[0] > 1:
@@ -103,6 +114,10 @@ def decompose_member(planned: Plan, matrix: StridiagMatrix) -> Decomposition:
     # Rounding may leave a pivot where structure or zeros allow none.
     decomposition.singularity = decomposition.singularity or evident_singularity(planned, matrix)
     return decomposition
+
+
+# What can factor and solve in one step.
+_AT_ONCE: dict[type, type[SolvesAtOnce]] = {TridiagonalLayout: TridiagonalLU}
 
 
 class MemberList:
@@ -133,7 +148,7 @@ class MemberList:
     @property
     def info(self) -> NDArray[np.int64]:
         """See `Members`."""
-        return np.array([_info(member.singularity) for member in self._members], np.int64)
+        return np.array([info_of(member.singularity) for member in self._members], np.int64)
 
     def solve(self, b: Array, *, adjoint: bool) -> Array:
         """See `Members`."""
@@ -170,6 +185,10 @@ class MemberList:
                 member.refill(matrices[k].values)
                 member.singularity = member.singularity or evident_singularity(planned, matrices[k])
         return MemberList([fresh.get(k, member) for k, member in enumerate(self._members)])
+
+    def solve_vector(self, b: Array) -> Array | None:
+        """See `Members`."""
+        return None
 
 
 class BatchedChains:
@@ -300,25 +319,22 @@ class BatchedChains:
     def rough_conditions(self, matrix: StridiagMatrix) -> Sequence[float] | Array:
         """See `Members`."""
         n = self._layout.chain.n
-        start = np.broadcast_to(probe(n).astype(matrix.dtype), (len(self), n, 1)).copy()
+        start = np.broadcast_to(probe(n, matrix.dtype)[:, None], (len(self), n, 1)).copy()
         x = self.solve(start, adjoint=True)[:, :, 0]
         # The magnitude of a complex number may exceed its parts, by less than the probe's margin.
         bounds = norm_bounds(matrix.structure, self._values, self._largest)
         rough = 100.0 * math.sqrt(n) * np.abs(x).max(axis=1).astype(np.float64) * bounds
         return np.where(self.info != 0, 0.0, rough)
 
-    def refill(self, planned: Plan, matrix: StridiagMatrix) -> Members:
+    def solve_vector(self, b: Array) -> Array | None:
+        """See `Members`."""
+        return None
+
+    def refill(self, planned: Plan, matrix: StridiagMatrix) -> Members | None:
         """See `Members`."""
         values = matrix.values.reshape(-1, matrix.nnz)
         largest = largest_parts(values)
         if exponents_out_of_range(values, largest).any():
-            return decompose_members(planned, matrix)
+            return None
         self._factor(values, largest)
         return self
-
-
-def _info(found: Singularity | None) -> int:
-    if found is None:
-        return 0
-    place = found.row if found.row is not None else found.column
-    return -1 if place is None else place + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Self
@@ -14,6 +15,7 @@ from stridiag.errors import StructureError
 from stridiag.factorization.batch import MemberList, Members, decompose_member, decompose_members
 from stridiag.factorization.condition import Condition
 from stridiag.factorization.decomposition import Decomposition
+from stridiag.factorization.survey import survey
 from stridiag.factorization.update import UpdateMethod, changed_matrix, low_rank_update
 from stridiag.planning import Plan, plan
 from stridiag.structure import StridiagMatrix
@@ -31,9 +33,10 @@ class Changeable:
     def __init__(self, planned: Plan, matrix: StridiagMatrix, *, check_finite: bool = True) -> None:
         if planned.structure != matrix.structure:
             raise StructureError(f"the plan is for {planned.structure}, the matrix has {matrix.structure}")
-        if check_finite:
+        found = survey(matrix.values)
+        if check_finite and not (found is not None and found.largest < math.inf):
             require_finite(matrix.values, "the matrix's values")
-        self._hold(planned, matrix, decompose_members(planned, matrix))
+        self._hold(planned, matrix, decompose_members(planned, matrix, found))
 
     def _hold(self, planned: Plan | None, matrix: StridiagMatrix, members: Members) -> None:
         self._plan = planned
@@ -102,7 +105,7 @@ class Changeable:
         store[...] = given
         matrix = self.matrix.with_values(store, copy=False)
         try:
-            members = self._members.refill(self.plan, matrix)
+            members = self._members.refill(self.plan, matrix) or decompose_members(self.plan, matrix)
         except BaseException:
             # Out of memory, or an interrupt: what has been overwritten is made anew.
             self._members = decompose_members(self.plan, self.matrix)

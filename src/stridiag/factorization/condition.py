@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
+from stridiag._kernels.scatter import scatter
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.inverse_entries import norm_of_inverse
 from stridiag.factorization.norm_estimate import ALL_COLUMNS, inverse_one_norm
@@ -19,6 +21,9 @@ from stridiag.structure.norms import one_norm
 __all__ = ["Condition", "norm_bounds", "probe", "reciprocal_condition", "rough_condition"]
 
 Array = NDArray[Any]
+
+# Order up to which probes are kept.
+_SHORT = 1 << 13
 
 
 class Condition(NamedTuple):
@@ -38,14 +43,23 @@ def rough_condition(decomposition: Decomposition, matrix: StridiagMatrix) -> flo
     n = matrix.structure.shape[0]
     if n == 0 or decomposition.singularity is not None:
         return 0.0
-    x = decomposition.solve(probe(n).astype(matrix.dtype), adjoint=True)
+    x = decomposition.solve(probe(n, matrix.dtype)[:, None].copy(), adjoint=True)
     return 100.0 * float(np.sqrt(n)) * float(np.abs(x).max()) * float(norm_bounds(matrix.structure, matrix.values))
 
 
-def probe(n: int) -> Array:
-    """Return the random vector, (n, 1), of unit variance that tells whether a matrix may be ill-conditioned."""
-    numbers = np.random.default_rng(20220703).random((n, 1), np.float32)
-    return np.asarray((numbers - np.float32(0.5)) * np.float32(12**0.5))
+def probe(n: int, dtype: np.dtype[Any]) -> Array:
+    """Return the vector, (n,), of unit variance that tells whether a matrix may be ill-conditioned; read-only."""
+    return _short_probe(n, dtype) if n <= _SHORT else _make_probe(n, dtype)
+
+
+def _make_probe(n: int, dtype: np.dtype[Any]) -> Array:
+    result = np.empty(n, dtype)
+    scatter(result)
+    result.setflags(write=False)
+    return result
+
+
+_short_probe = lru_cache(maxsize=16)(_make_probe)
 
 
 def reciprocal_condition(decomposition: Decomposition, matrix: StridiagMatrix, *, adjoint: bool) -> Condition:
@@ -76,12 +90,8 @@ def reciprocal_condition(decomposition: Decomposition, matrix: StridiagMatrix, *
 
 def norm_bounds(structure: Structure, values: Array, largest: Array | None = None) -> Array:
     """Bound the 1-norms and the infinity-norms from above, in one pass over the values, (..., nnz), if any."""
-    per_line = len(structure.offsets)
-    if structure.link_count:
-        lines = (structure.link_rows, structure.link_columns)
-        per_line += max(int(np.unique(line, return_counts=True)[1].max()) for line in lines)
     if largest is None and values.dtype.kind == "c":
         largest = np.abs(values).max(axis=-1, initial=0.0)
     elif largest is None:
         largest = np.maximum(values.max(axis=-1, initial=0.0), -values.min(axis=-1, initial=0.0))
-    return np.asarray(largest.astype(np.float64) * per_line)
+    return np.asarray(largest.astype(np.float64) * structure.longest_line)

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._dtypes import real_type
+from stridiag._dtypes import eps_of, real_type
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
 from stridiag.factorization.explicit import MAX_Q_ENTRIES, FactorArrays, FactorStages, explicit_factors
@@ -206,6 +206,10 @@ class Factor(Inverting, NormalVectors):
         >>> bool(abs(x - 1).max() <= forward < 1e-15 and backward < 1e-15)
         True
         """
+        if trans == "N" and check_finite and not refine and not return_bounds and type(b) is np.ndarray:
+            short = self._members.solve_vector(b)
+            if short is not None:
+                return short
         check_option(trans, "trans", ("N", "T", "H"))
         right = as_right_side(b, self.matrix.structure.shape[0], check_finite=check_finite)
         self._require_some_regular()
@@ -222,7 +226,7 @@ class Factor(Inverting, NormalVectors):
                 x = result.x
             else:
                 x = solve_all(self._members, columns, batch, trans, self.dtype, check_finite=check_finite)
-        eps = float(np.finfo(self.dtype).eps)
+        eps = eps_of(self.dtype)
         warn_of_condition(self._rough, self._members.info != 0, self._rcond_member, eps, batch)
         if result is None or not return_bounds:
             return np.asarray(x[..., 0]) if right.ndim == 1 else np.asarray(x)

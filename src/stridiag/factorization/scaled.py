@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from stridiag.factorization.elementary import Diagonal
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 
-__all__ = ["Scaled", "decompose_in_range", "exponents_out_of_range", "largest_parts", "times_power"]
+__all__ = ["Scaled", "decompose_in_range", "exponents_out_of_range", "in_range", "largest_parts", "times_power"]
 
 Array = NDArray[Any]
 
@@ -43,6 +44,21 @@ def exponents_out_of_range(values: Array, largest: Array | None = None) -> NDArr
     exponent = np.frexp(largest.astype(np.float64))[1].astype(np.int64)
     fits = (largest == 0.0) | ((_SAFE * limits.minexp < exponent) & (exponent < _SAFE * limits.maxexp))
     return np.where(fits, 0, exponent)
+
+
+@lru_cache
+def _bounds(dtype: np.dtype[Any]) -> tuple[float, float]:
+    limits = np.finfo(dtype)
+    return (
+        math.ldexp(1.0, math.floor(_SAFE * limits.minexp)),
+        math.ldexp(1.0, math.ceil(_SAFE * limits.maxexp) - 1),
+    )
+
+
+def in_range(largest: float, dtype: np.dtype[Any]) -> bool:
+    """Whether a matrix of that largest magnitude, more than zero, needs no scaling; not if it is no number."""
+    low, high = _bounds(dtype)
+    return low <= largest < high
 
 
 def largest_parts(values: Array) -> Array:

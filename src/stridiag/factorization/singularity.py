@@ -11,7 +11,7 @@ from stridiag.planning import Plan
 from stridiag.structure import StridiagMatrix
 from stridiag.structure.norms import column_sums
 
-__all__ = ["Singularity", "evident_singularity", "singular_error"]
+__all__ = ["Singularity", "evident_singularity", "info_of", "singular_error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,14 @@ class Singularity:
 
     row: int | None = None
     column: int | None = None
+
+
+def info_of(found: Singularity | None) -> int:
+    """Return 0, or one more than the row or column without a pivot; -1 if none is known."""
+    if found is None:
+        return 0
+    place = found.row if found.row is not None else found.column
+    return -1 if place is None else place + 1
 
 
 def evident_singularity(planned: Plan, matrix: StridiagMatrix) -> Singularity | None:

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import tridiagonal_lu
+from stridiag._kernels import chain_solve, tridiagonal_lu
 from stridiag.factorization import chain_inverse
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Elementary, Permutation, columns_of_triangle
@@ -45,6 +45,28 @@ class TridiagonalLU:
         self._factors = factors
         self._keep(values, info)
         return self
+
+    @classmethod
+    def factor_and_solve(
+        cls, layout: TridiagonalLayout, values: Array, b: Array, start: Array
+    ) -> tuple[Self, Array, float] | None:
+        """See `stridiag.factorization.single.SolvesAtOnce`."""
+        if not layout.plain:
+            return None
+        n, kind = b.size, values.dtype
+        dl, d, du, du2, x, y = (np.empty(n, kind) for _ in range(6))
+        swapped = np.empty(n, np.bool_)
+        info, largest = chain_solve.factor_solve_probe(
+            values, layout.chain.stride, b, start, dl, d, du, du2, swapped, x, y
+        )
+        if info != -1:
+            return None
+        return cls.of_factors(layout, values, (dl, d, du, du2, swapped), info), x, largest
+
+    def solve_vector(self, b: Array) -> Array | None:
+        """See `stridiag.factorization.single.SolvesAtOnce`."""
+        x = np.empty(b.size, b.dtype)
+        return x if chain_solve.solve_vector(*self._factors, self._layout.stride, b, x) else None
 
     def refill(self, values: Array) -> None:
         """See `Refillable`; without any new array of n numbers."""

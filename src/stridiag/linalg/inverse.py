@@ -316,8 +316,10 @@ def _operator(factor: Factor, transposed: bool, conjugated: bool) -> InverseOper
 
 def _require_all_regular(factor: Factor) -> None:
     """Raise as numpy does if any member of a batch is singular; `Factor.solve` speaks for single matrices."""
-    singular = np.flatnonzero(np.atleast_1d(factor.singular))
-    if factor.matrix.batch_shape and singular.size:
+    if not factor.matrix.batch_shape:
+        return
+    singular = np.flatnonzero(factor.singular)
+    if singular.size:
         first = tuple(int(k) for k in np.unravel_index(singular[0], factor.matrix.batch_shape))
         raise SingularMatrixError(
             f"{singular.size} of {factor.singular.size} matrices are singular, the first at {first}; "

@@ -217,13 +217,19 @@ class TridiagonalLayout:
         """See `Layout`."""
         return self.chain.structure
 
+    @cached_property
+    def plain(self) -> bool:
+        """Whether the values are those of three diagonals and nothing else, one behind the other."""
+        structure, stride = self.structure, self.chain.stride
+        return structure.offsets == (-stride, 0, stride) and structure.link_count == 0
+
     @property
     def cost(self) -> Cost:
         """See `Layout`."""
         n = self.chain.n
         factor = 5 * max(n - 1, 0)
-        # One division a row; two operations for each multiplier, each entry of du and each of du2.
-        solve = n + 2 * max(n - 1, 0) + 2 * max(n - 1, 0) + 2 * max(n - 2, 0)
+        # A reciprocal and a product a row; two operations for each multiplier, each entry of du and each of du2.
+        solve = 2 * n + 2 * max(n - 1, 0) + 2 * max(n - 1, 0) + 2 * max(n - 2, 0)
         inverse = chain_inverse(np.diff(self.chain.starts).tolist())
         return Cost(Operations(factor, solve, determinant(n), inverse, exact=True), 33 * n, rate=1.5, overhead=2e4)
 

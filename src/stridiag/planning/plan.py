@@ -40,12 +40,12 @@ class Plan:
     Plan for Structure(1000 x 1000, offsets (-4, 0, 4), 0 links, 2992 slots)
       method      chain: 4 tridiagonal chains, LU with partial pivoting
       because     every entry lies on a chain
-      operations  factor 4,995, solve 6,992 per right-hand side, slogdet 1,001, inverse 270,960
+      operations  factor 4,995, solve 7,992 per right-hand side, slogdet 1,001, inverse 270,960
       memory      33,000 bytes for the factors (float64)
       instead     triangular: no, the offsets -4 and 4 close a cycle, since 4 + 4 < 1000 + 4
       instead     cyclic: no, the offsets -4 and 4 close cycles that meet, since 4 + 4 < 1000
       instead     condensation: no, the bands are tridiagonal, and method 'chain' condenses these
-      instead     band: factor 4,995, solve 6,992; ... times the price
+      instead     band: factor 4,995, solve 7,992; ... times the price
       instead     bordered: no, no row or column has more than 28 links
       instead     forest: factor 5,..., solve ...; ... times the price
       instead     sparse-lu: at most factor 97,..., solve 10,...; ... times the price
@@ -181,7 +181,7 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
     >>> stridiag.plan(stridiag.Structure(20_000, offsets=(-6, 0, 4))).method
     'band'
     """
-    check_option(method, "method", get_args(Method))
+    check_option(method, "method", _METHODS)
     if not isinstance(structure, Structure):
         raise TypeError(
             f"plan takes a Structure, got {type(structure).__name__}; of a StridiagMatrix A, pass A.structure"
@@ -193,6 +193,9 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
             "for rectangular ones see linalg.lstsq and linalg.pinv"
         )
     return _plan(structure, method)
+
+
+_METHODS = get_args(Method)
 
 
 # Few, since a plan for a sparse method holds its pattern: about 12 bytes an entry.

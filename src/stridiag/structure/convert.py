@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -208,7 +209,7 @@ def assemble(
             )
         shape = sizes.pop()
     positions = None if links is None else (links[0], links[1])
-    structure = Structure(shape, given, positions)
+    structure = _structure(shape, tuple(given), positions)
     link_values = None if links is None else as_values(links[2], "link values")
     parts = [*given.values()] + ([] if link_values is None else [link_values])
     kind = np.result_type(*parts) if parts else np.dtype(np.float64)
@@ -227,3 +228,19 @@ def assemble(
             raise StructureError(f"expected {slots.size} link values, got shape {link_values.shape}")
         np.add.at(values, slots, link_values)
     return structure, values
+
+
+def _structure(
+    shape: int | tuple[int, int], offsets: tuple[int, ...], positions: tuple[ArrayLike, ArrayLike] | None
+) -> Structure:
+    numbers = (*shape, *offsets) if type(shape) is tuple else (shape, *offsets)
+    # True would be taken for 1.
+    if positions is None and all(type(k) is int for k in numbers):
+        return _of_diagonals(shape, offsets)
+    return Structure(shape, offsets, positions)
+
+
+# One structure for all matrices of the same diagonals: it takes no time to make, nor to find the plan for it.
+@lru_cache(maxsize=64)
+def _of_diagonals(shape: int | tuple[int, int], offsets: tuple[int, ...]) -> Structure:
+    return Structure(shape, offsets)

@@ -57,7 +57,7 @@ class Structure:
     array([ 5, 16,  8])
     """
 
-    __slots__ = ("_hash", "_link_columns", "_link_rows", "_offsets", "_shape", "_starts")
+    __slots__ = ("_hash", "_link_columns", "_link_rows", "_longest_line", "_offsets", "_shape", "_starts")
 
     _shape: tuple[int, int]
     _offsets: tuple[int, ...]
@@ -65,6 +65,7 @@ class Structure:
     _link_columns: Index
     _starts: tuple[int, ...]
     _hash: int
+    _longest_line: int | None
 
     def __init__(
         self,
@@ -90,6 +91,7 @@ class Structure:
         write(self, "_link_rows", rows)
         write(self, "_link_columns", columns)
         write(self, "_starts", tuple(int(start) for start in starts))
+        write(self, "_longest_line", None)
         write(self, "_hash", hash((full, ordered, rows.tobytes(), columns.tobytes())))
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -113,8 +115,8 @@ class Structure:
             self._hash == other._hash
             and self._shape == other._shape
             and self._offsets == other._offsets
-            and np.array_equal(self._link_rows, other._link_rows)
-            and np.array_equal(self._link_columns, other._link_columns)
+            and _same(self._link_rows, other._link_rows)
+            and _same(self._link_columns, other._link_columns)
         )
 
     def __repr__(self) -> str:
@@ -161,6 +163,19 @@ class Structure:
     def starts(self) -> tuple[int, ...]:
         """First slot of each diagonal, in the order of `offsets`, and last the first slot of the links."""
         return self._starts
+
+    @property
+    def longest_line(self) -> int:
+        """More slots than that no row and no column holds."""
+        if self._longest_line is None:
+            longest = len(self._offsets)
+            if self.link_count:
+                lines = (self._link_rows, self._link_columns)
+                longest += max(int(np.unique(line, return_counts=True)[1].max()) for line in lines)
+            # It follows from the rest, and is kept because each first solve asks for it.
+            object.__setattr__(self, "_longest_line", longest)
+            return longest
+        return self._longest_line
 
     def diagonal_slots(self, offset: int) -> slice:
         """Return the slots of one stored diagonal.
@@ -251,6 +266,10 @@ class Structure:
                 np.concatenate((self._link_columns, other._link_columns)),
             ),
         )
+
+
+def _same(a: Index, b: Index) -> bool:
+    return a.size == b.size and (a.size == 0 or bool((a == b).all()))
 
 
 def _as_shape(shape: int | tuple[int, int]) -> tuple[int, int]:

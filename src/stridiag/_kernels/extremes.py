@@ -1,0 +1,32 @@
+r"""The largest and the smallest magnitude in one pass over the bits, whatever the numbers are.
+
+Without its sign bit the pattern of a binary floating-point number, read as an integer, grows with the magnitude;
+infinity stands above all numbers, and NaN above infinity. So one comparison of integers a number finds the largest
+magnitude, tells whether all of them are finite, and vectorizes, as comparisons that must mind NaN do not.
+
+Reference: IEEE 754-2019, section 3.4.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from stridiag._kernels.compile import kernel
+
+__all__ = ["extreme_bits"]
+
+Array = NDArray[Any]
+
+
+@kernel
+def extreme_bits(bits: Array, clear: Any) -> tuple[Any, Any]:
+    """Return the largest and the smallest of the integers ``bits & clear``, one or more of them."""
+    largest = bits[0] & clear
+    smallest = largest
+    for i in range(bits.size):
+        size = bits[i] & clear
+        largest = max(largest, size)
+        smallest = min(smallest, size)
+    return largest, smallest

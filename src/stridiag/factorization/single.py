@@ -1,0 +1,157 @@
+"""One real matrix, factored when that is first needed: for a vector, in the same pass as it is solved.
+
+`A.factor().solve(b)` and `linalg.solve(A, b)` of a small matrix take less time in arithmetic than in calls from one
+function to another. So a decomposition may offer to factor, to solve for one vector and to probe the condition number
+at once (`SolvesAtOnce`). That is an offer for what is ordinary: wherever something is not (a zero pivot, numbers that
+are not finite, a condition number that may be large), the general way is gone as if this one did not exist, and says
+what is to be said. Results are the same, bit by bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag._dtypes import eps_of
+from stridiag.factorization.condition import probe, rough_condition
+from stridiag.factorization.decompose import decompose
+from stridiag.factorization.decomposition import Decomposition, Refillable
+from stridiag.factorization.scaled import in_range
+from stridiag.factorization.singularity import evident_singularity, info_of
+from stridiag.factorization.survey import Survey, survey
+from stridiag.planning import Plan
+from stridiag.structure import StridiagMatrix
+
+__all__ = ["Single", "SolvesAtOnce"]
+
+Array = NDArray[Any]
+
+
+class SolvesAtOnce(Decomposition, Protocol):
+    """A decomposition that can be made and used in one step."""
+
+    @classmethod
+    def factor_and_solve(cls, layout: Any, values: Array, b: Array, start: Array) -> tuple[Self, Array, float] | None:
+        """Factor, solve for the vector `b`, (n,), and with the adjoint for `start`, (n,), all of one real type.
+
+        Returns
+        -------
+        tuple or None
+            The decomposition, the solution, (n,), and the largest magnitude of the solution of the probe; None if a
+            pivot is zero, a number is not finite, or the layout is not one that this serves.
+        """
+        ...
+
+    def solve_vector(self, b: Array) -> Array | None:
+        """Return the solution for a vector, (n,), of the type of the values; None if that is not finite."""
+        ...
+
+
+class Single:
+    """The only member of a factor, whose decomposition has type `kind` and is made when first needed."""
+
+    def __init__(self, planned: Plan, matrix: StridiagMatrix, kind: type[SolvesAtOnce], largest: float) -> None:
+        self._planned = planned
+        self._matrix = matrix
+        self._kind = kind
+        n = matrix.structure.shape[0]
+        self._n = n
+        self._dtype = matrix.dtype
+        self._limit = 1.0 / eps_of(self._dtype)
+        # What the probe's largest entry is multiplied by: see `rough_condition`.
+        self._scale = 100.0 * math.sqrt(n) * largest * matrix.structure.longest_line
+        self._made: SolvesAtOnce | None = None
+        self._rough: float | None = None
+
+    @classmethod
+    def of(cls, planned: Plan, matrix: StridiagMatrix, found: Survey | None, kind: type[SolvesAtOnce]) -> Self | None:
+        """Return it for a matrix that is ordinary at sight; None for others."""
+        if found is None or matrix.batch_shape or not in_range(found.largest, matrix.dtype):
+            return None
+        if planned.unmatched is not None or (found.zeros and evident_singularity(planned, matrix) is not None):
+            return None
+        return cls(planned, matrix, kind, found.largest)
+
+    def solve_vector(self, b: Array) -> Array | None:
+        """Return the solution for `b`, (n,), if all is ordinary; else None, and the general way tells why."""
+        if b.dtype is not self._dtype or b.shape != (self._n,) or not b.flags.c_contiguous:
+            return None
+        made = self._made
+        if made is None:
+            found = self._kind.factor_and_solve(self._planned.layout, self._matrix.values, b, probe(self._n, self._dtype))
+            if found is None:
+                return None
+            self._made, x, largest = found
+            self._rough = self._scale * largest
+            return x if self._rough < self._limit else None
+        if self._rough is None:
+            self._rough = rough_condition(made, self._matrix)
+        # Accepts the good, so that NaN goes the other way.
+        return made.solve_vector(b) if self._rough < self._limit and made.singularity is None else None
+
+    @property
+    def _member(self) -> Any:
+        if self._made is None:
+            # Two threads may do so at the same time, and get the same numbers.
+            self._made = decompose(self._planned, self._matrix.values)  # type: ignore[assignment]
+        return self._made
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, k: int) -> Decomposition:
+        return (self._member,)[k]
+
+    def __iter__(self) -> Iterator[Decomposition]:
+        yield self._member
+
+    @property
+    def names(self) -> list[str]:
+        """See `Members`."""
+        return [self._kind.name]
+
+    @property
+    def nbytes(self) -> int:
+        """See `Members`."""
+        return int(self._member.nbytes)
+
+    @property
+    def info(self) -> NDArray[np.int64]:
+        """See `Members`."""
+        return np.array([info_of(self._member.singularity)], np.int64)
+
+    def solve(self, b: Array, *, adjoint: bool) -> Array:
+        """See `Members`."""
+        member = self._member
+        b[0] = np.nan if member.singularity is not None else member.solve(b[0], adjoint=adjoint)
+        return b
+
+    def slogdet(self) -> tuple[Sequence[Any] | Array, Sequence[float] | Array]:
+        """See `Members`."""
+        member = self._member
+        sign, log = (0.0, -np.inf) if member.singularity is not None else member.slogdet()
+        return [sign], [log]
+
+    def inverse_diagonal(self) -> Array:
+        """See `Members`."""
+        result: Array = self._member.inverse_diagonal()[None]
+        return result
+
+    def rough_conditions(self, matrix: StridiagMatrix) -> Sequence[float] | Array:
+        """See `Members`."""
+        if self._rough is None:
+            self._rough = rough_condition(self._member, matrix)
+        return [self._rough]
+
+    def refill(self, planned: Plan, matrix: StridiagMatrix) -> Single | None:
+        """Factor other values in the storage of this one; None, and nothing done, if they are not ordinary."""
+        found = survey(matrix.values)
+        fresh = Single.of(planned, matrix, found, self._kind)
+        if fresh is not None and isinstance(self._made, Refillable):
+            self._made.refill(matrix.values)
+            fresh._made = self._made
+        return fresh
