@@ -562,3 +562,43 @@ def substitute(
             for k in range(count):
                 for t in range(whole, lengths[first + k]):
                     x[side, starts[first + k] + t] = buffer[found + t * count + k]
+
+
+@kernel
+def place_known(
+    lower: int, width: int, flat: Array, base: Array, starts: Array, places: Array, z: Array, x: Array, right: Array
+) -> None:
+    """Subtract from `x`, (r, n), what the kept unknowns `z`, (k, r), give to the rows of segments from the left.
+
+    And put those to the right of each segment into `right`, (segments, r, w). ``places[s]`` is the index, among the kept
+    columns, of the first to the right of segment s. There may be more segments in `starts` than in `places`: these are
+    repetitions of the last.
+    """
+    count = places.size
+    for s in range(right.shape[0]):
+        place = places[min(s, count - 1)]
+        for side in range(x.shape[0]):
+            for i in range(width):
+                right[s, side, i] = z[place + i, side]
+    for s in range(count):
+        top = starts[s] - (width - lower)
+        for d in range(width):
+            if base[d] == ABSENT:
+                continue
+            for i in range(width - d):
+                entry = flat[base[d] + top + i]
+                for side in range(x.shape[0]):
+                    x[side, top + i] -= entry * z[places[s] - width + i + d, side]
+
+
+@kernel
+def reduced_band(lower: int, width: int, places: Array, leftover: Array, rows: Array) -> None:
+    """Put the leftover rows of the segments into the band of the reduced system, `rows`, (k, 3 w - 1).
+
+    ``rows[i, c]`` is the entry in column i - (l + w - 1) + c, as `stridiag._kernels.band_lu` has it.
+    """
+    for s in range(places.size):
+        top = places[s] - (width - lower)
+        for i in range(width):
+            for c in range(2 * width):
+                rows[top + i, width - 1 - i + c] = leftover[s, i, c]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stridiag._dtypes import double_type
 from stridiag._kernels import continuants, tridiagonal_batch
 from stridiag.errors import NotHermitianError, NotPositiveDefiniteError
+from stridiag.factorization.band_lanes import LaneBandQR
 from stridiag.factorization.condition import norm_bounds, probe, rough_condition
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.decomposition import Decomposition, Refillable
@@ -25,6 +26,7 @@ from stridiag.factorization.singularity import Singularity, evident_singularity,
 from stridiag.factorization.survey import Survey
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
+from stridiag.planning.band import BandLayout
 from stridiag.planning.chain import TridiagonalLayout
 from stridiag.structure import StridiagMatrix
 
@@ -117,7 +119,7 @@ def decompose_member(planned: Plan, matrix: StridiagMatrix) -> Decomposition:
 
 
 # What can factor and solve in one step.
-_AT_ONCE: dict[type, type[SolvesAtOnce]] = {TridiagonalLayout: TridiagonalLU}
+_AT_ONCE: dict[type, type[SolvesAtOnce]] = {TridiagonalLayout: TridiagonalLU, BandLayout: LaneBandQR}
 
 
 class MemberList:

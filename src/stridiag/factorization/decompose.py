@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.factorization.band import factor_band
+from stridiag.factorization.band_lanes import LaneBandQR
 from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.factorization.bordered import BorderedLU
 from stridiag.factorization.cholesky import ChainCholesky, SparseCholesky
@@ -43,6 +44,10 @@ def decompose(planned: Plan, values: Array) -> Decomposition:
     return _DECOMPOSITIONS[type(planned.layout)](planned.layout, values)
 
 
+def _band(layout: BandLayout, values: Array) -> Decomposition:
+    return LaneBandQR.of(layout, values) or factor_band(layout, values)
+
+
 def _sparse(layout: SparseLayout, values: Array) -> Decomposition:
     matrix = layout.compressed.fill(values)
     if not layout.orthogonal:
@@ -66,7 +71,7 @@ _DECOMPOSITIONS: dict[type, Callable[[Any, Array], Decomposition]] = {
     TridiagonalLayout: TridiagonalLU,
     CondensationLayout: Condensation,
     BandCondensationLayout: BandCondensation,
-    BandLayout: factor_band,
+    BandLayout: _band,
     BorderedLayout: BorderedLU,
     ForestLayout: Forest,
     SparseLayout: _sparse,

@@ -1,0 +1,243 @@
+"""Long narrow bands: orthogonal condensation of many segments at a time, nothing of the size of the matrix stored."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag._kernels import band_lanes as kernels
+from stridiag._kernels import band_lu
+from stridiag._kernels.threads import run_ranges
+from stridiag._kernels.vectors import BYTES
+from stridiag.factorization.band import BandLU
+from stridiag.factorization.simple_factor import SimpleFactor
+from stridiag.factorization.singularity import Singularity
+from stridiag.planning.band import BandLayout
+from stridiag.planning.band_lanes import LaneBand
+
+__all__ = ["LaneBandQR"]
+
+Array = NDArray[Any]
+Index = NDArray[np.int64]
+
+# What the growth of the reduced LU may be: that of four sub-diagonals, whatever the values (Bohte 1975).
+_MILD_GROWTH = 116.0
+
+# Right-hand sides that are solved for at once; for more than these, stored factors take less time.
+_SIDES = 8
+
+# A group of segments takes some 30 microseconds.
+_GRAIN = 2
+
+
+class _Side:
+    """A band, or its transpose, condensed.
+
+    Parameters
+    ----------
+    band : LaneBand
+    flat, base : ndarray
+        See `stridiag._kernels.band_lanes`.
+    x : ndarray, (r, n), optional
+        Right-hand sides that are carried along.
+    """
+
+    def __init__(self, band: LaneBand, flat: Array, base: Index, x: Array | None = None) -> None:
+        self._band, self._flat, self._base = band, flat, base
+        w = band.width
+        # Two vectors: the one computes while the other waits.
+        self._lanes = (0,) * (2 * BYTES // flat.itemsize)
+        self._starts, self._lengths = band.padded(len(self._lanes))
+        count = self._starts.size
+        leftover = np.empty((count, w, 2 * w), flat.dtype)
+        extent = np.empty((count, 2), flat.dtype)
+        entering = np.empty((count, w + 1), flat.dtype)
+        self.carried = self._condense(np.empty((0, band.n), flat.dtype) if x is None else x, leftover, entering, extent)
+        kept = band.columns.size
+        rows = np.zeros((kept, 3 * w - 1), flat.dtype)
+        place, row, entry = band.own_entries
+        there = base[entry] != kernels.ABSENT
+        rows.ravel()[place[there]] = flat[base[entry[there]] + row[there]]
+        kernels.reduced_band(band.lower, w, band.segments[2], leftover, rows)
+        largest = float(np.abs(rows).max(initial=0.0))
+        kl = band.lower + w - 1
+        self.factors = (rows, np.zeros((kept, kl), flat.dtype), np.empty(kept, np.uint8))
+        info = band_lu.factor(*self.factors, 0, -1)
+        # Squares of numbers within these bounds, and their sums, have lost nothing. NaN is not within.
+        low, high = (1e-28, 1e28) if flat.dtype == np.float32 else (1e-280, 1e280)
+        self.trusted = bool(
+            info < 0
+            and extent[:, 0].min() > low
+            and extent[:, 1].max() < high
+            and float(np.abs(rows).max(initial=0.0)) <= _MILD_GROWTH * largest
+        )
+
+    def _condense(self, x: Array, leftover: Array, entering: Array, extent: Array) -> Array:
+        """Return what becomes of right-hand sides, (segments, r, w); the rest is filled unless it is empty."""
+        band, lanes = self._band, self._lanes
+        w = band.width
+        carried = np.empty((self._starts.size, x.shape[0], w), x.dtype)
+
+        def some(first: int, last: int) -> None:
+            work = _aligned(kernels.condense_size(w, x.shape[0], len(lanes)), x.dtype)
+            kernels.condense(
+                (0,) * w,
+                lanes,
+                band.lower,
+                w if leftover.size else 0,
+                self._flat,
+                self._base,
+                self._starts,
+                self._lengths,
+                first,
+                last,
+                x,
+                leftover,
+                entering,
+                carried,
+                extent,
+                work,
+            )
+
+        run_ranges(some, self._starts.size // len(lanes), grain=_GRAIN)
+        return carried
+
+    def solve(self, x: Array, carried: Array | None = None) -> None:
+        """Overwrite right-hand sides in class order, (r, n), with the solutions."""
+        band, lanes = self._band, self._lanes
+        w, sides = band.width, x.shape[0]
+        if carried is None:
+            none = np.empty((0, w, 2 * w), x.dtype)
+            carried = self._condense(x, none, none[:, 0], none[:, 0])
+        places = band.segments[2]
+        z = np.empty((band.columns.size, sides), x.dtype)
+        z[band.own] = x[:, band.columns[band.own]].T
+        rows = (places - band.upper)[:, None] + np.arange(w)
+        z[rows] = carried[: places.size].swapaxes(1, 2)
+        band_lu.solve(*self.factors, z)
+        right = np.empty_like(carried)
+        kernels.place_known(band.lower, w, self._flat, self._base, self._starts, places, z, x, right)
+        longest = int(self._lengths.max())
+
+        def some(first: int, last: int) -> None:
+            work = _aligned(kernels.substitute_size(w, sides, len(lanes), longest), x.dtype)
+            kernels.substitute(
+                (0,) * w,
+                lanes,
+                band.lower,
+                self._flat,
+                self._base,
+                self._starts,
+                self._lengths,
+                first,
+                last,
+                x,
+                right,
+                work,
+            )
+
+        run_ranges(some, self._starts.size // len(lanes), grain=_GRAIN)
+        x[:, band.columns] = z.T
+
+
+class LaneBandQR:
+    """A long narrow band of real numbers, condensed; what it does not do itself is left to an LU made when needed."""
+
+    name = "orthogonal condensation of a band"
+
+    def __init__(self, layout: BandLayout, values: Array, band: LaneBand, x: Array | None = None) -> None:
+        self.singularity: Singularity | None = None
+        self._layout, self._values, self._band = layout, values, band
+        self._flat, self._base = band.diagonals(values)
+        self.direct = _Side(band, self._flat, self._base, x)
+
+    @classmethod
+    def of(cls, layout: BandLayout, values: Array) -> Self | None:
+        """Return it for a band that it serves; None for others, and where its numbers cannot be believed."""
+        band = layout.lanes
+        if band is None or values.dtype.kind == "c":
+            return None
+        made = cls(layout, values, band)
+        return made if made.direct.trusted else None
+
+    @classmethod
+    def factor_and_solve(
+        cls, layout: BandLayout, values: Array, b: Array, start: Array
+    ) -> tuple[Self, Array, float] | None:
+        """See `stridiag.factorization.single.SolvesAtOnce`; the probe is solved with the matrix, not its adjoint.
+
+        Entry i of :math:`A^{-1} z` is about as large as the 2-norm of row i of the inverse, so the 2-norm of all of it
+        is about the Frobenius norm, which no column's 2-norm exceeds. That is what is returned.
+        """
+        band = layout.lanes
+        if band is None:
+            return None
+        both = np.empty((2, b.size), b.dtype)
+        for side, right in zip(both, (b, start), strict=True):
+            side[:] = band.chain.to_chains(right)
+        made = cls(layout, values, band, both)
+        if not made.direct.trusted:
+            return None
+        made.direct.solve(both, made.direct.carried)
+        size = float(np.linalg.norm(both[1]))
+        x = band.chain.from_chains(both[0].copy() if band.chain.stride == 1 else both[0])
+        return made, x, size
+
+    def solve_vector(self, b: Array) -> Array | None:
+        """See `stridiag.factorization.single.SolvesAtOnce`."""
+        x = self.solve(b[:, None].copy())[:, 0]
+        return x if np.isfinite(x).all() else None
+
+    @cached_property
+    def _adjoint(self) -> _Side:
+        return _Side(self._band.transposed, self._flat, self._band.transposed_base(self._base))
+
+    @cached_property
+    def _stored(self) -> BandLU:
+        return BandLU(self._layout, self._values)
+
+    def solve(self, b: Array, *, adjoint: bool = False) -> Array:
+        """See `Decomposition.solve`."""
+        n, m = b.shape
+        side = self._adjoint if adjoint else self.direct
+        if m > _SIDES or not side.trusted:
+            return self._stored.solve(b, adjoint=adjoint)
+        x = np.ascontiguousarray(self._band.chain.to_chains(b).T)
+        if x.size:
+            side.solve(x)
+        return self._band.chain.from_chains(np.ascontiguousarray(x.T)).reshape(n, m)
+
+    def multiply(self, x: Array) -> Array:
+        """See `Decomposition.multiply`."""
+        return self._stored.multiply(x)
+
+    def slogdet(self) -> tuple[Any, float]:
+        """See `Decomposition.slogdet`."""
+        return self._stored.slogdet()
+
+    def inverse_diagonal(self) -> Array:
+        """See `Decomposition.inverse_diagonal`."""
+        return self._stored.inverse_diagonal()
+
+    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
+        """See `stridiag.factorization.inverse_entries.KnowsPattern`."""
+        return self._stored.inverse_on_pattern(transpose=transpose)
+
+    def factors(self) -> list[SimpleFactor]:
+        """See `Decomposition.factors`: those of the LU."""
+        return self._stored.factors()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the stored factors occupy."""
+        return sum(part.nbytes for part in self.direct.factors)
+
+
+def _aligned(size: int, dtype: np.dtype[Any]) -> Array:
+    """Return room for so many numbers that begins with a cache line."""
+    room = np.empty(size + BYTES // dtype.itemsize, dtype)
+    shift = -room.ctypes.data % BYTES // dtype.itemsize
+    return room[shift : shift + size]
