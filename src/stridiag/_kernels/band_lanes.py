@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels import vectors
 from stridiag._kernels.compile import compiled_form, inlined, kernel
-from stridiag._kernels.vectors import choose, gather, less, magnitude, scatter, square_root, with_sign_of
+from stridiag._kernels.vectors import choose, gather, less, magnitude, prefetch, scatter, square_root, with_sign_of
 
 __all__ = ["ABSENT", "condense", "condense_size", "substitute", "substitute_size"]
 
@@ -297,6 +297,24 @@ def _compiled_take_out(target: Any, shift: Any, starts: Any, first: Any, lanes: 
     return scattered
 
 
+def ask(source: Array, place: int, lanes: tuple[int, ...]) -> None:
+    """Ask for the next TILE rows of as many segments as there are lanes: they follow one another in memory."""
+
+
+@compiled_form(ask)
+def _compiled_ask(source: Any, place: Any, lanes: Any) -> Any:
+    count = len(lanes)
+    if count == 1:
+        return lambda source, place, lanes: None
+    line = vectors.BYTES * 8 // source.dtype.bitwidth
+
+    def asked(source: Any, place: Any, lanes: Any) -> None:
+        for k in range(0, TILE * count, line):
+            prefetch(source, place + k)
+
+    return asked
+
+
 @inlined
 def next_end(lengths: Array, first: int, count: int, above: int) -> int:
     """Return the least length of a lane that is larger than `above`; 0 if there is none."""
@@ -378,6 +396,8 @@ def condense(
     none = zeros_like(width, zero)
     for group in range(first_group, last_group):
         first = group * count
+        # The next group, which is fetched while this one is computed.
+        following = starts[min(first + count, starts.size - 1)]
         begin(base, flat, x, lower, w - lower, starts, first, count, state, fill)
         steps = 0
         for k in range(count):
@@ -391,8 +411,10 @@ def condense(
                 for d in range(w + 1):
                     if base[d] != ABSENT:
                         bring(flat, base[d], starts, first, t + lower, lanes, tile, d * span)
+                        ask(flat, base[d] + following + t * count, lanes)
                 for side in range(sides):
                     bring(flat_x, side * n, starts, first, t + lower, lanes, tile, (w + 1 + side) * span)
+                    ask(flat_x, side * n + following + t * count, lanes)
             head = read(state, 0, width, lanes)
             new = fetch(tile, r * count, lanes)
             square = dot(head, head, new * new)
@@ -485,6 +507,8 @@ def substitute(
     size_u = (w + 1 + sides) * count
     for group in range(first_group, last_group):
         first = group * count
+        # The next group, which is fetched while this one is computed.
+        following = starts[min(first + count, starts.size - 1)]
         begin(base, flat, x, lower, w - lower, starts, first, count, state, 0)
         steps = 0
         shortest = lengths[first]
@@ -497,8 +521,10 @@ def substitute(
                 for d in range(w + 1):
                     if base[d] != ABSENT:
                         bring(flat, base[d], starts, first, t + lower, lanes, tile, d * span)
+                        ask(flat, base[d] + following + t * count, lanes)
                 for side in range(sides):
                     bring(flat_x, side * n, starts, first, t + lower, lanes, tile, (w + 1 + side) * span)
+                    ask(flat_x, side * n + following + t * count, lanes)
             head = read(state, 0, width, lanes)
             new = fetch(tile, r * count, lanes)
             norm = square_root(dot(head, head, new * new))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any, Self
 
@@ -169,8 +170,9 @@ class LaneBandQR:
     ) -> tuple[Self, Array, float] | None:
         """See `stridiag.factorization.single.SolvesAtOnce`; the probe is solved with the matrix, not its adjoint.
 
-        Entry i of :math:`A^{-1} z` is about as large as the 2-norm of row i of the inverse, so the 2-norm of all of it
-        is about the Frobenius norm, which no column's 2-norm exceeds. That is what is returned.
+        Entry i of :math:`A^{-1} z` is about as large as the 2-norm of row i of the inverse, which none of its entries
+        exceeds. So no column has a larger 1-norm than the sum of them all, and that sum over the square root of n is
+        returned: the caller multiplies by the square root.
         """
         band = layout.lanes
         if band is None:
@@ -182,7 +184,7 @@ class LaneBandQR:
         if not made.direct.trusted:
             return None
         made.direct.solve(both, made.direct.carried)
-        size = float(np.linalg.norm(both[1]))
+        size = float(np.abs(both[1]).sum()) / math.sqrt(b.size)
         x = band.chain.from_chains(both[0].copy() if band.chain.stride == 1 else both[0])
         return made, x, size
 
