@@ -19,7 +19,7 @@ from stridiag.factorization.singularity import Singularity
 from stridiag.planning.band import BandLayout
 from stridiag.planning.band_lanes import LaneBand
 
-__all__ = ["LaneBandQR"]
+__all__ = ["LaneBandQR", "Lanes"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -34,113 +34,118 @@ _SIDES = 8
 _GRAIN = 2
 
 
-class _Side:
-    """A band, or its transpose, condensed.
+class Lanes:
+    """Segments of a band that are eliminated many at a time.
 
     Parameters
     ----------
-    band : LaneBand
+    lower, width : int
+        l and w = l + u.
     flat, base : ndarray
         See `stridiag._kernels.band_lanes`.
-    x : ndarray, (r, n), optional
-        Right-hand sides that are carried along.
+    starts, lengths, places : ndarray of int64, (segments,)
+        First columns, lengths, and indices, among the kept columns, of the first column to the right.
     """
 
-    def __init__(self, band: LaneBand, flat: Array, base: Index, x: Array | None = None) -> None:
-        self._band, self._flat, self._base = band, flat, base
-        w = band.width
+    def __init__(
+        self, lower: int, width: int, flat: Array, base: Index, starts: Index, lengths: Index, places: Index
+    ) -> None:
+        self.lower, self.width, self.places = lower, width, places
+        self._flat, self._base = flat, base
         # Two vectors: the one computes while the other waits.
         self._lanes = (0,) * (2 * BYTES // flat.itemsize)
-        self._starts, self._lengths = band.padded(len(self._lanes))
-        count = self._starts.size
-        leftover = np.empty((count, w, 2 * w), flat.dtype)
-        extent = np.empty((count, 2), flat.dtype)
-        entering = np.empty((count, w + 1), flat.dtype)
-        self.carried = self._condense(np.empty((0, band.n), flat.dtype) if x is None else x, leftover, entering, extent)
+        more = -starts.size % len(self._lanes)
+        self._starts, self._lengths = (np.concatenate((part, np.repeat(part[-1:], more))) for part in (starts, lengths))
+        self._groups = self._starts.size // len(self._lanes)
+
+    def eliminate(self, x: Array | None = None) -> tuple[Array, Array, Array, bool]:
+        """Return `leftover`, `entering` and `carried` of `kernels.condense`, and whether the numbers are in range."""
+        count, w = self._starts.size, self.width
+        dtype = self._flat.dtype
+        leftover = np.empty((count, w, 2 * w), dtype)
+        entering = np.empty((count, w + 1), dtype)
+        extent = np.empty((count, 2), dtype)
+        carried = self._condense(np.empty((0, 1), dtype) if x is None else x, leftover, entering, extent)
+        # Squares within these bounds, and their sums, have lost nothing. NaN is not within.
+        low, high = (1e-28, 1e28) if dtype == np.float32 else (1e-280, 1e280)
+        fine = bool(extent[:, 0].min() > low and extent[:, 1].max() < high)
+        own = self.places.size
+        return leftover[:own], entering[:own], carried, fine
+
+    def carry(self, x: Array) -> Array:
+        """Return what becomes of right-hand sides, (r, n), in the leftover rows: (segments, r, w)."""
+        none = np.empty((0, self.width, 2 * self.width), x.dtype)
+        return self._condense(x, none, none[:, 0], none[:, 0])
+
+    def _condense(self, x: Array, leftover: Array, entering: Array, extent: Array) -> Array:
+        lanes, w = self._lanes, self.width
+        carried = np.empty((self._starts.size, x.shape[0], w), x.dtype)
+        given = (self._flat, self._base, self._starts, self._lengths)
+
+        def some(first: int, last: int) -> None:
+            work = _aligned(kernels.condense_size(w, x.shape[0], len(lanes)), x.dtype)
+            fill = w if leftover.size else 0
+            out = (leftover, entering, carried, extent, work)
+            kernels.condense((0,) * w, lanes, self.lower, fill, *given, first, last, x, *out)
+
+        run_ranges(some, self._groups, grain=_GRAIN)
+        return carried
+
+    def gather(self, x: Array, carried: Array, kept: Index, own: Index) -> Array:
+        """Return the right-hand sides of the reduced system, (k, r)."""
+        c = np.empty((kept.size, x.shape[0]), x.dtype)
+        c[own] = x[:, kept[own]].T
+        rows = (self.places - (self.width - self.lower))[:, None] + np.arange(self.width)
+        c[rows] = carried[: self.places.size].swapaxes(1, 2)
+        return c
+
+    def place(self, z: Array, x: Array) -> Array:
+        """Subtract what the kept unknowns `z`, (k, r), give from the left; return those to the right of segments."""
+        right = np.empty((self._starts.size, x.shape[0], self.width), x.dtype)
+        kernels.place_known(
+            self.lower, self.width, self._flat, self._base, self._starts, self.places, z, x, right
+        )
+        return right
+
+    def substitute(self, x: Array, right: Array) -> None:
+        """Overwrite the interior columns of `x`, (r, n), with the solutions."""
+        lanes, w = self._lanes, self.width
+        longest = int(self._lengths.max())
+        given = (self._flat, self._base, self._starts, self._lengths)
+
+        def some(first: int, last: int) -> None:
+            work = _aligned(kernels.substitute_size(w, x.shape[0], len(lanes), longest), x.dtype)
+            kernels.substitute((0,) * w, lanes, self.lower, *given, first, last, x, right, work)
+
+        run_ranges(some, self._groups, grain=_GRAIN)
+
+
+class _Side:
+    """A band, or its transpose, condensed; with right-hand sides `x`, (r, n), that are carried along, if any."""
+
+    def __init__(self, band: LaneBand, flat: Array, base: Index, x: Array | None = None) -> None:
+        self._band = band
+        w = band.width
+        self._lanes = Lanes(band.lower, w, flat, base, *band.segments)
+        leftover, _, self.carried, fine = self._lanes.eliminate(x)
         kept = band.columns.size
         rows = np.zeros((kept, 3 * w - 1), flat.dtype)
         place, row, entry = band.own_entries
         there = base[entry] != kernels.ABSENT
         rows.ravel()[place[there]] = flat[base[entry[there]] + row[there]]
-        kernels.reduced_band(band.lower, w, band.segments[2], leftover, rows)
+        kernels.reduced_band(band.lower, w, self._lanes.places, leftover, rows)
         largest = float(np.abs(rows).max(initial=0.0))
-        kl = band.lower + w - 1
-        self.factors = (rows, np.zeros((kept, kl), flat.dtype), np.empty(kept, np.uint8))
+        self.factors = (rows, np.zeros((kept, band.lower + w - 1), flat.dtype), np.empty(kept, np.uint8))
         info = band_lu.factor(*self.factors, 0, -1)
-        # Squares of numbers within these bounds, and their sums, have lost nothing. NaN is not within.
-        low, high = (1e-28, 1e28) if flat.dtype == np.float32 else (1e-280, 1e280)
-        self.trusted = bool(
-            info < 0
-            and extent[:, 0].min() > low
-            and extent[:, 1].max() < high
-            and float(np.abs(rows).max(initial=0.0)) <= _MILD_GROWTH * largest
-        )
-
-    def _condense(self, x: Array, leftover: Array, entering: Array, extent: Array) -> Array:
-        """Return what becomes of right-hand sides, (segments, r, w); the rest is filled unless it is empty."""
-        band, lanes = self._band, self._lanes
-        w = band.width
-        carried = np.empty((self._starts.size, x.shape[0], w), x.dtype)
-
-        def some(first: int, last: int) -> None:
-            work = _aligned(kernels.condense_size(w, x.shape[0], len(lanes)), x.dtype)
-            kernels.condense(
-                (0,) * w,
-                lanes,
-                band.lower,
-                w if leftover.size else 0,
-                self._flat,
-                self._base,
-                self._starts,
-                self._lengths,
-                first,
-                last,
-                x,
-                leftover,
-                entering,
-                carried,
-                extent,
-                work,
-            )
-
-        run_ranges(some, self._starts.size // len(lanes), grain=_GRAIN)
-        return carried
+        # Accepts the good, so that NaN is not.
+        self.trusted = info < 0 and fine and float(np.abs(rows).max(initial=0.0)) <= _MILD_GROWTH * largest
 
     def solve(self, x: Array, carried: Array | None = None) -> None:
         """Overwrite right-hand sides in class order, (r, n), with the solutions."""
         band, lanes = self._band, self._lanes
-        w, sides = band.width, x.shape[0]
-        if carried is None:
-            none = np.empty((0, w, 2 * w), x.dtype)
-            carried = self._condense(x, none, none[:, 0], none[:, 0])
-        places = band.segments[2]
-        z = np.empty((band.columns.size, sides), x.dtype)
-        z[band.own] = x[:, band.columns[band.own]].T
-        rows = (places - band.upper)[:, None] + np.arange(w)
-        z[rows] = carried[: places.size].swapaxes(1, 2)
+        z = lanes.gather(x, lanes.carry(x) if carried is None else carried, band.columns, band.own)
         band_lu.solve(*self.factors, z)
-        right = np.empty_like(carried)
-        kernels.place_known(band.lower, w, self._flat, self._base, self._starts, places, z, x, right)
-        longest = int(self._lengths.max())
-
-        def some(first: int, last: int) -> None:
-            work = _aligned(kernels.substitute_size(w, sides, len(lanes), longest), x.dtype)
-            kernels.substitute(
-                (0,) * w,
-                lanes,
-                band.lower,
-                self._flat,
-                self._base,
-                self._starts,
-                self._lengths,
-                first,
-                last,
-                x,
-                right,
-                work,
-            )
-
-        run_ranges(some, self._starts.size // len(lanes), grain=_GRAIN)
+        lanes.substitute(x, lanes.place(z, x))
         x[:, band.columns] = z.T
 
 

@@ -20,6 +20,7 @@ from stridiag.factorization.band_lanes import LaneBandQR
 from stridiag.factorization.condition import norm_bounds, probe, rough_condition
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.decomposition import Decomposition, Refillable
+from stridiag.factorization.linked_lanes import LinkedLanes
 from stridiag.factorization.scaled import decompose_in_range, exponents_out_of_range, largest_parts
 from stridiag.factorization.single import Single, SolvesAtOnce
 from stridiag.factorization.singularity import Singularity, evident_singularity, info_of
@@ -27,6 +28,7 @@ from stridiag.factorization.survey import Survey
 from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
 from stridiag.planning.band import BandLayout
+from stridiag.planning.band_condensation import BandCondensationLayout
 from stridiag.planning.chain import TridiagonalLayout
 from stridiag.structure import StridiagMatrix
 
@@ -119,7 +121,7 @@ def decompose_member(planned: Plan, matrix: StridiagMatrix) -> Decomposition:
 
 
 # What can factor and solve in one step.
-_AT_ONCE: dict[type, type[SolvesAtOnce]] = {TridiagonalLayout: TridiagonalLU, BandLayout: LaneBandQR}
+_AT_ONCE: dict[type, type[SolvesAtOnce]] = {TridiagonalLayout: TridiagonalLU, BandLayout: LaneBandQR, BandCondensationLayout: LinkedLanes}
 
 
 class MemberList:

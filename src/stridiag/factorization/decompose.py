@@ -18,6 +18,7 @@ from stridiag.factorization.cyclic import CyclicLU
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.dense import factor_dense
 from stridiag.factorization.forest import Forest
+from stridiag.factorization.linked_lanes import LinkedLanes
 from stridiag.factorization.sparse_lu import factor_sparse
 from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.factorization.triangular import triangle
@@ -48,6 +49,10 @@ def _band(layout: BandLayout, values: Array) -> Decomposition:
     return LaneBandQR.of(layout, values) or factor_band(layout, values)
 
 
+def _condensation(layout: BandCondensationLayout, values: Array) -> Decomposition:
+    return LinkedLanes.of(layout, values) or BandCondensation(layout, values)
+
+
 def _sparse(layout: SparseLayout, values: Array) -> Decomposition:
     matrix = layout.compressed.fill(values)
     if not layout.orthogonal:
@@ -70,7 +75,7 @@ _DECOMPOSITIONS: dict[type, Callable[[Any, Array], Decomposition]] = {
     CyclicLayout: CyclicLU,
     TridiagonalLayout: TridiagonalLU,
     CondensationLayout: Condensation,
-    BandCondensationLayout: BandCondensation,
+    BandCondensationLayout: _condensation,
     BandLayout: _band,
     BorderedLayout: BorderedLU,
     ForestLayout: Forest,

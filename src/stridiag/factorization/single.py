@@ -90,6 +90,9 @@ class Single:
             return x if self._rough < self._limit else None
         if self._rough is None:
             self._rough = rough_condition(made, self._matrix)
+        if not isinstance(made, self._kind):
+            # It could not be trusted, and `decompose` has taken another.
+            return None
         # Accepts the good, so that NaN goes the other way.
         return made.solve_vector(b) if self._rough < self._limit and made.singularity is None else None
 

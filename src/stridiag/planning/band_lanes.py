@@ -96,12 +96,6 @@ class LaneBand:
         # Everything before the first column to the right is kept or belongs to this segment or an earlier one.
         return first, length, first + length - np.cumsum(length)
 
-    def padded(self, lanes: int) -> tuple[Index, Index]:
-        """Return first columns and lengths of a multiple of `lanes` segments, the last one repeated."""
-        first, length, _ = self.segments
-        more = -first.size % lanes
-        return tuple(np.concatenate((part, np.repeat(part[-1:], more))) for part in (first, length))  # type: ignore[return-value]
-
     @cached_property
     def columns(self) -> Index:
         """Kept columns, ascending."""
