@@ -14,6 +14,7 @@ from stridiag._kernels import band_lu
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
 from stridiag.factorization.band import BandLU
+from stridiag.factorization.condition import probe
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.band import BandLayout
@@ -156,6 +157,7 @@ class LaneBandQR:
 
     def __init__(self, layout: BandLayout, values: Array, band: LaneBand, x: Array | None = None) -> None:
         self.singularity: Singularity | None = None
+        self._size: float | None = None
         self._layout, self._values, self._band = layout, values, band
         self._flat, self._base = band.diagonals(values)
         self.direct = _Side(band, self._flat, self._base, x)
@@ -189,9 +191,17 @@ class LaneBandQR:
         if not made.direct.trusted:
             return None
         made.direct.solve(both, made.direct.carried)
-        size = float(np.abs(both[1]).sum()) / math.sqrt(b.size)
+        made._size = float(np.abs(both[1]).sum())
+        size = made._size / math.sqrt(b.size)
         x = band.chain.from_chains(both[0].copy() if band.chain.stride == 1 else both[0])
         return made, x, size
+
+    def rough_norm(self) -> float | None:
+        """See `stridiag.factorization.condition.KnowsRoughNorm`, and `factor_and_solve` for the reason."""
+        if self._size is None:
+            start = probe(self._layout.n, self._values.dtype)[:, None].copy()
+            self._size = float(np.abs(self.solve(start)).sum())
+        return 100.0 * self._size
 
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stridiag._kernels.band_condensation import FIRST, LAST, PLACE
 from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.factorization.band_lanes import Lanes
+from stridiag.factorization.condition import probe
 from stridiag.factorization.reduced import factor_reduced
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
@@ -36,6 +37,7 @@ class LinkedLanes:
 
     def __init__(self, layout: BandCondensationLayout, values: Array, order: Index, x: Array | None = None) -> None:
         self.singularity: Singularity | None = None
+        self._size: float | None = None
         self._layout, self._values = layout, values
         band, reduced = layout.band, layout.reduced
         flat, base = band.diagonals(values)
@@ -77,8 +79,16 @@ class LinkedLanes:
         if not made.trusted:
             return None
         made._solve(both, made._carried)
-        size = float(np.abs(both[1]).sum()) / math.sqrt(b.size)
+        made._size = float(np.abs(both[1]).sum())
+        size = made._size / math.sqrt(b.size)
         return made, chain.from_chains(both[0].copy() if chain.stride == 1 else both[0]), size
+
+    def rough_norm(self) -> float | None:
+        """See `stridiag.factorization.condition.KnowsRoughNorm`, and `factor_and_solve` for the reason."""
+        if self._size is None:
+            start = probe(self._layout.n, self._values.dtype)[:, None].copy()
+            self._size = float(np.abs(self.solve(start)).sum())
+        return 100.0 * self._size
 
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
