@@ -20,13 +20,17 @@ Right-hand sides are the rows of `x`, (r, n). Segment s has the columns ``starts
 Segments are listed so that those of a group have similar lengths; their number is a multiple of that of the lanes: the
 last may be listed several times. Lanes whose segment has ended go on with numbers that nobody looks at.
 
-``state[(c w + i) lanes + k]`` is, in lane k, the entry of the carried row i in the c-th column from the present one, for
-c < w, and behind these in the kept columns to the left; behind these come the right-hand sides, w numbers each.
+``state[(c w + i) lanes + k]`` is, in lane k, the entry of the carried row i in the c-th column from the present one,
+for c < w, and behind these in the kept columns to the left; behind these come the right-hand sides, w numbers each.
 
 With one lane the same functions are the plain loops that the vectors are compared with; they take any type of numbers.
 
-Cost of a column with r right-hand sides, where products with zeros that stand in the places of a zero diagonal are
-counted: 8 w^2 + 6 w + 6 + r (4 w + 4) operations to condense, 4 w^2 + 7 w + 7 + r (6 w + 8) to substitute.
+Cost of a column with r right-hand sides, products with the zeros of an absent diagonal included: 8 w^2 + 2 w + 5 +
+r (4 w + 2) operations to condense (4 w^2 less without the columns to the left), 4 w^2 + 4 w + 5 + r (6 w + 5) to
+substitute; and for each segment w + 4 (2 if only right-hand sides are carried).
+
+References: as `stridiag._kernels.band_condensation`; the pieces of one band at a time: S. J. Wright, Parallel
+algorithms for banded linear systems, SIAM J. Sci. Stat. Comput. 12 (1991) 824-842.
 """
 
 from __future__ import annotations
@@ -78,7 +82,10 @@ def put(array: Array, place: int, value: Any, lanes: tuple[int, ...]) -> None:
     array[place] = value
 
 
-@vectors.intrinsic
+_intrinsic: Any = vectors.intrinsic
+
+
+@_intrinsic
 def _fetch_wide(typing: Any, array: Any, place: Any, lanes: Any) -> Any:
     kind = vectors.Vector(array.dtype, len(lanes))
 
@@ -89,7 +96,7 @@ def _fetch_wide(typing: Any, array: Any, place: Any, lanes: Any) -> Any:
     return kind(array, place, lanes), emit
 
 
-@vectors.intrinsic
+@_intrinsic
 def _zero_wide(typing: Any, array: Any, lanes: Any) -> Any:
     kind = vectors.Vector(array.dtype, len(lanes))
 
@@ -328,7 +335,15 @@ def next_end(lengths: Array, first: int, count: int, above: int) -> int:
 
 @inlined
 def begin(
-    base: Array, flat: Array, x: Array, lower: int, upper: int, starts: Array, first: int, count: int, state: Array,
+    base: Array,
+    flat: Array,
+    x: Array,
+    lower: int,
+    upper: int,
+    starts: Array,
+    first: int,
+    count: int,
+    state: Array,
     fill: int,
 ) -> None:
     """Put the rows a - u ... a + l - 1 of every lane into its state; with the kept columns if `fill` is w, else 0."""
@@ -596,9 +611,9 @@ def place_known(
 ) -> None:
     """Subtract from `x`, (r, n), what the kept unknowns `z`, (k, r), give to the rows of segments from the left.
 
-    And put those to the right of each segment into `right`, (segments, r, w). ``places[s]`` is the index, among the kept
-    columns, of the first to the right of segment s. There may be more segments in `starts` than in `places`: these are
-    repetitions of the last.
+    And put those to the right of each segment into `right`, (segments, r, w). ``places[s]`` is the index, among the
+    kept columns, of the first to the right of segment s. There may be more segments in `starts` than in `places`:
+    these are repetitions of the last.
     """
     count = places.size
     for s in range(right.shape[0]):

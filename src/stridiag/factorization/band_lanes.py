@@ -103,9 +103,7 @@ class Lanes:
     def place(self, z: Array, x: Array) -> Array:
         """Subtract what the kept unknowns `z`, (k, r), give from the left; return those to the right of segments."""
         right = np.empty((self._starts.size, x.shape[0], self.width), x.dtype)
-        kernels.place_known(
-            self.lower, self.width, self._flat, self._base, self._starts, self.places, z, x, right
-        )
+        kernels.place_known(self.lower, self.width, self._flat, self._base, self._starts, self.places, z, x, right)
         return right
 
     def substitute(self, x: Array, right: Array) -> None:

@@ -121,7 +121,11 @@ def decompose_member(planned: Plan, matrix: StridiagMatrix) -> Decomposition:
 
 
 # What can factor and solve in one step.
-_AT_ONCE: dict[type, type[SolvesAtOnce]] = {TridiagonalLayout: TridiagonalLU, BandLayout: LaneBandQR, BandCondensationLayout: LinkedLanes}
+_AT_ONCE: dict[type, type[SolvesAtOnce]] = {
+    TridiagonalLayout: TridiagonalLU,
+    BandLayout: LaneBandQR,
+    BandCondensationLayout: LinkedLanes,
+}
 
 
 class MemberList:

@@ -18,7 +18,15 @@ from stridiag.factorization.scaled import times_power
 from stridiag.structure import StridiagMatrix, Structure
 from stridiag.structure.norms import one_norm
 
-__all__ = ["Condition", "KnowsRoughNorm", "norm_bounds", "probe", "reciprocal_condition", "rough_condition"]
+__all__ = [
+    "Condition",
+    "KnowsRoughNorm",
+    "certain_margin",
+    "norm_bounds",
+    "probe",
+    "reciprocal_condition",
+    "rough_condition",
+]
 
 Array = NDArray[Any]
 
@@ -57,6 +65,15 @@ def rough_condition(decomposition: Decomposition, matrix: StridiagMatrix) -> flo
         return known * float(norm_bounds(matrix.structure, matrix.values))
     x = decomposition.solve(probe(n, matrix.dtype)[:, None].copy(), adjoint=True)
     return 100.0 * float(np.sqrt(n)) * float(np.abs(x).max()) * float(norm_bounds(matrix.structure, matrix.values))
+
+
+def certain_margin(structure: Structure) -> float:
+    """Return by how much `rough_condition` may exceed the condition number, whatever the probe.
+
+    It is at most 200 sqrt(6) n times the norm of a solution over that of its right-hand side, in the same norm, times
+    a bound of the matrix's norm that exceeds it at most by the number of entries in a line.
+    """
+    return 500.0 * max(structure.shape[0], 1) * max(structure.longest_line, 1)
 
 
 def probe(n: int, dtype: np.dtype[Any]) -> Array:

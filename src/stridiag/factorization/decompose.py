@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.factorization.band import factor_band
-from stridiag.factorization.band_lanes import LaneBandQR
 from stridiag.factorization.band_condensation import BandCondensation
+from stridiag.factorization.band_lanes import LaneBandQR
 from stridiag.factorization.bordered import BorderedLU
 from stridiag.factorization.cholesky import ChainCholesky, SparseCholesky
 from stridiag.factorization.condensation import Condensation

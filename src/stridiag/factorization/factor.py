@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._dtypes import eps_of, real_type
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
+from stridiag.factorization.condition import certain_margin
 from stridiag.factorization.explicit import MAX_Q_ENTRIES, FactorArrays, FactorStages, explicit_factors
 from stridiag.factorization.inverting import Inverting
 from stridiag.factorization.refinement import SolveResult
@@ -227,7 +228,8 @@ class Factor(Inverting, NormalVectors):
             else:
                 x = solve_all(self._members, columns, batch, trans, self.dtype, check_finite=check_finite)
         eps = eps_of(self.dtype)
-        warn_of_condition(self._rough, self._members.info != 0, self._rcond_member, eps, batch)
+        margin = certain_margin(self.matrix.structure)
+        warn_of_condition(self._rough, self._members.info != 0, self._rcond_member, eps, batch, margin)
         if result is None or not return_bounds:
             return np.asarray(x[..., 0]) if right.ndim == 1 else np.asarray(x)
         return SolveResult(*(part[..., 0][()] for part in result)) if right.ndim == 1 else result

@@ -82,7 +82,9 @@ class Single:
             return None
         made = self._made
         if made is None:
-            found = self._kind.factor_and_solve(self._planned.layout, self._matrix.values, b, probe(self._n, self._dtype))
+            found = self._kind.factor_and_solve(
+                self._planned.layout, self._matrix.values, b, probe(self._n, self._dtype)
+            )
             if found is None:
                 return None
             self._made, x, largest = found

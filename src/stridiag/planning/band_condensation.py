@@ -49,6 +49,8 @@ LANES_CLASS = 4096
 
 # Nanoseconds of an interior column, of an operation to factor and of one to solve, as once measured.
 _COLUMN, _FACTOR, _SOLVE = 42.0, 0.14, 0.42
+# And of a column of segments that are eliminated many at a time, factored and solved.
+_LANES = 12.0
 
 
 def build(structure: Structure) -> BandCondensationLayout:
@@ -238,6 +240,14 @@ class BandCondensationLayout:
     def kernel_operations(self) -> tuple[int, int]:
         """Operations of the kernels to factor, and to solve for one right-hand side: exact."""
         lower, width = self.band.lower, self.band.width
+        if self.alike is not None:
+            # See `stridiag._kernels.band_lanes`.
+            columns, count = int(self.lengths.sum()), self.segments.shape[0]
+            known = 2 * count * int((width - self.band.present).sum())
+            substitute = columns * (8 * width * width + 16 * width + 17) + 2 * count + known
+            return columns * (8 * width * width + 2 * width + 5) + count * (width + 4), (
+                substitute + 2 * self.link_slots.size
+            )
         lengths, segments = self.lengths, self.segments
         above, left = segments[:, LEFT_ROWS], segments[:, LEFT_COLUMNS]
         below, right = segments[:, RIGHT_ROWS], segments[:, RIGHT_COLUMNS]
@@ -268,9 +278,13 @@ class BandCondensationLayout:
             self.n * (substitute + inner.solve),
             exact=inner.exact,
         )
-        stored = 8 * (3 * self.band.width + 2) * self.n + 8 * links + reduced.bytes
+        stored = 8 * links + reduced.bytes
+        if self.alike is None:
+            stored += 8 * (3 * self.band.width + 2) * self.n
         # The price of the reduced system is its own; that of the rest is expressed at the same rate.
         own = _COLUMN * (self.n - kept) + _FACTOR * condense + _SOLVE * substitute
+        if self.alike is not None:
+            own = _LANES * self.n
         overhead = 7e4 + own + reduced.price - reduced.rate * (operations.factor + operations.solve)
         return Cost(operations, stored, reduced.rate, overhead)
 

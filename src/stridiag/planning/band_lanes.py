@@ -162,13 +162,14 @@ class LaneBand:
     def cost(self) -> Cost:
         """What `stridiag.factorization.band_lanes` takes for real numbers: exact, reduced system included."""
         first, length, _ = self.segments
-        w, columns, kept = self.width, int(length.sum()), self.columns.size
+        w, columns = self.width, int(length.sum())
+        kept = self.n - columns
         reduced = _lu_operations(kept, self.lower + w - 1, 3 * w - 2)
         offsets = [k // self.chain.stride for k in self.chain.structure.offsets]
         # Products with kept unknowns to the left, and sums.
         known = 2 * first.size * sum(self.upper - k for k in offsets)
-        factor = columns * (8 * w * w + 2 * w + 5) + first.size * (w + 3) + reduced[0]
-        solve = columns * (8 * w * w + 16 * w + 17) + first.size + known + reduced[1]
+        factor = columns * (8 * w * w + 2 * w + 5) + first.size * (w + 4) + reduced[0]
+        solve = columns * (8 * w * w + 16 * w + 17) + 2 * first.size + known + reduced[1]
         operations = Operations(factor, solve, determinant(self.n), self.n * solve, exact=True)
         stored = 8 * kept * (3 * w - 1 + self.lower + w - 1) + kept
         return Cost(operations, stored, rate=12.0 * self.n / (factor + solve), overhead=2.5e5)
