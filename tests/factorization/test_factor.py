@@ -311,7 +311,7 @@ def test_ill_conditioned_matrices_warn_once_per_call_and_still_answer():
     A = StridiagMatrix.from_diagonals({0: [1.0, 1.0, 1e-17], 1: [1.0, 1.0]})
     F = A.factor()
     for _ in range(2):
-        with pytest.warns(IllConditionedWarning, match="rcond = .* < eps") as caught:
+        with pytest.warns(IllConditionedWarning, match="rcond <?= .* < eps") as caught:
             x = F.solve(np.ones(3))
         assert len(caught) == 1
         assert caught[0].filename == __file__

@@ -175,7 +175,7 @@ def test_counts_are_exact(offsets, links, longest):
     assert factor == layout.kernel_operations[0]
     links = counted(np.ones(layout.link_slots.size))
     Counted.total = 0
-    sources = layout.reduced.sources(leftover, entering, links, band, counted(A.values))
+    sources = layout.reduced.sources(leftover, entering, links, band.ravel()[layout.reduced.outer], counted(A.values))
     # Each is added to its place; links are multiplied by what lets them into pivot rows.
     factor += Counted.total + sources.size + links.size
     r = layout.columns.size

@@ -7,7 +7,8 @@ single kernel calls.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cache, partial
+from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 
 from stridiag.errors import NotHermitianError, NotPositiveDefiniteError
 from stridiag.factorization.chain_batch import BatchedChains, all_in_range
-from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.condition import rough_condition
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.decomposition import Decomposition, Refillable, spares
@@ -23,13 +23,10 @@ from stridiag.factorization.scaled import decompose_in_range, exponents_out_of_r
 from stridiag.factorization.single import Single, SolvesAtOnce
 from stridiag.factorization.singularity import evident_singularity, info_of
 from stridiag.factorization.survey import Survey, survey
-from stridiag.factorization.swept import SweptChains, SweptCondensation
-from stridiag.factorization.tridiagonal import TridiagonalLU
 from stridiag.planning import Plan
 from stridiag.planning.chain import TridiagonalLayout
 from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.layout import Layout
-from stridiag.planning.swept import SweptLayout
 from stridiag.structure import StridiagMatrix
 
 __all__ = ["BatchedChains", "MemberList", "Members", "decompose_member", "decompose_members"]
@@ -123,13 +120,28 @@ def decompose_member(planned: Plan, matrix: StridiagMatrix) -> Decomposition:
 
 
 def _at_once(layout: Layout) -> type[SolvesAtOnce] | None:
-    if isinstance(layout, SweptLayout):
-        return SweptChains
-    if isinstance(layout, TridiagonalLayout):
-        return TridiagonalLU
+    """Return what can factor and solve in one step, if there is such a thing for the layout."""
     if isinstance(layout, CondensationLayout):
-        return SweptCondensation if layout.swept else Condensation
-    return None
+        name = "swept.SweptCondensation" if layout.swept else "condensation.Condensation"
+    else:
+        name = _AT_ONCE.get(type(layout).__name__, "")
+    return _found(name) if name else None
+
+
+# By class of layout: a module of this room, and a name in it.
+_AT_ONCE = {
+    "SweptLayout": "swept.SweptChains",
+    "TridiagonalLayout": "tridiagonal.TridiagonalLU",
+    "BandLayout": "band_lanes.LaneBandQR",
+    "BandCondensationLayout": "linked_lanes.LinkedLanes",
+}
+
+
+@cache
+def _found(name: str) -> type[SolvesAtOnce]:
+    # A module and its kernels are imported when a plan first asks for them.
+    module, _, kind = name.partition(".")
+    return getattr(import_module(f"stridiag.factorization.{module}"), kind)  # type: ignore[no-any-return]
 
 
 class MemberList:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,15 @@ from stridiag.factorization.scaled import times_power
 from stridiag.structure import StridiagMatrix, Structure
 from stridiag.structure.norms import one_norm
 
-__all__ = ["Condition", "norm_bounds", "probe", "reciprocal_condition", "rough_condition"]
+__all__ = [
+    "Condition",
+    "KnowsRoughNorm",
+    "certain_margin",
+    "norm_bounds",
+    "probe",
+    "reciprocal_condition",
+    "rough_condition",
+]
 
 Array = NDArray[Any]
 
@@ -33,6 +41,15 @@ class Condition(NamedTuple):
     exact: bool
 
 
+@runtime_checkable
+class KnowsRoughNorm(Protocol):
+    """A decomposition with a shorter way to a rough norm of its inverse than a solve with its adjoint."""
+
+    def rough_norm(self) -> float | None:
+        """Return what the 1-norm of the inverse exceeds in less than one case in a hundred, as `rough_condition`."""
+        ...
+
+
 def rough_condition(decomposition: Decomposition, matrix: StridiagMatrix) -> float:
     r"""Return what the condition number (1-norm) of a single matrix exceeds in less than one case in a hundred.
 
@@ -43,8 +60,20 @@ def rough_condition(decomposition: Decomposition, matrix: StridiagMatrix) -> flo
     n = matrix.structure.shape[0]
     if n == 0 or decomposition.singularity is not None:
         return 0.0
+    known = decomposition.rough_norm() if isinstance(decomposition, KnowsRoughNorm) else None
+    if known is not None:
+        return known * float(norm_bounds(matrix.structure, matrix.values))
     x = decomposition.solve(probe(n, matrix.dtype)[:, None].copy(), adjoint=True)
     return 100.0 * float(np.sqrt(n)) * float(np.abs(x).max()) * float(norm_bounds(matrix.structure, matrix.values))
+
+
+def certain_margin(structure: Structure) -> float:
+    """Return by how much `rough_condition` may exceed the condition number, whatever the probe.
+
+    It is at most 200 sqrt(6) n times the norm of a solution over that of its right-hand side, in the same norm, times
+    a bound of the matrix's norm that exceeds it at most by the number of entries in a line.
+    """
+    return 500.0 * max(structure.shape[0], 1) * max(structure.longest_line, 1)
 
 
 def probe(n: int, dtype: np.dtype[Any]) -> Array:

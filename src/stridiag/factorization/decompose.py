@@ -14,10 +14,12 @@ from stridiag.planning import Plan
 
 if TYPE_CHECKING:
     from stridiag.factorization.decomposition import Decomposition
+    from stridiag.planning.band import BandLayout
+    from stridiag.planning.band_condensation import BandCondensationLayout
     from stridiag.planning.dense import DenseLayout
     from stridiag.planning.sparse_layout import SparseLayout
 
-__all__ = ["decompose", "from_dense", "from_sparse"]
+__all__ = ["decompose", "from_band", "from_dense", "from_linked_band", "from_sparse"]
 
 Array = NDArray[Any]
 
@@ -32,6 +34,22 @@ def _decomposition(layout: str) -> Callable[[Any, Array], Decomposition]:
     # A module and its kernels are imported when a plan first asks for them.
     module, _, name = _DECOMPOSITIONS[layout].partition(".")
     return getattr(import_module(f"stridiag.factorization.{module}"), name)  # type: ignore[no-any-return]
+
+
+def from_band(layout: BandLayout, values: Array) -> Decomposition:
+    """Factor in lanes where that serves, by LU elsewhere."""
+    from stridiag.factorization.band import factor_band
+    from stridiag.factorization.band_lanes import LaneBandQR
+
+    return LaneBandQR.of(layout, values) or factor_band(layout, values)
+
+
+def from_linked_band(layout: BandCondensationLayout, values: Array) -> Decomposition:
+    """Condense in lanes where that serves."""
+    from stridiag.factorization.band_condensation import BandCondensation
+    from stridiag.factorization.linked_lanes import LinkedLanes
+
+    return LinkedLanes.of(layout, values) or BandCondensation(layout, values)
 
 
 def from_sparse(layout: SparseLayout, values: Array) -> Decomposition:
@@ -65,8 +83,8 @@ _DECOMPOSITIONS = {
     "TridiagonalLayout": "tridiagonal.TridiagonalLU",
     "SweptLayout": "swept.sweep",
     "CondensationLayout": "swept.condense",
-    "BandCondensationLayout": "band_condensation.BandCondensation",
-    "BandLayout": "band.factor_band",
+    "BandCondensationLayout": "decompose.from_linked_band",
+    "BandLayout": "decompose.from_band",
     "BorderedLayout": "bordered.BorderedLU",
     "ForestLayout": "forest.Forest",
     "SparseLayout": "decompose.from_sparse",

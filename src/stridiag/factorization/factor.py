@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._dtypes import eps_of, real_type
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
+from stridiag.factorization.condition import certain_margin
 from stridiag.factorization.determinant import chain_determinant
 from stridiag.factorization.inverting import Inverting
 from stridiag.factorization.refinement import SolveResult
@@ -270,7 +271,8 @@ class Factor(Inverting, NormalVectors):
             if self._rough is None:
                 self._rough = self._members.rough_conditions(self.matrix)
         eps = eps_of(self.dtype)
-        warn_of_condition(self._rough, self._members.info != 0, self._rcond_member, eps, batch)
+        margin = certain_margin(self.matrix.structure)
+        warn_of_condition(self._rough, self._members.info != 0, self._rcond_member, eps, batch, margin)
         if result is None or not return_bounds:
             return np.asarray(x[..., 0]) if right.ndim == 1 else np.asarray(x)
         return SolveResult(*(part[..., 0][()] for part in result)) if right.ndim == 1 else result

@@ -28,6 +28,7 @@ factor 5 to spare.)
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,8 @@ class Check:
     tolerance: float
     singular_growth: float
     column: int
+    adjoint_size: float = math.nan
+    """Largest magnitude of the solution with the adjoint, of a right-hand side of numbers between 0.5 and 1."""
 
     @property
     def passed(self) -> bool:
@@ -105,17 +108,17 @@ def check_solves(decomposition: Decomposition, matrix: Array | csc_array[Any]) -
         return Check(0.0, 0.0, tolerance, singular_growth, 0)
     with np.errstate(all="ignore"):
         row_norm, column_norm = _norms(matrix)
-        error, growth, column = _solve_once(decomposition, matrix, row_norm, adjoint=False)
-        adjoint_error, adjoint_growth, _ = _solve_once(decomposition, matrix, column_norm, adjoint=True)
+        error, growth, column, _ = _solve_once(decomposition, matrix, row_norm, adjoint=False)
+        adjoint_error, adjoint_growth, _, size = _solve_once(decomposition, matrix, column_norm, adjoint=True)
     # np.maximum, unlike max, lets NaN through.
     worst = float(np.maximum(error, adjoint_error))
-    return Check(worst, float(np.maximum(growth, adjoint_growth)), tolerance, singular_growth, column)
+    return Check(worst, float(np.maximum(growth, adjoint_growth)), tolerance, singular_growth, column, size)
 
 
 def _solve_once(
     decomposition: Decomposition, matrix: Array | csc_array[Any], norm: np.float64, *, adjoint: bool
-) -> tuple[float, float, int]:
-    """Return the backward error, ||A|| ||x|| / ||b||, and where x is largest."""
+) -> tuple[float, float, int, float]:
+    """Return the backward error, ||A|| ||x|| / ||b||, where x is largest, and how large for numbers up to one."""
     # b is as small as A is, so that x is about as large as the condition number; but no larger than one, so
     # that a matrix graded from 1e300 to 1e-300 does not overflow either. A power of two changes nothing else.
     # A zero or non-finite norm leaves b as it is, and the checks below see what comes of it.
@@ -129,7 +132,7 @@ def _solve_once(
     size = np.float64(np.abs(x[largest]))
     right = np.abs(b).max() / norm
     error = residual / (size + right) if np.isfinite(size) else np.inf
-    return float(error), float(size / right), largest
+    return float(error), float(size / right), largest, float(size / scale)
 
 
 def _norms(matrix: Array | csc_array[Any]) -> tuple[np.float64, np.float64]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._validate import as_index, check_option
 from stridiag.errors import StructureError
 from stridiag.factorization.changes import Changeable
-from stridiag.factorization.condition import Condition, reciprocal_condition
+from stridiag.factorization.condition import Condition, certain_margin, reciprocal_condition
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.inverse_entries import entries_of_inverse, pattern_of_inverse, write_inverse
 from stridiag.factorization.singularity import singular_error
@@ -189,7 +189,9 @@ class Inverting(Changeable):
                 else:
                     result[place] = np.nan
         eps = float(np.finfo(self.matrix.dtype).eps)
-        warn_of_condition(self._rough, self._members.info != 0, self._rcond_member, eps, self.matrix.batch_shape)
+        margin = certain_margin(self.matrix.structure)
+        batch = self.matrix.batch_shape
+        warn_of_condition(self._rough, self._members.info != 0, self._rcond_member, eps, batch, margin)
         return result
 
     # ------------------------------------------------------------------ condition

@@ -104,7 +104,8 @@ class Single:
             self._rough = rough_condition(made, self._matrix)
             # Accepts the good, so that NaN goes the other way.
             self._regular = self._rough < _LIMIT and made.singularity is None
-        return made.solve_vector(b) if self._regular else None
+        # What could not be trusted, `decompose` has replaced by something else.
+        return made.solve_vector(b) if self._regular and isinstance(made, self._kind) else None
 
     @property
     def _member(self) -> Any:

@@ -150,11 +150,18 @@ def warn_of_condition(
     rcond: Callable[[int], float],
     eps: float,
     batch_shape: tuple[int, ...],
+    margin: float,
 ) -> None:
-    """Warn if a member is singular, or has ``rcond < eps``; estimated only where `rough` says that it may be so."""
+    """Warn if a member is singular, or has ``rcond < eps``; estimated only where `rough` does not tell.
+
+    What `rough` has been found from is a solution for a right-hand side: `rough` over `margin` is a lower bound of the
+    condition number.
+    """
     # Accepts the good, so that NaN is looked at more closely.
     doubtful = np.flatnonzero(~(np.asarray(rough) < 1.0 / eps))
-    bad = sorted({int(k) for k in doubtful if not rcond(int(k)) >= eps} | set(np.flatnonzero(singular).tolist()))
+    sure = {int(k) for k in doubtful if 1.0 / eps < rough[int(k)] / margin < np.inf}
+    found = {int(k) for k in doubtful if int(k) not in sure and not rcond(int(k)) >= eps}
+    bad = sorted(sure | found | set(np.flatnonzero(singular).tolist()))
     if not bad:
         return
     if batch_shape:
@@ -163,7 +170,8 @@ def warn_of_condition(
             f"{len(bad)} matrices of the batch {batch_shape} are singular to working precision, the first at {first}"
         )
     else:
-        message = f"the matrix is singular to working precision: rcond = {rcond(0):.2g} < eps = {eps:.2g}"
+        size = f"<= {margin / rough[0]:.2g}" if sure else f"= {rcond(0):.2g}"
+        message = f"the matrix is singular to working precision: rcond {size} < eps = {eps:.2g}"
     warn_user(
         f"{message}; such a solution may have no correct digit. linalg.lstsq gives the minimum-norm answer",
         IllConditionedWarning,

@@ -10,6 +10,7 @@ References: X. S. Li, An overview of SuperLU, ACM Trans. Math. Softw. 31 (2005) 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from stridiag.errors import SizeLimitError
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log
 from stridiag.factorization.elementary import Diagonal, Permutation, columns_of_triangle
-from stridiag.factorization.guard import check_solves
+from stridiag.factorization.guard import Check, check_solves
 from stridiag.factorization.inverse_entries import diagonal_by_solves
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
@@ -77,9 +78,9 @@ def factor_sparse(matrix: csc_array[Any], *, order: Callable[[], NDArray[np.int3
         return SparseQR(matrix, order=order() if order else None)
     transposed = _has_hub_row(matrix)
     called_singular = False
-    for exponents in (None, _random_exponents(n)):
+    for exponents in (lambda: None, lambda: _random_exponents(n)):
         try:
-            lu = SparseLU(matrix, exponents, transposed=transposed)
+            lu = SparseLU(matrix, exponents(), transposed=transposed)
         except RuntimeError:  # "Factor is exactly singular"
             called_singular = True
             continue
@@ -88,6 +89,7 @@ def factor_sparse(matrix: csc_array[Any], *, order: Callable[[], NDArray[np.int3
         check = check_solves(lu, matrix)
         # After scaling, rounding can hide an exact zero that was there before: then R decides.
         if check.passed and not (called_singular and check.nearly_singular):
+            lu.checked(check)
             return lu
     try:
         qr = SparseQR(matrix, order=order() if order else None)
@@ -128,6 +130,7 @@ class SparseLU:
     ) -> None:
         self.singularity: Singularity | None = None
         self._exponents = exponents
+        self._adjoint_size: float | None = None
         self._transposed = transposed
         self._dtype = matrix.dtype
         real = real_type(matrix.dtype)
@@ -143,6 +146,17 @@ class SparseLU:
             matrix = scaled
         # The stubs do not know the adjoint solve.
         self._lu: Any = splu(matrix, permc_spec="COLAMD")
+
+    def checked(self, check: Check) -> None:
+        """Keep what the check has shown of the inverse."""
+        self._adjoint_size = check.adjoint_size
+
+    def rough_norm(self) -> float | None:
+        """See `stridiag.factorization.condition.KnowsRoughNorm`: from the check's own solve with the adjoint."""
+        # Its numbers have a variance of more than a half. Twice the usual margin, since they do not go down to zero:
+        # two that are alike cancel more often.
+        size = self._adjoint_size
+        return None if size is None else 200.0 * math.sqrt(2.0 * self._lu.shape[0]) * size
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""

@@ -24,6 +24,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.planning.band_lanes import LaneBand
 from stridiag.planning.chain import ChainLayout
 from stridiag.planning.compressed import CompressedColumns
 from stridiag.planning.cost import Cost, Operations, determinant
@@ -173,8 +174,15 @@ class BandLayout:
         return self.lower <= STABLE_WIDTH
 
     @cached_property
+    def lanes(self) -> LaneBand | None:
+        """The segments in which a long and narrow band of real numbers is condensed; None if LU serves it."""
+        return LaneBand.of(self.structure)
+
+    @cached_property
     def cost(self) -> Cost:
         """See `Layout`."""
+        if self.lanes is not None:
+            return self.lanes.cost
         return band_cost(self.n, self.lower, self.upper, entries=self.structure.nnz)
 
     def describe(self) -> str:

@@ -41,8 +41,16 @@ SEGMENT = 512
 """Longest segment. Where the rows carried through its reflections are alike, as for constant diagonals, rounding errors
 add up; but the reduced system grows as segments get shorter."""
 
+LANES_WIDTH = 6
+"""Largest l + u of which many segments are eliminated at a time: each is compiled by itself."""
+
+LANES_CLASS = 4096
+"""Order of a residue class from which on that is worth it."""
+
 # Nanoseconds of an interior column, of an operation to factor and of one to solve, as once measured.
 _COLUMN, _FACTOR, _SOLVE = 42.0, 0.14, 0.42
+# And of a column of segments that are eliminated many at a time, factored and solved.
+_LANES = 12.0
 
 
 def build(structure: Structure) -> BandCondensationLayout:
@@ -112,6 +120,12 @@ class BandCondensationLayout:
         chain, lower, upper, width = band.chain, band.lower, band.upper, band.width
         slots, rows, targets = band.links
         kept = _kept(rows, targets, lower, upper, chain.starts)
+        if width <= LANES_WIDTH and chain.n >= LANES_CLASS and np.diff(chain.starts).min() >= LANES_CLASS:
+            # With w kept columns at either end of a class too, all segments are alike but for their lengths.
+            side = np.arange(width)
+            kept[chain.starts[:-1, None] + side] = True
+            kept[chain.starts[1:, None] - 1 - side] = True
+            kept |= _widened(kept, width, chain.starts)
         first, last = _runs(~kept, chain.starts)
         cut = _dummy_separators(first, last, width, longest)
         if cut.size:
@@ -181,10 +195,20 @@ class BandCondensationLayout:
     @cached_property
     def own(self) -> Index:
         """Indices, among the kept columns, of the positions whose rows belong to no segment."""
-        touched = np.zeros(self.n + 1, np.int64)
-        touched[self.segments[:, FIRST] - self.segments[:, LEFT_ROWS]] += 1
-        touched[self.segments[:, LAST] + self.segments[:, RIGHT_ROWS] + 1] -= 1
-        return np.flatnonzero(np.cumsum(touched)[self.columns] == 0)
+        free = np.ones(self.columns.size, np.bool_)
+        left, right = self.segments[:, LEFT_ROWS], self.segments[:, RIGHT_ROWS]
+        segment, number = each(left + right)
+        free[(self.segments[:, PLACE] - left)[segment] + number] = False
+        return np.flatnonzero(free)
+
+    @cached_property
+    def alike(self) -> Index | None:
+        """The segments by descending length, where `stridiag._kernels.band_lanes` can take many at a time."""
+        width, lengths = self.band.width, self.lengths
+        full = (self.segments[:, LEFT_COLUMNS] == width) & (self.segments[:, RIGHT_COLUMNS] == width)
+        if width > LANES_WIDTH or self.n < LANES_CLASS or not full.all() or not full.size:
+            return None
+        return np.argsort(-lengths, kind="stable")
 
     @cached_property
     def mirrored(self) -> tuple[BandCondensationLayout, Index, Index]:
@@ -216,6 +240,14 @@ class BandCondensationLayout:
     def kernel_operations(self) -> tuple[int, int]:
         """Operations of the kernels to factor, and to solve for one right-hand side: exact."""
         lower, width = self.band.lower, self.band.width
+        if self.alike is not None:
+            # See `stridiag._kernels.band_lanes`.
+            columns, count = int(self.lengths.sum()), self.segments.shape[0]
+            known = 2 * count * int((width - self.band.present).sum())
+            substitute = columns * (8 * width * width + 16 * width + 17) + 2 * count + known
+            return columns * (8 * width * width + 2 * width + 5) + count * (width + 4), (
+                substitute + 2 * self.link_slots.size
+            )
         lengths, segments = self.lengths, self.segments
         above, left = segments[:, LEFT_ROWS], segments[:, LEFT_COLUMNS]
         below, right = segments[:, RIGHT_ROWS], segments[:, RIGHT_COLUMNS]
@@ -246,9 +278,13 @@ class BandCondensationLayout:
             self.n * (substitute + inner.solve),
             exact=inner.exact,
         )
-        stored = 8 * (3 * self.band.width + 2) * self.n + 8 * links + reduced.bytes
+        stored = 8 * links + reduced.bytes
+        if self.alike is None:
+            stored += 8 * (3 * self.band.width + 2) * self.n
         # The price of the reduced system is its own; that of the rest is expressed at the same rate.
         own = _COLUMN * (self.n - kept) + _FACTOR * condense + _SOLVE * substitute
+        if self.alike is not None:
+            own = _LANES * self.n
         overhead = 7e4 + own + reduced.price - reduced.rate * (operations.factor + operations.solve)
         return Cost(operations, stored, reduced.rate, overhead)
 
@@ -288,15 +324,20 @@ def _kept(rows: Index, targets: Index, lower: int, upper: int, starts: Index) ->
     for k in range(1 - lower, upper + 1):
         near = rows + k
         kept[near[(starts[of] <= near) & (near < starts[of + 1])]] = True
+    return kept | _widened(kept, lower + upper, starts)
+
+
+def _widened(kept: NDArray[np.bool_], width: int, starts: Index) -> NDArray[np.bool_]:
+    """Return the columns that make narrow stretches of kept columns `width` wide."""
     # Only columns of links stand in stretches that are too narrow. At either end of a class any width will do.
     first, last = _runs(kept, starts)
     before, behind = room(first, last, starts)
-    width = lower + upper
     narrow = (last - first + 1 < width) & (before > 0) & (behind > 0)
     more = np.minimum(width - (last - first + 1), behind)[narrow]
     stretch, number = each(more)
-    kept[last[narrow][stretch] + 1 + number] = True
-    return kept
+    result = np.zeros_like(kept)
+    result[last[narrow][stretch] + 1 + number] = True
+    return result
 
 
 def _dummy_separators(first: Index, last: Index, width: int, longest: int) -> Index:

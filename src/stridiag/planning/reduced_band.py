@@ -118,14 +118,18 @@ class ReducedBand(SummedColumns):
         )
 
     def assemble(
-        self, leftover: Array, entering: Array, last_links: Array, band: Array, values: Array
+        self, leftover: Array, entering: Array, last_links: Array, outer: Array, values: Array
     ) -> csc_array[Any]:
-        """Return the reduced system, given what the kernel left, the band and the matrix's values by slot."""
-        return self.sum_up(self.sources(leftover, entering, last_links, band, values))
+        """Return the reduced system, given what the kernel left, `outer_entries` and the matrix's values by slot."""
+        return self.sum_up(self.sources(leftover, entering, last_links, outer, values))
 
-    def sources(self, leftover: Array, entering: Array, last_links: Array, band: Array, values: Array) -> Array:
+    def sources(self, leftover: Array, entering: Array, last_links: Array, outer: Array, values: Array) -> Array:
         """Return the numbers that are added up, in the order of `place`."""
         products = entering.ravel()[self.linked[0]] * last_links[self.linked[1]]
-        return np.concatenate(
-            (leftover.ravel()[self.carried], products, band.ravel()[self.outer], values[self.outer_slots])
-        )
+        return np.concatenate((leftover.ravel()[self.carried], products, outer, values[self.outer_slots]))
+
+    def outer_entries(self, flat: Array, base: Index) -> Array:
+        """Return the band entries in rows outside all segments: (i, d) of the band stands at ``base[d] + i``."""
+        row, entry = np.divmod(self.outer, base.size)
+        result: Array = flat[base[entry] + row]
+        return result

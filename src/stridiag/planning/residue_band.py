@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._kernels.band_lanes import ABSENT
 from stridiag.planning.chain import ChainLayout
 from stridiag.structure import Structure
 from stridiag.structure.structure import diagonal_length
@@ -118,6 +119,17 @@ class ResidueBand:
         slot, row, place = self._folded
         band[row, place] += values[slot]
         return band
+
+    def diagonals(self, values: Array) -> tuple[Array, Index]:
+        """Return numbers, and where among them row 0 of each diagonal stands; no copy where they stand as stored."""
+        structure = self.chain.structure
+        base = np.full(self.width + 1, ABSENT, np.int64)
+        if self.chain.stride == 1 and not self._folds.any():
+            for k in self.offsets:
+                base[k + self.lower] = structure.diagonal_slots(k).start - max(0, -k)
+            return values, base
+        base[self.present] = self.present * self.chain.n
+        return np.ascontiguousarray(self.fill(values).T).ravel(), base
 
     @cached_property
     def links(self) -> tuple[Index, Index, Index]:

@@ -1,0 +1,132 @@
+"""Long bands condensed sixteen segments at a time: backward error, threads, and what is left to stored factors."""
+
+import numpy as np
+import pytest
+
+import stridiag
+from stridiag._kernels.thread_count import num_threads
+from stridiag.factorization.band import BandLU
+from stridiag.factorization.band_condensation import BandCondensation
+from stridiag.factorization.band_lanes import LaneBandQR
+from stridiag.factorization.decompose import decompose
+from stridiag.factorization.linked_lanes import LinkedLanes
+
+N = 6000
+OFFSETS = (-3, 0, 2)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
+
+
+def error(A, x, b):
+    size = abs(A.to_scipy()).sum(axis=1).max()
+    return abs(b - A @ x).max() / (size * abs(x).max() + abs(b).max())
+
+
+def of_kind(kind, links, offsets=OFFSETS, n=N):
+    A = stridiag.random(n, offsets=offsets, links=links, rng=3, dominant=kind == "dominant")
+    if kind == "constant":
+        return A.with_values(
+            np.concatenate(
+                [np.full(A.diagonal(k).size, v) for k, v in zip(offsets, (1.0, -0.9, 0.99), strict=True)]
+                + [np.ones(links)]
+            )
+        )
+    return A.with_values(np.sign(A.values)) if kind == "signs" else A
+
+
+@pytest.mark.filterwarnings("ignore::stridiag.errors.IllConditionedWarning")
+@pytest.mark.parametrize("kind", ["dominant", "random", "constant", "signs"])
+@pytest.mark.parametrize("links", [0, 40])
+def test_backward_error(rng, kind, links):
+    A = of_kind(kind, links)
+    F = A.factor(method="condensation" if links else "band")
+    assert isinstance(decompose(F.plan, A.values), LinkedLanes if links else LaneBandQR)
+    b = rng.standard_normal(N)
+    assert error(A, F.solve(b), b) < 1e-15
+    assert error(A, F.solve(b), b) < 1e-15
+    assert error(A.T, F.solve(b, trans="T"), b) < 1e-15
+    both = F.solve(np.stack((b, 2 * b), axis=1))
+    assert error(A, both[:, 1], 2 * b) < 1e-15
+    many = F.solve(np.tile(b[:, None], 12))
+    assert error(A, many[:, 11], b) < 1e-15
+
+
+@pytest.mark.parametrize("offsets", [(-9, 0, 6), (-1, 0, 2)])
+def test_residue_classes(rng, offsets):
+    A = of_kind("dominant", 0, offsets, 13_001)
+    b = rng.standard_normal(13_001)
+    assert isinstance(decompose(stridiag.plan(A.structure), A.values), LaneBandQR)
+    assert error(A, A.factor().solve(b), b) < 1e-15
+
+
+@pytest.mark.parametrize("links", [0, 40])
+def test_single_precision(rng, links):
+    A = of_kind("dominant", links).astype(np.float32)
+    F = A.factor(method="condensation" if links else "band")
+    b = rng.standard_normal(N).astype(np.float32)
+    assert error(A, F.solve(b), b) < 1e-6
+    assert error(A.T, F.solve(b, trans="T"), b) < 1e-6
+
+
+@pytest.mark.parametrize("links", [0, 40])
+def test_threads_change_nothing(rng, links):
+    A = of_kind("dominant", links)
+    b = rng.standard_normal(N)
+    found = []
+    for threads in (1, 2, 3):
+        with num_threads(threads):
+            F = A.factor(method="condensation" if links else "band")
+            found += [F.solve(b), F.solve(b)]
+    # The first of two carries the probe along; that changes nothing either.
+    for x in found[1:]:
+        np.testing.assert_array_equal(x, found[0])
+
+
+@pytest.mark.parametrize("links", [0, 40])
+def test_the_rest_is_left_to_stored_factors(rng, links):
+    A = of_kind("dominant", links)
+    method = "condensation" if links else "band"
+    planned = stridiag.plan(A.structure, method=method)
+    D = decompose(planned, A.values)
+    stored = (BandCondensation if links else BandLU)(planned.layout, A.values)
+    assert D.slogdet() == stored.slogdet()
+    np.testing.assert_array_equal(D.inverse_diagonal(), stored.inverse_diagonal())
+    x = rng.standard_normal((N, 2))
+    np.testing.assert_allclose(D.multiply(x.copy()), A @ x, atol=1e-12)
+    assert D.nbytes < stored.nbytes
+    pattern = D.inverse_on_pattern(transpose=True)
+    np.testing.assert_array_equal(pattern, stored.inverse_on_pattern(transpose=True))
+    # What the 1-norm of the inverse is known to be at least.
+    assert D.rough_norm() > abs(D.inverse_diagonal()).max()
+
+
+@pytest.mark.parametrize("links", [0, 40])
+def test_what_lanes_do_not_take(links):
+    A = of_kind("dominant", links)
+    planned = stridiag.plan(A.structure, method="condensation" if links else "band")
+    plain = BandCondensation if links else BandLU
+    assert isinstance(decompose(planned, A.values.astype(complex)), plain)
+    # Squares of these vanish.
+    assert isinstance(decompose(planned, A.values * 1e-160), plain)
+    # A zero column, in a segment.
+    values = A.values.copy()
+    _, columns = A.structure.coordinates()
+    values[columns == 3000] = 0
+    D = decompose(planned, values)
+    assert isinstance(D, plain)
+    assert A.with_values(values).factor(method=planned.method).info != 0
+
+
+def test_counts():
+    n, w = 100_000, 5
+    planned = stridiag.plan(stridiag.Structure(n, OFFSETS))
+    lanes = planned.layout.lanes
+    first, length, place = lanes.segments
+    assert first.size % 32 == 0
+    np.testing.assert_array_equal(lanes.columns[place], first + length)
+    np.testing.assert_array_equal(lanes.columns[place - 1], first - 1)
+    assert lanes.columns.size == n - length.sum() == w * (first.size + 1)
+    assert planned.operations.exact
