@@ -18,13 +18,16 @@ from stridiag.nn.layers import Layer
 __all__ = [
     "Cell",
     "Table",
+    "Tone",
     "accuracy_table",
+    "duration",
     "learning_verdict",
     "matrix_table",
     "matrix_verdict",
     "mean_and_deviation",
     "picture_sentence",
     "structure_sentence",
+    "times_over",
 ]
 
 Tone = Literal["", "good", "bad", "quiet"]
@@ -108,7 +111,7 @@ def accuracy_table(scores: Scores) -> Table:
             [
                 Cell(entrant.name),
                 Cell(f"{100 * mean:.2f} ± {100 * deviation:.2f}", "good" if mean == best else ""),
-                Cell(_seconds(seconds)),
+                Cell(duration(seconds)),
                 Cell(f"{hidden:,}"),
                 Cell(f"{readout:,}"),
             ]
@@ -182,12 +185,12 @@ def _matrix_row(job: Job, row: dict[str, Measurement], methods: list[str], *, fu
     errors = [m.error for m in rivals if m.error is not None]
     mark = "*" if ours.ill_conditioned else ""
     cells = [Cell(str(job.case)), Cell(f"{job.n:,}{mark}")]
-    cells += [Cell(_seconds(ours.timing.median)), Cell(_ratio(gain), tone)]
-    cells += [Cell(_seconds(row[m].timing.median)) if m in row else Cell("–", "quiet") for m in methods[1:]]
+    cells += [Cell(duration(ours.timing.median)), Cell(times_over(gain), tone)]
+    cells += [Cell(duration(row[m].timing.median)) if m in row else Cell("–", "quiet") for m in methods[1:]]
     cells.append(Cell(_error(ours.error)))
     cells.append(Cell(_error(_worst(errors)) if errors else "reference", "" if errors else "quiet"))
     if full:
-        cells.append(Cell(_seconds(ours.timing.first), "quiet"))
+        cells.append(Cell(duration(ours.timing.first), "quiet"))
     return cells
 
 
@@ -197,7 +200,7 @@ def matrix_verdict(measured: list[Measurement]) -> list[str]:
     for operation in matrix_demo.OPERATIONS:
         gains = {job: _gain(row) for job, row in _by_job(measured, operation).items()}
         largest = max(job.n for job in gains)
-        last = [f"{_ratio(gain)} for ({job.case})" for job, gain in gains.items() if job.n == largest]
+        last = [f"{times_over(gain)} for ({job.case})" for job, gain in gains.items() if job.n == largest]
         won = sum(gain >= _EVEN for gain in gains.values())
         lost = sum(gain < 1.0 / _EVEN for gain in gains.values())
         result.append(
@@ -276,13 +279,23 @@ def _worst(errors: list[float]) -> float:
     return math.nan if any(math.isnan(error) for error in errors) else max(errors)
 
 
-def _seconds(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Write a time with its unit, in three digits.
+
+    Examples
+    --------
+    >>> from stridiag.cli.tables import duration
+    >>> duration(2.6e-6), duration(0.0283), duration(12.0)
+    ('2.6 µs', '28.3 ms', '12.00 s')
+    """
     if seconds < 1e-3:
-        return f"{1e6 * seconds:.0f} µs"
+        micro = 1e6 * seconds
+        return f"{micro:.0f} µs" if micro >= 100 else f"{micro:.3g} µs"
     return f"{1e3 * seconds:.3g} ms" if seconds < 0.9995 else f"{seconds:.2f} s"
 
 
-def _ratio(value: float) -> str:
+def times_over(value: float) -> str:
+    """Write a ratio: whole from 10 on, else with one digit, or two below 1."""
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
 
 

@@ -1,0 +1,184 @@
+"""Running the cells of the table: all rivals in turns, errors after the clock."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from stridiag.cli.bench.operations import operation_named
+from stridiag.cli.bench.problem import Case, Problem, Values
+from stridiag.cli.bench.rivals import OURS, YARDSTICK, Rival
+from stridiag.cli.bench.table import Cell, Row
+from stridiag.cli.timing import Timing, limit_threads, measure
+
+__all__ = ["Record", "Settings", "cells_of", "run_cell"]
+
+# A rival that took this many times the fastest one's time is not run at larger sizes.
+HOPELESS = 6.0
+_LARGE = 50_000
+
+
+class Record(NamedTuple):
+    """One method's part in a cell.
+
+    Attributes
+    ----------
+    cell : Cell
+        Which comparison.
+    rival : str
+        Name of the method.
+    timing : Timing or None
+        Seconds; None where it was run for its error only, not at all, or in vain.
+    error : float or None
+        As the operation says; None where there is nothing to check.
+    note : str
+        Why there is no time, or what part of the operation was done.
+    """
+
+    cell: Cell
+    rival: str
+    timing: Timing | None
+    error: float | None
+    note: str = ""
+
+
+@dataclass
+class Settings:
+    """How to measure.
+
+    Attributes
+    ----------
+    rivals : sequence of Rival
+        All that can run here.
+    threads : int
+        The most.
+    repeats, budget
+        As for `measure`, for each method.
+    seed : int
+        Of all that is random.
+    members : int
+        Matrices in a batch.
+    """
+
+    rivals: Sequence[Rival]
+    threads: int
+    repeats: int = 9
+    budget: float = 0.6
+    seed: int = 0
+    members: int = 10_000
+    # Operation, case, values -> rivals that were hopeless, and how much slower.
+    hopeless: dict[tuple[str, Case, str], dict[str, float]] = field(default_factory=dict)
+
+
+class _Trial:
+    """A call that remembers why it failed instead of raising."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self._call = call
+        self.failure = ""
+
+    def __call__(self) -> Any:
+        if self.failure:
+            return None
+        try:
+            return self._call()
+        except Exception as error:  # rivals raise all sorts of things; a row of the table must not stop the others
+            self.failure = f"{type(error).__name__}: {error}".partition("\n")[0]
+            return None
+
+
+@lru_cache(maxsize=1)
+def _problem(case: Case, n: int, values: Values, seed: int, members: int) -> Problem:
+    # Kept for the next operation on the same matrix.
+    return Problem(case, n, values, seed, members)
+
+
+def cells_of(row: Row, threads: int) -> Iterator[tuple[Cell, bool]]:
+    """Yield the cells of a row, and whether they are timed or only checked."""
+    most = min(row.threads or threads, threads)
+    for kind in row.values:
+        yield Cell(row.operation, row.case, row.n, kind, most), True
+    for kind in row.checked:
+        yield Cell(row.operation, row.case, row.n, kind, most), False
+
+
+def run_cell(cell: Cell, settings: Settings, *, timed: bool = True, alone: bool = False) -> list[Record]:
+    """Measure all methods in one cell, ours first.
+
+    Parameters
+    ----------
+    cell : Cell
+        What to do.
+    settings : Settings
+        How.
+    timed : bool
+        Whether to repeat; else each method runs once, and only its error is of interest.
+    alone : bool
+        Whether only ours is measured.
+    """
+    members = settings.members if cell.operation == "batch" else 1
+    problem = _problem(cell.case, cell.n, cell.values, settings.seed, members)
+    known = settings.hopeless.setdefault((cell.operation, cell.case, cell.values), {})
+    rivals = [r for r in settings.rivals if r.name == OURS or not (alone or r.name in known)]
+    # What was hopeless at one size is not run at a larger one.
+    skipped = {} if alone else known
+    with warnings.catch_warnings(), limit_threads(cell.threads):
+        # Random chains of a million are singular to working precision now and then; that is data, not noise.
+        warnings.simplefilter("ignore")
+        records = list(_run(cell, problem, rivals, settings, timed=timed))
+    if timed and not alone:
+        _note_hopeless(records, cell, known)
+    records += [
+        Record(cell, name, None, None, f"not run: {times:.0f} times slower than the fastest at a smaller n")
+        for name, times in skipped.items()
+        if all(record.rival != name for record in records)
+    ]
+    return records
+
+
+def _run(cell: Cell, problem: Problem, rivals: Sequence[Rival], settings: Settings, *, timed: bool) -> Iterator[Record]:
+    calls: dict[str, _Trial] = {}
+    before: dict[str, Callable[[], Any]] = {}
+    failed: dict[str, str] = {}
+    entrants = {rival.name: rival for rival in rivals}
+    for name, rival in entrants.items():
+        try:
+            prepared = rival.prepare(cell.operation, problem)
+        except Exception as error:  # a factorization that fails before the clock
+            failed[name] = f"{type(error).__name__}: {error}".partition("\n")[0]
+            continue
+        if prepared is not None:
+            calls[name] = _Trial(prepared.run)
+            if prepared.before is not None:
+                before[name] = prepared.before
+    results = measure(
+        calls,
+        repeats=settings.repeats if timed else 0,
+        budget=settings.budget if timed else math.inf,
+        before=before,
+        compiling=[name for name, rival in entrants.items() if rival.compiles],
+    )
+    operation = operation_named(cell.operation)
+    for name, (timing, value) in results.items():
+        note = entrants[name].partial.get(cell.operation, "")
+        if calls[name].failure:
+            failed[name] = calls[name].failure
+            continue
+        nothing = not operation.error_kind or note in ("factorization only", "factor and solve only")
+        inexact = None if nothing else operation.error(problem, value)
+        yield Record(cell, name, timing if timed else None, inexact, note)
+    for name, why in failed.items():
+        yield Record(cell, name, None, None, f"failed: {why}")
+
+
+def _note_hopeless(records: list[Record], cell: Cell, known: dict[str, float]) -> None:
+    if cell.n < _LARGE:
+        return
+    times = {r.rival: r.timing.median for r in records if r.timing and r.rival not in (OURS, YARDSTICK)}
+    if times:
+        best = min(times.values())
+        known.update({name: t / best for name, t in times.items() if t > HOPELESS * best})
