@@ -84,6 +84,9 @@ def bench(
     ] = None,
     members: Annotated[int, typer.Option("--members", min=2, help="Matrices in a batch.")] = 10_000,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Seed of all that is random.")] = 0,
+    limits: Annotated[
+        bool, typer.Option("--limits", help="Measure memory bandwidth and the peak memory of solves too.")
+    ] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write all measurements to this file.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write a page with plots to this file.")] = None,
 ) -> None:
@@ -103,6 +106,7 @@ def bench(
         budget=budget,
         members=members,
         seed=seed,
+        limits=limits,
         csv=csv,
         html=html,
     )

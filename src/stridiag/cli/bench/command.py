@@ -9,8 +9,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from stridiag.cli.bench.limits import measure_limits
+from stridiag.cli.bench.measuring import Record, Settings, cells_of, run_cell
+from stridiag.cli.bench.page import compose
 from stridiag.cli.bench.problem import VALUES, Case, Values
 from stridiag.cli.bench.rivals import OURS, RIVALS, YARDSTICK, Rival, rival_named
+from stridiag.cli.bench.show import all_tables
+from stridiag.cli.bench.store import to_csv
 from stridiag.cli.bench.table import Preset, Row, select
 from stridiag.cli.report import write_atomically
 from stridiag.cli.terminal import open_console, print_table, print_text, progress
@@ -38,6 +43,7 @@ class Options:
     budget: float = 0.6
     members: int = 10_000
     seed: int = 0
+    limits: bool = False
     csv: Path | None = None
     html: Path | None = None
 
@@ -83,10 +89,14 @@ def rivals_for(names: Sequence[str]) -> tuple[list[Rival], list[str]]:
     return [*always, *chosen], left_out
 
 
-def results(options: Options, console: Console) -> tuple[list, dict[str, str]]:  # type: ignore[type-arg]
-    """Measure all that is asked for; return the records, and what they were measured with."""
-    from stridiag.cli.bench.measuring import Settings, cells_of, run_cell
+def results(options: Options, console: Console) -> tuple[list[Record], dict[str, str]]:
+    """Measure all that is asked for; return the records, and what they were measured with.
 
+    Raises
+    ------
+    BenchError
+        If something asked for does not exist.
+    """
     rows = rows_for(options)
     rivals, left_out = rivals_for(options.rivals)
     settings = Settings(
@@ -99,7 +109,7 @@ def results(options: Options, console: Console) -> tuple[list, dict[str, str]]: 
         facts["left out"] = "; ".join(left_out)
     facts["settings"] = (
         f"preset {options.preset}, up to {options.repeats} turns or {options.budget:g} s for each method, "
-        f"seed {options.seed}"
+        f"batches of {options.members:,}, seed {options.seed}"
     )
     for label, text in facts.items():
         print_text(console, f"{label}: {text}")
@@ -124,22 +134,18 @@ def run(options: Options) -> None:
         As `Options` are wrong, or files cannot be written.
     """
     _require_packages(options)
-    from stridiag.cli.bench.show import main_tables
-    from stridiag.cli.bench.store import to_csv
-
     for path in (options.csv, options.html):
         if path is not None and not path.resolve().parent.is_dir():
             raise BenchError(f"cannot write {path}: there is no folder {path.parent}")
     console = open_console()
     records, facts = results(options, console)
-    for table in main_tables(records, usable_cores()):
+    limits = measure_limits(options.threads) if options.limits else None
+    for table in all_tables(records, limits, options.threads):
         print_table(console, table)
     if options.csv is not None:
         _write(options.csv, to_csv(records, facts), console)
     if options.html is not None:
-        from stridiag.cli.bench.page import compose
-
-        _write(options.html, compose(records, facts), console)
+        _write(options.html, compose(records, facts, limits), console)
 
 
 def _require_packages(options: Options) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -14,7 +16,7 @@ import numpy as np
 from stridiag._kernels.compile import kernel
 from stridiag.cli.bench.problem import Array, Case
 
-__all__ = ["Peak", "peak_memory", "triad_bandwidth"]
+__all__ = ["Limits", "Peak", "measure_limits", "peak_memory", "triad_bandwidth"]
 
 _TRIAD_LENGTH = 20_000_000
 
@@ -109,3 +111,30 @@ def peak_memory(case: Case, n: int) -> Peak:
 
     arrays, resident = run(1), run(0)
     return Peak(arrays, None if np.isnan(resident) else resident)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Memory: how fast, in bytes a second by threads, and how much a solve takes, by case and order."""
+
+    bandwidth: dict[int, float]
+    peaks: dict[tuple[Case, int], Peak]
+
+    def to_json(self) -> str:
+        """Return what `from_json` reads."""
+        peaks = [[*case, n, *peak] for (case, n), peak in self.peaks.items()]
+        return json.dumps({"bandwidth": self.bandwidth, "peaks": peaks}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Limits:
+        """Read what `to_json` wrote."""
+        stored = json.loads(text)
+        peaks = {(Case(*line[:3]), line[3]): Peak(*line[4:]) for line in stored["peaks"]}
+        return cls({int(threads): speed for threads, speed in stored["bandwidth"].items()}, peaks)
+
+
+def measure_limits(threads: int, *, n: int = 10**6, length: int = _TRIAD_LENGTH) -> Limits:
+    """Measure bandwidth on one thread and on all, and the memory of solves of order `n`."""
+    bandwidth = {k: triad_bandwidth(k, length=length) for k in sorted({1, threads})}
+    cases = (Case(1, 1, 0), Case(1, 1, 100), Case(8, 8, 0), Case(2, 3, 0))
+    return Limits(bandwidth, {(case, n): peak_memory(case, n) for case in cases})

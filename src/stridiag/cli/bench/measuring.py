@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import stridiag
 from stridiag.cli.bench.operations import operation_named
 from stridiag.cli.bench.problem import Case, Problem, Values
 from stridiag.cli.bench.rivals import OURS, YARDSTICK, Rival
 from stridiag.cli.bench.table import Cell, Row
 from stridiag.cli.timing import Timing, limit_threads, measure
 
-__all__ = ["Record", "Settings", "cells_of", "run_cell"]
+__all__ = ["ILL_CONDITIONED", "Record", "Settings", "cells_of", "run_cell"]
 
+ILL_CONDITIONED = "singular to working precision"
 # A rival that took this many times the fastest one's time is not run at larger sizes.
 HOPELESS = 6.0
 _LARGE = 50_000
@@ -126,10 +128,14 @@ def run_cell(cell: Cell, settings: Settings, *, timed: bool = True, alone: bool 
     rivals = [r for r in settings.rivals if r.name == OURS or not (alone or r.name in known)]
     # What was hopeless at one size is not run at a larger one.
     skipped = {} if alone else known
-    with warnings.catch_warnings(), limit_threads(cell.threads):
-        # Random chains of a million are singular to working precision now and then; that is data, not noise.
+    with warnings.catch_warnings(record=True) as caught, limit_threads(cell.threads):
         warnings.simplefilter("ignore")
+        # Random chains of a million are singular to working precision now and then; that is data, not noise.
+        warnings.simplefilter("always", stridiag.IllConditionedWarning)
         records = list(_run(cell, problem, rivals, settings, timed=timed))
+    if caught and records:
+        # Only ours says so, and comes first.
+        records[0] = records[0]._replace(note=ILL_CONDITIONED)
     if timed and not alone:
         _note_hopeless(records, cell, known)
     records += [

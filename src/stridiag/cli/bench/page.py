@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stridiag.cli.bench.limits import Limits
 from stridiag.cli.bench.measuring import Record
-from stridiag.cli.bench.show import main_tables, rivals_table, stability_table
+from stridiag.cli.bench.show import (
+    floor_table,
+    growth_table,
+    main_tables,
+    memory_table,
+    operation_of,
+    rivals_table,
+    stability_table,
+)
 from stridiag.cli.bench.summary import comparisons
 from stridiag.cli.plots import Curve, loglog
 from stridiag.cli.report import Report
@@ -17,7 +26,7 @@ __all__ = ["compose"]
 _LINES = 5
 
 
-def compose(records: Sequence[Record], facts: dict[str, str]) -> str:
+def compose(records: Sequence[Record], facts: dict[str, str], limits: Limits | None = None) -> str:
     """Write the page: for each operation the table with targets, plots against n, and the table of all methods."""
     cores = usable_cores()
     page = Report("stridiag bench")
@@ -28,13 +37,18 @@ def compose(records: Sequence[Record], facts: dict[str, str]) -> str:
     )
     for table in main_tables(records, cores):
         page.table(table)
-        operation = table.title.rpartition("(")[2].rstrip(")")
+        operation = operation_of(table)
         pictures = figures(records, operation, cores)
         if pictures:
             page.figures(pictures)
         page.table(rivals_table(records, operation, cores))
-    if any(record.error is not None for record in records):
-        page.table(stability_table(records))
+    page.heading("Errors, growth, memory")
+    more = [stability_table(records), growth_table(records)]
+    if limits is not None:
+        more += [floor_table(records, limits.bandwidth), memory_table(limits.peaks)]
+    for extra in more:
+        if extra is not None:
+            page.table(extra)
     page.heading("How this was measured")
     page.facts(facts)
     return page.html()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from stridiag.cli.bench.limits import Peak
-from stridiag.cli.bench.measuring import Record
+from stridiag.cli.bench.limits import Limits, Peak
+from stridiag.cli.bench.measuring import ILL_CONDITIONED, Record
 from stridiag.cli.bench.operations import operation_named
 from stridiag.cli.bench.problem import VALUES, Case, Problem
 from stridiag.cli.bench.rivals import OURS, RIVALS, YARDSTICK
@@ -14,12 +14,33 @@ from stridiag.cli.bench.table import Cell
 from stridiag.cli.tables import Cell as Text
 from stridiag.cli.tables import Table, Tone, duration, times_over
 
-__all__ = ["floor_table", "growth_table", "main_tables", "markdown", "memory_table", "rivals_table", "stability_table"]
+__all__ = [
+    "all_tables",
+    "floor_table",
+    "growth_table",
+    "main_tables",
+    "markdown",
+    "memory_table",
+    "operation_of",
+    "rivals_table",
+    "stability_table",
+]
 
 _COLUMNS = ("p,q,links", "n", "values", "threads", "ours", "error", "fastest rival", "its time", "its error", "ratio")
 _LINEAR = ("factor-solve", "refactor-solve", "solve", "solve-64", "slogdet", "inverse-diagonal", "inverse-pattern")
 _BANDWIDTH_OPERATIONS = (*_LINEAR, "matvec", "matvec-64", "pinv-apply")
 _MILLION = 10**6
+
+
+def all_tables(records: Sequence[Record], limits: Limits | None, cores: int) -> list[Table]:
+    """Make the tables of a run: each operation's, errors where growth was looked for, growth, threads, memory."""
+    tables: list[Table | None] = [*main_tables(records, cores)]
+    if any(r.cell.values in ("constant", "signs") for r in records):
+        tables.append(stability_table(records))
+    tables.append(growth_table(records))
+    if limits is not None:
+        tables += [floor_table(records, limits.bandwidth), memory_table(limits.peaks)]
+    return [table for table in tables if table is not None]
 
 
 def main_tables(records: Iterable[Record], cores: int) -> list[Table]:
@@ -29,6 +50,11 @@ def main_tables(records: Iterable[Record], cores: int) -> list[Table]:
         if comparison.timed:
             groups.setdefault(comparison.cell.operation, []).append(comparison)
     return [_main_table(operation, rows) for operation, rows in groups.items()]
+
+
+def operation_of(table: Table) -> str:
+    """Return the operation that a table of `main_tables` is about."""
+    return table.title.rpartition("(")[2].rstrip(")")
 
 
 def _main_table(name: str, found: list[Comparison]) -> Table:
@@ -44,6 +70,8 @@ def _main_table(name: str, found: list[Comparison]) -> Table:
     note = "Medians with quartiles. Ratio: the fastest stable rival's median over ours."
     if operation.error_kind:
         note += f" Error: {operation.error_kind}."
+    if any(comparison.ours.note == ILL_CONDITIONED for comparison in found):
+        note += " †: found singular to working precision; our time includes finding that out."
     aimed = any(comparison.verdicts for comparison in found)
     if aimed:
         note += " Target: the ratio aimed at, over which rivals; the ratio reached stands behind it."
@@ -57,7 +85,8 @@ def _main_table(name: str, found: list[Comparison]) -> Table:
 def _row(comparison: Comparison) -> list[Text]:
     cell, ours, best = comparison.cell, comparison.ours, comparison.best
     assert ours.timing is not None
-    row = [Text(str(cell.case)), Text(f"{cell.n:,}"), Text(cell.values), Text(str(cell.threads))]
+    mark = "†" if ours.note == ILL_CONDITIONED else ""
+    row = [Text(str(cell.case)), Text(f"{cell.n:,}{mark}"), Text(cell.values), Text(str(cell.threads))]
     row += [Text(_spread(ours)), _error(ours)]
     if best is None or best.timing is None:
         row += [Text("–", "quiet")] * 4

@@ -294,7 +294,8 @@ class Dia(Rival):
         import scipy.sparse
 
         case, n = problem.case, problem.n
-        bands = scipy.sparse.diags_array(list(problem.diagonals), offsets=[-case.q, 0, case.p], shape=(n, n))
+        diagonals: list[Any] = list(problem.diagonals)
+        bands = scipy.sparse.diags_array(diagonals, offsets=[-case.q, 0, case.p], shape=(n, n))
         if not case.links:
             return lambda: bands @ x
         rest = scipy.sparse.csr_array(problem.csr - bands.tocsr())
