@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from stridiag.cli import learning_demo, matrix_demo
-from stridiag.cli.matrix_demo import Case, Measurement
+from stridiag.cli.bench.problem import Case
+from stridiag.cli.matrix_demo import Measurement
 from stridiag.cli.tables import Scores, mean_and_deviation
 from stridiag.cli.timing import fitted_slope
 from stridiag.nn.layers import Layer

@@ -37,11 +37,11 @@ _TITLES = {
     "solve": "Solve one right-hand side, factorization included",
     "slogdet": "Sign and log of the determinant",
     "inverse": "Inverse, as a dense array",
-    "pinv": "Pseudoinverse of a singular matrix of rank n - 1, as a dense array",
+    "pinv": "Pseudoinverse of a singular matrix of rank n - 2, as a dense array",
 }
 _ERRORS = {
     "solve": "backward error",
-    "slogdet": "relative difference of log|det| from dense",
+    "slogdet": "relative difference of log|det| from SuperLU",
     "inverse": "relative residual of A X = I",
     "pinv": "worst of Penrose's four conditions",
 }
@@ -153,22 +153,10 @@ def matrix_table(operation: matrix_demo.Operation, measured: list[Measurement], 
         if job.case != last:
             groups.append(len(rows))
             last = job.case
-        rows.append(_matrix_row(job, row, methods, full=full))
+        rows.append(_matrix_row(job, row, methods))
     ours, *rivals = methods
     columns = ("p,q,links", "n", ours, "speed-up", *rivals, "error", "rivals' worst")
-    if full:
-        columns += ("first call",)
-    note = f"Error: {_ERRORS[operation]}"
-    if any(m.error is None and m.method != matrix_demo.DENSE for row in byjob.values() for m in row.values()):
-        note += f", or from SuperLU where n > {matrix_demo.DENSE_LIMIT}"
-    note += ". Speed-up: over the fastest rival; below 1 we are slower."
-    if full:
-        note += " First call: ours"
-        note += (
-            "."
-            if operation == "pinv"
-            else ", with the plan still to be made unless an earlier operation had this structure."
-        )
+    note = f"Error: {_ERRORS[operation]}. Speed-up: over the fastest rival; below 1 we are slower."
     if any(m.ill_conditioned for row in byjob.values() for m in row.values()):
         note += " *: found singular to working precision; the time includes finding that out."
     # Time and speed-up stay; the rivals go from the one that is slowest at large sizes.
@@ -177,21 +165,16 @@ def matrix_table(operation: matrix_demo.Operation, measured: list[Measurement], 
     return Table(_TITLES[operation], note, columns, rows, tuple(groups[1:]), expendable)
 
 
-def _matrix_row(job: Job, row: dict[str, Measurement], methods: list[str], *, full: bool) -> list[Cell]:
+def _matrix_row(job: Job, row: dict[str, Measurement], methods: list[str]) -> list[Cell]:
     ours = row[matrix_demo.OURS]
-    rivals = [m for m in row.values() if m is not ours]
     gain = _gain(row)
     tone: Tone = "good" if gain >= _EVEN else "bad" if gain < 1.0 / _EVEN else ""
-    errors = [m.error for m in rivals if m.error is not None]
+    errors = [m.error for m in row.values() if m is not ours]
     mark = "*" if ours.ill_conditioned else ""
     cells = [Cell(str(job.case)), Cell(f"{job.n:,}{mark}")]
     cells += [Cell(duration(ours.timing.median)), Cell(times_over(gain), tone)]
     cells += [Cell(duration(row[m].timing.median)) if m in row else Cell("–", "quiet") for m in methods[1:]]
-    cells.append(Cell(_error(ours.error)))
-    cells.append(Cell(_error(_worst(errors)) if errors else "reference", "" if errors else "quiet"))
-    if full:
-        cells.append(Cell(duration(ours.timing.first), "quiet"))
-    return cells
+    return [*cells, Cell(_error(ours.error)), Cell(_error(_worst(errors)))]
 
 
 def matrix_verdict(measured: list[Measurement]) -> list[str]:
@@ -299,7 +282,5 @@ def times_over(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
 
 
-def _error(error: float | None) -> str:
-    if error is None:
-        return "reference"
+def _error(error: float) -> str:
     return f"{error:.0e}" if error else "0"

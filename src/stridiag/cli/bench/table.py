@@ -131,11 +131,12 @@ _ALONE = (
 )
 _CHECKED = ("factor-solve", "refactor-solve", "solve")
 _QUICK_SIZES = (1000, 10_000)
+_GROWING = (500, 1000, 2000, 10_000, 100_000, _E6)
 _PAPER: tuple[tuple[str, tuple[int, ...]], ...] = (
-    ("inverse", (250, 500, 1000, 2000)),
-    ("slogdet", (250, 500, 1000, 2000, 10_000, 100_000, _E6)),
-    ("pinv", (125, 250, 500, 1000)),
-    ("factor-solve", (250, 500, 1000, 2000, 10_000, 100_000, _E6)),
+    ("factor-solve", _GROWING),
+    ("slogdet", _GROWING),
+    ("inverse", (500, 1000, 2000)),
+    ("pinv", (200, 400, 800)),
 )
 _PAPER_CASES = (_CHAIN, _HUNDRED, _STRIDED_LINKED, _BAND_LINKED)
 

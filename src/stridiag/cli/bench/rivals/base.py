@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar, NamedTuple
@@ -41,13 +42,7 @@ class Rival:
 
     def missing(self) -> str:
         """Return why it cannot run here; empty if it can."""
-        if not self.module:
-            return ""
-        try:
-            import_module(self.module)
-        except Exception as error:  # a wheel for another processor raises all sorts of things
-            return f"{self.package} is not installed" if isinstance(error, ModuleNotFoundError) else str(error)
-        return ""
+        return _failure(self.module, self.package) if self.module else ""
 
     def version(self) -> str:
         """Return the version of its package."""
@@ -63,3 +58,15 @@ class Rival:
         method = getattr(self, operation.replace("-", "_"), None)
         made = method(problem) if method else None
         return made if made is None or isinstance(made, Prepared) else Prepared(made)
+
+
+# Kept, since some packages try to compile themselves at each import that fails.
+@cache
+def _failure(module: str, package: str) -> str:
+    try:
+        import_module(module)
+    except ModuleNotFoundError:
+        return f"{package} is not installed"
+    except Exception as error:  # a package built for another machine raises all sorts of things
+        return f"{package} cannot be imported: {error}".partition("\n")[0]
+    return ""
