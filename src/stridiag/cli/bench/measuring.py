@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ ILL_CONDITIONED = "singular to working precision"
 # A rival that took this many times the fastest one's time is not run at larger sizes.
 HOPELESS = 6.0
 _LARGE = 50_000
+# What a rehearsal at a tenth of the size, set-up included, must take besides.
+_SECONDS_OF_REHEARSAL = 0.2
 
 
 class Record(NamedTuple):
@@ -123,8 +126,11 @@ def run_cell(cell: Cell, settings: Settings, *, timed: bool = True, alone: bool 
         Whether only ours is measured.
     """
     members = settings.members if cell.operation == "batch" else 1
+    key = (cell.operation, cell.case, cell.values)
+    if timed and not alone and cell.n >= _LARGE and key not in settings.hopeless:
+        settings.hopeless[key] = _rehearse(cell, settings)
     problem = _problem(cell.case, cell.n, cell.values, settings.seed, members)
-    known = settings.hopeless.setdefault((cell.operation, cell.case, cell.values), {})
+    known = settings.hopeless.setdefault(key, {})
     rivals = [r for r in settings.rivals if r.name == OURS or not (alone or r.name in known)]
     # What was hopeless at one size is not run at a larger one.
     skipped = {} if alone else known
@@ -144,6 +150,41 @@ def run_cell(cell: Cell, settings: Settings, *, timed: bool = True, alone: bool 
         if all(record.rival != name for record in records)
     ]
     return records
+
+
+def _rehearse(cell: Cell, settings: Settings) -> dict[str, float]:
+    """Run every rival once at a tenth of the size; return those that will not do, and how much slower they are.
+
+    The time or the fill of some grows quadratically: one call at full size would take minutes.
+    """
+    if cell.n // 10 < cell.case.smallest:
+        return {}
+    problem = _problem(cell.case, cell.n // 10, cell.values, settings.seed, 1)
+    spent = {}
+    with warnings.catch_warnings(), limit_threads(cell.threads):
+        warnings.simplefilter("ignore")
+        for rival in settings.rivals:
+            # What compiles would be judged by that.
+            if not rival.compiles:
+                seconds = _seconds_with_preparation(rival, cell.operation, problem)
+                if seconds is not None:
+                    spent[rival.name] = seconds
+    best = min(spent.values(), default=0.0)
+    return {name: t / best for name, t in spent.items() if t > max(HOPELESS * best, _SECONDS_OF_REHEARSAL)}
+
+
+def _seconds_with_preparation(rival: Rival, operation: str, problem: Problem) -> float | None:
+    start = time.perf_counter()
+    try:
+        prepared = rival.prepare(operation, problem)
+        if prepared is None:
+            return None
+        if prepared.before is not None:
+            prepared.before()
+        prepared.run()
+    except Exception:  # the cell itself tells of failures
+        return None
+    return time.perf_counter() - start
 
 
 def _run(cell: Cell, problem: Problem, rivals: Sequence[Rival], settings: Settings, *, timed: bool) -> Iterator[Record]:
