@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "speed.md")
     parser.add_argument("--sizes", type=int, nargs="*", default=[], help="other sizes, for a try")
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--budget", type=float, default=0.6)
+    parser.add_argument("--budget", type=float, default=0.3)
     parser.add_argument("--members", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=usable_cores())
     options = parser.parse_args(arguments)

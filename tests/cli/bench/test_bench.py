@@ -187,12 +187,32 @@ def test_what_was_hopeless_is_not_run_at_larger_sizes(monkeypatch):
     settings = Settings([rival_named(OURS), Slow(), Fast()], 1, repeats=1, budget=0.01)
     first = run_cell(Cell("solve", Case(1, 1, 0), 20, "dominant", 1), settings)
     assert all(r.timing for r in first)
+    assert all(r.timing for r in run_cell(first[0].cell, settings))
     second = {r.rival: r for r in run_cell(Cell("solve", Case(1, 1, 0), 40, "dominant", 1), settings)}
     assert second["superlu-mmd"].timing is None
-    assert "slower than the fastest at a smaller n" in second["superlu-mmd"].note
+    assert second["superlu-mmd"].note.endswith("times slower than the fastest at n = 20")
     assert second["gbsv"].timing
     # Other values are another matter.
     assert all(r.timing for r in run_cell(Cell("solve", Case(1, 1, 0), 40, "random", 1), settings))
+
+
+def test_what_is_ruinous_at_a_tenth_is_not_run_at_all(monkeypatch):
+    monkeypatch.setattr("stridiag.cli.bench.measuring._LARGE", 100)
+    monkeypatch.setattr("stridiag.cli.bench.measuring._SECONDS_OF_REHEARSAL", 0.0)
+
+    class Quadratic(Rival):
+        name = "superlu-mmd"
+
+        def solve(self, problem):
+            if problem.n > 20:
+                raise AssertionError("must not be run")
+            return lambda: sum(range(300_000)) and problem.right
+
+    rivals = [rival_named(OURS), Quadratic(), rival_named("gtsv")]
+    settings = Settings(rivals, 1, repeats=1, budget=0.01)
+    records = {r.rival: r for r in run_cell(Cell("solve", Case(1, 1, 0), 200, "dominant", 1), settings)}
+    assert records["gtsv"].timing
+    assert records["superlu-mmd"].note.startswith("not run")
 
 
 def test_cells_that_are_only_checked_have_no_time():

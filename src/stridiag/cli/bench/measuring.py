@@ -14,7 +14,7 @@ import stridiag
 from stridiag.cli.bench.operations import operation_named
 from stridiag.cli.bench.problem import Case, Problem, Values
 from stridiag.cli.bench.rivals import OURS, YARDSTICK, Rival
-from stridiag.cli.bench.table import Cell, Row
+from stridiag.cli.bench.table import Cell, Row, targets_of
 from stridiag.cli.timing import Timing, limit_threads, measure
 
 __all__ = ["ILL_CONDITIONED", "Record", "Settings", "cells_of", "run_cell"]
@@ -23,8 +23,16 @@ ILL_CONDITIONED = "singular to working precision"
 # A rival that took this many times the fastest one's time is not run at larger sizes.
 HOPELESS = 6.0
 _LARGE = 50_000
+_LARGEST_CHECKED = 2_000_000
 # What a rehearsal at a tenth of the size, set-up included, must take besides.
 _SECONDS_OF_REHEARSAL = 0.2
+
+
+class Hopeless(NamedTuple):
+    """At what order a rival was too slow, and how many times slower than the fastest."""
+
+    n: int
+    times: float
 
 
 class Record(NamedTuple):
@@ -75,8 +83,8 @@ class Settings:
     budget: float = 0.6
     seed: int = 0
     members: int = 10_000
-    # Operation, case, values -> rivals that were hopeless, and how much slower.
-    hopeless: dict[tuple[str, Case, str], dict[str, float]] = field(default_factory=dict)
+    # Operation, case, values -> rivals that were hopeless.
+    hopeless: dict[tuple[str, Case, str], dict[str, Hopeless]] = field(default_factory=dict)
 
 
 class _Trial:
@@ -129,11 +137,10 @@ def run_cell(cell: Cell, settings: Settings, *, timed: bool = True, alone: bool 
     key = (cell.operation, cell.case, cell.values)
     if timed and not alone and cell.n >= _LARGE and key not in settings.hopeless:
         settings.hopeless[key] = _rehearse(cell, settings)
-    problem = _problem(cell.case, cell.n, cell.values, settings.seed, members)
     known = settings.hopeless.setdefault(key, {})
-    rivals = [r for r in settings.rivals if r.name == OURS or not (alone or r.name in known)]
-    # What was hopeless at one size is not run at a larger one.
-    skipped = {} if alone else known
+    skipped = {} if alone else {name: found for name, found in known.items() if found.n < cell.n}
+    rivals = [r for r in settings.rivals if r.name == OURS or not (alone or r.name in skipped)]
+    problem = _problem(cell.case, cell.n, cell.values, settings.seed, members)
     with warnings.catch_warnings(record=True) as caught, limit_threads(cell.threads):
         warnings.simplefilter("ignore")
         # Random chains of a million are singular to working precision now and then; that is data, not noise.
@@ -142,17 +149,15 @@ def run_cell(cell: Cell, settings: Settings, *, timed: bool = True, alone: bool 
     if caught and records:
         # Only ours says so, and comes first.
         records[0] = records[0]._replace(note=ILL_CONDITIONED)
-    if timed and not alone:
-        _note_hopeless(records, cell, known)
-    records += [
-        Record(cell, name, None, None, f"not run: {times:.0f} times slower than the fastest at a smaller n")
-        for name, times in skipped.items()
-        if all(record.rival != name for record in records)
+    if timed and not alone and cell.n >= _LARGE:
+        _note_hopeless(records, settings, known)
+    return records + [
+        Record(cell, name, None, None, f"not run: {times:.0f} times slower than the fastest at n = {n:,}")
+        for name, (n, times) in skipped.items()
     ]
-    return records
 
 
-def _rehearse(cell: Cell, settings: Settings) -> dict[str, float]:
+def _rehearse(cell: Cell, settings: Settings) -> dict[str, Hopeless]:
     """Run every rival once at a tenth of the size; return those that will not do, and how much slower they are.
 
     The time or the fill of some grows quadratically: one call at full size would take minutes.
@@ -170,7 +175,8 @@ def _rehearse(cell: Cell, settings: Settings) -> dict[str, float]:
                 if seconds is not None:
                     spent[rival.name] = seconds
     best = min(spent.values(), default=0.0)
-    return {name: t / best for name, t in spent.items() if t > max(HOPELESS * best, _SECONDS_OF_REHEARSAL)}
+    limit = max(HOPELESS * best, _SECONDS_OF_REHEARSAL)
+    return {name: Hopeless(problem.n, t / best) for name, t in spent.items() if t > limit}
 
 
 def _seconds_with_preparation(rival: Rival, operation: str, problem: Problem) -> float | None:
@@ -215,17 +221,26 @@ def _run(cell: Cell, problem: Problem, rivals: Sequence[Rival], settings: Settin
         if calls[name].failure:
             failed[name] = calls[name].failure
             continue
-        nothing = not operation.error_kind or note in ("factorization only", "factor and solve only")
+        # Checking ten million rows takes far longer than solving; the sizes below are checked.
+        nothing = (
+            not operation.error_kind
+            or cell.n > _LARGEST_CHECKED
+            or note in ("factorization only", "factor and solve only")
+        )
         inexact = None if nothing else operation.error(problem, value)
         yield Record(cell, name, timing if timed else None, inexact, note)
     for name, why in failed.items():
         yield Record(cell, name, None, None, f"failed: {why}")
 
 
-def _note_hopeless(records: list[Record], cell: Cell, known: dict[str, float]) -> None:
-    if cell.n < _LARGE:
-        return
+def _note_hopeless(records: list[Record], settings: Settings, known: dict[str, Hopeless]) -> None:
+    cell = records[0].cell
+    aimed = tuple(name for target in targets_of(cell, settings.threads) for name in target.rivals)
     times = {r.rival: r.timing.median for r in records if r.timing and r.rival not in (OURS, YARDSTICK)}
-    if times:
-        best = min(times.values())
-        known.update({name: t / best for name, t in times.items() if t > HOPELESS * best})
+    pivoted = [times[rival.name] for rival in settings.rivals if rival.name in times and rival.pivots]
+    if pivoted:
+        best = min(pivoted)
+        for name, spent in times.items():
+            # What a target names is shown at every size.
+            if spent > HOPELESS * best and not name.startswith(aimed):
+                known[name] = Hopeless(cell.n, spent / best)

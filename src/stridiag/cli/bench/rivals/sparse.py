@@ -290,10 +290,15 @@ class Pardiso(Rival):
     package = "pypardiso"
     module = "pypardiso"
 
-    def factor_solve(self, problem: Problem) -> Any:
-        from pypardiso import PyPardisoSolver
+    def _solver(self) -> Any:
+        # The package's own: a new one looks for the library on the disk, and none frees what it has factored.
+        from pypardiso import ps
 
-        solver, matrix, b = PyPardisoSolver(), problem.csr, problem.right
+        ps.free_memory(everything=True)
+        return ps
+
+    def factor_solve(self, problem: Problem) -> Any:
+        solver, matrix, b = self._solver(), problem.csr, problem.right
         empty = solver.factorized_A
 
         def forget() -> None:
@@ -302,9 +307,7 @@ class Pardiso(Rival):
         return Prepared(lambda: solver.solve(matrix, b), forget)
 
     def refactor_solve(self, problem: Problem) -> Any:
-        from pypardiso import PyPardisoSolver
-
-        solver, matrix, b = PyPardisoSolver(), problem.other_csr, problem.right
+        solver, matrix, b = self._solver(), problem.other_csr, problem.right
         solver.factorize(problem.csr)
 
         def run() -> Array:
@@ -323,9 +326,7 @@ class Pardiso(Rival):
         return self._again(problem, np.asfortranarray(problem.rights))
 
     def _again(self, problem: Problem, b: Array) -> Any:
-        from pypardiso import PyPardisoSolver
-
-        solver, matrix = PyPardisoSolver(), problem.csr
+        solver, matrix = self._solver(), problem.csr
         solver.factorize(matrix)
 
         def run() -> Array:
