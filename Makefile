@@ -34,9 +34,9 @@ format: $(VENV)/.check
 docs: $(VENV)/.check
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
-## bench: solve and factor beside SuperLU and KLU
+## bench: everything that has a target beside every rival, and docs/speed.md from it (about ten minutes)
 bench: $(VENV)/.bench
-	$(BIN)/python benchmarks/solve.py
+	$(BIN)/python benchmarks/speed.py
 
 clean:
 	rm -rf $(VENV) build dist docs/_build docs/api/generated stridiag-report

@@ -9,8 +9,6 @@ the caches (on the right). Medians; kernels are compiled before.
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +17,8 @@ import numpy as np
 
 import stridiag
 from stridiag import linalg
+from stridiag.cli.bench.problem import Case, Problem
+from stridiag.cli.timing import measure
 from stridiag.planning.plan import _plan
 
 
@@ -39,19 +39,19 @@ def second_difference(n: int) -> stridiag.StridiagMatrix:
     return stridiag.StridiagMatrix.from_diagonals({-1: np.full(n - 1, -1.0), 0: diagonal, 1: np.full(n - 1, -1.0)})
 
 
-def square(offsets: tuple[int, ...], links: int) -> Callable[[int], stridiag.StridiagMatrix]:
-    """Return a maker of dominant random matrices."""
-    return lambda n: stridiag.random(n, offsets, links, rng=0, dominant=True)
+def square(p: int, q: int, links: int) -> Callable[[int], stridiag.StridiagMatrix]:
+    """Return a maker of the benchmark's dominant random matrices."""
+    return lambda n: Problem(Case(p, q, links), n).matrix
 
 
 STRUCTURES = {
-    "(1,1,0)": square((-1, 0, 1), 0),
-    "(1,1,10)": square((-1, 0, 1), 10),
-    "(1,1,100)": square((-1, 0, 1), 100),
-    "(8,8,10)": square((-8, 0, 8), 10),
-    "(2,3,0)": square((-3, 0, 2), 0),
-    "(2,3,10)": square((-3, 0, 2), 10),
-    "p + q = n": lambda n: stridiag.random(n, (-(n - n // 3), 0, n // 3), rng=0, dominant=True),
+    "(1,1,0)": square(1, 1, 0),
+    "(1,1,10)": square(1, 1, 10),
+    "(1,1,100)": square(1, 1, 100),
+    "(8,8,10)": square(8, 8, 10),
+    "(2,3,0)": square(2, 3, 0),
+    "(2,3,10)": square(2, 3, 10),
+    "p + q = n": lambda n: Problem(Case(n // 3, n - n // 3, 0), n).matrix,
     "tree": tree,
 }
 
@@ -85,22 +85,12 @@ def of_singular(A: stridiag.StridiagMatrix) -> dict[str, Callable[[], Any]]:
     return {"pinv": lambda: linalg.pinv(A), "pinv @ b": lambda: P @ b, "rank_info": lambda: linalg.rank_info(A)}
 
 
-def microseconds(run: Callable[[], Any], repeats: int, n: int) -> float:
-    """Return the median microseconds a row."""
-    run()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return 1e6 * statistics.median(seconds) / n
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--budget", type=float, default=2.0, help="seconds for each operation")
     parser.add_argument("--largest-singular", type=int, default=100_000, help="largest order of the pseudoinverse")
     options = parser.parse_args(arguments)
     if min(options.sizes) < 100 or options.repeats < 1:
@@ -109,19 +99,20 @@ def main(arguments: list[str] | None = None) -> None:
     print("|---|---|---|" + "---|" * len(options.sizes))
     kinds: dict[str, tuple[Any, Any]] = {name: (make, operations) for name, make in STRUCTURES.items()}
     kinds["second difference"] = (second_difference, of_singular)
-    for name, (make, timed) in kinds.items():
+    for name, (make, timed_of) in kinds.items():
         table: dict[str, list[str]] = {}
         method = ""
         for n in options.sizes:
             A = make(n)
             method = stridiag.plan(A.structure).method
-            singular = timed is of_singular
-            runs = {} if singular and n > options.largest_singular else timed(A)
+            singular = timed_of is of_singular
+            runs = {} if singular and n > options.largest_singular else timed_of(A)
             repeats = 1 if singular else options.repeats
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                for operation, run in runs.items():
-                    table.setdefault(operation, []).append(f"{microseconds(run, repeats, n):.3g}")
+                timed = measure(runs, repeats=repeats, budget=options.budget)
+            for operation, (timing, _) in timed.items():
+                table.setdefault(operation, []).append(f"{1e6 * timing.median / n:.3g}")
         for operation, cells in table.items():
             row = [*cells, *["-"] * (len(options.sizes) - len(cells))]
             print("|", " | ".join((name, method, operation, *row)), "|", flush=True)

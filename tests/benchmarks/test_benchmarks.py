@@ -12,7 +12,7 @@ TINY = {
     "growth.py": ["--sizes", "100", "200", "--repeats", "1"],
     "paper_mode.py": ["--quick"],
     "real_matrices.py": ["--repeats", "1"],
-    "solve.py": ["--sizes", "60", "200", "--repeats", "1"],
+    "speed.py": ["--sizes", "1000", "--operations", "factor-solve,slogdet,plan", "--repeats", "1", "--budget", "0.001"],
     "startup.py": ["--repeats", "1", "--links", "0"],
 }
 
@@ -29,22 +29,27 @@ def test_each_benchmark_is_run_here():
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_benchmark(name, capsys):
-    load(name).main(TINY[name])
+def test_benchmark(name, capsys, tmp_path):
+    aside = ["--results", str(tmp_path / "made"), "--page", str(tmp_path / "speed.md")] if name == "speed.py" else []
+    load(name).main(TINY[name] + aside)
     assert re.search(r"\d", capsys.readouterr().out)
 
 
-def test_solve_table_has_every_case_and_small_errors(capsys):
-    module = load("solve.py")
-    module.main(TINY["solve.py"])
-    output = capsys.readouterr().out
-    for case in module.CASES:
-        assert output.count(f"| {case} |") == 2
-    errors = [float(error) for error in re.findall(r"\((\de[-+]\d+)\)", output)]
-    assert len(errors) >= 16
-    assert max(errors) < 1e-14
+def test_speed_goes_on_where_it_stopped_and_makes_the_page_again(tmp_path):
+    module, page = load("speed.py"), tmp_path / "speed.md"
+    aside = ["--results", str(tmp_path), "--page", str(page), "--sizes", "1000", "--repeats", "1", "--budget", "0.001"]
+    module.main(["--operations", "plan", *aside])
+    kept = (tmp_path / "plan.csv").read_text()
+    module.main(["--operations", "plan,slogdet", "--missing", *aside])
+    assert (tmp_path / "plan.csv").read_text() == kept
+    text = page.read_text()
+    assert "(plan)" in text
+    assert "(slogdet)" in text
+    page.unlink()
+    module.main(["--page-only", *aside])
+    assert page.read_text() == text
 
 
-def test_solve_refuses_sizes_that_cannot_hold_the_cases():
+def test_speed_refuses_what_is_not_there():
     with pytest.raises(SystemExit):
-        load("solve.py").main(["--sizes", "10"])
+        load("speed.py").main(["--operations", "dance"])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from stridiag._version import __version__
 
 __all__ = ["app"]
+
+# As in bench.table, which is too heavy to import for every command.
+Preset = Literal["quick", "paper", "table"]
 
 app = typer.Typer(
     name="stridiag",
@@ -77,3 +80,65 @@ def warmup(
     except ValueError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from None
+
+
+@app.command()
+def bench(
+    operations: Annotated[
+        str, typer.Option("--operations", help="Comma-separated, such as factor-solve,slogdet; default: the preset's.")
+    ] = "",
+    cases: Annotated[
+        list[str] | None, typer.Option("--cases", help="p,q,links such as 1,1,100; may be given several times.")
+    ] = None,
+    sizes: Annotated[
+        list[int] | None, typer.Option("--sizes", min=3, help="Orders of matrices; may be given several times.")
+    ] = None,
+    rivals: Annotated[
+        str, typer.Option("--rivals", help="Comma-separated names; default: all that are installed.")
+    ] = "",
+    values: Annotated[str, typer.Option("--values", help="dominant, random, constant, signs; comma-separated.")] = "",
+    preset: Annotated[
+        Preset, typer.Option("--preset", help="quick: small sizes. paper: the paper's experiment. table: all targets.")
+    ] = "quick",
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Turns of each method, at most.")] = 9,
+    budget: Annotated[float, typer.Option("--budget", min=0.0, help="Seconds for each method in a cell.")] = 0.6,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Threads, ours and the rivals'; default: all cores.")
+    ] = None,
+    members: Annotated[int, typer.Option("--members", min=2, help="Matrices in a batch.")] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Seed of all that is random.")] = 0,
+    limits: Annotated[
+        bool, typer.Option("--limits", help="Measure memory bandwidth and the peak memory of solves too.")
+    ] = False,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write all measurements to this file.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page with plots to this file.")] = None,
+) -> None:
+    """Measure operations beside every strong rival that is installed; print tables, write CSV and HTML."""
+    from stridiag.cli.bench.command import BenchError, Options, run
+    from stridiag.cli.timing import usable_cores
+
+    options = Options(
+        preset=preset,
+        operations=_listed(operations),
+        cases=cases or (),
+        sizes=sizes or (),
+        rivals=_listed(rivals),
+        values=_listed(values),
+        threads=threads or usable_cores(),
+        repeats=repeats,
+        budget=budget,
+        members=members,
+        seed=seed,
+        limits=limits,
+        csv=csv,
+        html=html,
+    )
+    try:
+        run(options)
+    except BenchError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -52,7 +52,7 @@ def run(output: Path, *, quick: bool, seed: int, threads: int) -> Path:
     console = open_console()
     with timing.limit_threads(threads):
         scores, layers, kernels = _learn(console, quick=quick, seed=seed)
-        measured, more_kernels = _race(console, quick=quick, seed=seed)
+        measured, more_kernels = _race(console, quick=quick, seed=seed, threads=threads)
         facts = timing.machine(threads)
     facts["kernels"] = (
         f"{kernels + more_kernels:.1f} s to compile them or load them from numba's cache, before the clock"
@@ -119,7 +119,7 @@ def _learn(console: Console, *, quick: bool, seed: int) -> tuple[Any, Any, float
     return scores, layers, kernels
 
 
-def _race(console: Console, *, quick: bool, seed: int) -> tuple[Any, float]:
+def _race(console: Console, *, quick: bool, seed: int, threads: int) -> tuple[Any, float]:
     """Measure all matrix operations; return the measurements and the seconds of warming."""
     from stridiag.cli import matrix_demo, tables
 
@@ -130,7 +130,8 @@ def _race(console: Console, *, quick: bool, seed: int) -> tuple[Any, float]:
         kernels = matrix_demo.warm()
         for job in queue:
             shown.update(task, description=f"{job.operation} ({job.case}), n = {job.n:,}")
-            measured += matrix_demo.run_job(job, seed=seed, budget=matrix_demo.budget(quick=quick))
+            limit = matrix_demo.budget(quick=quick)
+            measured += matrix_demo.run_job(job, seed=seed, budget=limit, threads=threads)
             shown.advance(task)
         shown.update(task, description="matrices")
     for operation in matrix_demo.OPERATIONS:
@@ -166,12 +167,12 @@ def _compose(scores: Any, layers: Any, measured: Any, facts: dict[str, str], *, 
     page.heading("Matrix algebra")
     page.paragraph(
         "Random matrices, links at random places. Entries are standard normal for solve, slogdet and inverse. For pinv "
-        "the main diagonal is another: it dominates its rows, but for its first entry, which is altered so that the "
-        "rank is n - 1. Each method starts from the form of the matrix that it likes best and is timed to the answer. "
+        "the main diagonal is another: it dominates its rows, but for its ends, which are altered so that the rank is "
+        "n - 2. Each method starts from the form of the matrix that it likes best and is timed to the answer. "
         "Methods take turns, up to five each after a first call, and times are medians over those; a method whose "
         f"first call takes {matrix_demo.budget(quick=quick):g} s or more makes no other. Exponents in the legends are "
         "fitted to the three largest sizes. SuperLU's determinant is measured without its sign. Our times include the "
-        "checks of the input, and in solve and inverse those of the condition; a plan, once made, is kept."
+        "checks of the input, in solve and inverse those of the condition, and the plan, made afresh each time."
     )
     for operation in matrix_demo.OPERATIONS:
         page.table(tables.matrix_table(operation, measured, full=True))

@@ -9,19 +9,21 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from stridiag.cli import learning_demo, matrix_demo
-from stridiag.cli.matrix_demo import Case, Measurement
+from stridiag.cli.bench.problem import Case
+from stridiag.cli.matrix_demo import Measurement
 from stridiag.cli.tables import Scores, mean_and_deviation
 from stridiag.cli.timing import fitted_slope
 from stridiag.nn.layers import Layer
 
-__all__ = ["accuracy_figure", "structure_figures", "time_figures"]
+__all__ = ["Curve", "accuracy_figure", "loglog", "structure_figures", "time_figures"]
 
 # Placeholder -> CSS variable. Series 1 is always ours.
 _INK, _GRID = "#0a0b0c", "#0a0b0d"
 _SERIES = ("#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05")
+_MARKERS = ("o", "s", "^", "v", "D")
 _VARIABLES = {_INK: "--ink", _GRID: "--grid"} | {color: f"--s{k}" for k, color in enumerate(_SERIES, 1)}
 _FAMILIES = {
     learning_demo.STRUCTURED: (_SERIES[0], "o"),
@@ -106,31 +108,51 @@ def time_figures(operation: matrix_demo.Operation, measured: list[Measurement]) 
     """Draw time against n for each case of an operation, on common axes, slopes in the legend."""
     here = [m for m in measured if m.job.operation == operation]
     times = [m.timing.median for m in here]
-    sizes = sorted({m.job.n for m in here})
 
     def picture(case: Case) -> str:
         mine = [m for m in here if m.job.case == case]
-
-        def draw(figure: Any, ax: Any) -> None:
-            for method in dict.fromkeys(m.method for m in mine):
-                n, seconds = zip(*[(m.job.n, m.timing.median) for m in mine if m.method == method], strict=True)
-                slope = fitted_slope(n, seconds)
-                color, marker = _METHODS[method]
-                label = method if slope is None else f"{method}: n^{slope:.2f}"
-                ax.plot(n, seconds, color=color, marker=marker, label=label)
-            ax.set(xscale="log", yscale="log", xlabel="n", ylim=(min(times) / 2, 2 * max(times)))
-            ax.set(title=f"{operation}: p = {case.p}, q = {case.q}, {case.links} links")
-            ax.set_xticks(sizes, [_count(n) for n in sizes])
-            ax.set_xticks([], minor=True)
-            ax.yaxis.set_major_formatter(lambda value, _: _duration(value))
-            ax.yaxis.set_minor_formatter(lambda value, _: "")
-            ax.grid(visible=True)
-            figure.legend(loc="outside lower center", ncols=2)
-
-        name = f"{operation}-{case.p}-{case.q}-{case.links}"
-        return _picture(name, f"Time of {operation} against n for p, q, links = {case}", (4.6, 3.5), draw)
+        curves = [
+            Curve(method, [(m.job.n, m.timing.median) for m in mine if m.method == method], *_METHODS[method])
+            for method in dict.fromkeys(m.method for m in mine)
+        ]
+        title = f"{operation}: p = {case.p}, q = {case.q}, {case.links} links"
+        limits = (min(times) / 2, 2 * max(times))
+        return loglog(f"{operation}-{case.p}-{case.q}-{case.links}", title, curves, limits=limits)
 
     return [picture(case) for case in dict.fromkeys(m.job.case for m in here)]
+
+
+class Curve(NamedTuple):
+    """Points (n, seconds) under a name; without a colour it takes the next one."""
+
+    name: str
+    points: list[tuple[int, float]]
+    color: str = ""
+    marker: str = ""
+
+
+def loglog(name: str, title: str, curves: list[Curve], *, limits: tuple[float, float] | None = None) -> str:
+    """Draw seconds against n, both in logarithms, with slopes in the legend; `name` is unique on the page."""
+    sizes = sorted({n for curve in curves for n, _ in curve.points})
+
+    def draw(figure: Any, ax: Any) -> None:
+        for k, curve in enumerate(curves):
+            n, seconds = zip(*curve.points, strict=True)
+            slope = fitted_slope(n, seconds)
+            label = curve.name if slope is None else f"{curve.name}: n^{slope:.2f}"
+            color, marker = curve.color or _SERIES[k], curve.marker or _MARKERS[k]
+            ax.plot(n, seconds, color=color, marker=marker, label=label)
+        ax.set(xscale="log", yscale="log", xlabel="n", title=title)
+        if limits is not None:
+            ax.set(ylim=limits)
+        ax.set_xticks(sizes, [_count(n) for n in sizes])
+        ax.set_xticks([], minor=True)
+        ax.yaxis.set_major_formatter(lambda value, _: _duration(value))
+        ax.yaxis.set_minor_formatter(lambda value, _: "")
+        ax.grid(visible=True)
+        figure.legend(loc="outside lower center", ncols=2)
+
+    return _picture(name, f"Time against n. {title}", (4.6, 3.5), draw)
 
 
 def _picture(name: str, label: str, inches: tuple[float, float], draw: Callable[[Any, Any], None]) -> str:

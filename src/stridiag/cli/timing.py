@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
-import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Timed", "Timing", "fitted_slope", "limit_threads", "machine", "measure"]
+import stridiag
+
+__all__ = ["Timed", "Timing", "fitted_slope", "limit_threads", "machine", "measure", "usable_cores"]
 
 _PACKAGES = ("stridiag", "numpy", "scipy", "numba", "scikit-learn", "matplotlib")
 _CALLS_IN_TURN = 10
@@ -30,16 +32,26 @@ class Timing:
     Attributes
     ----------
     first : float
-        The first call: with whatever is kept for later ones (a plan, warmed memory).
-    median : float
-        Of the later calls; the first one's where there was no time for a second.
+        The first call: with whatever is kept for later ones (a plan, warmed memory, compiled code).
+    median, lower, upper, minimum : float
+        Median, quartiles and least of the later calls; the first one's time where there was no time for a second.
     calls : int
         How many calls were made in all.
     """
 
     first: float
     median: float
+    lower: float
+    upper: float
+    minimum: float
     calls: int
+
+    @classmethod
+    def of(cls, seconds: list[float]) -> Timing:
+        """Sum up the seconds of all calls, the first one first."""
+        later = seconds[1:] or seconds
+        lower, median, upper = np.quantile(later, (0.25, 0.5, 0.75))
+        return cls(seconds[0], float(median), float(lower), float(upper), min(later), len(seconds))
 
 
 class Timed(NamedTuple):
@@ -49,11 +61,31 @@ class Timed(NamedTuple):
     value: Any
 
 
-def measure(calls: Mapping[str, Callable[[], Any]], *, repeats: int = 5, budget: float = 0.5) -> dict[str, Timed]:
+def measure(
+    calls: Mapping[str, Callable[[], Any]],
+    *,
+    repeats: int = 5,
+    budget: float = 0.5,
+    before: Mapping[str, Callable[[], Any]] | None = None,
+    compiling: Collection[str] = (),
+) -> dict[str, Timed]:
     """Call each once, then in up to `repeats` turns, while its calls took less than `budget` seconds together.
 
     Taking turns lets what else the machine does meet all of them. A turn of a fast call has several calls: one alone
-    would be measured in caches that the call before it has filled.
+    would be measured in caches that the call before it has filled. The collector of garbage waits.
+
+    Parameters
+    ----------
+    calls : dict
+        What to time, by name.
+    repeats : int
+        Turns after the first call.
+    budget : float
+        Seconds.
+    before : dict, optional
+        What to do before each call of that name, outside the clock and the budget.
+    compiling : collection of str
+        Names whose first call does not count against the budget, since it may compile.
 
     Examples
     --------
@@ -64,22 +96,35 @@ def measure(calls: Mapping[str, Callable[[], Any]], *, repeats: int = 5, budget:
     """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     values: dict[str, Any] = {}
-    for turn in range(1 + repeats):
-        for name, call in calls.items():
-            spent = seconds[name]
-            if sum(spent) >= budget:
-                continue
-            before = len(spent)
-            for _ in range(_CALLS_IN_TURN if turn else 1):
-                start = time.perf_counter()
-                values[name] = call()
-                spent.append(time.perf_counter() - start)
-                if sum(spent[before:]) >= _SECONDS_OF_TURN:
-                    break
-    return {
-        name: Timed(Timing(spent[0], statistics.median(spent[1:] or spent), len(spent)), values[name])
-        for name, spent in seconds.items()
-    }
+    before = before or {}
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        for turn in range(1 + repeats):
+            for name, call in calls.items():
+                spent = seconds[name]
+                if sum(spent[1:] if name in compiling else spent) < budget:
+                    values[name] = _turn(call, before.get(name), spent, _CALLS_IN_TURN if turn else 1)
+    finally:
+        if collecting:
+            gc.enable()
+    return {name: Timed(Timing.of(spent), values[name]) for name, spent in seconds.items()}
+
+
+def _turn(call: Callable[[], Any], before: Callable[[], Any] | None, spent: list[float], most: int) -> Any:
+    value, begin = None, len(spent)
+    for _ in range(most):
+        if before is not None:
+            before()
+        # The value before is freed outside the clock.
+        value = None
+        start = time.perf_counter()
+        value = call()
+        spent.append(time.perf_counter() - start)
+        if sum(spent[begin:]) >= _SECONDS_OF_TURN:
+            break
+    return value
 
 
 def fitted_slope(sizes: Iterable[float], seconds: Iterable[float], *, last: int = 3) -> float | None:
@@ -103,7 +148,7 @@ def fitted_slope(sizes: Iterable[float], seconds: Iterable[float], *, last: int 
 
 @contextmanager
 def limit_threads(threads: int) -> Iterator[None]:
-    """Give BLAS, OpenMP and numba this many threads, or as many as there are where that is less."""
+    """Give BLAS, OpenMP, numba and our kernels this many threads, or as many as there are where that is less."""
     import numba
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
@@ -111,10 +156,25 @@ def limit_threads(threads: int) -> Iterator[None]:
     most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined, unused-ignore]
     numba.set_num_threads(min(threads, most))
     try:
-        with threadpool_limits(limits=threads):
+        with threadpool_limits(limits=threads), _limit_ours(threads):
             yield
     finally:
         numba.set_num_threads(before)
+
+
+@contextmanager
+def _limit_ours(threads: int) -> Iterator[None]:
+    # Kernels that run on one thread have no setting.
+    setting = getattr(stridiag, "set_num_threads", None)
+    if setting is None:
+        yield
+        return
+    before = stridiag.get_num_threads()
+    setting(threads)
+    try:
+        yield
+    finally:
+        setting(before)
 
 
 def machine(threads: int) -> dict[str, str]:
@@ -124,7 +184,7 @@ def machine(threads: int) -> dict[str, str]:
     libraries = [info for info in threadpool_info() if info.get("user_api") == "blas"]
     described = {
         "date": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-        "processor": f"{_processor()}, {_usable_cores()} cores usable",
+        "processor": f"{_processor()}, {usable_cores()} cores usable",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "packages": ", ".join(f"{name} {_version_of(name)}" for name in _PACKAGES),
         "BLAS": ", ".join(sorted({_library(info) for info in libraries})) or "unknown",
@@ -148,7 +208,8 @@ def _processor() -> str:
     return (names or [platform.processor() or platform.machine() or "unknown"])[0]
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
     # An affinity mask (containers, taskset) may leave fewer than the machine has.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
