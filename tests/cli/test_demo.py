@@ -326,6 +326,20 @@ def test_contestants_have_names_of_their_own_and_true_counts():
     assert not expected
 
 
+def test_patience_and_compiling_calls(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+
+    def call():
+        clock[0] += 2.0
+
+    counts = [
+        timing.measure({"a": call}, repeats=4, budget=1.0, **more)["a"].timing.calls
+        for more in ({}, {"patience": 3.0}, {"compiling": ["a"]}, {"compiling": ["a"], "patience": 3.0})
+    ]
+    assert counts == [1, 2, 2, 3]
+
+
 def test_calls_take_turns_until_their_budget_is_spent(monkeypatch):
     clock, log = [0.0], []
     monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])

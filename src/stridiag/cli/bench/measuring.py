@@ -23,6 +23,8 @@ ILL_CONDITIONED = "singular to working precision"
 # A rival that took this many times the fastest one's time is not run at larger sizes.
 HOPELESS = 6.0
 _LARGE = 50_000
+# Of a first call, in budgets.
+_PATIENCE = 10.0
 _LARGEST_CHECKED = 2_000_000
 # What a rehearsal at a tenth of the size, set-up included, must take besides.
 _SECONDS_OF_REHEARSAL = 0.2
@@ -214,6 +216,7 @@ def _run(cell: Cell, problem: Problem, rivals: Sequence[Rival], settings: Settin
         budget=settings.budget if timed else math.inf,
         before=before,
         compiling=[name for name, rival in entrants.items() if rival.compiles],
+        patience=_PATIENCE,
     )
     operation = operation_named(cell.operation)
     for name, (timing, value) in results.items():

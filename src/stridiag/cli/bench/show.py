@@ -215,7 +215,7 @@ def memory_table(peaks: dict[tuple[Case, int], Peak]) -> Table:
         [
             Text(str(case)),
             Text(f"{n:,}"),
-            Text(f"{peak.arrays:.2f}", "good" if peak.arrays <= 8 else "bad"),
+            Text(f"{peak.arrays:.2f}", "bad" if case == (1, 1, 0) and peak.arrays > 8 else ""),
             Text("–" if peak.resident is None else f"{peak.resident:.2f}"),
         ]
         for (case, n), peak in peaks.items()
