@@ -181,14 +181,17 @@ def test_threads_that_share_a_fresh_factor(links):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_survey(dtype):
     values = np.array([3.0, -7.0, 0.5], dtype)
-    assert survey(values) == (7.0, False)
-    assert survey(np.append(values, -0.0).astype(dtype)) == (7.0, True)
+    assert survey(values) == (7.0, 0.5)
+    assert not survey(values).zeros
+    found = survey(np.append(values, -0.0).astype(dtype))
+    assert found == (7.0, 0.0)
+    assert found.zeros
     assert survey(np.append(values, -np.inf).astype(dtype)).largest == np.inf
     for place in range(3):
         strange = values.copy()
         strange[place] = -np.nan
         assert np.isnan(survey(strange).largest)
-    assert survey(np.ones((2, 3), dtype)) == (1.0, False)
+    assert survey(np.ones((2, 3), dtype)) == (1.0, 1.0)
     assert survey(np.empty(0, dtype)) is None
     assert survey(np.ones(3, complex)) is None
 

@@ -58,7 +58,8 @@ def test_lanes_are_the_plain_loops(n, stride, links, segment, dtype):
     layout, tridiagonal = laid_out(n, stride, links, segment, dtype)
     rng = np.random.default_rng(n)
     b, numbers = rng.normal(size=n).astype(dtype), rng.normal(size=200).astype(dtype)
-    tolerance = 4000 * np.finfo(dtype).eps
+    # Segments by themselves may be ill-conditioned, and twins round differently where two operations fuse into one.
+    tolerance = 1e5 * np.finfo(dtype).eps
     for side, probe in ((None, None), (b, None), (b, numbers)):
         found = reduced(lane_condensation.reduce, layout, tridiagonal, side, probe)
         twin = reduced(lane_condensation.plain_reduce, layout, tridiagonal, side, probe)

@@ -450,15 +450,18 @@ def test_asking_is_cheap():
 # ---------------------------------------------------------------- within other pools
 
 
-def _threads_in_a_worker_process():
-    return stridiag.get_num_threads()
-
-
 def test_within_loky():
     joblib = pytest.importorskip("joblib")
+
+    def threads_in_a_worker_process():
+        # A function within a function, which goes to the other process by value.
+        import stridiag
+
+        return stridiag.get_num_threads()
+
     jobs = max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else multiprocessing.cpu_count())
     with joblib.parallel_config(backend="loky", n_jobs=jobs):
-        counts = joblib.Parallel()(joblib.delayed(_threads_in_a_worker_process)() for _ in range(jobs))
+        counts = joblib.Parallel()(joblib.delayed(threads_in_a_worker_process)() for _ in range(jobs))
     assert counts == [1] * jobs
 
 

@@ -55,7 +55,7 @@ def test_page_that_is_a_folder_is_found_before_the_work(tmp_path, monkeypatch):
 
 def test_usual_terminal_keeps_the_columns_of_the_matrix_tables():
     job = matrix_demo.Job("solve", matrix_demo.CASES[0], 1_000_000)
-    once = timing.Timing(0.0562, 0.0562, 2)
+    once = timing.Timing.of([0.0562, 0.0562])
     methods = (matrix_demo.OURS, matrix_demo.SUPERLU, matrix_demo.LAPACK, matrix_demo.DENSE)
     measured = [matrix_demo.Measurement(job, method, once, 1e-16, ill_conditioned=False) for method in methods]
     buffer = io.StringIO()

@@ -10,6 +10,7 @@ from stridiag.testing import recording
 A = stridiag.random(30, offsets=(-1, 0, 2), rng=0)
 with recording() as executed:
     F = A.factor()
+    F.singular
 print(executed[0], F.plan.operations.factor, F.plan.operations.exact)
 """
 

@@ -61,6 +61,7 @@ def _set_side(side: Any, sides: Any, s: Any, row: Any, which: Any) -> None:
     sides[s, row, which] = side
 
 
+_nothing = optional(lambda side: None, lambda side: side * 0)
 _keep_side = optional(lambda side, sides, s, row, which: None, _set_side)
 # The row that two parallel rows are multiples of, x and y.
 _united = optional(lambda one, other, x, y: None, lambda one, other, x, y: conjugate(x) * one + conjugate(y) * other)
@@ -73,8 +74,6 @@ def _finish(state: Any, share0: Any, share1: Any, left: Any, s: Any, leftover: A
     if left:
         leftover[s, 0, LEFT2], leftover[s, 0, LEFT1], leftover[s, 0, RIGHT1], leftover[s, 0, RIGHT2] = pw1, pw2, p0, p1
         leftover[s, 0, 4] = share0
-        _keep_side(pb, sides, s, 0, 0)
-        _keep_side(pz, sides, s, 0, 1)
     else:
         # From the largest entries of both. Of a segment that is its whole chain nothing is left over.
         x, y = p0, q0
@@ -93,9 +92,12 @@ def _finish(state: Any, share0: Any, share1: Any, left: Any, s: Any, leftover: A
         q0, q1, share1 = _united(p0, q0, x, y), _united(p1, q1, x, y), _united(share0, share1, x, y)
         qb, qz = _united(pb, qb, x, y), _united(pz, qz, x, y)
         qw1, qw2 = qw1 * 0, qw2 * 0
+        pb, pz = _nothing(pb), _nothing(pz)
         leftover[s, 0, :] = 0.0
     leftover[s, 1, LEFT2], leftover[s, 1, LEFT1], leftover[s, 1, RIGHT1], leftover[s, 1, RIGHT2] = qw1, qw2, q0, q1
     leftover[s, 1, 4] = share1
+    _keep_side(pb, sides, s, 0, 0)
+    _keep_side(pz, sides, s, 0, 1)
     _keep_side(qb, sides, s, 1, 0)
     _keep_side(qz, sides, s, 1, 1)
 

@@ -25,7 +25,6 @@ from stridiag.factorization.singularity import evident_singularity, info_of
 from stridiag.factorization.survey import Survey, survey
 from stridiag.planning import Plan
 from stridiag.planning.chain import TridiagonalLayout
-from stridiag.planning.condensation import CondensationLayout
 from stridiag.planning.layout import Layout
 from stridiag.structure import StridiagMatrix
 
@@ -121,10 +120,10 @@ def decompose_member(planned: Plan, matrix: StridiagMatrix) -> Decomposition:
 
 def _at_once(layout: Layout) -> type[SolvesAtOnce] | None:
     """Return what can factor and solve in one step, if there is such a thing for the layout."""
-    if isinstance(layout, CondensationLayout):
-        name = "swept.SweptCondensation" if layout.swept else "condensation.Condensation"
-    else:
-        name = _AT_ONCE.get(type(layout).__name__, "")
+    name = _AT_ONCE.get(type(layout).__name__, "")
+    # Told by its name, since its module is not imported before a plan asks for it.
+    if name == "condensation.Condensation" and getattr(layout, "swept", False):
+        name = "swept.SweptCondensation"
     return _found(name) if name else None
 
 
@@ -132,6 +131,7 @@ def _at_once(layout: Layout) -> type[SolvesAtOnce] | None:
 _AT_ONCE = {
     "SweptLayout": "swept.SweptChains",
     "TridiagonalLayout": "tridiagonal.TridiagonalLU",
+    "CondensationLayout": "condensation.Condensation",
     "BandLayout": "band_lanes.LaneBandQR",
     "BandCondensationLayout": "linked_lanes.LinkedLanes",
 }

@@ -83,7 +83,7 @@ class Factor(Inverting, NormalVectors):
     >>> A = stridiag.random(1000, offsets=(-3, 0, 2), rng=0)
     >>> F = A.factor()
     >>> F.method
-    'banded LU with partial pivoting'
+    'orthogonal condensation of a band'
     >>> b = np.ones(1000)
     >>> bool(abs(A @ F.solve(b) - b).max() < 1e-12 * abs(F.solve(b)).max())
     True

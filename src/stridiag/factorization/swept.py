@@ -122,7 +122,8 @@ class _Swept(Generic[Stored]):
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
         sweeps = self._adjoint_sweeps if adjoint else self._sweeps
-        if sweeps is None or b.shape[1] > _FEW:
+        # What may be singular goes to LU with partial pivoting, where that is what is stored.
+        if sweeps is None or b.shape[1] > _FEW or not self._plainly_regular:
             return self._stored.solve(b, adjoint=adjoint)
         for column in range(b.shape[1]):
             x, _ = sweeps.solve(self._chain.vector_to_chains(np.ascontiguousarray(b[:, column])))

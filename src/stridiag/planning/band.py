@@ -17,7 +17,7 @@ References: E. Cuthill and J. McKee, Reducing the bandwidth of sparse symmetric 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -181,9 +181,13 @@ class BandLayout:
     @cached_property
     def cost(self) -> Cost:
         """See `Layout`."""
-        if self.lanes is not None:
-            return self.lanes.cost
-        return band_cost(self.n, self.lower, self.upper, entries=self.structure.nnz)
+        stored = band_cost(self.n, self.lower, self.upper, entries=self.structure.nnz)
+        if self.lanes is None:
+            return stored
+        # The determinant and the dense inverse take the LU.
+        swept, kept = self.lanes.cost, stored.operations
+        operations = replace(swept.operations, slogdet=kept.slogdet, inverse=kept.inverse)
+        return replace(swept, operations=operations)
 
     def describe(self) -> str:
         """See `Layout`."""
@@ -193,6 +197,12 @@ class BandLayout:
             "cuthill-mckee": "in reverse Cuthill-McKee order",
         }[self.order]
         who = "LU" if self.compiled else "LAPACK's LU"
+        if self.lanes is not None:
+            segments = plural(self.lanes.segments[0].size, "segment")
+            return (
+                f"{plural(self.lower, 'sub-diagonal')} and {plural(self.upper, 'super-diagonal')}, {kind}"
+                f"{', backwards' if self.backwards else ''}; orthogonal condensation of {segments}"
+            )
         behind = "" if self.stable else ", its growth checked"
         return (
             f"{plural(self.lower, 'sub-diagonal')} and {plural(self.upper, 'super-diagonal')}, {kind}"

@@ -20,10 +20,13 @@ from stridiag.planning.inverse_cost import chain_inverse
 from stridiag.planning.layout import plural
 from stridiag.structure import Structure
 
-__all__ = ["ChainLayout", "TridiagonalLayout", "best_stride"]
+__all__ = ["SWEPT", "ChainLayout", "TridiagonalLayout", "best_stride"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
+
+SWEPT = 1500
+"""Rows of a matrix from which on its chains are solved in sweeps over segments."""
 
 
 def best_stride(structure: Structure) -> tuple[int, int]:

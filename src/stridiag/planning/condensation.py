@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels import condensation_layout as kernels
 from stridiag._kernels.kept_columns import leftover_places
-from stridiag.planning.chain import ChainLayout
+from stridiag.planning.chain import SWEPT, ChainLayout
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.inverse_cost import condensed_inverse
 from stridiag.planning.layout import plural
@@ -37,9 +37,6 @@ SEGMENT, LONG_SEGMENT, LONG_CHAIN = 62, 126, 20_000
 where these are alike, as on a chain of constant coefficients, their rounding errors may add up: see
 docs/decisions/0020-steady-errors.md. Neither is a multiple of a power of two, with the two columns of a separator,
 which would bring all lanes to the same place of a cache."""
-
-SWEPT = 1500
-"""Rows of a matrix from which on segments are swept in lanes."""
 
 LANES = 16
 """Segments that are worth the lanes of vectors."""

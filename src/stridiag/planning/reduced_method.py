@@ -8,8 +8,6 @@ from functools import cached_property
 from stridiag.planning.cost import Cost
 from stridiag.planning.dense import small_qr_cost
 from stridiag.planning.front_plan import FrontPlan
-from stridiag.planning.sparse import analyse
-from stridiag.planning.sparse_layout import sparse_cost
 from stridiag.planning.summed import SummedColumns
 
 __all__ = ["DENSE_REDUCED_ORDER", "ReducedMethod"]
@@ -54,4 +52,7 @@ class ReducedMethod:
             return self.fronts.cost
         if self.kind == "dense":
             return small_qr_cost(self.pattern.order)
+        from stridiag.planning.sparse import analyse
+        from stridiag.planning.sparse_layout import sparse_cost
+
         return sparse_cost(analyse(self.pattern.compressed()), entries=self.pattern.indices.size, orthogonal=False)

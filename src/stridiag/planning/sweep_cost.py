@@ -23,7 +23,7 @@ _UP, _UP_STEADY, _UP_SEGMENT = 45, 6, 1
 
 # For each segment that begins its chain, whose two leftover rows become one; for each that does not, to move the kept
 # columns to its left to the right-hand side.
-_UNITE, _MOVE = 22, 6
+_UNITE, _MOVE = 24, 6
 
 # To eliminate a node of the trees.
 _NODE = 168

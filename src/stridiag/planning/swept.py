@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from stridiag.planning.chain import ChainLayout, TridiagonalLayout
-from stridiag.planning.condensation import SWEPT, CondensationLayout
+from stridiag.planning.chain import SWEPT, ChainLayout, TridiagonalLayout
 from stridiag.planning.cost import Cost
 from stridiag.planning.layout import plural
 from stridiag.planning.sweep_cost import swept_cost
+
+if TYPE_CHECKING:
+    from stridiag.planning.condensation import CondensationLayout
 
 __all__ = ["SweptLayout", "swept"]
 
@@ -32,6 +35,8 @@ class SweptLayout(TridiagonalLayout):
     @cached_property
     def segments(self) -> CondensationLayout:
         """Where the chains are cut."""
+        from stridiag.planning.condensation import CondensationLayout
+
         return CondensationLayout.build(self.chain)
 
     @cached_property

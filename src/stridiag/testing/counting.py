@@ -13,6 +13,7 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
@@ -271,7 +272,10 @@ def recording() -> Iterator[list[int]]:
     True
     """
     # What is imported only when first needed would bring the compiled kernels in.
-    import_module("stridiag.linalg")
+    for room in ("planning", "factorization", "linalg"):
+        package = import_module(f"stridiag.{room}")
+        for info in iter_modules(package.__path__):
+            import_module(f"stridiag.{room}.{info.name}")
     tally = [0]
     replaced: list[tuple[Any, str, Any]] = []
     try:
