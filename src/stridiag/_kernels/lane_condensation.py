@@ -44,7 +44,7 @@ from stridiag._kernels.lane_groups import (
     group_size_of,
     in_bounds,
     load_tile,
-    loaded,
+    pair,
     probed,
     set_out,
     stored,
@@ -185,10 +185,17 @@ def plain_reduce(
 
 
 @inlined
-def _put_down(state: Any, last: Any, scratch: Any, at: Any, size: Any) -> None:
-    p0, p1, pw1, pw2, pb, pz, q0, q1, qw1, qw2, qb, qz = state
-    x1, x2, beta = last
+def _put_shares(found: Any, scratch: Any, at: Any, size: Any) -> None:
+    """Write down, from the last step, with what factors links of the last row enter the two leftover rows."""
+    x1, x2, beta, _, _, _, _, _, _ = found
     share = beta * x2
+    store(scratch, at, -(x1 * share))
+    store(scratch, at + size, 1.0 - x2 * share)
+
+
+@inlined
+def _put_down(state: Any, scratch: Any, at: Any, size: Any) -> None:
+    p0, p1, pw1, pw2, pb, pz, q0, q1, qw1, qw2, qb, qz = state
     store(scratch, at, p0)
     store(scratch, at + size, p1)
     store(scratch, at + 2 * size, pw1)
@@ -197,8 +204,6 @@ def _put_down(state: Any, last: Any, scratch: Any, at: Any, size: Any) -> None:
     store(scratch, at + 5 * size, q1)
     store(scratch, at + 6 * size, qw1)
     store(scratch, at + 7 * size, qw2)
-    store(scratch, at + 8 * size, -(x1 * share))
-    store(scratch, at + 9 * size, 1.0 - x2 * share)
     stored(pb, scratch, at + 10 * size)
     stored(qb, scratch, at + 11 * size)
     stored(pz, scratch, at + 12 * size)
@@ -253,7 +258,7 @@ def reduce(
     half = size // 2
     # The square of the smallest entry that is trusted; its reciprocal for the largest.
     tiny = 1e-280 if d.itemsize == 8 else 1e-30
-    starts = np.empty(size, np.int64)
+    starts = np.empty(2 * size, np.int64)
     tile = np.empty(4 * ROWS * size + half, d.dtype)
     place = aligned(tile)
     scratch = np.empty(LINES * size + half, d.dtype)
@@ -267,8 +272,6 @@ def reduce(
         starting, starting_other = load(scratch, line + BEGIN * size), load(scratch, line + BEGIN * size + half)
         signs, signs_other = load(scratch, line + SIGN * size), load(scratch, line + SIGN * size + half)
         fine = less(starting, np.inf)
-        last_one = (starting, starting, starting)
-        last_other = last_one
         for chunk in range(0, steps, ROWS):
             rows = min(ROWS, steps - chunk)
             load_tile(dl, d, du, b, starts, chunk, rows, safe, tile, place, size)
@@ -276,41 +279,32 @@ def reduce(
                 end_chains(lanes, group, size, kept, tile, place + (rows - 1) * size)
             for row in range(rows):
                 at_step = chunk + row
-                before, before_other = one, other
-                if row % STEADY == 0:
-                    factor = FACTORS[(steps - at_step) // STEADY % 64]
-                    one, other = scaled(one, factor), scaled(other, factor)
                 at = place + row * size
                 rest = 2 + steps - at_step
-                one, found = step(
-                    one,
-                    load(tile, at),
-                    load(tile, at + ROWS * size),
-                    load(tile, at + 2 * ROWS * size),
-                    loaded(b, tile, at + 3 * ROWS * size),
-                    probed(probe, rest, signs),
-                )
-                last_one = (found[0], found[1], found[2])
-                valid = in_bounds(found[8], tiny)
-                other, found = step(
-                    other,
-                    load(tile, at + half),
-                    load(tile, at + ROWS * size + half),
-                    load(tile, at + 2 * ROWS * size + half),
-                    loaded(b, tile, at + 3 * ROWS * size + half),
-                    probed(probe, rest, signs_other),
-                )
-                last_other = (found[0], found[1], found[2])
-                valid_other = in_bounds(found[8], tiny)
+                factor = FACTORS[(steps - at_step) // STEADY % 64]
+                nz, nz_other = probed(probe, rest, signs), probed(probe, rest, signs_other)
+                # Apart from each other, so that the rows before the step need not be kept where all lanes take it.
                 if at_step < apart:
                     late, late_other = less(starting, at_step + 0.5), less(starting_other, at_step + 0.5)
+                    before, before_other = one, other
+                    if row % STEADY == 0:
+                        one, other = scaled(one, factor), scaled(other, factor)
+                    one, other, found, found_other = pair(one, other, tile, at, size, b, nz, nz_other)
                     one, other = held(one, before, late), held(other, before_other, late_other)
-                    valid, valid_other = choose(late, valid, fine), choose(late_other, valid_other, fine)
-                fine = both(fine, both(valid, valid_other))
+                    valid = choose(late, in_bounds(found[8], tiny), fine)
+                    fine = both(fine, both(valid, choose(late_other, in_bounds(found_other[8], tiny), fine)))
+                else:
+                    if row % STEADY == 0:
+                        one, other = scaled(one, factor), scaled(other, factor)
+                    one, other, found, found_other = pair(one, other, tile, at, size, b, nz, nz_other)
+                    fine = both(fine, both(in_bounds(found[8], tiny), in_bounds(found_other[8], tiny)))
+                if rest == 3:
+                    _put_shares(found, scratch, line + 8 * size, size)
+                    _put_shares(found_other, scratch, line + 8 * size + half, size)
         info = -1
         if every(fine):
-            _put_down(one, last_one, scratch, line, size)
-            _put_down(other, last_other, scratch, line + half, size)
+            _put_down(one, scratch, line, size)
+            _put_down(other, scratch, line + half, size)
             for lane in range(min(size, lanes.size - group * size)):
                 s = lanes[group * size + lane]
                 state, share0, share1 = _taken_up(scratch, line + lane, size, b, probe)

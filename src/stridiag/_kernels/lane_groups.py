@@ -14,8 +14,8 @@ import numpy as np
 
 from stridiag._kernels.compile import inlined
 from stridiag._kernels.condensation import RIGHT1
-from stridiag._kernels.lane_steps import first_rows, given, optional, sign
-from stridiag._kernels.vectors import BYTES, both, gather, less, load, scatter, splat, store
+from stridiag._kernels.lane_steps import first_rows, given, optional, sign, step
+from stridiag._kernels.vectors import BYTES, both, gather, less, load, prefetch, scatter, splat, store
 
 __all__ = [
     "BEGIN",
@@ -32,6 +32,7 @@ __all__ = [
     "in_bounds",
     "load_tile",
     "loaded",
+    "pair",
     "probed",
     "segment_of",
     "set_out",
@@ -40,6 +41,10 @@ __all__ = [
 
 ROWS = 32
 """Rows of a tile."""
+
+FAR = 200_000
+"""Entries of an array from which on the next group's rows are asked for while one is computed with: it does not stay in
+a cache, and sixteen lanes of four arrays are more than the processor follows by itself."""
 
 LINES = 14
 """Lines of the scratch of a group: one number for each lane. What its carried rows begin with, and what they become."""
@@ -101,7 +106,8 @@ def set_out(
 ) -> tuple[Any, Any, Any]:
     """Write down where the lanes of a group begin, and with which two rows.
 
-    Returns the number of steps, that of those which not all lanes take, and whether vectors may be loaded throughout.
+    And, behind these, where those of the next group do. Returns the number of steps, that of those which not all lanes
+    take, and whether vectors may be loaded throughout.
     """
     longest = 0
     shortest = d.size
@@ -115,6 +121,7 @@ def set_out(
     for lane in range(size):
         s = segment_of(lanes, group, size, lane)
         starts[lane] = last[s] + 1 - steps
+        starts[size + lane] = last[segment_of(lanes, group + 1, size, lane)] + 1 - steps
         low = min(low, starts[lane])
         high = max(high, last[s] + 1)
         p0, pw1, pw2, pb, pz, q0, q1, qw2, qb, qz = first_rows(dl, d, du, b, probe, known, first, kept, s)
@@ -163,6 +170,10 @@ def _bring(array: Any, starts: Any, shift: Any, rows: Any, safe: Any, tile: Any,
         for row in range(0, rows, half):
             gather(array, starts, 0, shift + row, tile, place + row * size, size)
             gather(array, starts, half, shift + row, tile, place + row * size + half, size)
+        if array.size > FAR:
+            for row in range(0, rows, BYTES // array.itemsize):
+                for lane in range(size, 2 * size):
+                    prefetch(array, starts[lane] + shift + row)
     else:
         for lane in range(size):
             for row in range(rows):
@@ -179,6 +190,31 @@ def load_tile(
     _bring(d, starts, step + 1, rows, safe, tile, place + ROWS * size, size)
     _bring(du, starts, step + 1, rows, safe, tile, place + 2 * ROWS * size, size)
     _bring(b, starts, step + 1, rows, safe, tile, place + 3 * ROWS * size, size)
+
+
+@inlined
+def pair(
+    one: Any, other: Any, tile: Any, at: Any, size: Any, b: Any, nz: Any, nz_other: Any
+) -> tuple[Any, Any, Any, Any]:
+    """Take one step with both halves of a group, with the row of the tile that begins at a place."""
+    half = size // 2
+    one, found = step(
+        one,
+        load(tile, at),
+        load(tile, at + ROWS * size),
+        load(tile, at + 2 * ROWS * size),
+        loaded(b, tile, at + 3 * ROWS * size),
+        nz,
+    )
+    other, found_other = step(
+        other,
+        load(tile, at + half),
+        load(tile, at + ROWS * size + half),
+        load(tile, at + 2 * ROWS * size + half),
+        loaded(b, tile, at + 3 * ROWS * size + half),
+        nz_other,
+    )
+    return one, other, found, found_other
 
 
 @inlined

@@ -29,6 +29,7 @@ from stridiag._kernels.lane_groups import (
     group_size_of,
     in_bounds,
     load_tile,
+    pair,
     probed,
     segment_of,
     set_out,
@@ -222,7 +223,7 @@ def expand(
     size = group_size_of(d)
     half = size // 2
     tiny = 1e-280 if d.itemsize == 8 else 1e-30
-    starts = np.empty(size, np.int64)
+    starts = np.empty(2 * size, np.int64)
     tile = np.empty(4 * ROWS * size + half, d.dtype)
     place = aligned(tile)
     scratch = np.empty(LINES * size + half, d.dtype)
@@ -258,40 +259,30 @@ def expand(
                     scratch[line + P0 * size + lane] = _links_of(probe, known, s)
             for row in range(rows):
                 at_step = chunk + row
-                before, before_other = one, other
-                if row % STEADY == 0:
-                    factor = FACTORS[(steps - at_step) // STEADY % 64]
-                    one, other = scaled(one, factor), scaled(other, factor)
                 at = place + row * size
                 to = origin + at_step * width
                 rest = 2 + steps - at_step
+                factor = FACTORS[(steps - at_step) // STEADY % 64]
                 if rest == 3:
                     links, links_other = load(scratch, line + P0 * size), load(scratch, line + P0 * size + half)
-                one, found = step(
-                    one,
-                    load(tile, at),
-                    load(tile, at + ROWS * size),
-                    load(tile, at + 2 * ROWS * size),
-                    load(tile, at + 3 * ROWS * size),
-                    _less(probed(probe, rest, signs), links),
-                )
-                _keep_pivot_row(kept_rows, to, size, found)
-                valid = in_bounds(found[8], tiny)
-                other, found = step(
-                    other,
-                    load(tile, at + half),
-                    load(tile, at + ROWS * size + half),
-                    load(tile, at + 2 * ROWS * size + half),
-                    load(tile, at + 3 * ROWS * size + half),
-                    _less(probed(probe, rest, signs_other), links_other),
-                )
-                _keep_pivot_row(kept_rows, to + half, size, found)
-                valid_other = in_bounds(found[8], tiny)
+                nz = _less(probed(probe, rest, signs), links)
+                nz_other = _less(probed(probe, rest, signs_other), links_other)
                 if at_step < apart:
                     late, late_other = less(starting, at_step + 0.5), less(starting_other, at_step + 0.5)
+                    before, before_other = one, other
+                    if row % STEADY == 0:
+                        one, other = scaled(one, factor), scaled(other, factor)
+                    one, other, found, found_other = pair(one, other, tile, at, size, b, nz, nz_other)
                     one, other = held(one, before, late), held(other, before_other, late_other)
-                    valid, valid_other = choose(late, valid, fine), choose(late_other, valid_other, fine)
-                fine = both(fine, both(valid, valid_other))
+                    valid = choose(late, in_bounds(found[8], tiny), fine)
+                    fine = both(fine, both(valid, choose(late_other, in_bounds(found_other[8], tiny), fine)))
+                else:
+                    if row % STEADY == 0:
+                        one, other = scaled(one, factor), scaled(other, factor)
+                    one, other, found, found_other = pair(one, other, tile, at, size, b, nz, nz_other)
+                    fine = both(fine, both(in_bounds(found[8], tiny), in_bounds(found_other[8], tiny)))
+                _keep_pivot_row(kept_rows, to, size, found)
+                _keep_pivot_row(kept_rows, to + half, size, found_other)
         used = min(size, lanes.size - group * size)
         if not every(fine):
             total = 0.0
