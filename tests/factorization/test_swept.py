@@ -213,3 +213,21 @@ def test_operations_are_what_is_executed(n, stride, links):
     assert executed[0] == planned.solve
     assert sweeps.nbytes <= F.plan.bytes
     np.testing.assert_allclose(layout.chain.vector_from_chains(x), F.solve(np.ones(n)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n", "stride", "links"), [(1500, 1, 3), (2100, 3, 5), (2001, 1, 7), (3000, 8, 20), (1503, 1, 0)]
+)
+@pytest.mark.parametrize("kind", CHAINS)
+def test_determinants(n, stride, links, kind):
+    base = CHAINS[kind](n, 0)
+    A = stridiag.random(n, (-stride, 0, stride), links, rng=n)
+    A = A.with_values(np.resize(base.values, A.nnz))
+    sign, log = np.linalg.slogdet(A.toarray())
+    if not np.isfinite(log) or A.factor().rcond < 1e-12:
+        return
+    found = linalg.slogdet(A)
+    assert found.sign == sign
+    np.testing.assert_allclose(found.logabsdet, log, rtol=1e-12, atol=1e-9)
+    assert A.factor().slogdet() == found
+    assert A.factor()._members[0].slogdet_at_once() is not None

@@ -33,14 +33,14 @@ def laid_out(n, stride, links, segment, dtype, scale=1.0):
     return layout, (dl.astype(dtype), d.astype(dtype), du.astype(dtype))
 
 
-def reduced(kernel, layout, tridiagonal, b, probe):
+def reduced(kernel, layout, tridiagonal, b, probe, products=None):
     segments = layout.first.size
     leftover = np.full((segments, 2, 5), np.nan)
     sides = np.full((segments, 2, 2), np.nan)
     groups = -(-segments // group_size(tridiagonal[1].dtype))
     dependent = np.full(groups, 7)
     around = (layout.first, layout.last, layout.neighbours, layout.lanes)
-    kernel(*tridiagonal, b, probe, *around, 0, groups, leftover, sides, dependent)
+    kernel(*tridiagonal, b, probe, *around, 0, groups, leftover, sides, dependent, products)
     return leftover, sides, dependent
 
 
@@ -125,7 +125,21 @@ def test_pieces_do_not_matter():
     around = (layout.first, layout.last, layout.neighbours, layout.lanes)
     for group in reversed(range(groups)):
         lane_condensation.reduce(
-            *tridiagonal, np.ones(2000), None, *around, group, group + 1, leftover, sides, dependent
+            *tridiagonal, np.ones(2000), None, *around, group, group + 1, leftover, sides, dependent, None
         )
     assert (leftover == whole[0]).all()
     assert (sides[:, :, 0] == whole[1][:, :, 0]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_products_of_pivots(dtype):
+    layout, tridiagonal = laid_out(1300, 1, 3, 70, dtype)
+    segments = layout.first.size
+    found = []
+    for kernel in (lane_condensation.reduce, lane_condensation.plain_reduce):
+        products = np.full((segments, 2), np.nan)
+        reduced(kernel, layout, tridiagonal, None, None, products)
+        assert (abs(products[:, 0]) >= 0.5).all()
+        assert (abs(products[:, 0]) < 2.0).all()
+        found.append(np.sign(products[:, 0]) * 1j + np.log2(abs(products[:, 0])) + products[:, 1])
+    np.testing.assert_allclose(*found, atol=1e4 * np.finfo(dtype).eps)

@@ -50,7 +50,7 @@ from stridiag._kernels.lane_groups import (
     stored,
 )
 from stridiag._kernels.lane_steps import FACTORS, STEADY, entry, first_rows, given, held, optional, scaled, sign, step
-from stridiag._kernels.vectors import both, choose, conjugate, every, less, load, store
+from stridiag._kernels.vectors import both, choose, conjugate, every, exponent_of, less, load, power_below, store
 
 __all__ = ["plain_reduce", "reduce", "reduce_segment"]
 
@@ -62,6 +62,22 @@ def _set_side(side: Any, sides: Any, s: Any, row: Any, which: Any) -> None:
 
 
 _nothing = optional(lambda side: None, lambda side: side * 0)
+
+
+def _set_product(product: Any, exponent: Any, products: Any, s: Any) -> None:
+    products[s, 0], products[s, 1] = product, exponent
+
+
+def _brought_to_one(product: Any, exponent: Any) -> Any:
+    power = power_below(product)
+    return product / power, exponent + exponent_of(product)
+
+
+# The product of the pivots' reciprocals, with its exponent apart, where it is asked for.
+_following = optional(lambda product, over: None, lambda product, over: product * over)
+_normalised = optional(lambda product, exponent: (None, None), _brought_to_one)
+_chosen = optional(lambda new, old, active: None, lambda new, old, active: choose(active, new, old))
+_keep_product = optional(lambda product, exponent, products, s: None, _set_product)
 _keep_side = optional(lambda side, sides, s, row, which: None, _set_side)
 # The row that two parallel rows are multiples of, x and y.
 _united = optional(lambda one, other, x, y: None, lambda one, other, x, y: conjugate(x) * one + conjugate(y) * other)
@@ -115,6 +131,7 @@ def reduce_segment(
     s: int,
     leftover: Array,
     sides: Array | None,
+    products: Array | None,
 ) -> int:
     """Do what `reduce` does to one segment; returns -1, or the first column that depends on others."""
     info = -1
@@ -137,6 +154,7 @@ def reduce_segment(
         given(probe, qz),
     )
     x1, x2, beta = zero, zero, zero
+    product, exponent = given(products, zero + 1), given(products, zero)
     for j in range(begin, end + 1):
         there = j < end or right
         after = j + 1 if there else j
@@ -149,11 +167,15 @@ def reduce_segment(
         if (end - j + 1) % STEADY == 0:
             state = scaled(state, FACTORS[(end - j + 1) // STEADY % 64])
         state, found = step(state, n0, n1, n2, given(b, nb), given(probe, nz))
-        x1, x2, beta, _, _, _, _, _, square = found
+        x1, x2, beta, over, _, _, _, _, square = found
+        product = _following(product, over)
+        if (end - j) % STEADY == 0:
+            product, exponent = _normalised(product, exponent)
         if not 0.0 < square < np.inf and info < 0:
             info = j
     share = beta * conjugate(x2)
     _finish(state, -(x1 * share), 1.0 - x2 * share, left, s, leftover, sides)
+    _keep_product(product, exponent, products, s)
     return info
 
 
@@ -173,13 +195,14 @@ def plain_reduce(
     leftover: Array,
     sides: Array | None,
     dependent: Array,
+    products: Array | None,
 ) -> None:
     """Do what `reduce` does, one segment after another."""
     size = group_size_of(d)
     for group in range(begin, end):
         dependent[group] = -1
         for place in range(group * size, min((group + 1) * size, lanes.size)):
-            info = reduce_segment(dl, d, du, b, probe, first, last, kept, lanes[place], leftover, sides)
+            info = reduce_segment(dl, d, du, b, probe, first, last, kept, lanes[place], leftover, sides, products)
             if info >= 0 and dependent[group] < 0:
                 dependent[group] = info
 
@@ -246,13 +269,15 @@ def reduce(
     leftover: Array,
     sides: Array | None,
     dependent: Array,
+    products: Array | None,
 ) -> None:
     """Eliminate the segments of the groups `begin` ... `end` - 1, and keep what is left over.
 
     `lanes` orders the segments, those of one group about equally long. Fills `leftover` as
     `stridiag._kernels.condensation.condense` does, and `sides`, (segments, 2, 1 or 2), with the right-hand sides of the
     two leftover rows: `b`, and a pseudo-random one made of the numbers `probe`, of which there are at least as many as
-    the longest segment has columns, and 20. ``dependent[group]`` becomes -1, or a column that depends on others.
+    the longest segment has columns, and 20. `products`, (segments, 2), holds the products of the pivots' reciprocals,
+    times two to the power of the second number. ``dependent[group]`` becomes -1, or a column that depends on others.
     """
     size = group_size_of(d)
     half = size // 2
@@ -272,6 +297,9 @@ def reduce(
         starting, starting_other = load(scratch, line + BEGIN * size), load(scratch, line + BEGIN * size + half)
         signs, signs_other = load(scratch, line + SIGN * size), load(scratch, line + SIGN * size + half)
         fine = less(starting, np.inf)
+        unit = starting * 0.0 + 1.0
+        product, product_other = given(products, unit), given(products, unit)
+        exponent, exponent_other = given(products, unit - 1.0), given(products, unit - 1.0)
         for chunk in range(0, steps, ROWS):
             rows = min(ROWS, steps - chunk)
             load_tile(dl, d, du, b, starts, chunk, rows, safe, tile, place, size)
@@ -291,13 +319,20 @@ def reduce(
                         one, other = scaled(one, factor), scaled(other, factor)
                     one, other, found, found_other = pair(one, other, tile, at, size, b, nz, nz_other)
                     one, other = held(one, before, late), held(other, before_other, late_other)
+                    product = _chosen(_following(product, found[3]), product, late)
+                    product_other = _chosen(_following(product_other, found_other[3]), product_other, late_other)
                     valid = choose(late, in_bounds(found[8], tiny), fine)
                     fine = both(fine, both(valid, choose(late_other, in_bounds(found_other[8], tiny), fine)))
                 else:
                     if row % STEADY == 0:
                         one, other = scaled(one, factor), scaled(other, factor)
                     one, other, found, found_other = pair(one, other, tile, at, size, b, nz, nz_other)
+                    product = _following(product, found[3])
+                    product_other = _following(product_other, found_other[3])
                     fine = both(fine, both(in_bounds(found[8], tiny), in_bounds(found_other[8], tiny)))
+                if row % STEADY == STEADY - 1:
+                    product, exponent = _normalised(product, exponent)
+                    product_other, exponent_other = _normalised(product_other, exponent_other)
                 if rest == 3:
                     _put_shares(found, scratch, line + 8 * size, size)
                     _put_shares(found_other, scratch, line + 8 * size + half, size)
@@ -309,10 +344,18 @@ def reduce(
                 s = lanes[group * size + lane]
                 state, share0, share1 = _taken_up(scratch, line + lane, size, b, probe)
                 _finish(state, share0, share1, kept[s, LEFT1] >= 0, s, leftover, sides)
+            stored(product, scratch, line)
+            stored(product_other, scratch, line + half)
+            stored(exponent, scratch, line + size)
+            stored(exponent_other, scratch, line + size + half)
+            if products is not None:
+                for lane in range(min(size, lanes.size - group * size)):
+                    s = lanes[group * size + lane]
+                    products[s, 0], products[s, 1] = scratch[line + lane], scratch[line + size + lane]
         else:
             for lane in range(min(size, lanes.size - group * size)):
                 s = lanes[group * size + lane]
-                found_at = reduce_segment(dl, d, du, b, probe, first, last, kept, s, leftover, sides)
+                found_at = reduce_segment(dl, d, du, b, probe, first, last, kept, s, leftover, sides, products)
                 if found_at >= 0 and info < 0:
                     info = found_at
         dependent[group] = info

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 
-__all__ = ["Decomposition", "Refillable", "Sparing", "spares"]
+__all__ = ["Decomposition", "KnowsDeterminant", "Refillable", "Sparing", "spares"]
 
 Array = NDArray[Any]
 
@@ -59,6 +59,15 @@ class Decomposition(Protocol):
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
+        ...
+
+
+@runtime_checkable
+class KnowsDeterminant(Protocol):
+    """A decomposition that finds the determinant before it is known whether the matrix is regular. Optional."""
+
+    def slogdet_at_once(self) -> tuple[Any, float] | None:
+        """Return what `Decomposition.slogdet` does; None where that has to be asked."""
         ...
 
 

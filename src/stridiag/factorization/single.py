@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from stridiag._dtypes import eps_of
 from stridiag.factorization.condition import rough_condition
 from stridiag.factorization.decompose import decompose
-from stridiag.factorization.decomposition import Decomposition, spares
+from stridiag.factorization.decomposition import Decomposition, KnowsDeterminant, spares
 from stridiag.factorization.scaled import in_range
 from stridiag.factorization.singularity import evident_singularity, info_of
 from stridiag.factorization.survey import Survey, survey
@@ -155,6 +155,9 @@ class Single:
     def slogdet(self) -> tuple[Sequence[Any] | Array, Sequence[float] | Array]:
         """See `Members`."""
         member = self._member
+        found = member.slogdet_at_once() if isinstance(member, KnowsDeterminant) else None
+        if found is not None:
+            return [found[0]], [found[1]]
         sign, log = (0.0, -np.inf) if member.singularity is not None else member.slogdet()
         return [sign], [log]
 

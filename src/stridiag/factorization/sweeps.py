@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import kept_columns, lane_condensation, lane_substitution
+from stridiag._kernels import condensation, kept_columns, lane_condensation, lane_substitution
 from stridiag._kernels import separator_tree as trees
 from stridiag._kernels.lane_groups import group_size
+from stridiag._kernels.lane_steps import FACTORS, STEADY
 from stridiag._kernels.threads import run_ranges
 from stridiag.factorization.condition import probe
+from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 
 if TYPE_CHECKING:
     from stridiag.factorization.decomposition import Decomposition
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["Sweeps"]
 
 Array = NDArray[Any]
+
+_LOG2 = float(np.log(2.0))
+
+# By what carried rows have been multiplied after so many times: the logarithm.
+_LEVEL = np.concatenate(([0.0], np.cumsum(np.log(np.resize(np.roll(FACTORS, -1), 1024)))))
 
 # Groups of segments that are worth handing to another thread: about 40 microseconds' work.
 _GRAIN = 8
@@ -107,12 +114,64 @@ class Sweeps:
         dl, d, du = self._tridiagonal
 
         def reduce(begin: int, end: int) -> None:
-            lane_condensation.reduce(dl, d, du, b, numbers, *around, begin, end, leftover, sides, dependent)
+            lane_condensation.reduce(dl, d, du, b, numbers, *around, begin, end, leftover, sides, dependent, None)
 
         run_ranges(reduce, self._groups, grain=_GRAIN)
         if self.regular is None:
             self.regular = bool((dependent < 0).all())
         return sides, leftover
+
+    def slogdet(self) -> tuple[float, float] | None:
+        """Return sign and logarithm of the determinant; None if that needs another way.
+
+        From the pivots of one sweep without a right-hand side, whose product lanes form as they go. Each reflection has
+        determinant -1, and what the carried rows were multiplied by is divided out again. The lanes give the segments
+        that begin their chain a row of zeros, so those few are eliminated by themselves.
+        """
+        layout = self._layout
+        segments, nodes = layout.first.size, layout.tree.tail.size
+        leftover, products = np.empty((segments + nodes, 2, 5)), np.empty((segments, 2))
+        dependent = np.empty(self._groups, np.int64)
+        around = (layout.first, layout.last, layout.neighbours, layout.lanes)
+        dl, d, du = self._tridiagonal
+
+        def reduce(begin: int, end: int) -> None:
+            lane_condensation.reduce(dl, d, du, None, None, *around, begin, end, leftover, None, dependent, products)
+
+        run_ranges(reduce, self._groups, grain=_GRAIN)
+        begins = np.flatnonzero(layout.neighbours[:, 1] < 0)
+        first, last = layout.first[begins], layout.last[begins]
+        rows, left = np.empty((d.size, 8)), np.zeros((begins.size, 2, 5))
+        info = condensation.condense(dl, d, du, first, last, layout.neighbours[begins], rows, left)
+        leftover[begins] = left
+        pivots = np.concatenate([rows[a : b + 1, condensation.D] for a, b in zip(first, last, strict=True)])
+        products[begins] = 1.0, 0.0
+        made = np.empty((nodes, trees.WIDTH))
+        node_info = trees.eliminate(layout.tree.children, segments, leftover, made, np.empty((4, 7)))
+        parts = [phase_and_log(pivots), phase_and_log(made[:, [trees.D0, trees.D1]].ravel())]
+        if layout.core.size:
+            reduced = self._assembled(leftover)
+            parts.append(reduced.slogdet())
+        lengths = layout.last - layout.first + 1
+        steady = 2.0 * _LEVEL[lengths // STEADY]
+        steady[begins] = 0.0
+        log = -float(np.log(np.abs(products[:, 0])).sum() + _LOG2 * products[:, 1].sum() + steady.sum())
+        flips = np.count_nonzero(products[:, 0] < 0) + layout.odd + int(lengths.sum())
+        sign = float(sign_of_flips(int(flips)))
+        for phase, part in parts:
+            sign, log = sign * float(phase), log + part
+        if info >= 0 or node_info >= 0 or (dependent >= 0).any() or not np.isfinite(log):
+            return None
+        return sign, log
+
+    def _assembled(self, leftover: Array) -> Decomposition:
+        """Return the reduced system, factored."""
+        from stridiag.factorization.reduced import factor_reduced
+
+        layout = self._layout
+        rows = leftover.astype(self._values.dtype, copy=False)
+        matrix = layout.reduced.assemble(rows, self._links, self._tridiagonal, self._values)
+        return factor_reduced(matrix, layout.reduced_method)
 
     def _factor(self, leftover: Array) -> Array:
         """Factor what belongs to the kept columns; return what the nodes of the trees are."""
@@ -122,11 +181,7 @@ class Sweeps:
         info = trees.eliminate(tree.children, layout.first.size, leftover, nodes, np.empty((4, 7)))
         self.regular = bool(self.regular and info < 0)
         if layout.core.size:
-            from stridiag.factorization.reduced import factor_reduced
-
-            rows = leftover.astype(self._values.dtype, copy=False)
-            matrix = layout.reduced.assemble(rows, self._links, self._tridiagonal, self._values)
-            self._reduced = factor_reduced(matrix, layout.reduced_method)
+            self._reduced = self._assembled(leftover)
             self.regular = self.regular and self._reduced.singularity is None
         self._nodes = nodes
         return nodes

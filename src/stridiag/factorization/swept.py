@@ -139,9 +139,14 @@ class _Swept(Generic[Stored]):
         """See `Decomposition.multiply`."""
         return self._stored.multiply(x)
 
+    def slogdet_at_once(self) -> tuple[Any, float] | None:
+        """See `stridiag.factorization.decomposition.KnowsDeterminant`."""
+        raise NotImplementedError
+
     def slogdet(self) -> tuple[Any, float]:
         """See `Decomposition.slogdet`."""
-        return self._stored.slogdet()
+        found = self.slogdet_at_once()
+        return self._stored.slogdet() if found is None else found
 
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`."""
@@ -183,10 +188,9 @@ class SweptChains(_Swept[TridiagonalLU]):
         dl, d, du = self._chain.entries(self._values)
         return Sweeps(self._segments, (du, d, dl), self._values)
 
-    def slogdet(self) -> tuple[Any, float]:
-        """See `Decomposition.slogdet`; from continuants, unless these lie too far apart."""
-        found = chain_determinant(self._chain, self._values)
-        return self._stored.slogdet() if found is None else found
+    def slogdet_at_once(self) -> tuple[Any, float] | None:
+        """See `stridiag.factorization.decomposition.KnowsDeterminant`; from continuants."""
+        return chain_determinant(self._chain, self._values)
 
     def inverse_entries(self, rows: Index, columns: Index) -> Array | None:
         """See `stridiag.factorization.inverse_entries.KnowsEntries`."""
@@ -199,6 +203,10 @@ class SweptChains(_Swept[TridiagonalLU]):
 
 class SweptCondensation(_Swept[Condensation]):
     """Chains with links."""
+
+    def slogdet_at_once(self) -> tuple[Any, float] | None:
+        """See `stridiag.factorization.decomposition.KnowsDeterminant`; from one sweep."""
+        return self._sweeps.slogdet()
 
     @property
     def _segments(self) -> CondensationLayout:
