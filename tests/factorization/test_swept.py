@@ -231,3 +231,33 @@ def test_determinants(n, stride, links, kind):
     np.testing.assert_allclose(found.logabsdet, log, rtol=1e-12, atol=1e-9)
     assert A.factor().slogdet() == found
     assert A.factor()._members[0].slogdet_at_once() is not None
+
+
+def test_a_link_at_the_first_column():
+    # No segment begins its chain.
+    links = ([0, 900, 1999], [1999, 0, 700], [0.5, 0.25, -0.5])
+    A = stridiag.StridiagMatrix.from_diagonals({-1: -1.0, 0: 3.0, 1: 1.0}, links, shape=2000)
+    assert (A.factor().plan.layout.neighbours[:, 1] >= 0).all()
+    sign, log = np.linalg.slogdet(A.toarray())
+    assert linalg.slogdet(A).sign == sign
+    np.testing.assert_allclose(linalg.slogdet(A).logabsdet, log, rtol=1e-13)
+    b = np.random.default_rng(0).normal(size=2000)
+    assert backward_error(A, linalg.solve(A, b), b) < 5 * EPS
+
+
+@pytest.mark.parametrize("links", [0, 4])
+def test_nothing_is_taken_from_memory_that_was_used_before(monkeypatch, links):
+    A = stridiag.random(2500, links=links, rng=0, dominant=True)
+    b = np.ones(2500)
+    expected = (linalg.solve(A, b), linalg.slogdet(A))
+    empty = np.empty
+
+    def full_of_nan(*arguments, **options):
+        result = empty(*arguments, **options)
+        if result.dtype.kind == "f":
+            result.fill(np.nan)
+        return result
+
+    monkeypatch.setattr(np, "empty", full_of_nan)
+    np.testing.assert_array_equal(linalg.solve(A, b), expected[0])
+    assert linalg.slogdet(A) == expected[1]

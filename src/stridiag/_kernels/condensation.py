@@ -140,6 +140,9 @@ def condense(
             leftover[s, 1, RIGHT1] = q0
             leftover[s, 1, RIGHT2] = q1
         else:
+            # One row only; the other is nothing, whatever stood there.
+            for c in range(4):
+                leftover[s, 0, c] = zero
             leftover[s, 1, LEFT2] = zero
             leftover[s, 1, LEFT1] = zero
             leftover[s, 1, RIGHT1] = p0

@@ -144,7 +144,10 @@ class Sweeps:
         rows, left = np.empty((d.size, 8)), np.zeros((begins.size, 2, 5))
         info = condensation.condense(dl, d, du, first, last, layout.neighbours[begins], rows, left)
         leftover[begins] = left
-        pivots = np.concatenate([rows[a : b + 1, condensation.D] for a, b in zip(first, last, strict=True)])
+        # None at all, where links keep the first column of every chain.
+        pivots = np.concatenate(
+            [rows[:0, 0], *(rows[a : b + 1, condensation.D] for a, b in zip(first, last, strict=True))]
+        )
         products[begins] = 1.0, 0.0
         made = np.empty((nodes, trees.WIDTH))
         node_info = trees.eliminate(layout.tree.children, segments, leftover, made, np.empty((4, 7)))

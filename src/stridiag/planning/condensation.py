@@ -19,7 +19,7 @@ from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.inverse_cost import condensed_inverse
 from stridiag.planning.layout import plural
 from stridiag.planning.reduced import ReducedPattern
-from stridiag.planning.reduced_method import ReducedMethod
+from stridiag.planning.reduced_method import DENSE_REDUCED_ORDER, ReducedMethod
 from stridiag.planning.separator_tree import SeparatorTree
 from stridiag.planning.sweep_cost import swept_cost
 from stridiag.structure import Structure
@@ -37,6 +37,9 @@ SEGMENT, LONG_SEGMENT, LONG_CHAIN = 62, 126, 20_000
 where these are alike, as on a chain of constant coefficients, their rounding errors may add up: see
 docs/decisions/0020-steady-errors.md. Neither is a multiple of a power of two, with the two columns of a separator,
 which would bring all lanes to the same place of a cache."""
+
+FUSED_ORDER = 48
+"""Up to this order the reduced system of a small matrix is dense: see `stridiag._kernels.condensed_solve`."""
 
 LANES = 16
 """Segments that are worth the lanes of vectors."""
@@ -103,7 +106,9 @@ class CondensationLayout:
     @cached_property
     def reduced_method(self) -> ReducedMethod:
         """How the reduced system is factored."""
-        return ReducedMethod.choose(self.reduced)
+        # A small matrix is factored and solved in a single call if its reduced system is dense.
+        fused = self.chain.plain and not self.swept
+        return ReducedMethod.choose(self.reduced, dense=FUSED_ORDER if fused else DENSE_REDUCED_ORDER)
 
     @cached_property
     def swept(self) -> bool:

@@ -36,9 +36,9 @@ class ReducedMethod:
     kind: str
 
     @classmethod
-    def choose(cls, reduced: SummedColumns) -> ReducedMethod:
-        """Take the dense way for the smallest systems, then fronts unless they would fill too much, then SuperLU."""
-        if reduced.order <= DENSE_REDUCED_ORDER:
+    def choose(cls, reduced: SummedColumns, *, dense: int = DENSE_REDUCED_ORDER) -> ReducedMethod:
+        """Take the dense way up to a stated order, then fronts unless they would fill too much, then SuperLU."""
+        if reduced.order <= dense:
             return cls(reduced, None, "dense")
         fronts = FrontPlan.build(reduced)
         if fronts is not None:
