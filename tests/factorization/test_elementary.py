@@ -182,7 +182,8 @@ def test_the_number_of_stored_entries_is_linear_in_n():
         sizes = {Permutation: lambda f: f.order.size, Diagonal: lambda f: f.values.size}
         return sum(sizes.get(type(f), lambda f: f.rows.size)(f) for f in A.factor(method="chain").factors())
 
-    assert 1.9 < stored(2000) / stored(1000) < 2.1
+    # Both of them long enough to be cut, and planned alike.
+    assert 1.9 < stored(4000) / stored(2000) < 2.1
 
 
 def test_a_batch_is_refused_and_empty_and_identity_matrices_have_no_factors():
