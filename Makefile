@@ -34,7 +34,7 @@ format: $(VENV)/.check
 docs: $(VENV)/.check
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
-## bench: everything that has a target beside every rival, and docs/speed.md from it (about ten minutes)
+## bench: everything that has a target beside every rival, and docs/speed.md from it (a quarter of an hour or more)
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/speed.py
 

@@ -16,7 +16,7 @@ it each step would make the same error again, so that the errors would add up in
 
 Squares neither overflow nor vanish while the entries of a reflection lie between 1e-140 and 1e140 (1e-15 and 1e15 in
 single precision). A group with entries beyond is left to the plain loop `reduce_segment`, which scales. `plain_reduce`,
-the twin of `reduce`, consists of nothing else, and serves complex numbers.
+the twin of `reduce`, consists of nothing else. Complex numbers go another way: `stridiag._kernels.condensation`.
 
 References: `stridiag._kernels.condensation`. Recomputing instead of storing, segments as lanes: L.-W. Chang, J. A.
 Stratton, H.-S. Kim, W.-M. W. Hwu, "A scalable, numerically stable, high-performance tridiagonal solver using GPUs",
@@ -49,8 +49,21 @@ from stridiag._kernels.lane_groups import (
     set_out,
     stored,
 )
-from stridiag._kernels.lane_steps import FACTORS, STEADY, entry, first_rows, given, held, optional, scaled, sign, step
-from stridiag._kernels.vectors import both, choose, conjugate, every, exponent_of, less, load, power_below, store
+from stridiag._kernels.lane_steps import (
+    FACTORS,
+    STEADY,
+    either,
+    entry,
+    first_rows,
+    given,
+    held,
+    optional,
+    scaled,
+    sign,
+    step,
+    times,
+)
+from stridiag._kernels.vectors import both, choose, every, exponent_of, less, load, power_below, store
 
 __all__ = ["plain_reduce", "reduce", "reduce_segment"]
 
@@ -74,13 +87,11 @@ def _brought_to_one(product: Any, exponent: Any) -> Any:
 
 
 # The product of the pivots' reciprocals, with its exponent apart, where it is asked for.
-_following = optional(lambda product, over: None, lambda product, over: product * over)
 _normalised = optional(lambda product, exponent: (None, None), _brought_to_one)
-_chosen = optional(lambda new, old, active: None, lambda new, old, active: choose(active, new, old))
 _keep_product = optional(lambda product, exponent, products, s: None, _set_product)
 _keep_side = optional(lambda side, sides, s, row, which: None, _set_side)
 # The row that two parallel rows are multiples of, x and y.
-_united = optional(lambda one, other, x, y: None, lambda one, other, x, y: conjugate(x) * one + conjugate(y) * other)
+_united = optional(lambda one, other, x, y: None, lambda one, other, x, y: x * one + y * other)
 
 
 @inlined
@@ -168,12 +179,12 @@ def reduce_segment(
             state = scaled(state, FACTORS[(end - j + 1) // STEADY % 64])
         state, found = step(state, n0, n1, n2, given(b, nb), given(probe, nz))
         x1, x2, beta, over, _, _, _, _, square = found
-        product = _following(product, over)
+        product = times(product, over)
         if (end - j) % STEADY == 0:
             product, exponent = _normalised(product, exponent)
         if not 0.0 < square < np.inf and info < 0:
             info = j
-    share = beta * conjugate(x2)
+    share = beta * x2
     _finish(state, -(x1 * share), 1.0 - x2 * share, left, s, leftover, sides)
     _keep_product(product, exponent, products, s)
     return info
@@ -319,16 +330,16 @@ def reduce(
                         one, other = scaled(one, factor), scaled(other, factor)
                     one, other, found, found_other = pair(one, other, tile, at, size, b, nz, nz_other)
                     one, other = held(one, before, late), held(other, before_other, late_other)
-                    product = _chosen(_following(product, found[3]), product, late)
-                    product_other = _chosen(_following(product_other, found_other[3]), product_other, late_other)
+                    product = either(times(product, found[3]), product, late)
+                    product_other = either(times(product_other, found_other[3]), product_other, late_other)
                     valid = choose(late, in_bounds(found[8], tiny), fine)
                     fine = both(fine, both(valid, choose(late_other, in_bounds(found_other[8], tiny), fine)))
                 else:
                     if row % STEADY == 0:
                         one, other = scaled(one, factor), scaled(other, factor)
                     one, other, found, found_other = pair(one, other, tile, at, size, b, nz, nz_other)
-                    product = _following(product, found[3])
-                    product_other = _following(product_other, found_other[3])
+                    product = times(product, found[3])
+                    product_other = times(product_other, found_other[3])
                     fine = both(fine, both(in_bounds(found[8], tiny), in_bounds(found_other[8], tiny)))
                 if row % STEADY == STEADY - 1:
                     product, exponent = _normalised(product, exponent)

@@ -8,22 +8,22 @@ not ask for is None: the compiler leaves it out.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 import numpy as np
-from numba.core.types import Complex, NoneType
+from numba.core.types import NoneType
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import compiled_form, inlined
 from stridiag._kernels.condensation import LEFT1, LEFT2
-from stridiag._kernels.vectors import Vector, choose, conjugate, square_root, with_sign_of
+from stridiag._kernels.vectors import Vector, choose, square_root, with_sign_of
 
 __all__ = [
     "FACTORS",
     "STEADY",
+    "either",
     "entry",
     "first_rows",
     "given",
@@ -32,6 +32,7 @@ __all__ = [
     "scaled",
     "sign",
     "step",
+    "times",
 ]
 
 Array = NDArray[Any]
@@ -65,16 +66,14 @@ def optional(nothing: Any, something: Callable[..., Any]) -> Any:
 def _reflector(x0: Any, x1: Any, x2: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
     r"""Return h, x1, x2, beta, 1 / d and a number, positive and finite unless x is zero or too large.
 
-    With v = (h, x1, x2), :math:`H = I - \beta v v^H` takes x to (d, 0, 0), :math:`d = -1 / (\bar h \beta)`. Without a
+    With v = (h, x1, x2), :math:`H = I - \beta v v^T` takes x to (d, 0, 0), :math:`d = -1 / (h \beta)`. Without a
     division by h, products with v can begin before beta is known. Vectors are neither scaled nor checked.
     """
-    if isinstance(x0, complex):
-        return _complex_reflector(x0, x1, x2)
     return _scaled_reflector(x0, x1, x2)
 
 
 @inlined
-def _real_reflector(x0: Any, x1: Any, x2: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
+def _plain_reflector(x0: Any, x1: Any, x2: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
     square = x0 * x0 + (x1 * x1 + x2 * x2)
     towards = with_sign_of(square_root(square), x0)
     head = x0 + towards
@@ -86,51 +85,36 @@ def _real_reflector(x0: Any, x1: Any, x2: Any) -> tuple[Any, Any, Any, Any, Any,
 def _scaled_reflector(x0: Any, x1: Any, x2: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
     size = max(abs(x0), abs(x1), abs(x2))
     if 1e-140 < size < 1e140:
-        return _real_reflector(x0, x1, x2)
+        return _plain_reflector(x0, x1, x2)
     # Accepts the good, so that NaN goes on as it is.
     if not 0.0 < size < np.inf:
         return x0, x0, x0, x0, x0, size
-    h, x1, x2, beta, over, _ = _real_reflector(x0 / size, x1 / size, x2 / size)
+    h, x1, x2, beta, over, _ = _plain_reflector(x0 / size, x1 / size, x2 / size)
     return h, x1, x2, beta, over / size, size
-
-
-@inlined
-def _complex_reflector(x0: Any, x1: Any, x2: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
-    size = max(abs(x0), abs(x1), abs(x2))
-    if not 0.0 < size < np.inf:
-        return x0, x0, x0, size, x0, size
-    x0, x1, x2 = x0 / size, x1 / size, x2 / size
-    large = abs(x0)
-    norm = math.sqrt(large * large + (x1 * np.conj(x1)).real + (x2 * np.conj(x2)).real)
-    phase = x0 / large if large > 0.0 else x0 + 1.0
-    head, beta = phase * (large + norm), 1.0 / (norm * (large + norm))
-    return head, x1, x2, beta, -(np.conj(head) * beta) / size, size
 
 
 @compiled_form(_reflector)
 def _compiled_reflector(x0, x1, x2):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     if isinstance(x0, Vector):
-        return lambda x0, x1, x2: _real_reflector(x0, x1, x2)
-    if isinstance(x0, Complex):
-        return lambda x0, x1, x2: _complex_reflector(x0, x1, x2)
+        return lambda x0, x1, x2: _plain_reflector(x0, x1, x2)
     return lambda x0, x1, x2: _scaled_reflector(x0, x1, x2)
 
 
 def _reflected(p: Any, q: Any, n: Any, h: Any, x1: Any, x2: Any, beta: Any) -> tuple[Any, Any, Any]:
-    share = beta * (conjugate(h) * p + conjugate(x1) * q + conjugate(x2) * n)
+    share = beta * (h * p + x1 * q + x2 * n)
     return p - h * share, q - x1 * share, n - x2 * share
 
 
 def _filled(p: Any, q: Any, h: Any, x1: Any, x2: Any, beta: Any) -> tuple[Any, Any]:
-    share = beta * (conjugate(h) * p + conjugate(x1) * q)
+    share = beta * (h * p + x1 * q)
     return q - x1 * share, -(x2 * share)
 
 
 # A column of three rows, and one in which the row that comes in has no entry; the latter's pivot is never needed.
 _carried = optional(lambda p, q, n, h, x1, x2, beta: (None, None, None), _reflected)
 _carried_fill = optional(lambda p, q, h, x1, x2, beta: (None, None), _filled)
-_times = optional(lambda x, factor: None, lambda x, factor: x * factor)
-_either = optional(lambda new, old, active: None, lambda new, old, active: choose(active, new, old))
+times = optional(lambda x, factor: None, lambda x, factor: x * factor)
+either = optional(lambda new, old, active: None, lambda new, old, active: choose(active, new, old))
 # x, or None if that for which it is asked is None.
 given = optional(lambda asked, x: None, lambda asked, x: x)
 entry = optional(lambda array, place: 0.0, lambda array, place: array[place])
@@ -148,7 +132,7 @@ def step(state: Any, n0: Any, n1: Any, n2: Any, nb: Any, nz: Any) -> tuple[Any, 
     p0, p1, pw1, pw2, pb, pz, q0, q1, qw1, qw2, qb, qz = state
     h, x1, x2, beta, over, square = _reflector(p0, q0, n0)
     u1, p0, q0 = _carried(p1, q1, n1, h, x1, x2, beta)
-    share = beta * (conjugate(x2) * n2)
+    share = beta * (x2 * n2)
     u2, p1, q1 = -(h * share), -(x1 * share), n2 - x2 * share
     pw1, qw1 = _carried_fill(pw1, qw1, h, x1, x2, beta)
     pw2, qw2 = _carried_fill(pw2, qw2, h, x1, x2, beta)
@@ -164,16 +148,16 @@ def scaled(state: Any, factor: Any) -> Any:
     return (
         p0 * factor,
         p1 * factor,
-        _times(pw1, factor),
-        _times(pw2, factor),
-        _times(pb, factor),
-        _times(pz, factor),
+        times(pw1, factor),
+        times(pw2, factor),
+        times(pb, factor),
+        times(pz, factor),
         q0 * factor,
         q1 * factor,
-        _times(qw1, factor),
-        _times(qw2, factor),
-        _times(qb, factor),
-        _times(qz, factor),
+        times(qw1, factor),
+        times(qw2, factor),
+        times(qb, factor),
+        times(qz, factor),
     )
 
 
@@ -185,16 +169,16 @@ def held(new: Any, old: Any, active: Any) -> Any:
     return (
         choose(active, a0, b0),
         choose(active, a1, b1),
-        _either(a2, b2, active),
-        _either(a3, b3, active),
-        _either(a4, b4, active),
-        _either(a5, b5, active),
+        either(a2, b2, active),
+        either(a3, b3, active),
+        either(a4, b4, active),
+        either(a5, b5, active),
         choose(active, a6, b6),
         choose(active, a7, b7),
-        _either(a8, b8, active),
-        _either(a9, b9, active),
-        _either(a10, b10, active),
-        _either(a11, b11, active),
+        either(a8, b8, active),
+        either(a9, b9, active),
+        either(a10, b10, active),
+        either(a11, b11, active),
     )
 
 

@@ -5,7 +5,7 @@ type stands for the LLVM vector ``<n x double>`` or ``<n x float>``, and LLVM tu
 instructions of the processor that it compiles for: AVX-512, AVX2, NEON. Nothing here is specific to one of them.
 
 A vector is made by `load`, `splat` or arithmetic, and leaves by `store`. Between two vectors, or a vector and a number,
-there are ``+ - * /``, and the unary minus. `square_root`, `magnitude`, `with_sign_of`, `conjugate`, `power_below`,
+there are ``+ - * /``, and the unary minus. `square_root`, `magnitude`, `with_sign_of`, `power_below`,
 `exponent_of`, `least_of`, `less`, `both`, `choose` and `every` take vectors and plain numbers alike: one body serves a
 vector kernel and its plain-loop twin.
 
@@ -19,7 +19,6 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import extending
 from numba.core import cgutils, types
@@ -32,7 +31,6 @@ __all__ = [
     "BYTES",
     "both",
     "choose",
-    "conjugate",
     "every",
     "exponent_of",
     "gather",
@@ -277,11 +275,6 @@ def with_sign_of(x: Any, y: Any) -> Any:
     return math.copysign(x, y)
 
 
-def conjugate(x: Any) -> Any:
-    """Return the complex conjugate; vectors are real."""
-    return x.conjugate()
-
-
 def power_below(x: Any) -> Any:
     """Return the largest power of two that is not above the magnitude, lane by lane; 0 for zero and subnormals."""
     if x == 0 or not math.isfinite(x):
@@ -340,11 +333,6 @@ def _magnitude(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 @compiled_form(with_sign_of)
 def _with_sign_of(x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     return (lambda x, y: _copy_sign(x, y)) if _is_vector(x) else (lambda x, y: math.copysign(x, y))
-
-
-@compiled_form(conjugate)
-def _conjugate(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    return (lambda x: x) if _is_vector(x) else (lambda x: np.conj(x))
 
 
 @compiled_form(power_below)

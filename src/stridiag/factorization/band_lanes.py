@@ -250,7 +250,7 @@ class LaneBandQR:
 
 
 def _aligned(size: int, dtype: np.dtype[Any]) -> Array:
-    """Return zeros, so many, that begin with a cache line: lanes that wait read what stands there, to no effect."""
+    """Return zeros, from a cache line on: lanes that wait read what stands there, and must find numbers."""
     room = np.zeros(size + BYTES // dtype.itemsize, dtype)
     shift = -room.ctypes.data % BYTES // dtype.itemsize
     return room[shift : shift + size]

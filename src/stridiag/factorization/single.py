@@ -96,14 +96,17 @@ class Single:
             found = self._kind.factor_and_solve(self._planned.layout, self._matrix.values, b)
             if found is None:
                 return None
-            self._made, x, largest = found
-            self._rough = self._scale * largest
-            self._regular = self._rough < _LIMIT
-            return x if self._regular else None
+            made, x, largest = found
+            rough = self._scale * largest
+            # In this order, since another thread that sees the decomposition takes the rest for known.
+            self._regular, self._rough = rough < _LIMIT, rough
+            self._made = made
+            return x if rough < _LIMIT else None
         if self._rough is None:
-            self._rough = rough_condition(made, self._matrix)
+            rough = rough_condition(made, self._matrix)
             # Accepts the good, so that NaN goes the other way.
-            self._regular = self._rough < _LIMIT and made.singularity is None
+            self._regular = rough < _LIMIT and made.singularity is None
+            self._rough = rough
         # What could not be trusted, `decompose` has replaced by something else.
         return made.solve_vector(b) if self._regular and isinstance(made, self._kind) else None
 

@@ -32,7 +32,7 @@ Array = NDArray[Any]
 Index = NDArray[np.int64]
 Stored = TypeVar("Stored", TridiagonalLU, Condensation)
 
-# Right-hand sides up to which sweeps, one after another, take less time than factors that are stored first.
+# Right-hand sides that are swept one after another; more of them take the factors that are stored.
 _FEW = 3
 
 

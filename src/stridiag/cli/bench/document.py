@@ -46,7 +46,7 @@ Values: *dominant*, the main diagonal exceeds the rest of its row by 1; *random*
 elimination without care grows errors on them; they are run for the errors only. *singular*: dominant but for two
 entries, rank n - 2.
 
-To repeat it (about ten minutes on two cores), or one operation of it:
+To repeat it (a quarter of an hour or more on two cores), or one operation of it:
 
     pip install 'stridiag[bench]'
     python benchmarks/speed.py
