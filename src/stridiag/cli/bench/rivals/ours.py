@@ -45,10 +45,14 @@ class Stridiag(Rival):
 
     def solve(self, problem: Problem) -> Any:
         factor, b = problem.matrix.factor(), problem.right
+        # Factors, which is left to the first solution; only what comes after it is "again".
+        factor.solve(b)
         return lambda: factor.solve(b)
 
     def solve_64(self, problem: Problem) -> Any:
         factor, b = problem.matrix.factor(), problem.rights
+        # Factors, which is left to the first solution; only what comes after it is "again".
+        factor.solve(b)
         return lambda: factor.solve(b)
 
     def slogdet(self, problem: Problem) -> Prepared:
