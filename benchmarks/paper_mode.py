@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from stridiag.nn import Architecture, Network, fit_random, fit_targets
-from stridiag.nn.random_features import solve_readout
+from stridiag.nn.training import solve_readout
 from stridiag.sklearn import StridiagClassifier, StridiagRegressor
 
 ARCHITECTURES = (
@@ -39,7 +39,7 @@ def shuffled_targets(x: np.ndarray, z: np.ndarray, shape: Architecture, seed: in
     """Train hidden layers on shuffled labels, then solve the readout for the true ones."""
     order = np.random.default_rng(seed + 1000).permutation(len(z))
     net = fit_targets(x, z[order], shape, rng=seed)
-    solved = solve_readout(net.inputs.apply(x), net.layers, z, np.ones(len(z)), "loo", per_output=False)
+    solved = solve_readout(net.inputs.apply(x), net.hidden, z, np.ones(len(z)), "loo", per_output=False)
     return replace(net, readout=solved.readout)
 
 

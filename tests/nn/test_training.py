@@ -11,8 +11,8 @@ from stridiag.linalg import pinv
 from stridiag.nn import Architecture, Progress, Statistics, fit_random, fit_targets, masked_least_squares
 from stridiag.nn.activations import activation
 from stridiag.nn.calibration import fit_temperature, leave_one_out, softmax
-from stridiag.nn.network import Standardization
 from stridiag.nn.targets import _carry_back, _nearest, _pull
+from stridiag.nn.transforms import Standardization
 
 FITS = [fit_random, fit_targets]
 SMALL = Architecture(units=40, layers=3, diagonals=3, links=6)
@@ -36,7 +36,7 @@ def test_a_network_is_its_formula(fit, data):
         dense = layer.weight.toarray()
         h.append(np.tanh(h[-1][:, layer.source] @ dense.T + layer.bias))
     features = np.hstack(h)
-    np.testing.assert_allclose(net.hidden(x), features, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(net.features(x), features, rtol=0, atol=1e-12)
     np.testing.assert_allclose(
         net.decision(x), features @ net.readout.coefficients + net.readout.intercept, rtol=0, atol=1e-11
     )
@@ -124,7 +124,7 @@ def test_rows_to_decide_are_checked(data):
     x, z = data
     net = fit_random(x, z, SMALL, rng=0)
     np.testing.assert_array_equal(net.decision(x[:3].tolist()), net.decision(x[:3]))
-    for method in (net.decision, net.hidden):
+    for method in (net.decision, net.features):
         with pytest.raises(StructureError, match=r"rows must have shape \(samples, 6\), got \(240, 5\)"):
             method(x[:, :5])
         with pytest.raises(StructureError, match="rows must have shape"):
@@ -224,9 +224,10 @@ def test_targets_are_the_recursion_of_the_docstring(data):
         def tick(self, stage):
             assert stage == "target"
 
-    aims = _carry_back(z, np.ones(len(x)), control.layers, np.random.default_rng(9), Silent())
+    scaled = Standardization.fit(z, np.ones(len(x))).apply(z)
+    aims = _carry_back(scaled, control.layers, np.random.default_rng(9), Silent())
     out = np.random.default_rng(9).standard_normal((40, 2))
-    t = Standardization.fit(z, np.ones(len(x))).apply(z) @ np.linalg.pinv(out)
+    t = scaled @ np.linalg.pinv(out)
     for layer, aim in zip(reversed(control.layers), reversed(aims), strict=True):
         u = activation("tanh").preimage(t, t.min(axis=0), t.max(axis=0))
         np.testing.assert_allclose(aim, u, rtol=0, atol=1e-7)

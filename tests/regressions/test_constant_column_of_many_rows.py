@@ -6,8 +6,8 @@ Another constant at prediction then counted as up to 1e6 deviations and decided 
 import numpy as np
 import pytest
 
-from stridiag.nn.network import Standardization
 from stridiag.nn.statistics import Statistics
+from stridiag.nn.transforms import Standardization
 from stridiag.sklearn import StridiagRegressor
 
 

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from stridiag.nn.activations import ACTIVATIONS, Activation, activation
+from stridiag.nn.architecture import Architecture
+from stridiag.nn.hidden import Hidden, Stack
 from stridiag.nn.layers import Layer
 from stridiag.nn.masked import masked_least_squares
-from stridiag.nn.network import Network, ParameterCount, Standardization
+from stridiag.nn.network import Network, ParameterCount
 from stridiag.nn.offsets import layer_offsets, wrapped_offsets, wrapped_structure
-from stridiag.nn.random_features import Architecture, Progress, fit_random
+from stridiag.nn.random_features import fit_random
 from stridiag.nn.readout import Readout, ridge, ridge_from_rows
 from stridiag.nn.statistics import Statistics
 from stridiag.nn.targets import fit_targets
+from stridiag.nn.training import Progress
+from stridiag.nn.transforms import Standardization, Transform
 
 __all__ = [
     "ACTIVATIONS",
     "Activation",
     "Architecture",
+    "Hidden",
     "Layer",
     "Network",
     "ParameterCount",
     "Progress",
     "Readout",
+    "Stack",
     "Standardization",
     "Statistics",
+    "Transform",
     "activation",
     "fit_random",
     "fit_targets",

@@ -32,23 +32,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from stridiag.linalg import pinv
 from stridiag.nn.activations import activation
+from stridiag.nn.architecture import Architecture
+from stridiag.nn.hidden import Stack, row_blocks
 from stridiag.nn.layers import Layer
 from stridiag.nn.masked import masked_least_squares
-from stridiag.nn.network import Network, Standardization, row_blocks
-from stridiag.nn.options import check_penalty
-from stridiag.nn.random_features import (
-    Architecture,
-    Clock,
-    ProgressHook,
-    check_training_data,
-    draw_layers,
-    settle,
-    solve_readout,
-)
-from stridiag.nn.readout import CRITERIA, Penalty
+from stridiag.nn.network import Network
+from stridiag.nn.random_features import draw_layers, settle
+from stridiag.nn.readout import Penalty
 from stridiag.nn.statistics import Statistics
+from stridiag.nn.training import Clock, Mode, ProgressHook, train
 
-__all__ = ["fit_targets", "train_targets"]
+__all__ = ["TARGETS", "fit_targets"]
 
 Array = NDArray[Any]
 
@@ -99,48 +93,36 @@ def fit_targets(
     >>> net.layers[1].weight.structure == control.layers[1].weight.structure
     True
     """
-    return train_targets(X, Z, architecture, alpha, per_output, weights, rng, progress)[0]
+    return train(
+        TARGETS, X, Z, architecture, alpha=alpha, per_output=per_output, weights=weights, rng=rng, progress=progress
+    ).network
 
 
-def train_targets(
-    X: ArrayLike,
-    Z: ArrayLike,
-    architecture: Architecture,
-    alpha: Penalty,
-    per_output: bool,
-    weights: ArrayLike | None,
-    rng: int | np.random.Generator | None,
-    progress: ProgressHook | None,
-    keep: bool = False,
-) -> tuple[Network, Array]:
-    """Do what `fit_targets` says; return also what `Solved.left` holds for the rows of positive weight."""
-    check_penalty(alpha, CRITERIA)
+def _check(architecture: Architecture) -> None:
     if activation(architecture.activation).inverse is None:
         raise ValueError(f"training by targets needs an invertible activation, 'tanh', got {architecture.activation!r}")
-    x, z, d = check_training_data(X, Z, weights)
-    clock = Clock(progress, 3 * architecture.layers + 1)
-    inputs = Standardization.fit(x, d, architecture.scaling)
-    x = inputs.apply(x)
-    generator = np.random.default_rng(rng)
-    control, anchors = draw_layers(x, d, architecture, generator, clock)
-    aims = _carry_back(z, d, control, generator, clock)
+
+
+def _hidden(x: Array, z: Array, d: Array, architecture: Architecture, rng: np.random.Generator, clock: Clock) -> Stack:
+    control, anchors = draw_layers(x, d, architecture, rng, clock)
+    aims = _carry_back(z, control, rng, clock)
     layers: tuple[Layer, ...] = ()
     values = x
     for layer, aim, anchor in zip(control, aims, anchors, strict=True):
         layers = (*layers, settle(_nearest(layer, values, aim, d), x, d, layers, anchor))
         values = layers[-1].forward(values)
         clock.tick("solve")
-    del aims, values
-    readout, left = solve_readout(x, layers, z, d, alpha, per_output=per_output, keep=keep)
-    clock.tick("readout")
-    return Network(inputs, layers, readout), left
+    return Stack(x.shape[1], layers)
 
 
-def _carry_back(z: Array, d: Array, layers: tuple[Layer, ...], rng: np.random.Generator, clock: Clock) -> list[Array]:
+TARGETS = Mode(_hidden, lambda architecture: 3 * architecture.layers, _check)
+
+
+def _carry_back(z: Array, layers: tuple[Layer, ...], rng: np.random.Generator, clock: Clock) -> list[Array]:
     """Return the target pre-activations of each layer, (n, units) each."""
     function = activation(layers[0].activation)
     random_readout = rng.standard_normal((layers[-1].units, z.shape[1]))
-    targets = Standardization.fit(z, d).apply(z) @ np.linalg.pinv(random_readout)
+    targets = z @ np.linalg.pinv(random_readout)
     aims: list[Array] = []
     for layer in reversed(layers):
         aims.insert(0, function.preimage(targets, targets.min(axis=0), targets.max(axis=0)))

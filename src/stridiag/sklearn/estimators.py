@@ -12,21 +12,21 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from stridiag.nn.architecture import Architecture
 from stridiag.nn.calibration import fit_temperature, leave_one_out, softmax
-from stridiag.nn.network import Network, Scaling
+from stridiag.nn.modes import MODES
+from stridiag.nn.network import Network
 from stridiag.nn.offsets import OffsetSpec
 from stridiag.nn.options import check_name
-from stridiag.nn.random_features import Architecture, Progress, as_counts, train_random
 from stridiag.nn.readout import Penalty
-from stridiag.nn.targets import train_targets
+from stridiag.nn.training import Progress, Trained, as_counts, train
+from stridiag.nn.transforms import Scaling
 from stridiag.sklearn.checks import as_weights, both_sides, checked
 
 __all__ = ["StridiagClassifier", "StridiagRegressor"]
 
 Array = NDArray[Any]
 Seed = int | np.random.RandomState | np.random.Generator | None
-
-_TRAINING = {"random": train_random, "targets": train_targets}
 
 
 class _StridiagEstimator(BaseEstimator):  # type: ignore[misc]
@@ -50,10 +50,8 @@ class _StridiagEstimator(BaseEstimator):  # type: ignore[misc]
     _diagonals: ClassVar[int]
 
     # Fitted attributes are set when all is done, so that a fit that fails leaves the estimator as it was.
-    def _train(
-        self, x: Array, z: Array, weights: Array | None, *, per_output: bool, keep: bool
-    ) -> tuple[Network, Array]:
-        train = _TRAINING[check_name(self.training, "training", _TRAINING)]
+    def _train(self, x: Array, z: Array, weights: Array | None, *, per_output: bool, keep: bool) -> Trained:
+        mode = MODES[check_name(self.training, "training", MODES)]
         if not isinstance(self.verbose, int | np.integer) or self.verbose < 0:
             raise ValueError(f"verbose must be an integer of at least 0, got {self.verbose!r}")
         if self.callback is not None and not callable(self.callback):
@@ -70,7 +68,18 @@ class _StridiagEstimator(BaseEstimator):  # type: ignore[misc]
             scaling=self.scaling,
         )
         hook = self._report if self.verbose or self.callback is not None else None
-        return train(x, z, architecture, self.alpha, per_output, weights, self._seed(), hook, keep=keep)
+        return train(
+            mode,
+            x,
+            z,
+            architecture,
+            alpha=self.alpha,
+            per_output=per_output,
+            weights=weights,
+            rng=self._seed(),
+            progress=hook,
+            keep=keep,
+        )
 
     def _seed(self) -> int:
         largest = np.iinfo(np.int32).max
