@@ -269,7 +269,9 @@ class _Search:
         row_coefficients(self._factor[j], self._partial[j], size, w)
         w *= self._inverse[support]
         # The bias was set on the training rows, so means differ by this.
-        shift = (other.target_mean[j] - self._statistics.target_mean[j]) - w @ (other.row_mean - self._statistics.row_mean)[support]
+        shift = (other.target_mean[j] - self._statistics.target_mean[j]) - w @ (
+            other.row_mean - self._statistics.row_mean
+        )[support]
         square = other.target_scatter[j] - 2.0 * (w @ other.cross[support, j])
         square += w @ other.scatter[np.ix_(support, support)] @ w
         return float(square / other.weight + shift * shift)

@@ -241,6 +241,4 @@ def _check_chain(weights: list[Array], biases: list[Array], x: Array) -> None:
 
 def _in_dense_order(pruned: PrunedLayer, order: NDArray[np.int64]) -> PrunedLayer:
     """Return the report whose `inputs` name units of the dense network, not those of the pruned layer before."""
-    return PrunedLayer(
-        pruned.weight, pruned.bias, order[pruned.inputs], pruned.outputs, pruned.error, pruned.errors
-    )
+    return PrunedLayer(pruned.weight, pruned.bias, order[pruned.inputs], pruned.outputs, pruned.error, pruned.errors)
