@@ -57,8 +57,8 @@ def test_a_hidden_band_is_found(shape):
         band[index, index + offset] = 1.0 + rng.random(index.size)
     shuffled = band[rng.permutation(shape[0])][:, rng.permutation(shape[1])]
     order = order_for_diagonals(shuffled, (0, 1))
-    chance = 2.0 / min(shape)
-    assert order.score / band.sum() > max(0.6, 5 * chance)
+    # Chance finds a tenth.
+    assert order.score / band.sum() > 0.7
 
 
 def test_order_refusals():

@@ -6,7 +6,8 @@ With the ridged Gram matrix A + a I, right side b and a support S of k columns, 
     r = b - A[:, S]\, w, \qquad s_i = A_{ii} + a - \|L^{-1} A[S, i]\|^2,
 
 r are the correlations of all columns with the residual and s what is left of each column beside the support. The
-loss falls by exactly r_i^2 / s_i when column i joins. Then, with l = L^{-1} A[S, i], c = L^{-T} l and d the root of s_i,
+loss falls by exactly r_i^2 / s_i when column i joins. Then, with l = L^{-1} A[S, i], c = L^{-T} l and d the root of
+s_i,
 
 .. math::
     v = (A[i, :] - c^T A[S, :]) / d, \qquad r \leftarrow r - v\, r_i / d, \qquad s \leftarrow s - v^2,
@@ -57,7 +58,7 @@ def _join(
     factor[size, size] = root
     for i in range(gram.shape[0]):
         work[i] = gram[column, i]
-    # c overwrites the free row of the partial solution's neighbour: partial[1].
+    # c = L^-T l, from its last entry; each is used as soon as it is known.
     for i in range(size - 1, -1, -1):
         total = factor[size, i]
         for j in range(i + 1, size):
@@ -77,7 +78,7 @@ def _join(
     partial[0, size] = step
     residual[column] = 0.0
     left[column] = 0.0
-    return step * step
+    return float(step * step)
 
 
 @kernel

@@ -29,12 +29,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag._kernels.greedy_rows import extend_row, row_coefficients
-from stridiag._validate import as_index, require_finite
+from stridiag._validate import as_index
 from stridiag.errors import StructureError
 from stridiag.nn.masked import masked_least_squares
 from stridiag.nn.options import check_penalty, is_integer
 from stridiag.nn.statistics import Statistics
-from stridiag.structure import Structure, StridiagMatrix
+from stridiag.structure import StridiagMatrix, Structure
 
 __all__ = ["ChosenLinks", "choose_links"]
 

@@ -24,8 +24,9 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._validate import require_finite
 from stridiag.errors import StructureError
 from stridiag.nn.activations import activation as activation_of
+from stridiag.nn.hidden import row_blocks
 from stridiag.nn.layers import Layer
-from stridiag.nn.network import row_blocks
+from stridiag.nn.network import checked_rows
 from stridiag.nn.pruning import PrunedLayer, Stage, prune_layer
 from stridiag.nn.readout import Penalty, ridge_from_rows
 from stridiag.nn.statistics import Statistics
@@ -67,9 +68,7 @@ class PrunedNetwork:
 
     def decision(self, rows: ArrayLike) -> Array:
         """Return the outputs, (samples, outputs), before any softmax."""
-        h = np.asarray(rows, np.float64)
-        if h.ndim != 2 or h.shape[1] != self.layers[0].inputs:
-            raise StructureError(f"rows must have shape (samples, {self.layers[0].inputs}), got {h.shape}")
+        h = checked_rows(rows, self.layers[0].inputs)
         result = np.empty((h.shape[0], self.intercept.size))
         for block in row_blocks(h.shape[0], max(layer.units for layer in self.layers)):
             values = h[block]

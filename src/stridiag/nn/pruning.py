@@ -18,8 +18,8 @@ with C the centred products of the rows. The stages, each at the same number of 
 No gradient step. Cost, for m x n and k = entries / m: 2 m n^2 flops for the products; at most nine assignments of
 size max(m, n) (a second or so at 784); about m n k^2 for the links. `network_pruning` puts layers together.
 
-References: the surveys of Hoefler et al., arXiv 2102.00554 (pruning); D. Kuznedelev et al., "CAP", arXiv 2210.09223, and
-CORP, arXiv 2602.05243 (closed-form compensation).
+References: T. Hoefler et al., "Sparsity in deep learning", arXiv 2102.00554 (survey); CORP, arXiv 2602.05243
+(closed-form compensation after pruning).
 """
 
 from __future__ import annotations
@@ -306,7 +306,7 @@ class _Plan:
         return replace(made, error=reconstruction_error(self.statistics, made.toarray(), plain))
 
     def _structure(self, stage: Stage, outputs: Index, inputs: Index, rng: np.random.Generator) -> Structure:
-        shape: tuple[int, int] = self.weight.shape  # type: ignore[assignment]
+        shape = (self.weight.shape[0], self.weight.shape[1])
         if stage == "random":
             return Structure(shape, (), np.divmod(rng.choice(shape[0] * shape[1], self.entries, False), shape[1]))
         if not self.diagonals:
