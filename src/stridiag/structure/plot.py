@@ -1,4 +1,4 @@
-"""A picture of a structure. Needs matplotlib, which is imported only here."""
+"""A picture of a structure, and axes for other pictures. Needs matplotlib, which is imported only here."""
 
 from __future__ import annotations
 
@@ -6,17 +6,28 @@ from typing import Any
 
 from stridiag.structure.structure import Structure, diagonal_length
 
-__all__ = ["plot_structure"]
+__all__ = ["new_axes", "plot_structure"]
+
+
+def new_axes(purpose: str, figsize: tuple[float, float] = (4.5, 4.5)) -> Any:
+    """Return the axes of a new figure.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed; the message says what needs it and how to get it.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(f"{purpose} needs matplotlib: pip install 'stridiag[plot]'") from error
+    return plt.subplots(figsize=figsize)[1]
 
 
 def plot_structure(structure: Structure, ax: Any = None) -> Any:
     """Draw diagonals as lines and links as dots; see `StridiagMatrix.plot_structure`."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("plot_structure needs matplotlib: pip install 'stridiag[plot]'") from error
     if ax is None:
-        _, ax = plt.subplots(figsize=(4.5, 4.5))
+        ax = new_axes("plot_structure")
     rows, columns = structure.shape
     for offset in structure.offsets:
         length = diagonal_length(structure.shape, offset)
