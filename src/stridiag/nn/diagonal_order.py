@@ -13,7 +13,8 @@ several it is a quadratic assignment problem, which is hard, and taken in two st
 2. *Alternate.* With the rows fixed, the best order of the columns for *all* diagonals is an assignment problem; so is
    that of the rows with the columns fixed. The sum never falls; it stops where neither moves it.
 
-Cost: one assignment of min(m, n) and at most `sweeps` of each of both sizes, O(size^3) at worst each.
+Both are done from that start and from the given order. Cost: two assignments of min(m, n), and for each start at most
+`sweeps` of either size, O(size^3) at worst each.
 
 References: R. Jonker, A. Volgenant, Computing 38 (1987) (assignment); R. M. Karp, "A patching algorithm for the
 nonsymmetric traveling-salesman problem", SIAM J. Comput. 8 (1979).

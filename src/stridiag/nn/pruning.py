@@ -15,7 +15,7 @@ with C the centred products of the rows. The stages, each at the same number of 
 * *links*: fewer diagonals in that order, and the rest of the entries wherever they lower the error most (`links`).
 * *random*: the control: as many entries at random places, refit.
 
-No gradient step. Cost, for m x n and k = entries / m: 2 m n^2 flops for the products; at most nine assignments of
+No gradient step. Cost, for m x n and k = entries / m: 2 m n^2 flops for the products; at most eighteen assignments of
 size max(m, n) (a second or so at 784); about m n k^2 for the links. `network_pruning` puts layers together.
 
 References: T. Hoefler et al., "Sparsity in deep learning", arXiv 2102.00554 (survey); CORP, arXiv 2602.05243
