@@ -10,7 +10,8 @@ the held-out score and, in brackets, that on the training rows.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.datasets import load_diabetes, load_digits
@@ -21,8 +22,7 @@ from stridiag.nn.capacity import CapacitySurface, capacity_surface
 from stridiag.nn.links import choose_links
 
 
-@dataclass(frozen=True)
-class StructuredReadout:
+class StructuredReadout(NamedTuple):
     """Drawn features and a structured linear map of them."""
 
     net: Network
@@ -73,12 +73,12 @@ def table(title: str, surface: CapacitySurface) -> None:
         print(f"| {value} | " + " | ".join(cells) + " |")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--plot", help="file for the picture of the digits surfaces")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     seeds = 1 if given.quick else given.seeds
 
     x, y = load_diabetes(return_X_y=True)

@@ -53,13 +53,13 @@ def report(title: str, runs: list) -> None:  # type: ignore[type-arg]
         print(f"| {name} | {values.mean():.2f} | {' '.join(f'{v:.2f}' for v in values)} |")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--density", type=float, nargs="+", default=[0.025, 0.05])
     parser.add_argument("--iterations", type=int, default=300, help="of the network's training")
     parser.add_argument("--mnist", nargs=2, metavar=("DATA", "NETWORK"))
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     warnings.simplefilter("ignore", ConvergenceWarning)
     x, y = load_digits(return_X_y=True)
     trained = []

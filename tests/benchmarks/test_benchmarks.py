@@ -9,8 +9,10 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = {
     "accuracy.py": ["--sizes", "2", "5", "--dtypes", "float64"],
+    "capacity.py": ["--quick"],
     "growth.py": ["--sizes", "100", "200", "--repeats", "1"],
     "paper_mode.py": ["--quick"],
+    "pruning.py": ["--seeds", "1", "--density", "0.05", "--iterations", "3"],
     "real_matrices.py": ["--repeats", "1"],
     "speed.py": ["--sizes", "1000", "--operations", "factor-solve,slogdet,plan", "--repeats", "1", "--budget", "0.001"],
     "startup.py": ["--repeats", "1", "--links", "0"],

@@ -99,7 +99,7 @@ def extend_row(
         m is at least size + c.
     size : int
     residual, left : (p,)
-        r and s; s is 0 for columns that cannot join.
+        r and s; s is 0 or less for columns that cannot join, those of the support among them.
     least : float
         A column whose s is at most this share of its diagonal depends on the support.
     work : (p,)
