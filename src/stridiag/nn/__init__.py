@@ -5,8 +5,9 @@ from __future__ import annotations
 from stridiag.nn.activations import ACTIVATIONS, Activation, activation
 from stridiag.nn.architecture import Architecture
 from stridiag.nn.hidden import Hidden, Stack
+from stridiag.nn.joint import joint_masked_least_squares
 from stridiag.nn.layers import Layer
-from stridiag.nn.masked import masked_least_squares
+from stridiag.nn.masked import masked_least_squares, unit_conditions
 from stridiag.nn.network import Network, ParameterCount
 from stridiag.nn.offsets import layer_offsets, wrapped_offsets, wrapped_structure
 from stridiag.nn.random_features import fit_random
@@ -33,10 +34,12 @@ __all__ = [
     "activation",
     "fit_random",
     "fit_targets",
+    "joint_masked_least_squares",
     "layer_offsets",
     "masked_least_squares",
     "ridge",
     "ridge_from_rows",
+    "unit_conditions",
     "wrapped_offsets",
     "wrapped_structure",
 ]
