@@ -8,28 +8,39 @@ from stridiag.nn.hidden import Hidden, Stack
 from stridiag.nn.joint import joint_masked_least_squares
 from stridiag.nn.layers import Layer
 from stridiag.nn.masked import masked_least_squares, unit_conditions
+from stridiag.nn.modes import MODES
 from stridiag.nn.network import Network, ParameterCount
 from stridiag.nn.offsets import layer_offsets, wrapped_offsets, wrapped_structure
+from stridiag.nn.operations import Operations
 from stridiag.nn.random_features import fit_random
 from stridiag.nn.readout import Readout, ridge, ridge_from_rows
+from stridiag.nn.residual import ResidualBlock, ResidualBlocks
 from stridiag.nn.statistics import Statistics
 from stridiag.nn.targets import fit_targets
-from stridiag.nn.training import Progress
+from stridiag.nn.training import Mode, Progress, Trained, train
+from stridiag.nn.training_plan import TrainingPlan, plan_training
 from stridiag.nn.transforms import Standardization, Transform
 
 __all__ = [
     "ACTIVATIONS",
+    "MODES",
     "Activation",
     "Architecture",
     "Hidden",
     "Layer",
+    "Mode",
     "Network",
+    "Operations",
     "ParameterCount",
     "Progress",
     "Readout",
+    "ResidualBlock",
+    "ResidualBlocks",
     "Stack",
     "Standardization",
     "Statistics",
+    "Trained",
+    "TrainingPlan",
     "Transform",
     "activation",
     "fit_random",
@@ -37,8 +48,10 @@ __all__ = [
     "joint_masked_least_squares",
     "layer_offsets",
     "masked_least_squares",
+    "plan_training",
     "ridge",
     "ridge_from_rows",
+    "train",
     "unit_conditions",
     "wrapped_offsets",
     "wrapped_structure",

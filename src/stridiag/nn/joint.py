@@ -12,13 +12,18 @@ All entries are coupled, through the readout: for the entries (j, i) of the supp
 
 with G = F' D F / w: the Hadamard product of two Gram matrices, each spread over the support, hence positive
 semidefinite. Its product with a vector needs no such matrix, M b = [G (B' W) W']' on the support, which is what
-conjugate gradients take; small supports are solved directly.
+conjugate gradients take. Small problems are solved directly, through the smaller of two systems: the z entries of the
+support, or, with a penalty, the m q numbers c of
+
+.. math:: (G\, (D c) + \lambda c) = F^T D R / w, \qquad b_{(j,i)} = c_i^T W_j, \qquad (D c)_i = \sum_{j \in S_i} W_j (W_j^T c_i),
+
+which has the same b, and is small where outputs are few (m numbers for one output, however many entries B has).
 
 Conjugate gradients lower the objective in every step, and b = 0 has the value of R alone: however early they stop,
 the result is no worse than none, and without the penalty's share still less.
 
-Cost, for a support of z entries: z^3 / 3 + 2 z^2 direct; 2 m^2 q + 4 z q + 10 z flops for a step of conjugate
-gradients. Derivation: docs/theory/residual.md. References: C. R. Rao, S. K. Mitra, *Generalized Inverse of Matrices
+Cost, for a support of z entries: z^3 / 3 or 2 (m q)^3 / 3 direct; 2 m^2 q + 4 z q + 10 z flops for a step of
+conjugate gradients. Derivation: docs/theory/residual.md. References: C. R. Rao, S. K. Mitra, *Generalized Inverse of Matrices
 and its Applications*, 1971 (vec of A X B); M. R. Hestenes, E. Stiefel, "Methods of conjugate gradients for solving
 linear systems", 1952.
 """
@@ -32,7 +37,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from stridiag.errors import StructureError
-from stridiag.nn.options import check_name, check_penalty
+from stridiag.nn.options import check_name, is_number
 from stridiag.structure import StridiagMatrix, Structure
 
 __all__ = ["DIRECT_LIMIT", "JointSolution", "joint_masked_least_squares"]
@@ -40,7 +45,8 @@ __all__ = ["DIRECT_LIMIT", "JointSolution", "joint_masked_least_squares"]
 Array = NDArray[Any]
 Method = Literal["auto", "direct", "cg"]
 
-# Supports up to this size are solved directly: an eighth of a second, and exact.
+# Systems up to this size are solved directly: exact, in the time of some tens of steps. Where conjugate gradients
+# could finish, their last steps would also multiply rounding by a million.
 DIRECT_LIMIT = 1000
 
 
@@ -82,7 +88,7 @@ def joint_masked_least_squares(
     start : ndarray, (structure.nnz,), optional
         Where conjugate gradients start; 0 by default. The direct method has no use for it, and refuses it.
     method : {"auto", "direct", "cg"}, default "auto"
-        "auto" is direct for up to 1000 entries.
+        "auto" is direct where the smaller system has up to 1000 unknowns and there is no `start`.
     tolerance : float, default 1e-8
         Conjugate gradients end where the residual is below this share of the right-hand side.
     steps : int, default 500
@@ -113,7 +119,8 @@ def joint_masked_least_squares(
     (True, 0)
     """
     check_name(method, "method", ("auto", "direct", "cg"))
-    check_penalty(penalty, ())
+    if not (is_number(penalty) and 0.0 <= penalty < np.inf):
+        raise ValueError(f"penalty must be a finite number of at least 0, got {penalty!r}")
     if not (0.0 <= tolerance < 1.0 and steps >= 0):
         raise ValueError(f"tolerance must be in [0, 1) and steps at least 0, got {tolerance!r} and {steps!r}")
     rows, columns = structure.shape
@@ -128,15 +135,18 @@ def joint_masked_least_squares(
         raise StructureError(f"start must hold {structure.nnz} values, got shape {start.shape}")
     row, column = structure.coordinates()
     target = np.einsum("zq,zq->z", right[column], readout[row])
+    multiply = hadamard_product(gram, readout, structure)
     if method == "auto":
-        method = "direct" if structure.nnz <= DIRECT_LIMIT and start is None else "cg"
+        method = "direct" if direct_size(structure, readout.shape[1]) <= DIRECT_LIMIT and start is None else "cg"
     if method == "direct":
         if start is not None:
             raise ValueError("start is for conjugate gradients: leave it out with method='direct'")
-        matrix = gram[column[:, None], column] * (readout @ readout.T)[row[:, None], row]
-        values = _solve_direct(matrix, target, penalty)
-        return JointSolution(values, 0, _share(matrix @ values + penalty * values - target, target))
-    multiply = hadamard_product(gram, readout, structure)
+        if right.size < structure.nnz and penalty > 0.0:
+            values = _solve_by_outputs(gram, right, readout, structure, penalty)
+        else:
+            matrix = gram[column[:, None], column] * (readout @ readout.T)[row[:, None], row]
+            values = _solve_by_entries(matrix, target, penalty)
+        return JointSolution(values, 0, _share(multiply(values) + penalty * values - target, target))
     return _conjugate_gradients(multiply, target, penalty, start, tolerance, steps)
 
 
@@ -153,7 +163,23 @@ def hadamard_product(gram: Array, readout: Array, structure: Structure) -> Any:
     return multiply
 
 
-def _solve_direct(matrix: Array, target: Array, penalty: float) -> Array:
+def direct_size(structure: Structure, outputs: int) -> int:
+    """Return the number of unknowns of the smaller direct system."""
+    return min(structure.nnz, structure.shape[1] * outputs)
+
+
+def _solve_by_outputs(gram: Array, right: Array, readout: Array, structure: Structure, penalty: float) -> Array:
+    row, column = structure.coordinates()
+    m, q = right.shape
+    inner = np.zeros((m, q, q))
+    np.add.at(inner, column, readout[row][:, :, None] * readout[row][:, None, :])
+    matrix = np.einsum("ab,bqr->aqbr", gram, inner).reshape(m * q, m * q)
+    matrix[np.arange(m * q), np.arange(m * q)] += penalty
+    c = np.linalg.solve(matrix, right.ravel()).reshape(m, q)
+    return np.asarray(np.einsum("zq,zq->z", c[column], readout[row]))
+
+
+def _solve_by_entries(matrix: Array, target: Array, penalty: float) -> Array:
     n = target.size
     largest = float(np.diagonal(matrix).max(initial=0.0))
     if penalty > 8 * n * np.finfo(np.float64).eps * largest:

@@ -14,9 +14,9 @@ on these rows: a constant column, one read twice, columns that add up (indicator
 as many columns as there are distinct rows, or more. With lambda > 0 no system is: its eigenvalues lie between
 lambda and lambda + k, so its condition is at most 1 + k / lambda. `unit_conditions` tells the condition of each.
 
-Cost: k^3 / 3 + 5 k^2 / 2 flops a neuron (2 k^3 / 3 beyond 128), after the statistics; about 10 k^3 where it is singular to 1e-8 and
-there is no penalty. No array larger than the values is made for supports of at most 128 columns; beyond, and for
-singular ones, matrices are gathered 32 MB at a time.
+Cost: k^3 / 3 + 5 k^2 / 2 flops a neuron (2 k^3 / 3 beyond 128), after the statistics; about 10 k^3 where it is
+singular to 1e-8 and there is no penalty. No array larger than the values is made for supports of at most 128
+columns; beyond, and for singular ones, matrices are gathered 32 MB at a time.
 """
 
 from __future__ import annotations

@@ -6,14 +6,19 @@ A first random layer lifts the inputs to a state H; each block adds to it,
 
 with A the random, anchored layer that mode "random" would draw at this depth, and B on a structure of the same
 kind, solved for: given the readout W of [X, H], B minimises the error of [X, H + F B'] (`joint`), and given B, W is
-solved again. Both come from one set of statistics of [X, H, F], so the alternation never touches the rows.
+solved again. Both come from one set of statistics of [X, H, F], so the alternation never touches the rows. A last
+random layer reads the final state. The network's own readout sees [X, H0, F1 ... FT]: all of the random network's
+features, of which those behind the first block were made from states that know the targets. (It could read [X, HT]
+only, which is in their span: that is cheaper, and measured worse.) B of a block that no other layer reads would
+change nothing but the basis, which is why the last layer has none.
 
 **The training loss never rises.** Each half step goes from the present point towards the minimiser of a penalised
 quadratic, and stops at the least unpenalised loss on the way (an exact line search, cut to [0, 1]): if the minimiser
 is better without its penalty, all of the way. `ResidualBlocks.losses` keeps the loss after each half step.
 
 Cost beyond mode "random", for each block: N (p + 2 n)^2 flops for the statistics (p inputs, n units), (p + n)^3 / 3
-for each readout, and what `joint` says for each B. The state of all rows is held, 16 N n bytes.
+for each readout, and what `joint` says for each B. The state of all rows is held, and what is added to it: 16 N n
+bytes.
 
 References: docs/theory/residual.md; residual random features: arXiv 2501.18283.
 """
@@ -30,15 +35,15 @@ from scipy.linalg import cho_factor, cho_solve
 from stridiag.errors import StructureError
 from stridiag.nn.architecture import Architecture
 from stridiag.nn.hidden import Hidden, row_blocks
-from stridiag.nn.joint import hadamard_product, joint_masked_least_squares
+from stridiag.nn.joint import DIRECT_LIMIT, direct_size, hadamard_product, joint_masked_least_squares
 from stridiag.nn.layers import Layer
-from stridiag.nn.random_features import settle
-from stridiag.nn.starting import starting_layers
+from stridiag.nn.operations import Operations, layer_sizes, random_operations, statistics_operations
+from stridiag.nn.random_features import draw_layers, settle
 from stridiag.nn.statistics import Statistics
-from stridiag.nn.training import Clock
+from stridiag.nn.training import Clock, Mode
 from stridiag.structure import StridiagMatrix
 
-__all__ = ["ResidualBlock", "ResidualBlocks", "fit_block", "residual_blocks"]
+__all__ = ["RESIDUAL", "ResidualBlock", "ResidualBlocks", "fit_block"]
 
 Array = NDArray[Any]
 
@@ -76,7 +81,7 @@ class ResidualBlock:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResidualBlocks:
-    """A lift and blocks that add to its values; the features are [X, H0, F1 ... FT].
+    """A lift, blocks that add to its values, and a last layer; the features are [X, H0, F1 ... FT].
 
     Parameters
     ----------
@@ -84,6 +89,8 @@ class ResidualBlocks:
         Makes the first state H0 of the inputs.
     blocks : tuple of ResidualBlock
         Each adds to the state.
+    last : Layer
+        Reads the last state.
     losses : ndarray
         Mean squared error on the training rows, in units of the targets' variance and summed over outputs, of the
         readout of [X, H] at the start and after each half step of each block.
@@ -96,14 +103,18 @@ class ResidualBlocks:
 
     lift: Layer
     blocks: tuple[ResidualBlock, ...]
+    last: Layer
     losses: Array
 
     def __post_init__(self) -> None:
-        for i, block in enumerate(self.blocks):
-            if block.branch.inputs != self.lift.units:
-                raise StructureError(
-                    f"block {i} reads {block.branch.inputs} values, but the state has {self.lift.units}"
-                )
+        for i, layer in enumerate(self.layers[1:], 1):
+            if layer.inputs != self.lift.units:
+                raise StructureError(f"layer {i} reads {layer.inputs} values, but the state has {self.lift.units}")
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The lift, the blocks' branches and the last layer."""
+        return (self.lift, *(block.branch for block in self.blocks), self.last)
 
     @property
     def inputs(self) -> int:
@@ -113,67 +124,55 @@ class ResidualBlocks:
     @property
     def columns(self) -> int:
         """Number of features."""
-        return self.lift.inputs + self.lift.units + sum(block.branch.units for block in self.blocks)
+        return self.lift.inputs + sum(layer.units for layer in self.layers)
 
     @property
     def parameter_count(self) -> int:
-        """Weights and biases of the lift and of all branches, and the entries of all B."""
-        return self.lift.parameter_count + sum(b.branch.parameter_count + b.mix.nnz for b in self.blocks)
+        """Weights and biases of all layers, and the entries of all B."""
+        return sum(layer.parameter_count for layer in self.layers) + sum(block.mix.nnz for block in self.blocks)
 
     def features(self, rows: Array) -> Array:
         """Return [X, H0, F1 ... FT], (n, columns), of rows of shape (n, inputs)."""
         state = self.lift.forward(rows)
         parts = [rows, state]
         for block in self.blocks:
-            values = block.branch.forward(state)
-            parts.append(values)
-            state = state + (block.mix @ values.T).T
+            parts.append(block.branch.forward(state))
+            state = state + (block.mix @ parts[-1].T).T
+        parts.append(self.last.forward(state))
         return np.concatenate(parts, axis=1)
 
 
-def residual_blocks(
+def _hidden(
     x: Array,
     z: Array,
     d: Array,
     architecture: Architecture,
     rng: np.random.Generator,
     clock: Clock,
-    start: Hidden | None = None,
+    start: Hidden | None,
 ) -> ResidualBlocks:
-    """Draw the lift and the branches, and solve for what the blocks add; see the file's docstring.
-
-    Parameters
-    ----------
-    x, z, d : ndarray
-        Transformed rows, standardised targets, positive weights.
-    architecture : Architecture
-        At least two layers: the lift and a block for each further one.
-    rng, clock
-        Of the fit.
-    start : Hidden, optional
-        Layers, or residual blocks, to take the lift and the branches' directions from instead of drawing them.
-    """
-    layers, anchors = starting_layers(x, d, architecture, rng, clock, start)
-    lift = layers[0]
-    state = lift.forward(x)
+    layers, anchors = draw_layers(x, d, architecture, rng, clock, start)
+    # A state that was mixed before stays so at the start; else nothing is added yet.
+    mixes = [block.mix for block in start.blocks] if isinstance(start, ResidualBlocks) else []
+    state = layers[0].forward(x)
     blocks: list[ResidualBlock] = []
     losses: list[float] = []
     readout: Array | None = None
-    offsets = architecture.plan(x.shape[1])
-    for t, layer in enumerate(layers[1:], 1):
-        branch = settle(layer, state, d, (), anchors[t])
+    for t, layer in enumerate(layers[1:-1]):
+        branch = settle(layer, state, d, (), anchors[t + 1])
         values = branch.forward(state)
         statistics = Statistics.from_chunks(
             (np.concatenate((x[b], state[b], values[b]), axis=1), z[b], d[b])
-            for b in row_blocks(x.shape[0], x.shape[1] + 2 * architecture.units)
+            for b in row_blocks(x.shape[0], x.shape[1] + 2 * branch.units)
         )
-        mix = StridiagMatrix(branch.weight.structure, np.zeros(branch.weight.nnz))
+        mix = mixes[t] if t < len(mixes) else branch.weight.with_values(np.zeros(branch.weight.nnz), copy=False)
         mix, readout, trace = fit_block(statistics, mix, readout)
         losses.extend(trace[1:] if losses else trace)
         blocks.append(ResidualBlock(branch, mix))
         state += (mix @ values.T).T
         clock.tick("block")
-    return ResidualBlocks(lift, tuple(blocks), np.array(losses))
+    last = settle(layers[-1], state, d, (), anchors[-1])
+    return ResidualBlocks(layers[0], tuple(blocks), last, np.array(losses))
 
 
 def fit_block(
@@ -266,7 +265,9 @@ class _Block:
         below = readout[self.state]
         penalty = _MIX_ALPHA * float(np.mean(np.einsum("jq,jq->j", below, below)))
         present = self.mix.values * branch[column]
-        start = present if present.any() else None
+        # A direct solve needs no start, and its answer does not hang on rounding as that of few steps does.
+        direct = direct_size(structure, below.shape[1]) <= DIRECT_LIMIT
+        start = present if not direct and present.any() else None
         found = joint_masked_least_squares(gram, right, below, structure, penalty, start=start, steps=steps).values
         step = found - present
         multiply = hadamard_product(gram, below, structure)
@@ -282,3 +283,37 @@ def _length(slope: float, curvature: float) -> float:
     if not (slope > 0.0 and curvature > 0.0):
         return 0.0
     return min(1.0, slope / curvature)
+
+
+def _check(architecture: Architecture) -> None:
+    if architecture.layers < 3:
+        raise ValueError(
+            "training by residual blocks needs at least 3 layers, a lift, a block and one that reads its state, "
+            f"got layers={architecture.layers}"
+        )
+
+
+def _operations(rows: int, inputs: int, outputs: int, architecture: Architecture) -> Operations:
+    sizes = layer_sizes(inputs, architecture)
+    units, blocks = architecture.units, sizes[1:-1]
+    passes = sizes[0].forward + sizes[-1].preactivation
+    passes += sum(s.preactivation + s.forward + 2 * s.nnz + s.units for s in blocks)
+    statistics = len(blocks) * statistics_operations(rows, inputs + 2 * units, outputs)
+    # Each round: B, the products of what it mixes, W; one W more at the very start.
+    readouts = ROUNDS * len(blocks) + 1
+    solves = readouts * ((inputs + units) ** 3 // 3 + 2 * (inputs + units) ** 2 * outputs)
+    for size in blocks:
+        step = 2 * units**2 * outputs + 4 * size.nnz * outputs + 10 * size.nnz
+        few = units * outputs
+        mix = size.nnz**3 // 3 if size.nnz <= few else 2 * few**3 // 3
+        if min(size.nnz, few) > DIRECT_LIMIT:
+            mix = STEPS * step
+        solves += ROUNDS * (mix + 2 * size.nnz * (inputs + 3 * units))
+    return Operations(random_operations(rows, sizes) + rows * passes, 0, statistics, solves)
+
+
+def _mixed(inputs: int, architecture: Architecture) -> int:
+    return sum(size.nnz for size in layer_sizes(inputs, architecture)[1:-1])
+
+
+RESIDUAL = Mode(_hidden, lambda architecture: 2 * architecture.layers - 2, _operations, _check, _mixed)

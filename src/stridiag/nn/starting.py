@@ -1,82 +1,49 @@
-"""Where a training mode starts: freshly drawn layers, or those of a network that is there already."""
+"""Warm starts: the layers of a network that is there already, in the place of freshly drawn ones."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stridiag.nn.architecture import Architecture
 from stridiag.nn.hidden import Hidden
 from stridiag.nn.layers import Layer
-from stridiag.nn.random_features import draw_layers, settle
-from stridiag.nn.training import Clock
 
-__all__ = ["layers_of", "starting_layers"]
-
-Array = NDArray[Any]
+__all__ = ["fitting", "layers_of"]
 
 
-def layers_of(hidden: Hidden) -> tuple[Layer, ...]:
-    """Return the structured layers of a hidden part: of a stack, or the lift and branches of residual blocks.
+def layers_of(hidden: Hidden | None, most: int) -> tuple[Layer, ...]:
+    """Return the structured layers of a hidden part: of a stack or of residual blocks.
+
+    Parameters
+    ----------
+    hidden : Hidden or None
+        None has no layers.
+    most : int
+        How many there is room for.
 
     Raises
     ------
     TypeError
         If it is of another kind.
+    ValueError
+        If there are more layers than that.
     """
+    if hidden is None:
+        return ()
     layers = getattr(hidden, "layers", None)
-    if layers is None and hasattr(hidden, "lift"):
-        layers = (hidden.lift, *(block.branch for block in hidden.blocks))  # type: ignore[attr-defined]
-    if not (isinstance(layers, tuple) and layers and all(isinstance(layer, Layer) for layer in layers)):
+    if not (isinstance(layers, tuple) and all(isinstance(layer, Layer) for layer in layers)):
         raise TypeError(f"a mode can start from a stack of layers or from residual blocks, not {type(hidden).__name__}")
+    if len(layers) > most:
+        raise ValueError(f"start has {len(layers)} layers, more than the {most} of the architecture")
     return layers
 
 
-def starting_layers(
-    x: Array,
-    d: Array,
-    architecture: Architecture,
-    rng: np.random.Generator,
-    clock: Clock,
-    start: Hidden | None,
-) -> tuple[tuple[Layer, ...], list[Array]]:
-    """Return the layers that a mode begins with, settled on the rows, and each unit's anchors.
-
-    Everything is drawn as mode "random" does. With `start`, its layers then take the place of as many drawn ones:
-    structure, order of inputs and directions are theirs, scale and bias are set anew on these rows.
-
-    Parameters
-    ----------
-    x, d : ndarray
-        Transformed rows and their weights.
-    architecture : Architecture
-        Widths, depth and activation.
-    rng, clock
-        Of the fit.
-    start : Hidden or None
-        A hidden part of layers of the architecture's width.
-
-    Raises
-    ------
-    ValueError
-        If `start` has more layers, or others than the architecture asks for.
-    """
-    drawn, anchors = draw_layers(x, d, architecture, rng, clock)
-    if start is None:
-        return drawn, anchors
-    given = layers_of(start)
-    if len(given) > len(drawn):
-        raise ValueError(f"start has {len(given)} layers, more than the {len(drawn)} of the architecture")
-    layers: tuple[Layer, ...] = ()
-    for i, (layer, anchor) in enumerate(zip(drawn, anchors, strict=True)):
-        taken = given[i] if i < len(given) else layer
-        if (taken.inputs, taken.units, taken.activation) != (layer.inputs, layer.units, layer.activation):
-            raise ValueError(
-                f"layer {i} of start maps {taken.inputs} to {taken.units} by {taken.activation!r}, "
-                f"the architecture's {layer.inputs} to {layer.units} by {layer.activation!r}"
-            )
-        layers = (*layers, settle(replace(taken, bias=np.zeros(taken.units)), x, d, layers, anchor))
-    return layers, anchors
+def fitting(given: Layer, drawn: Layer, place: int) -> Layer:
+    """Return the given layer, unsettled, if it can take the place of the drawn one; ValueError otherwise."""
+    if (given.inputs, given.units, given.activation) != (drawn.inputs, drawn.units, drawn.activation):
+        raise ValueError(
+            f"layer {place} of start maps {given.inputs} values to {given.units} by {given.activation!r}, "
+            f"the architecture's {drawn.inputs} to {drawn.units} by {drawn.activation!r}"
+        )
+    return replace(given, bias=np.zeros(given.units))
