@@ -152,7 +152,7 @@ def test_conditions_are_those_of_the_correlation_matrices():
 
 
 def test_singular_systems_are_told():
-    """Constant columns, equal columns, columns that add up, more columns than rows: all infinite, none with a penalty."""
+    """Constant or equal columns, columns that add up, more columns than rows: infinite, but not with a penalty."""
     rng = np.random.default_rng(10)
     h = rng.standard_normal((50, 6))
     h[:, 1] = -2 * h[:, 0] + 3

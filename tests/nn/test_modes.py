@@ -128,7 +128,7 @@ def test_a_warm_start_keeps_structure_and_is_another_network(mode, data):
 def test_starts_that_do_not_fit(mode, data):
     x, z = data
     base = fit("random", x, z).hidden
-    with pytest.raises(ValueError, match="start has 3 layers, more than the 2|at least 3 layers"):
+    with pytest.raises(ValueError, match=r"start has 3 layers, more than the 2|at least 3 layers"):
         fit(mode, x, z, Architecture(units=30, layers=2), start=base)
     with pytest.raises(ValueError, match="layer 0 of start maps 6 values to 30 by 'tanh'"):
         fit(mode, x, z, Architecture(units=31, layers=3), start=base)

@@ -134,7 +134,7 @@ def test_a_warm_start_from_residual_blocks_begins_where_they_ended(data):
 
 
 def test_refusals(data):
-    with pytest.raises(ValueError, match="needs at least 3 layers, a lift, a block .* got layers=2"):
+    with pytest.raises(ValueError, match=r"needs at least 3 layers, a lift, a block .* got layers=2"):
         fit(*data, Architecture(layers=2))
     net = fit(*data)
     block = net.hidden.blocks[0]

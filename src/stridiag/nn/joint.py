@@ -12,10 +12,11 @@ All entries are coupled, through the readout: for the entries (j, i) of the supp
 
 with G = F' D F / w: the Hadamard product of two Gram matrices, each spread over the support, hence positive
 semidefinite. Its product with a vector needs no such matrix, M b = [G (B' W) W']' on the support, which is what
-conjugate gradients take. Small problems are solved directly, through the smaller of two systems: the z entries of the
-support, or, with a penalty, the m q numbers c of
+conjugate gradients take. Small problems are solved directly, through the smaller of two systems: the z entries of
+the support, or, with a penalty, the m q numbers c of
 
-.. math:: (G\, (D c) + \lambda c) = F^T D R / w, \qquad b_{(j,i)} = c_i^T W_j, \qquad (D c)_i = \sum_{j \in S_i} W_j (W_j^T c_i),
+.. math:: G\, K(c) + \lambda c = F^T D R / w, \qquad K(c)_i = \sum_{j \in S_i} W_j (W_j^T c_i), \qquad
+    b_{(j,i)} = c_i^T W_j,
 
 which has the same b, and is small where outputs are few (m numbers for one output, however many entries B has).
 
