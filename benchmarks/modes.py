@@ -96,11 +96,11 @@ def table(name: str, splits: list[tuple[int, Split]], shapes: tuple[Architecture
         print(f"| {shape.layers} x {shape.units}, {shape.diagonals} | {' | '.join(cells)} |", flush=True)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3, help="partitions into five folds, a seed each")
-    parser.add_argument("--quick", action="store_true", help="one shape, one fold pair: a check that it runs")
-    given = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="one shape, two folds: a check that it runs")
+    given = parser.parse_args(arguments)
     tables = (("digits, %", digits, DIGITS, 2), ("Friedman-1, R2", friedman, FUNCTIONS, 4))
     for name, splits, shapes, digit in (*tables, ("sin(x0) x1, R2", product, FUNCTIONS, 4)):
         drawn = list(splits(1 if given.quick else given.repeats))

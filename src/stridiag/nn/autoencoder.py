@@ -14,8 +14,8 @@ Cost beyond mode "random", for N rows, a layer of p inputs and n units with k en
 for the statistics, and p (n k / p)^3 / 3 for the solves: many inputs make them cheap, few do not. The values of one
 layer are held, 8 N (p + n) bytes.
 
-References: docs/theory/autoencoder.md; P. Guo and others, "Pseudoinverse learning algorithm for fast sparse
-autoencoder training" and PILAE, arXiv 1811.01545 (dense; the encoder there is a truncated pseudoinverse).
+References: docs/theory/autoencoder.md; PILAE, arXiv 1811.01545, and B. Xu, P. Guo, "Pseudoinverse learning algorithm
+for fast sparse autoencoder training", 2018 (dense: the encoder there is a truncated pseudoinverse of the inputs).
 """
 
 from __future__ import annotations

@@ -24,9 +24,11 @@ Conjugate gradients lower the objective in every step, and b = 0 has the value o
 the result is no worse than none, and without the penalty's share still less.
 
 Cost, for a support of z entries: z^3 / 3 or 2 (m q)^3 / 3 direct; 2 m^2 q + 4 z q + 10 z flops for a step of
-conjugate gradients. Derivation: docs/theory/residual.md. References: C. R. Rao, S. K. Mitra, *Generalized Inverse of Matrices
-and its Applications*, 1971 (vec of A X B); M. R. Hestenes, E. Stiefel, "Methods of conjugate gradients for solving
-linear systems", 1952.
+conjugate gradients.
+
+References: docs/theory/residual.md (derivation); C. R. Rao, S. K. Mitra, *Generalized Inverse of Matrices and its
+Applications*, 1971 (vec of A X B); M. R. Hestenes, E. Stiefel, "Methods of conjugate gradients for solving linear
+systems", 1952.
 """
 
 from __future__ import annotations

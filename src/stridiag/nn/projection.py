@@ -13,8 +13,8 @@ Cost beyond mode "random", for N rows, a layer of p inputs and n units with k en
 codes, N p^2 + 2 N p n for the statistics, n (k^3 / 3 + 5 k^2 / 2) for the solves. The values and targets of one layer
 are held, 8 N (p + n) bytes.
 
-References: docs/theory/projection.md; forward projection, arXiv 2501.16476 (dense layers; projections of the inputs
-by a dense random matrix, where here they are those of the random layer).
+References: docs/theory/projection.md; R. O'Shea, B. Rajendran, "Closed-form feedback-free learning with forward
+projection", arXiv 2501.16476 (dense layers, dense projections of the inputs; here they are the random layer's).
 """
 
 from __future__ import annotations

@@ -14,12 +14,22 @@ explain little of a target, and what they explain would stay in the linear part 
 is solved on all features. So a network and its random control differ in the directions of the rows and in
 nothing else.
 
+With **difference correction** (mode "corrected-targets") targets are changes of what the layers do already,
+
+.. math::
+    T_L = H_L + (Z - H_L V)\, V^+, \qquad
+    T_{i-1} = H_{i-1} + \bigl(U_i - f^{-1}(\text{scaled } H_i)\bigr) (W_i^+)^T,
+
+both inverses with the scale of T_i: where nothing is to change, the targets are the values themselves, and what the
+pseudoinverse cannot carry back stays as it was.
+
 Cost beyond `fit_random`: one pseudoinverse of each layer but the first and N products with it; for each layer
 N n^2 flops for the statistics and n (k^3 / 3 + 3 k^2) for the solve. All rows' targets of all layers are
 held, 8 N L n bytes, and those of one layer two or three times more while they are carried back.
 
 References: Sarayi and Bahrami, arXiv 2207.00903; P. Guo, M. R. Lyu, "Pseudoinverse learning
-algorithm for feedforward neural networks", 2001; ZORB, arXiv 2011.08895.
+algorithm for feedforward neural networks", 2001; ZORB, arXiv 2011.08895; D.-H. Lee and others, "Difference target
+propagation", arXiv 1412.7525.
 """
 
 from __future__ import annotations
