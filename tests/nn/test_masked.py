@@ -5,7 +5,7 @@ import pytest
 
 from stridiag import StridiagMatrix, Structure
 from stridiag.errors import StructureError
-from stridiag.nn import Statistics, masked_least_squares, wrapped_structure
+from stridiag.nn import Statistics, masked_least_squares, unit_conditions, wrapped_structure
 
 
 def by_hand(h, z, d, structure, alpha, source=None):
@@ -92,3 +92,83 @@ def test_empty_rows_and_refusals():
         masked_least_squares(statistics, structure, 0.1, [0.0, 1.0, 2.0])
     listed, _ = masked_least_squares(statistics, structure, 0.1, [0, 1, 2])
     np.testing.assert_array_equal(listed, masked_least_squares(statistics, structure, 0.1)[0])
+
+
+def test_supports_of_many_sizes_and_beyond_the_kernels_room():
+    """Rows of 0, 1, 2, 5, 128, 129 and 140 entries at once, penalised and not."""
+    rng = np.random.default_rng(6)
+    sizes = [0, 1, 2, 5, 128, 129, 140]
+    rows = np.repeat(np.arange(7), sizes)
+    columns = np.concatenate([rng.permutation(150)[:k] for k in sizes])
+    structure = Structure((7, 150), (), (rows, columns))
+    h, z, d = rng.standard_normal((400, 150)), rng.standard_normal((400, 7)), rng.random(400) + 0.1
+    for alpha in (0.0, 1e-20, 1e-2):
+        values, bias = masked_least_squares(Statistics.from_rows(h, z, d), structure, alpha)
+        dense, constant = by_hand(h, z, d, structure, alpha)
+        np.testing.assert_allclose(StridiagMatrix(structure, values).toarray(), dense, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(bias, constant, rtol=0, atol=1e-9)
+
+
+def test_sample_weights_are_repetitions_and_units_do_not_matter():
+    rng = np.random.default_rng(7)
+    h, z = rng.standard_normal((40, 6)), rng.standard_normal((40, 6))
+    counts = rng.integers(0, 3, 40)
+    structure = wrapped_structure((6, 6), (0, 2, 3))
+    for alpha in (0.0, 0.1):
+        weighted = masked_least_squares(Statistics.from_rows(h, z, counts), structure, alpha)
+        repeated = masked_least_squares(
+            Statistics.from_rows(h.repeat(counts, 0), z.repeat(counts, 0)), structure, alpha
+        )
+        other = masked_least_squares(Statistics.from_rows(h * 1e-9, z, counts * 1e6), structure, alpha)
+        for a, b, c, factor in zip(weighted, repeated, other, (1e-9, 1.0), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(c * factor, a, rtol=1e-6, atol=1e-10)
+
+
+def test_an_input_read_twice_shares_its_weight():
+    h, z = np.random.default_rng(8).standard_normal((2, 50, 2))
+    structure = wrapped_structure((2, 4), (0, 1))
+    once, _ = masked_least_squares(Statistics.from_rows(h, z), wrapped_structure((2, 2), (0, 1)), 0.0)
+    twice, _ = masked_least_squares(Statistics.from_rows(h, z), structure, 0.0, [0, 1, 0, 1])
+    dense = StridiagMatrix(structure, twice).toarray()
+    np.testing.assert_allclose(dense[:, :2], dense[:, 2:], atol=1e-12)
+    once = StridiagMatrix(wrapped_structure((2, 2), (0, 1)), once).toarray()
+    np.testing.assert_allclose(2 * dense[:, :2], once, atol=1e-12)
+
+
+def test_conditions_are_those_of_the_correlation_matrices():
+    rng = np.random.default_rng(9)
+    h = rng.standard_normal((60, 5)) * [1, 10, 1e-3, 1, 1] + 7
+    h[:, 4] = h[:, 3] + 1e-3 * h[:, 0]
+    structure = wrapped_structure((5, 5), (0, 1))
+    statistics = Statistics.from_rows(h, np.zeros((60, 5)))
+    row, column = structure.coordinates()
+    correlation = np.corrcoef(h.T)
+    for alpha in (0.0, 0.5):
+        found = unit_conditions(statistics, structure, alpha)
+        for j in range(5):
+            own = correlation[np.ix_(column[row == j], column[row == j])] + alpha * np.eye(2)
+            assert found[j] == pytest.approx(np.linalg.cond(own), rel=1e-6)
+
+
+def test_singular_systems_are_told():
+    """Constant or equal columns, columns that add up, more columns than rows: infinite, but not with a penalty."""
+    rng = np.random.default_rng(10)
+    h = rng.standard_normal((50, 6))
+    h[:, 1] = -2 * h[:, 0] + 3
+    h[:, 2] = 1.0
+    h[:, 5] = h[:, 3] + h[:, 4]
+    supports = [(0, 1), (0, 2), (3, 4), (3, 4, 5), (4, 5), ()]
+    rows = np.repeat(np.arange(6), [len(s) for s in supports])
+    structure = Structure((6, 6), (), (rows, np.concatenate(supports).astype(int)))
+    found = unit_conditions(Statistics.from_rows(h, h), structure)
+    assert np.isinf(found).tolist() == [True, True, False, True, False, False]
+    assert found[5] == 1.0
+    assert (unit_conditions(Statistics.from_rows(h, h), structure, 0.01) <= 1 + 3 / 0.01 + 1e-6).all()
+    # Three distinct rows have two directions: no support of three is regular, however often rows are repeated.
+    few = rng.standard_normal((3, 6)).repeat(10, 0)
+    few_found = unit_conditions(Statistics.from_rows(few, few), wrapped_structure((6, 6), (0, 1, 2)))
+    assert np.isinf(few_found).all()
+    assert np.isfinite(unit_conditions(Statistics.from_rows(few, few), wrapped_structure((6, 6), (0, 1)))).all()
+    with pytest.raises(ValueError, match="alpha must be"):
+        unit_conditions(Statistics.from_rows(h, h), structure, -1.0)

@@ -5,38 +5,54 @@ from __future__ import annotations
 from stridiag.nn.activations import ACTIVATIONS, Activation, activation
 from stridiag.nn.architecture import Architecture
 from stridiag.nn.hidden import Hidden, Stack
+from stridiag.nn.joint import joint_masked_least_squares
 from stridiag.nn.layers import Layer
-from stridiag.nn.masked import masked_least_squares
+from stridiag.nn.masked import masked_least_squares, unit_conditions
+from stridiag.nn.modes import MODES
 from stridiag.nn.network import Network, ParameterCount
 from stridiag.nn.offsets import layer_offsets, wrapped_offsets, wrapped_structure
+from stridiag.nn.operations import Operations
 from stridiag.nn.random_features import fit_random
 from stridiag.nn.readout import Readout, ridge, ridge_from_rows
+from stridiag.nn.residual import ResidualBlock, ResidualBlocks
 from stridiag.nn.statistics import Statistics
 from stridiag.nn.targets import fit_targets
-from stridiag.nn.training import Progress
+from stridiag.nn.training import Mode, Progress, Trained, train
+from stridiag.nn.training_plan import TrainingPlan, plan_training
 from stridiag.nn.transforms import Standardization, Transform
 
 __all__ = [
     "ACTIVATIONS",
+    "MODES",
     "Activation",
     "Architecture",
     "Hidden",
     "Layer",
+    "Mode",
     "Network",
+    "Operations",
     "ParameterCount",
     "Progress",
     "Readout",
+    "ResidualBlock",
+    "ResidualBlocks",
     "Stack",
     "Standardization",
     "Statistics",
+    "Trained",
+    "TrainingPlan",
     "Transform",
     "activation",
     "fit_random",
     "fit_targets",
+    "joint_masked_least_squares",
     "layer_offsets",
     "masked_least_squares",
+    "plan_training",
     "ridge",
     "ridge_from_rows",
+    "train",
+    "unit_conditions",
     "wrapped_offsets",
     "wrapped_structure",
 ]

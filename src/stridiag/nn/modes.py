@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from stridiag.nn.autoencoder import AUTOENCODER
+from stridiag.nn.projection import PROJECTION
 from stridiag.nn.random_features import RANDOM
-from stridiag.nn.targets import TARGETS
+from stridiag.nn.residual import RESIDUAL
+from stridiag.nn.targets import CORRECTED_TARGETS, TARGETS
 from stridiag.nn.training import Mode
 
 __all__ = ["MODES"]
 
-MODES: dict[str, Mode] = {"random": RANDOM, "targets": TARGETS}
+MODES: dict[str, Mode] = {
+    "random": RANDOM,
+    "residual": RESIDUAL,
+    "targets": TARGETS,
+    "corrected-targets": CORRECTED_TARGETS,
+    "autoencoder": AUTOENCODER,
+    "projection": PROJECTION,
+}

@@ -25,10 +25,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag.nn.architecture import Architecture
-from stridiag.nn.hidden import Stack, row_blocks
+from stridiag.nn.hidden import Hidden, Stack, row_blocks
 from stridiag.nn.layers import Layer, draw_source, draw_weight
 from stridiag.nn.network import Network
+from stridiag.nn.operations import Operations, layer_sizes, random_operations
 from stridiag.nn.readout import Penalty
+from stridiag.nn.starting import fitting, layers_of
 from stridiag.nn.training import Clock, Mode, ProgressHook, train
 
 __all__ = ["RANDOM", "draw_layers", "fit_random", "preactivation_spread", "settle"]
@@ -90,9 +92,19 @@ def fit_random(
 
 
 def draw_layers(
-    x: Array, d: Array, architecture: Architecture, rng: np.random.Generator, clock: Clock
+    x: Array,
+    d: Array,
+    architecture: Architecture,
+    rng: np.random.Generator,
+    clock: Clock,
+    start: Hidden | None = None,
 ) -> tuple[tuple[Layer, ...], list[Array]]:
-    """Draw the random layers for transformed rows x, (n, inputs), of weights d; and each layer's anchors."""
+    """Draw the random layers for transformed rows x, (n, inputs), of weights d; and each layer's anchors.
+
+    The layers of `start` take the place of as many drawn ones: structure, order of inputs and directions are theirs,
+    scale and bias are set on these rows.
+    """
+    given = layers_of(start, architecture.layers)
     order = np.argsort(x @ rng.standard_normal(x.shape[1]), kind="stable")
     cumulated = np.cumsum(d[order])
     layers: tuple[Layer, ...] = ()
@@ -104,6 +116,8 @@ def draw_layers(
         place = np.searchsorted(cumulated, rng.random(architecture.units) * cumulated[-1], side="right")
         anchors.append(order[np.minimum(place, order.size - 1)])
         raw = Layer(weight, np.zeros(architecture.units), architecture.activation, source, size)
+        if len(layers) < len(given):
+            raw = fitting(given[len(layers)], raw, len(layers))
         layers = (*layers, settle(raw, x, d, layers, anchors[-1]))
         size = architecture.units
         clock.tick("layer")
@@ -154,9 +168,22 @@ def preactivation_spread(x: Array, d: Array, before: tuple[Layer, ...], layer: L
     return np.asarray(np.sqrt(scatter / weight))
 
 
-def _hidden(x: Array, z: Array, d: Array, architecture: Architecture, rng: np.random.Generator, clock: Clock) -> Stack:
+def _hidden(
+    x: Array,
+    z: Array,
+    d: Array,
+    architecture: Architecture,
+    rng: np.random.Generator,
+    clock: Clock,
+    start: Hidden | None,
+) -> Stack:
     del z  # the hidden part of this mode does not look at the targets
-    return Stack(x.shape[1], draw_layers(x, d, architecture, rng, clock)[0])
+    return Stack(x.shape[1], draw_layers(x, d, architecture, rng, clock, start)[0])
 
 
-RANDOM = Mode(_hidden, lambda architecture: architecture.layers)
+def _operations(rows: int, inputs: int, outputs: int, architecture: Architecture) -> Operations:
+    del outputs
+    return Operations(layers=random_operations(rows, layer_sizes(inputs, architecture)))
+
+
+RANDOM = Mode(_hidden, lambda architecture: architecture.layers, _operations)

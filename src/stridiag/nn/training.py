@@ -18,6 +18,7 @@ from stridiag._validate import require_finite
 from stridiag.nn.architecture import Architecture
 from stridiag.nn.hidden import Hidden, row_blocks
 from stridiag.nn.network import Network
+from stridiag.nn.operations import Operations
 from stridiag.nn.options import check_penalty
 from stridiag.nn.readout import CRITERIA, Penalty, Solved, solve_ridge
 from stridiag.nn.transforms import Standardization
@@ -79,17 +80,23 @@ class Mode:
     Parameters
     ----------
     hidden : callable
-        ``(x, z, d, architecture, rng, clock) -> Hidden`` for transformed rows x, (n, inputs), standardised targets
-        z, (n, outputs), and positive weights d, (n,).
+        ``(x, z, d, architecture, rng, clock, start) -> Hidden`` for transformed rows x, (n, inputs), standardised
+        targets z, (n, outputs), positive weights d, (n,), and the hidden part to start from, or None.
     steps : callable
         How often it ticks the clock, for an architecture.
+    operations : callable
+        ``(rows, inputs, outputs, architecture) -> Operations`` of the hidden part, known before it is trained.
     check : callable, optional
         Raises ValueError for architectures that it cannot train.
+    mixed : callable, optional
+        ``(inputs, architecture) -> int``, how many numbers the hidden part has beside the layers' weights and biases.
     """
 
-    hidden: Callable[[Array, Array, Array, Architecture, np.random.Generator, Clock], Hidden]
+    hidden: Callable[[Array, Array, Array, Architecture, np.random.Generator, Clock, Hidden | None], Hidden]
     steps: Callable[[Architecture], int]
+    operations: Callable[[int, int, int, Architecture], Operations]
     check: Callable[[Architecture], None] | None = None
+    mixed: Callable[[int, Architecture], int] | None = None
 
 
 class Trained(NamedTuple):
@@ -111,8 +118,12 @@ def train(
     rng: int | np.random.Generator | None = None,
     progress: ProgressHook | None = None,
     keep: bool = False,
+    start: Hidden | None = None,
 ) -> Trained:
-    """Train by one mode; the parameters are those of `stridiag.nn.fit_random`, `keep` that of `solve_ridge`."""
+    """Train by one mode; the parameters are those of `stridiag.nn.fit_random`, `keep` that of `solve_ridge`.
+
+    `start` is the hidden part of another network, for the mode to start from instead of fresh draws.
+    """
     check_penalty(alpha, CRITERIA)
     if mode.check is not None:
         mode.check(architecture)
@@ -121,7 +132,7 @@ def train(
     inputs = Standardization.fit(x, d, architecture.scaling)
     x = inputs.apply(x)
     aims = Standardization.fit(z, d).apply(z)
-    hidden = mode.hidden(x, aims, d, architecture, np.random.default_rng(rng), clock)
+    hidden = mode.hidden(x, aims, d, architecture, np.random.default_rng(rng), clock, start)
     readout, left = solve_readout(x, hidden, z, d, alpha, per_output=per_output, keep=keep)
     clock.tick("readout")
     return Trained(Network(inputs, hidden, readout), left)
