@@ -49,6 +49,7 @@ from numpy.typing import NDArray
 
 from stridiag.nn.options import check_penalty
 from stridiag.nn.statistics import Statistics
+from stridiag.nn.storage import storable
 
 __all__ = [
     "CRITERIA",
@@ -76,6 +77,7 @@ LEAST_LEFT = 1e-12
 _BLOCK = 1 << 22
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class Readout:
     """A fitted linear map: outputs are ``(H @ coefficients + intercept) * unit``.

@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from stridiag._validate import require_finite
 from stridiag.errors import NonFiniteError
+from stridiag.nn.storage import storable
 
 __all__ = ["Statistics"]
 
@@ -39,6 +40,7 @@ Array = NDArray[Any]
 _SLACK, _ROUNDING = 1e-8, 1e-12
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class Statistics:
     """Weight, means and centred products of rows and targets, float64; made by `from_rows`, added by ``+``.
