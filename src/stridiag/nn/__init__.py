@@ -11,6 +11,7 @@ from stridiag.nn.network import Network, ParameterCount
 from stridiag.nn.offsets import layer_offsets, wrapped_offsets, wrapped_structure
 from stridiag.nn.random_features import fit_random
 from stridiag.nn.readout import Readout, ridge, ridge_from_rows
+from stridiag.nn.recursive import RecursiveLayer, RecursiveLeastSquares
 from stridiag.nn.statistics import Statistics
 from stridiag.nn.targets import fit_targets
 from stridiag.nn.training import Progress
@@ -26,6 +27,8 @@ __all__ = [
     "ParameterCount",
     "Progress",
     "Readout",
+    "RecursiveLayer",
+    "RecursiveLeastSquares",
     "Stack",
     "Standardization",
     "Statistics",

@@ -5,9 +5,11 @@ matrix and
 
 .. math:: \beta = (A + \alpha I)^{-1} D^{-1} B / w .
 
-One eigendecomposition A = V S V' serves all penalties of a grid of quarter decades. Let P be the left singular
-vectors of the standardised rows, each row times the root of its share of the weight, and u = P' Z the targets'
-coordinates along them. Degrees of freedom (intercept included) and residuals are
+One decomposition serves all penalties of a grid of quarter decades: eigenvalues A = V S V' up to 500 columns or
+rows, whichever are fewer, a tridiagonal matrix A = Q T Q' beyond (the same numbers in half the time); one penalty
+that is given takes one Cholesky factor (see `eigen_ridge`, `tridiagonal_ridge`, `cholesky_ridge`). Let P be the left
+singular vectors of the standardised rows, each row times the root of its share of the weight, and u = P' Z the
+targets' coordinates along them. Degrees of freedom (intercept included) and residuals are
 
 .. math:: \nu(\alpha) = 1 + \sum_k \frac{s_k}{s_k + \alpha}, \qquad
           E(\alpha) = Z - P\, \frac{s}{s + \alpha}\, u .
@@ -30,8 +32,9 @@ vanish, and pairs of duplicate rows decide. Where even the largest exceeds that,
 larger penalty. Where rows are fewer than columns, P comes from the n x n matrix of the rows' products: same answer,
 less work.
 
-Cost: about 9 m^3 flops for the eigendecomposition, m the smaller of rows and columns; "loo" adds 2 N m (49 (q + 1))
-for q outputs, and 2 N p^2 where rows outnumber columns.
+Cost, m the smaller of rows and columns: about 9 m^3 flops for eigenvalues, 4/3 m^3 for a tridiagonal matrix (as long
+as five Cholesky factors and their inverses), 2/3 m^3 for one penalty; "loo" adds 2 N m (49 (q + 1)) for q outputs,
+and 2 N p^2 where rows outnumber columns (N p^2 for one penalty).
 
 References: D. M. Allen, "The relationship between variable selection and data augmentation and a method for
 prediction", Technometrics 16 (1974) (PRESS); G. H. Golub, M. Heath, G. Wahba, "Generalized cross-validation as a
@@ -85,7 +88,7 @@ Penalty = float | Criterion
 
 CRITERIA = ("loo", "gcv")
 # Up to this many rows or columns, whichever is less, by eigenvalues; beyond, by what is faster.
-EIGEN_LIMIT = 2000
+EIGEN_LIMIT = 500
 
 
 @storable

@@ -66,13 +66,13 @@ class TridiagonalForm:
         """Return Q' times some columns, or Q times them."""
         from scipy.linalg import lapack
 
-        result = np.array(columns, np.float64, order="F")
+        result: Array = np.array(columns, np.float64, order="F")
         if result.shape[0] > 1 and result.shape[1]:
             work = max(1, _WIDTH * result.shape[1])
             result[1:] = lapack.dormqr(
                 "L", direction, self._reflectors, self._tau, np.asfortranarray(result[1:]), work
             )[0]
-        return result
+        return np.asarray(result)
 
     def freedom(self) -> Array:
         """Return the traces, (penalties,)."""
@@ -84,7 +84,7 @@ class TridiagonalForm:
         if self._system.by_rows:
             return np.asarray((self._alphas * squares).T)
         explained = np.einsum("jka,jk->ka", self._solutions, self._right) + squares
-        return np.maximum(self._system.squares - explained.T, 0.0)
+        return np.asarray(np.maximum(self._system.squares - explained.T, 0.0))
 
     def project(self, rows: Array | None) -> Array:
         """Return rows times Q, formed when first needed: a product of matrices is faster than many reflections."""
