@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stridiag.nn.activations import ACTIVATIONS, Activation, activation
 from stridiag.nn.architecture import Architecture
+from stridiag.nn.conformal import Conformal
 from stridiag.nn.hidden import Hidden, Stack
 from stridiag.nn.layers import Layer
 from stridiag.nn.masked import masked_least_squares
@@ -13,6 +14,7 @@ from stridiag.nn.random_features import fit_random
 from stridiag.nn.readout import Readout, ridge, ridge_from_rows
 from stridiag.nn.recursive import RecursiveLayer, RecursiveLeastSquares
 from stridiag.nn.statistics import Statistics
+from stridiag.nn.streaming import Stream, row_keys
 from stridiag.nn.targets import fit_targets
 from stridiag.nn.training import Progress
 from stridiag.nn.transforms import Standardization, Transform
@@ -21,6 +23,7 @@ __all__ = [
     "ACTIVATIONS",
     "Activation",
     "Architecture",
+    "Conformal",
     "Hidden",
     "Layer",
     "Network",
@@ -32,6 +35,7 @@ __all__ = [
     "Stack",
     "Standardization",
     "Statistics",
+    "Stream",
     "Transform",
     "activation",
     "fit_random",
@@ -40,6 +44,7 @@ __all__ = [
     "masked_least_squares",
     "ridge",
     "ridge_from_rows",
+    "row_keys",
     "wrapped_offsets",
     "wrapped_structure",
 ]
