@@ -133,6 +133,17 @@ def test_a_stream_is_stored_and_goes_on(net, tmp_path):
     np.testing.assert_array_equal(loaded.decision(x), net.decision(x))
 
 
+def test_labels_of_frames_are_strings(net, tmp_path):
+    series = pytest.importorskip("pandas").Series
+    x = data()[0]
+    stream = Stream.begin(net.inputs, net.hidden, x[:2], series(["b", "a"], dtype=object), classify=True)
+    stream = stream.update(x[2:4], series(["cc", "a"], dtype=object))
+    save(stream, tmp_path / "s")
+    assert load(tmp_path / "s").classes.tolist() == ["a", "b", "cc"]
+    with pytest.raises(TypeError, match=r"labels must be|not supported"):
+        stream.update(x[:2], np.array([None, None]))
+
+
 def test_failures(net):
     x, z, _ = data()
     stream = Stream.begin(net.inputs, net.hidden, x, z)

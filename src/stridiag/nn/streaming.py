@@ -15,7 +15,7 @@ bent to (anchors of hidden units, stored neighbours) can be registered by their 
 without them is the only way.
 
 Cost of an update or a removal of m rows with p features: m p^2 flops and three passes over p^2 numbers, and the
-definiteness check, about 4/3 p^3 flops, for a removal; the readout is solved when asked for.
+definiteness check, p^3 / 3 flops, for a removal; the readout is solved when asked for.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Stream:
             Rows that the frozen parts hold or were bent to: anchors, stored neighbours. Only their hashes are kept.
         """
         keys = np.empty((0, _KEY_BYTES), np.uint8) if held is None else row_keys(held)
-        classes = np.unique(np.asarray(y)) if classify else None
+        classes = _labels(y) if classify else None
         statistics = _statistics(inputs, hidden, classes, X, y, weights)
         return cls(inputs, hidden, statistics, classes, keys)
 
@@ -244,7 +244,7 @@ class Stream:
         """Return a stream that has a column for each class in y too."""
         if self.classes is None:
             return self
-        labels = np.unique(np.asarray(y))
+        labels = _labels(y)
         if (labels.dtype.kind in "US") != (self.classes.dtype.kind in "US"):
             raise TypeError(f"labels must be of the kind of the classes {self.classes.dtype}, got {labels.dtype}")
         new = np.setdiff1d(labels, self.classes)
@@ -267,6 +267,16 @@ def _statistics(
             yield rows, targets if classes is None else indicators(targets, classes), d
 
     return Statistics.from_chunks(chunks())
+
+
+def _labels(y: Any) -> Array:
+    """Return the labels there are, sorted; strings as such, also where a data frame holds them as objects."""
+    labels = np.unique(np.asarray(y))
+    if labels.dtype.kind == "O":
+        if not all(isinstance(label, str) for label in labels):
+            raise TypeError(f"labels must be all numbers or all strings, got {labels[:5]}")
+        labels = labels.astype(str)
+    return labels
 
 
 def _packed(keys: Array) -> Array:
