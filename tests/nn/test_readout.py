@@ -3,8 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stridiag.nn import Statistics, ridge
+from stridiag.nn import Statistics, readout, ridge
 from stridiag.nn.readout import ALPHAS, FREEDOM_LIMIT, ridge_from_rows, solve_ridge
+
+
+@pytest.fixture(autouse=True, params=["eigenvalues", "direct"])
+def _form(request, monkeypatch):
+    """Every test by eigenvalues, and by the forms for large systems."""
+    if request.param == "direct":
+        monkeypatch.setattr(readout, "EIGEN_LIMIT", 0)
 
 
 def problem(n, p, q=3, seed=0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stridiag.nn.activations import ACTIVATIONS, Activation, activation
 from stridiag.nn.architecture import Architecture
+from stridiag.nn.conformal import Conformal
 from stridiag.nn.hidden import Hidden, Stack
 from stridiag.nn.joint import joint_masked_least_squares
 from stridiag.nn.layers import Layer
@@ -14,8 +15,10 @@ from stridiag.nn.offsets import layer_offsets, wrapped_offsets, wrapped_structur
 from stridiag.nn.operations import Operations
 from stridiag.nn.random_features import fit_random
 from stridiag.nn.readout import Readout, ridge, ridge_from_rows
+from stridiag.nn.recursive import RecursiveLayer, RecursiveLeastSquares
 from stridiag.nn.residual import ResidualBlock, ResidualBlocks
 from stridiag.nn.statistics import Statistics
+from stridiag.nn.streaming import Stream, row_keys
 from stridiag.nn.targets import fit_targets
 from stridiag.nn.training import Mode, Progress, Trained, train
 from stridiag.nn.training_plan import TrainingPlan, plan_training
@@ -26,6 +29,7 @@ __all__ = [
     "MODES",
     "Activation",
     "Architecture",
+    "Conformal",
     "Hidden",
     "Layer",
     "Mode",
@@ -34,11 +38,14 @@ __all__ = [
     "ParameterCount",
     "Progress",
     "Readout",
+    "RecursiveLayer",
+    "RecursiveLeastSquares",
     "ResidualBlock",
     "ResidualBlocks",
     "Stack",
     "Standardization",
     "Statistics",
+    "Stream",
     "Trained",
     "TrainingPlan",
     "Transform",
@@ -51,6 +58,7 @@ __all__ = [
     "plan_training",
     "ridge",
     "ridge_from_rows",
+    "row_keys",
     "train",
     "unit_conditions",
     "wrapped_offsets",

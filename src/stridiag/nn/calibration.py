@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from stridiag.nn.readout import LEAST_LEFT
 
-__all__ = ["fit_temperature", "leave_one_out", "softmax"]
+__all__ = ["brier_score", "fit_temperature", "leave_one_out", "log_loss", "softmax"]
 
 Array = NDArray[Any]
 
@@ -85,3 +85,55 @@ def fit_temperature(scores: Array, labels: Array, weights: Array) -> float:
             right = low + ratio * (high - low)
             at_right = loss(right)
     return float(np.exp((low + high) / 2.0))
+
+
+def log_loss(probabilities: Array, labels: Array, weights: Array | None = None) -> float:
+    """Return the weighted mean of -log p at the true class; infinite where that has probability 0.
+
+    Parameters
+    ----------
+    probabilities : ndarray, (n, classes)
+        Rows sum to 1.
+    labels : ndarray of int, (n,)
+        The true class of each row.
+    weights : ndarray, (n,), optional
+        Sample weights; equal by default.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from stridiag.nn.calibration import brier_score, log_loss
+    >>> p, labels = np.array([[0.5, 0.5], [0.2, 0.8]]), np.array([0, 1])
+    >>> round(log_loss(p, labels), 4), round(brier_score(p, labels), 4)
+    (0.4581, 0.29)
+    """
+    own = _checked(probabilities, labels)[np.arange(labels.size), labels]
+    with np.errstate(divide="ignore"):
+        return float(np.average(-np.log(own), weights=weights))
+
+
+def brier_score(probabilities: Array, labels: Array, weights: Array | None = None) -> float:
+    """Return the weighted mean of squared differences to the true class's indicators, summed over classes: 0 to 2.
+
+    Parameters
+    ----------
+    probabilities, labels, weights
+        As for `log_loss`.
+
+    References
+    ----------
+    G. W. Brier, "Verification of forecasts expressed in terms of probability", 1950.
+    """
+    p = _checked(probabilities, labels)
+    own = p[np.arange(labels.size), labels]
+    # The true class has (1 - p)^2 in the place of p^2.
+    return float(np.average((p * p).sum(axis=1) + 1.0 - 2.0 * own, weights=weights))
+
+
+def _checked(probabilities: Array, labels: Array) -> Array:
+    p = np.asarray(probabilities, np.float64)
+    if p.ndim != 2 or labels.shape != p.shape[:1]:
+        raise ValueError(f"probabilities and labels must be (n, classes) and (n,), got {p.shape} and {labels.shape}")
+    if not (p.min(initial=0.0) >= 0.0 and np.abs(p.sum(axis=1) - 1.0).max(initial=0.0) < 1e-6):
+        raise ValueError("probabilities must be nonnegative and sum to 1 in each row")
+    return p

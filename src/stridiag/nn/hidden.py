@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stridiag.errors import StructureError
 from stridiag.nn.layers import Layer
+from stridiag.nn.storage import storable
 
 __all__ = ["Hidden", "Stack", "row_blocks"]
 
@@ -46,6 +47,7 @@ def row_blocks(rows: int, columns: int) -> Iterator[slice]:
         yield slice(start, min(start + step, rows))
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class Stack:
     """Layers one behind another; the features are [X, H1 ... HT], the values of all of them.

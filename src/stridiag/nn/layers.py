@@ -15,6 +15,7 @@ from stridiag import structure as structures
 from stridiag.errors import StructureError
 from stridiag.nn.activations import activation
 from stridiag.nn.offsets import wrapped_offsets
+from stridiag.nn.storage import storable
 from stridiag.structure import StridiagMatrix
 
 __all__ = ["Layer", "draw_source", "draw_weight", "source_width"]
@@ -26,6 +27,7 @@ Index = NDArray[np.int64]
 _BLOCK = 1 << 17
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
     r"""One layer, :math:`f(H[:, \text{source}]\, W^T + b)`.

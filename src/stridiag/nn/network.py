@@ -13,6 +13,7 @@ from stridiag.errors import StructureError
 from stridiag.nn.hidden import Hidden, row_blocks
 from stridiag.nn.layers import Layer
 from stridiag.nn.readout import Readout
+from stridiag.nn.storage import storable
 from stridiag.nn.transforms import Transform
 
 __all__ = ["Network", "ParameterCount", "checked_rows"]
@@ -45,6 +46,7 @@ def checked_rows(rows: ArrayLike, columns: int) -> Array:
     return x
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
     """Input transform, hidden part and a readout of its features.

@@ -5,9 +5,11 @@ matrix and
 
 .. math:: \beta = (A + \alpha I)^{-1} D^{-1} B / w .
 
-One eigendecomposition A = V S V' serves all penalties of a grid of quarter decades. Let P be the left singular
-vectors of the standardised rows, each row times the root of its share of the weight, and u = P' Z the targets'
-coordinates along them. Degrees of freedom (intercept included) and residuals are
+One decomposition serves all penalties of a grid of quarter decades: eigenvalues A = V S V' up to 500 columns or
+rows, whichever are fewer, a tridiagonal matrix A = Q T Q' beyond (the same numbers in half the time); one penalty
+that is given takes one Cholesky factor (see `eigen_ridge`, `tridiagonal_ridge`, `cholesky_ridge`). Let P be the left
+singular vectors of the standardised rows, each row times the root of its share of the weight, and u = P' Z the
+targets' coordinates along them. Degrees of freedom (intercept included) and residuals are
 
 .. math:: \nu(\alpha) = 1 + \sum_k \frac{s_k}{s_k + \alpha}, \qquad
           E(\alpha) = Z - P\, \frac{s}{s + \alpha}\, u .
@@ -30,8 +32,9 @@ vanish, and pairs of duplicate rows decide. Where even the largest exceeds that,
 larger penalty. Where rows are fewer than columns, P comes from the n x n matrix of the rows' products: same answer,
 less work.
 
-Cost: about 9 m^3 flops for the eigendecomposition, m the smaller of rows and columns; "loo" adds 2 N m (49 (q + 1))
-for q outputs, and 2 N p^2 where rows outnumber columns.
+Cost, m the smaller of rows and columns: about 9 m^3 flops for eigenvalues, 4/3 m^3 for a tridiagonal matrix (as long
+as five Cholesky factors and their inverses), 2/3 m^3 for one penalty; "loo" adds 2 N m (49 (q + 1)) for q outputs,
+and 2 N p^2 where rows outnumber columns (N p^2 for one penalty).
 
 References: D. M. Allen, "The relationship between variable selection and data augmentation and a method for
 prediction", Technometrics 16 (1974) (PRESS); G. H. Golub, M. Heath, G. Wahba, "Generalized cross-validation as a
@@ -47,11 +50,28 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.nn.cholesky_ridge import CholeskyForm
+from stridiag.nn.eigen_ridge import EigenForm
 from stridiag.nn.options import check_penalty
+from stridiag.nn.ridge_forms import (
+    ALPHAS,
+    FREEDOM_LIMIT,
+    LEAST_LEFT,
+    Chunk,
+    Form,
+    System,
+    choose,
+    of_rows,
+    of_statistics,
+)
 from stridiag.nn.statistics import Statistics
+from stridiag.nn.storage import storable
+from stridiag.nn.tridiagonal_ridge import TridiagonalForm
 
 __all__ = [
+    "ALPHAS",
     "CRITERIA",
+    "FREEDOM_LIMIT",
     "LEAST_LEFT",
     "Criterion",
     "Penalty",
@@ -65,17 +85,13 @@ __all__ = [
 Array = NDArray[Any]
 Criterion = Literal["loo", "gcv"]
 Penalty = float | Criterion
-Chunk = tuple[Array, Array, Array]
 
 CRITERIA = ("loo", "gcv")
-ALPHAS = np.logspace(-9.0, 3.0, 49)
-FREEDOM_LIMIT = 0.9
-# A row that keeps less than this of itself is interpolated up to rounding: its quotient means nothing.
-LEAST_LEFT = 1e-12
-# Numbers of P in one block: 32 MB.
-_BLOCK = 1 << 22
+# Up to this many rows or columns, whichever is less, by eigenvalues; beyond, by what is faster.
+EIGEN_LIMIT = 500
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class Readout:
     """A fitted linear map: outputs are ``(H @ coefficients + intercept) * unit``.
@@ -125,23 +141,6 @@ class Solved(NamedTuple):
     left: Array
 
 
-@dataclass(frozen=True, slots=True)
-class _Spectrum:
-    """Squared singular values, the targets' coordinates, and the way back to coefficients."""
-
-    squares: Array
-    coordinates: Array
-    outside: Array
-    observations: float
-    row_mean: Array
-    target_mean: Array
-    back: Callable[[Array], Array]
-
-
-# Rows of P, of the targets (both times the root of their share of weight), and the observations each row stands for.
-_Parts = Iterable[Chunk]
-
-
 def ridge(statistics: Statistics, alpha: Penalty = "gcv", *, per_output: bool = False) -> Readout:
     """Solve the ridge regression that some statistics define.
 
@@ -179,8 +178,7 @@ def ridge(statistics: Statistics, alpha: Penalty = "gcv", *, per_output: bool = 
     if isinstance(alpha, str) and alpha == "loo":
         raise ValueError("alpha must be 'gcv' or a number for statistics: 'loo' needs rows, see ridge_from_rows")
     check_penalty(alpha, ("gcv",))
-    spectrum, _ = _of_statistics(statistics)
-    return _solve(spectrum, None, alpha, per_output, keep=False).readout
+    return _solve(of_statistics(statistics), None, "gcv", alpha, per_output, keep=False).readout
 
 
 def ridge_from_rows(
@@ -255,144 +253,55 @@ def solve_ridge(
         Whether `Solved.left` is wanted; (1, q) of NaN otherwise.
     """
     check_penalty(alpha, CRITERIA)
+    criterion: Criterion = "gcv" if alpha == "gcv" else "loo"
+    parts: Iterable[Chunk] | None
     if shape[0] <= shape[1]:
-        chunks = [np.concatenate(parts) for parts in zip(*read(), strict=True)]
-        spectrum, parts = _of_rows(*chunks)
-        return _solve(spectrum, parts, alpha, per_output, keep=keep)
-    statistics = Statistics.from_chunks(read())
-    spectrum, onto = _of_statistics(statistics)
-    return _solve(spectrum, _project(read, statistics, onto, spectrum.observations), alpha, per_output, keep=keep)
+        system, parts = of_rows(*[np.concatenate(parts) for parts in zip(*read(), strict=True)])
+    else:
+        statistics = Statistics.from_chunks(read())
+        system = of_statistics(statistics)
+        parts = _centred(read, statistics, system.observations)
+    return _solve(system, None if criterion == "gcv" else parts, criterion, alpha, per_output, keep=keep)
 
 
-def _of_statistics(statistics: Statistics) -> tuple[_Spectrum, Array]:
-    """Return the spectrum and the map V S^-1/2 from centred rows to rows of P."""
-    scale = statistics.column_scale()
-    inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
-    weight = statistics.weight
-    squares, vectors = np.linalg.eigh(statistics.scatter * (inverse / weight) * inverse[:, None])
-    # A correlation matrix is known to about eps times its trace.
-    keep = squares > 4 * np.finfo(np.float64).eps * max(1, scale.size)
-    squares, vectors = squares[keep], vectors[:, keep] * inverse[:, None]
-    coordinates = vectors.T @ (statistics.cross / weight) / np.sqrt(squares)[:, None]
-    outside = statistics.target_scatter / weight - (coordinates**2).sum(axis=0)
-    spectrum = _Spectrum(
-        squares,
-        coordinates,
-        np.maximum(outside, 0.0),
-        max(weight, float(statistics.count)),
-        statistics.row_mean,
-        statistics.target_mean,
-        lambda c: vectors @ (np.sqrt(squares)[:, None] * c),
-    )
-    return spectrum, vectors / np.sqrt(squares)
-
-
-def _of_rows(rows: Array, targets: Array, weights: Array) -> tuple[_Spectrum, _Parts]:
-    share = weights / weights.max()
-    share /= share.sum()
-    # Deviations from the first row: exactly 0 in a constant column, where those from a rounded mean are not.
-    h, z = rows - rows[0], targets - targets[0]
-    row_shift, target_shift = share @ h, share @ z
-    root = np.sqrt(share)[:, None]
-    h -= row_shift
-    h *= root
-    z -= target_shift
-    z *= root
-    row_mean = rows[0] + row_shift
-    scale = np.sqrt(np.einsum("ij,ij->j", h, h))
-    scale[~(scale > 64 * np.finfo(np.float64).eps * np.abs(row_mean))] = 0.0
-    inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
-    h *= inverse
-    squares, vectors = np.linalg.eigh(h @ h.T)
-    keep = squares > 4 * np.finfo(np.float64).eps * max(1, scale.size)
-    squares, vectors = squares[keep], vectors[:, keep]
-    coordinates = vectors.T @ z
-    outside = np.einsum("ij,ij->j", z, z) - (coordinates**2).sum(axis=0)
-    observations = max(float(weights.sum()), float(weights.size))
-    spectrum = _Spectrum(
-        squares,
-        coordinates,
-        np.maximum(outside, 0.0),
-        observations,
-        row_mean,
-        targets[0] + target_shift,
-        lambda c: (h.T @ (vectors @ c)) * inverse[:, None],
-    )
-    return spectrum, [(vectors, z, observations * share)]
-
-
-def _project(
-    read: Callable[[], Iterable[Chunk]], statistics: Statistics, onto: Array, observations: float
-) -> Iterator[Chunk]:
+def _centred(read: Callable[[], Iterable[Chunk]], statistics: Statistics, observations: float) -> Iterator[Chunk]:
     for rows, targets, weights in read():
         share = weights / statistics.weight
         root = np.sqrt(share)[:, None]
         h = rows - statistics.row_mean
         h *= root
-        yield h @ onto, (targets - statistics.target_mean) * root, observations * share
+        yield h, (targets - statistics.target_mean) * root, observations * share
 
 
-def _solve(spectrum: _Spectrum, parts: _Parts | None, alpha: Penalty, per_output: bool, *, keep: bool) -> Solved:
-    outputs = spectrum.target_mean.size
+def _solve(
+    system: System,
+    parts: Iterable[Chunk] | None,
+    criterion: Criterion,
+    alpha: Penalty,
+    per_output: bool,
+    *,
+    keep: bool,
+) -> Solved:
     alphas = ALPHAS if isinstance(alpha, str) else np.array([float(alpha)])
-    observations = spectrum.observations
-    shrink = spectrum.squares / (spectrum.squares + alphas[:, None])
-    freedom = 1.0 + shrink.sum(axis=1)
-    if parts is None or alpha == "gcv":
-        criterion: Criterion = "gcv"
-        left = np.broadcast_to(1.0 - freedom / observations, (1, alphas.size))
-        score = _gcv(spectrum, shrink, left[0])
-    else:
-        criterion = "loo"
-        score, left = _press(spectrum, parts, shrink, keep=keep)
-    allowed = freedom[:, None] <= FREEDOM_LIMIT * observations
-    judged = np.where(allowed, score, np.inf)
-    if not per_output:
-        judged = np.repeat(judged.sum(axis=1, keepdims=True), outputs, axis=1)
-    # From the largest penalty down, so that ties (and a column of infinities) choose it.
-    chosen = alphas.size - 1 - np.argmin(judged[::-1], axis=0)
-    s = spectrum.squares[:, None]
-    coefficients = spectrum.back(spectrum.coordinates / (s + alphas[chosen]))
+    form = _form(system, alphas)
+    choice = choose(form, system, parts, alphas, per_output=per_output, keep=keep)
+    coefficients = system.back(form.solution(choice.index))
     readout = Readout(
         coefficients,
-        spectrum.target_mean - spectrum.row_mean @ coefficients,
-        alphas[chosen],
-        freedom[chosen],
-        score[chosen, np.arange(outputs)],
+        system.target_mean - system.row_mean @ coefficients,
+        alphas[choice.index],
+        choice.freedom,
+        choice.score,
         criterion,
-        np.ones(outputs),
+        np.ones(system.target_mean.size),
     )
-    return Solved(readout, left[:, chosen])
+    return Solved(readout, choice.left)
 
 
-def _gcv(spectrum: _Spectrum, shrink: Array, left: Array) -> Array:
-    """Return the generalised cross-validation scores, (penalties, outputs)."""
-    residual = (1.0 - shrink) ** 2 @ spectrum.coordinates**2 + spectrum.outside
-    good = left[:, None] > LEAST_LEFT
-    return np.where(good, residual / np.where(good, left[:, None], 1.0) ** 2, np.inf)
-
-
-def _press(spectrum: _Spectrum, parts: _Parts, shrink: Array, *, keep: bool) -> tuple[Array, Array]:
-    """Return the leave-one-out scores, (penalties, outputs), and 1 - leverage, (n, penalties) if kept."""
-    outputs = spectrum.target_mean.size
-    score = np.zeros((shrink.shape[0], outputs))
-    kept = [] if keep else [np.full((1, shrink.shape[0]), np.nan)]
-    for basis, targets, counts in parts:
-        step = max(1, _BLOCK // max(1, basis.shape[1]))
-        for start in range(0, basis.shape[0], step):
-            p, count = basis[start : start + step], counts[start : start + step, None]
-            # Of a row that weighs less than one observation all is left out, of one that weighs more only one.
-            left = (p * p) @ shrink.T
-            left *= np.minimum(1.0, 1.0 / count)
-            left += np.minimum(1.0, count) / spectrum.observations
-            np.subtract(1.0, left, out=left)
-            # A row that is interpolated has no error without itself: the penalty is out of the question.
-            inverse = np.divide(1.0, left, out=np.full_like(left, np.nan), where=left > LEAST_LEFT)
-            for j in range(outputs):
-                error = p @ (shrink * spectrum.coordinates[:, j]).T
-                np.subtract(targets[start : start + step, j, None], error, out=error)
-                error *= inverse
-                score[:, j] += np.einsum("ij,ij->j", error, error)
-            if keep:
-                kept.append(left)
-    return np.where(np.isnan(score), np.inf, score), np.concatenate(kept)
+def _form(system: System, alphas: Array) -> Form:
+    """Return the cheapest decomposition that is safe at these penalties."""
+    # A matrix is known to eps times its trace; nearer to 0 than this, only eigenvalues tell rounding from numbers.
+    safe = alphas.min() > 8 * np.finfo(np.float64).eps * max(1, system.columns)
+    if system.matrix.shape[0] <= EIGEN_LIMIT or not safe:
+        return EigenForm(system, alphas)
+    return CholeskyForm(system, alphas) if alphas.size == 1 else TridiagonalForm(system, alphas)

@@ -21,15 +21,18 @@ sample variances", 1979.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag._validate import require_finite
-from stridiag.errors import NonFiniteError
+from stridiag.errors import FileFormatError, NonFiniteError
+from stridiag.nn.chunks import labelled, read_chunks
+from stridiag.nn.storage import load, save, storable
 
 __all__ = ["Statistics"]
 
@@ -37,8 +40,74 @@ Array = NDArray[Any]
 
 # What subtraction may leave below zero, relative to what was there; and which share of a weight is rounding.
 _SLACK, _ROUNDING = 1e-8, 1e-12
+_TILE = 512
 
 
+class _Deviations(NamedTuple):
+    """Weight and means of some rows, and deviations from them, times the roots of the weights."""
+
+    weight: float
+    row_mean: Array
+    target_mean: Array
+    rows: Array
+    targets: Array
+
+
+def _deviations(rows: ArrayLike, targets: ArrayLike, weights: ArrayLike | None) -> _Deviations:
+    h = np.asarray(rows, np.float64)
+    z = np.asarray(targets, np.float64)
+    z = z[:, None] if z.ndim == 1 else z
+    if h.ndim != 2 or z.ndim != 2 or h.shape[0] != z.shape[0] or not h.shape[0]:
+        raise ValueError(f"rows and targets must be (n, p) and (n, q) with n > 0, got {h.shape} and {z.shape}")
+    d = np.ones(h.shape[0]) if weights is None else np.asarray(weights, np.float64)
+    if d.shape != h.shape[:1]:
+        raise ValueError(f"weights must have shape {h.shape[:1]}, got {d.shape}")
+    for array, name in ((h, "rows"), (z, "targets"), (d, "weights")):
+        require_finite(array, name)
+    with np.errstate(over="ignore"):
+        total = float(d.sum())
+    if not (d.min() >= 0.0 and 0.0 < total < np.inf):
+        raise ValueError(
+            f"weights must be nonnegative, not all zero and of finite sum, got minimum {d.min()}, sum {total}"
+        )
+    some = d > 0.0
+    if not some.all():
+        h, z, d = h[some], z[some], d[some]
+    share = d / total
+    with np.errstate(over="ignore", invalid="ignore"):
+        # Deviations from the first row: exactly 0 in a constant column, where those from a rounded mean are not.
+        a, b = h - h[0], z - z[0]
+        h_shift, z_shift = share @ a, share @ b
+        a -= h_shift
+        b -= z_shift
+        if d.min() != 1.0 or d.max() != 1.0:
+            root = np.sqrt(d)[:, None]
+            a *= root
+            b *= root
+    return _Deviations(total, h[0] + h_shift, z[0] + z_shift, a, b)
+
+
+def _is_semidefinite(square: Array, slack: float) -> bool:
+    """Whether no eigenvalue is below -slack: a Cholesky factor tells, at a fraction of the cost of eigenvalues."""
+    raised = square.copy()
+    np.einsum("ii->i", raised)[...] += slack
+    try:
+        np.linalg.cholesky(raised)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
+def _mirror(square: Array) -> None:
+    """Copy the lower triangle of a matrix to its upper one, by blocks that fit the cache."""
+    for start in range(0, square.shape[0], _TILE):
+        rows = slice(start, start + _TILE)
+        corner = square[rows, rows]
+        corner[...] = np.tril(corner) + np.tril(corner, -1).T
+        square[:start, rows] = square[rows, :start].T
+
+
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class Statistics:
     """Weight, means and centred products of rows and targets, float64; made by `from_rows`, added by ``+``.
@@ -99,39 +168,72 @@ class Statistics:
             If a number is NaN or infinite, or deviations so large (above about 1e150) that their squares are.
             Squares of deviations below 1e-160 vanish: bring such columns to another unit.
         """
-        h = np.asarray(rows, np.float64)
-        z = np.asarray(targets, np.float64)
-        z = z[:, None] if z.ndim == 1 else z
-        if h.ndim != 2 or z.ndim != 2 or h.shape[0] != z.shape[0] or not h.shape[0]:
-            raise ValueError(f"rows and targets must be (n, p) and (n, q) with n > 0, got {h.shape} and {z.shape}")
-        d = np.ones(h.shape[0]) if weights is None else np.asarray(weights, np.float64)
-        if d.shape != h.shape[:1]:
-            raise ValueError(f"weights must have shape {h.shape[:1]}, got {d.shape}")
-        for array, name in ((h, "rows"), (z, "targets"), (d, "weights")):
-            require_finite(array, name)
-        with np.errstate(over="ignore"):
-            total = float(d.sum())
-        if not (d.min() >= 0.0 and 0.0 < total < np.inf):
-            raise ValueError(
-                f"weights must be nonnegative, not all zero and of finite sum, got minimum {d.min()}, sum {total}"
-            )
-        some = d > 0.0
-        if not some.all():
-            h, z, d = h[some], z[some], d[some]
-        share = d / total
+        part = _deviations(rows, targets, weights)
+        a, b = part.rows, part.targets
         with np.errstate(over="ignore", invalid="ignore"):
-            # Deviations from the first row: exactly 0 in a constant column, where those from a rounded mean are not.
-            a, b = h - h[0], z - z[0]
-            h_shift, z_shift = share @ a, share @ b
-            a -= h_shift
-            b -= z_shift
-            if d.min() != 1.0 or d.max() != 1.0:
-                root = np.sqrt(d)[:, None]
-                a *= root
-                b *= root
             # The same array on both sides of @ lets numpy take the symmetric product at half the cost.
             products = a.T @ a, a.T @ b, np.einsum("ij,ij->j", b, b)
-        return cls(total, h[0] + h_shift, z[0] + z_shift, *products, h.shape[0])._finite()
+        return cls(part.weight, part.row_mean, part.target_mean, *products, a.shape[0])._finite()
+
+    @classmethod
+    def from_data(
+        cls,
+        rows: Any,
+        targets: Any = None,
+        weights: ArrayLike | None = None,
+        *,
+        features: Callable[[Array], Array] | None = None,
+        classes: ArrayLike | None = None,
+        class_weights: Mapping[Any, float] | None = None,
+    ) -> Statistics:
+        """Compute the statistics of data of any size and kind, a chunk in memory at a time.
+
+        Parameters
+        ----------
+        rows : array, memory-mapped array, scipy sparse matrix, data frame, or iterable of chunks
+            (n, p). Whatever can be cut by rows and turned into an array: pandas and polars frames, Arrow tables, HDF5
+            data sets, tensors. Without `targets`, an iterable of chunks ``(rows, targets)`` or ``(rows, targets,
+            weights)``, each of these kinds and of any length.
+        targets : of the same kinds, (n, q) or (n,), optional
+            What rows should map to; with `classes`, one label for each row.
+        weights : array_like, (n,), optional
+            Nonnegative; 1 by default.
+        features : callable, optional
+            Applied to each chunk of rows, float64: a network's ``features``, for example. The statistics are
+            those of what it returns.
+        classes : array_like, (q,), optional
+            The labels there are; targets then are +1 in the column of a row's label and -1 in the others.
+        class_weights : mapping, optional
+            From labels to factors of the weights of their rows; labels that it lacks keep theirs.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not match, weights are bad, or a label is not among `classes`.
+        NonFiniteError
+            If a number is NaN or infinite.
+        TypeError
+            If something is of none of these kinds, or holds anything but numbers.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from stridiag.nn import Statistics
+        >>> X = np.arange(12.0).reshape(6, 2)
+        >>> part = Statistics.from_data(X, list("abbabb"), classes=["a", "b"], class_weights={"a": 2.0})
+        >>> part.weight, part.target_mean
+        (8.0, array([0., 0.]))
+        """
+        if class_weights is not None and classes is None:
+            raise ValueError("class_weights need classes, to know the labels by")
+        chunks = read_chunks(rows, targets, weights, features=features)
+        return cls.from_chunks(chunks if classes is None else labelled(chunks, classes, class_weights))
+
+    def accumulate(
+        self, rows: Any, targets: Any = None, weights: ArrayLike | None = None, **options: Any
+    ) -> Statistics:
+        """Return these statistics with those of more data added; the parameters are those of `from_data`."""
+        return self + Statistics.from_data(rows, targets, weights, **options)
 
     @classmethod
     def from_chunks(cls, chunks: Iterable[tuple[Array, Array, Array]]) -> Statistics:
@@ -142,14 +244,43 @@ class Statistics:
         ValueError
             If there is no chunk of positive weight.
         """
+        from scipy.linalg.blas import dsyrk
+
         total: Statistics | None = None
         for rows, targets, weights in chunks:
-            if weights.size and weights.max() > 0.0:
-                part = cls.from_rows(rows, targets, weights)
-                total = part if total is None else total + part
+            if not (weights.size and weights.max() > 0.0):
+                continue
+            if total is None:
+                total = cls.from_rows(rows, targets, weights)
+                # One triangle, in Fortran's order, to which products are added where they stand.
+                scatter = total.scatter.T
+                continue
+            part = _deviations(rows, targets, weights)
+            if (part.rows.shape[1], part.targets.shape[1]) != total.cross.shape:
+                raise ValueError(
+                    f"chunks must agree in (columns, targets), got {total.cross.shape} "
+                    f"and {(part.rows.shape[1], part.targets.shape[1])}"
+                )
+            weight = total.weight + part.weight
+            dh, dz = part.row_mean - total.row_mean, part.target_mean - total.target_mean
+            with np.errstate(over="ignore", invalid="ignore"):
+                # The two means' own products are one more row.
+                root = np.sqrt(total.weight / weight * part.weight)
+                a, b = np.vstack((part.rows, root * dh)), np.vstack((part.targets, root * dz))
+                scatter = dsyrk(1.0, a.T, beta=1.0, c=scatter, lower=0, overwrite_c=1)
+                total = cls(
+                    weight,
+                    total.row_mean + part.weight / weight * dh,
+                    total.target_mean + part.weight / weight * dz,
+                    scatter.T,
+                    total.cross + a.T @ b,
+                    total.target_scatter + np.einsum("ij,ij->j", b, b),
+                    total.count + part.rows.shape[0],
+                )
         if total is None:
             raise ValueError("statistics need at least one row of positive weight, got none")
-        return total
+        _mirror(total.scatter)
+        return total._finite()
 
     def __add__(self, other: Statistics) -> Statistics:
         """Return the statistics of both sets of rows together."""
@@ -202,11 +333,10 @@ class Statistics:
             ).all()
         ):
             raise ValueError("these rows were not part of the statistics: targets would have negative scatter")
-        least = float(np.linalg.eigvalsh(scaled).min(initial=0.0))
-        if not least >= -_SLACK * max(1, columns.size):
+        if not _is_semidefinite(scaled, _SLACK * max(1, columns.size)):
             raise ValueError(
                 "these rows were not part of the statistics: a combination of columns would have "
-                f"negative scatter, {least:.2g} of what it had"
+                f"negative scatter, {np.linalg.eigvalsh(scaled).min():.2g} of what it had"
             )
 
     def _finite(self) -> Statistics:
@@ -242,6 +372,58 @@ class Statistics:
                 self.target_scatter + sign * other.target_scatter + factor * dz * dz,
                 self.count + int(sign) * other.count,
             )._finite()
+
+    def save(self, file: str | os.PathLike[str]) -> None:
+        """Write the statistics to an ``.npz`` file; see `stridiag.nn.storage`."""
+        save(self, file)
+
+    @classmethod
+    def load(cls, file: str | os.PathLike[str]) -> Statistics:
+        """Read statistics that `save` wrote; nothing in the file is executed.
+
+        Raises
+        ------
+        FileFormatError
+            If the file holds anything else, or is damaged.
+        """
+        found = load(file)
+        if not isinstance(found, cls):
+            raise FileFormatError(f"{os.fspath(file)} holds no statistics but a {type(found).__name__}")
+        return found
+
+    def __post_init__(self) -> None:
+        p, q = self.row_mean.size, self.target_mean.size
+        shapes = [a.shape for a in (self.row_mean, self.target_mean, self.scatter, self.cross, self.target_scatter)]
+        if shapes != [(p,), (q,), (p, p), (p, q), (q,)]:
+            raise ValueError(f"statistics of {p} columns and {q} targets cannot have arrays of shapes {shapes}")
+
+    def with_constant_targets(self, values: ArrayLike) -> Statistics:
+        """Return statistics with further targets behind these, which are the same for all rows.
+
+        So an indicator of a class that no row has belonged to so far is added exactly.
+
+        Parameters
+        ----------
+        values : array_like, (more,)
+            What each further target is.
+        """
+        more = np.asarray(values, np.float64)
+        return replace(
+            self,
+            target_mean=np.append(self.target_mean, more),
+            cross=np.hstack((self.cross, np.zeros((self.row_mean.size, more.size)))),
+            target_scatter=np.append(self.target_scatter, np.zeros(more.size)),
+        )
+
+    def with_targets(self, order: ArrayLike) -> Statistics:
+        """Return statistics of some of the targets, in this order of their indices."""
+        index = np.asarray(order, np.intp)
+        return replace(
+            self,
+            target_mean=self.target_mean[index],
+            cross=self.cross[:, index],
+            target_scatter=self.target_scatter[index],
+        )
 
     def moments(self) -> tuple[Array, Array]:
         """Return the uncentred G = [H 1]' D [H 1], (p + 1, p + 1), and R = [H 1]' D Z, (p + 1, q)."""

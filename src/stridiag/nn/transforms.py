@@ -8,6 +8,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.nn.storage import storable
+
 __all__ = ["Scaling", "Standardization", "Transform"]
 
 Array = NDArray[Any]
@@ -29,6 +31,7 @@ class Transform(Protocol):
         """Return the transformed rows, (n, columns), of finite rows of shape (n, inputs)."""
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class Standardization:
     """Columns to mean 0 and deviation 1, optionally compressed; constant columns to 0.
