@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from stridiag import structure as structures
 from stridiag.errors import StructureError
+from stridiag._kernels.forward import IDENTITY
 from stridiag.nn.activations import activation
+from stridiag.nn.forward import affine, result_type
 from stridiag.nn.offsets import wrapped_offsets
 from stridiag.structure import StridiagMatrix
 
@@ -21,9 +23,6 @@ __all__ = ["Layer", "draw_source", "draw_weight", "source_width"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
-
-# Numbers in one block of samples: 1 MB, so that gather, product and activation meet in the second cache.
-_BLOCK = 1 << 17
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,32 +96,48 @@ class Layer:
 
     def preactivation(self, rows: Array) -> Array:
         """Return ``H[:, source] W' + b``, (samples, units), for rows of shape (samples, inputs)."""
-        return self._map(rows, activate=False)
+        return self._map(rows, None, IDENTITY)
 
-    def forward(self, rows: Array) -> Array:
+    def forward(self, rows: Array, out: Array | None = None) -> Array:
         """Return the layer's values, (samples, units), for rows of shape (samples, inputs).
+
+        A row's values are the same, to the last bit, alone and among others, and for any number of threads.
+
+        Parameters
+        ----------
+        rows : ndarray, (samples, inputs)
+            float32 rows and weights give float32 values, everything else float64.
+        out : ndarray, (samples, units), optional
+            Where to write, of the result's type; its rows are contiguous (columns of a larger table, for example)
+            and do not overlap `rows`.
 
         Raises
         ------
         StructureError
-            If the number of inputs differs.
+            If the number of inputs differs, or `out` is of another shape or layout.
         """
-        return self._map(rows, activate=True)
+        function = activation(self.activation)
+        result = self._map(rows, out, function.code)
+        if function.code == IDENTITY:
+            function.apply_inplace(result)
+        return result
 
-    def _map(self, rows: Array, *, activate: bool) -> Array:
+    def _map(self, rows: Array, out: Array | None, code: int) -> Array:
         if rows.ndim != 2 or rows.shape[1] != self.inputs:
             raise StructureError(f"rows must have shape (samples, {self.inputs}), got {rows.shape}")
-        apply_inplace = activation(self.activation).apply_inplace
-        result = np.empty((rows.shape[0], self.units), np.result_type(rows.dtype, self.weight.dtype))
-        step = max(1, _BLOCK // max(1, self.units, self.weight.structure.shape[1]))
-        for start in range(0, rows.shape[0], step):
-            block = rows[start : start + step]
-            block = np.ascontiguousarray(block) if self.source is None else np.take(block, self.source, axis=1)
-            out = result[start : start + step]
-            np.add((self.weight @ block.T).T, self.bias, out=out)
-            if activate:
-                apply_inplace(out)
-        return result
+        if out is not None:
+            self._check_out(rows, out)
+        return affine(self.weight, self.bias, self.source, self.inputs, rows, out, code)
+
+    def _check_out(self, rows: Array, out: Array) -> None:
+        expected = (rows.shape[0], self.units), result_type(rows, self.weight)
+        if (out.shape, out.dtype) != expected:
+            raise StructureError(f"out must be {expected[1]} of shape {expected[0]}, got {out.dtype} {out.shape}")
+        step, item = out.strides
+        if not out.flags.writeable or (self.units > 1 and item != out.itemsize) or step < 0 or step % out.itemsize:
+            raise StructureError("out must be writeable and each of its rows contiguous")
+        if np.may_share_memory(rows, out) and np.shares_memory(rows, out):
+            raise StructureError("out must not share memory with rows")
 
 
 def source_width(units: int, inputs: int, *, shuffle: bool) -> int:
