@@ -27,7 +27,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
@@ -35,12 +34,16 @@ from stridiag._kernels.products import active_diagonals
 from stridiag._kernels.tanh import tanh_of
 from stridiag._kernels.vectors import BYTES, choose, gather, less, load, scatter, splat, store
 
-__all__ = ["IDENTITY", "RELU", "TANH", "forward_plain", "forward_rows", "forward_tiles", "pack", "row_into"]
+__all__ = ["IDENTITY", "RELU", "TANH", "TOGETHER", "forward_plain", "forward_rows", "forward_tiles", "pack", "row_into"]
 
 Array = NDArray[Any]
 
 IDENTITY, TANH, RELU = 0, 1, 2
 """Codes of the functions that kernels know."""
+
+TOGETHER = 64
+"""Units whose values are turned back together: 16 KB, part of the first cache. Fewer would be written to too many places
+at a time, and rows that lie a power of two apart share few places in that cache."""
 
 
 @inlined
@@ -94,12 +97,9 @@ def forward_plain(
 
 
 @inlined
-def _activated(a: Any, code: int) -> Any:
-    if code == TANH:
-        return tanh_of(a)
-    if code == RELU:
-        return choose(less(a, 0.0), 0.0, a)
-    return a
+def relu_of(a: Any) -> Any:
+    """Return the positive part, lane by lane; NaN stays."""
+    return choose(less(a, 0.0), 0.0, a)
 
 
 @inlined
@@ -156,7 +156,7 @@ def row_into(
             store(z, i, tanh_of(load(z, i)))
     elif code == RELU:
         for i in range(0, z.size, lanes):
-            store(z, i, _activated(load(z, i), RELU))
+            store(z, i, relu_of(load(z, i)))
 
 
 @kernel
@@ -238,39 +238,43 @@ def pack(
 
 
 @inlined
-def _tile_unit(
-    begins: Array, places: Array, entries: Array, bias: Array, code: int, tile: Array, i: int, vectors: int, z: Array, to: int
+def _four(
+    begins: Array, places: Array, entries: Array, bias: Array, code: int, tile: Array, i: int, z: Array, to: int
 ) -> None:
-    """Set the vectors at ``z[to:]`` to unit i's values for the samples of a tile."""
+    """Set the 4 vectors at ``z[to:]`` to unit i's values for the samples of a tile."""
     lanes = BYTES // entries.itemsize
-    if vectors == 4:
-        a = splat(bias, i)
-        b, c, d = a, a, a
-        for t in range(begins[i], begins[i + 1]):
-            w = splat(entries, t)
-            u = places[t]
-            a = a + w * load(tile, u)
-            b = b + w * load(tile, u + lanes)
-            c = c + w * load(tile, u + 2 * lanes)
-            d = d + w * load(tile, u + 3 * lanes)
-        if code == TANH:
-            a, b, c, d = tanh_of(a), tanh_of(b), tanh_of(c), tanh_of(d)
-        elif code == RELU:
-            a, b, c, d = _activated(a, RELU), _activated(b, RELU), _activated(c, RELU), _activated(d, RELU)
-        store(z, to, a)
-        store(z, to + lanes, b)
-        store(z, to + 2 * lanes, c)
-        store(z, to + 3 * lanes, d)
-        return
-    for v in range(vectors):
-        a = splat(bias, i)
-        for t in range(begins[i], begins[i + 1]):
-            a = a + splat(entries, t) * load(tile, places[t] + v * lanes)
-        if code == TANH:
-            a = tanh_of(a)
-        elif code == RELU:
-            a = _activated(a, RELU)
-        store(z, to + v * lanes, a)
+    a = splat(bias, i)
+    b, c, d = a, a, a
+    for t in range(begins[i], begins[i + 1]):
+        w = splat(entries, t)
+        u = places[t]
+        a = a + w * load(tile, u)
+        b = b + w * load(tile, u + lanes)
+        c = c + w * load(tile, u + 2 * lanes)
+        d = d + w * load(tile, u + 3 * lanes)
+    if code == TANH:
+        a, b, c, d = tanh_of(a), tanh_of(b), tanh_of(c), tanh_of(d)
+    elif code == RELU:
+        a, b, c, d = relu_of(a), relu_of(b), relu_of(c), relu_of(d)
+    store(z, to, a)
+    store(z, to + lanes, b)
+    store(z, to + 2 * lanes, c)
+    store(z, to + 3 * lanes, d)
+
+
+@inlined
+def _one(
+    begins: Array, places: Array, entries: Array, bias: Array, code: int, tile: Array, i: int, shift: int, z: Array, to: int
+) -> None:
+    """Set the vector at ``z[to:]`` to unit i's values for the samples whose inputs begin at ``tile[shift:]``."""
+    a = splat(bias, i)
+    for t in range(begins[i], begins[i + 1]):
+        a = a + splat(entries, t) * load(tile, places[t] + shift)
+    if code == TANH:
+        a = tanh_of(a)
+    elif code == RELU:
+        a = relu_of(a)
+    store(z, to, a)
 
 
 @kernel
@@ -286,16 +290,20 @@ def forward_tiles(
     y: Array,
     y_stride: int,
     tile: Array,
+    z: Array,
+    reads: Array,
+    writes: Array,
     first: int,
     last: int,
 ) -> None:
-    """Compute samples first ... last - 1, samples side by side; `tile`, (inputs, 4 vectors), is scratch."""
+    """Compute samples first ... last - 1, samples side by side.
+
+    Scratch: `tile`, (inputs, 4 vectors), `z`, (TOGETHER, 4 vectors), `reads` and `writes`, int64, (4 vectors,). It comes
+    from outside, since arrays that a kernel makes are counted anew wherever they are handed on.
+    """
     lanes = BYTES // entries.itemsize
     width = 4 * lanes
     units = bias.size
-    reads = np.empty(width, np.int64)
-    writes = np.empty(width, np.int64)
-    z = np.empty(lanes * width, entries.dtype)
     for begin in range(first, last, width):
         vectors = min(4, (last - begin + lanes - 1) // lanes)
         for k in range(width):
@@ -313,15 +321,24 @@ def forward_tiles(
                 for k in range(lane, lane + lanes):
                     tile[j * width + k] = x[reads[k] + j]
                 j += 1
-        for top in range(0, units, lanes):
-            bottom = min(top + lanes, units)
-            for i in range(top, bottom):
-                _tile_unit(begins, places, entries, bias, code, tile, i, vectors, z, (i - top) * width)
+        for top in range(0, units, TOGETHER):
+            bottom = min(top + TOGETHER, units)
+            # The two loops stand here and not in a function: one with both would not disappear into this one.
+            if vectors == 4:
+                for i in range(top, bottom):
+                    _four(begins, places, entries, bias, code, tile, i, z, (i - top) * width)
+            else:
+                for i in range(top, bottom):
+                    for v in range(vectors):
+                        to = (i - top) * width + v * lanes
+                        _one(begins, places, entries, bias, code, tile, i, v * lanes, z, to)
             for v in range(vectors):
                 lane = v * lanes
-                if bottom - top == lanes:
-                    scatter(y, writes, lane, top, z, lane, width)
-                else:
-                    for i in range(top, bottom):
-                        for k in range(lane, lane + lanes):
-                            y[writes[k] + i] = z[(i - top) * width + k]
+                i = top
+                while i + lanes <= bottom:
+                    scatter(y, writes, lane, i, z, (i - top) * width + lane, width)
+                    i += lanes
+                while i < bottom:
+                    for k in range(lane, lane + lanes):
+                        y[writes[k] + i] = z[(i - top) * width + k]
+                    i += 1

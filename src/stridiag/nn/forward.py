@@ -82,8 +82,9 @@ def affine(
         kernels.pack(*where, columns, width, *packed)
 
         def run(first: int, last: int) -> None:
-            tile = np.empty(inputs * width, kind)
-            kernels.forward_tiles(*packed, shift, code, inputs, *reading, tile, first, last)
+            scratch = np.empty(inputs * width, kind), np.empty(kernels.TOGETHER * width, kind)
+            places = np.empty(width, np.int64), np.empty(width, np.int64)
+            kernels.forward_tiles(*packed, shift, code, inputs, *reading, *scratch, *places, first, last)
 
         run_ranges(run, samples, grain=-(-_GRAIN // (cost * width)) * width)
     return result
