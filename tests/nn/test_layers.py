@@ -8,7 +8,8 @@ import pytest
 from stridiag import StridiagMatrix
 from stridiag.errors import StructureError
 from stridiag.nn import ACTIVATIONS, Layer, activation, wrapped_structure
-from stridiag.nn.layers import draw_source, draw_weight
+from stridiag.nn.initialisers import draw_weight
+from stridiag.nn.layers import draw_source
 
 SHAPES = [(13, 7), (7, 13), (1, 5), (5, 1), (1, 1), (20, 20), (64, 10), (300, 64)]
 

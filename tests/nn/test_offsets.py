@@ -96,7 +96,9 @@ def test_schedules():
 @pytest.mark.parametrize(
     ("spec", "diagonals", "message"),
     [
-        ("random", None, "offsets must be one of 'adjacent', 'ternary'"),
+        ("spiral", None, "offsets must be one of 'adjacent', 'ternary', 'random', 'stencil2d'"),
+        ("stencil2d", None, "needs image_shape"),
+        ("random", 0, "diagonals must be an integer of at least 1"),
         ("ternary", 0, "diagonals must be an integer of at least 1"),
         ("ternary", 2.5, "diagonals must be"),
         ([0, 1], 3, "with explicit offsets leave it out"),

@@ -9,17 +9,18 @@ offset, each by row, then the links by row.
 **Few samples** (`forward_rows`): one after another, units side by side in the vectors. The inputs are gathered into a
 scratch row once; then each stretch of units that meet the same diagonals needs no test.
 
-**Many samples** (`forward_tiles`): as many samples as 4 vectors have lanes at a time, side by side. They are turned into
-a tile, input by input, where an entry at any place costs the same: a gather is no work, and a link as cheap as an entry
-of a diagonal. The entries are put in order of units first (`pack`), once for all tiles. The values of 8 (16) units are
-turned back in registers and written as pieces of rows.
+**Many samples** (`forward_tiles`): as many samples as 4 vectors have lanes at a time, side by side. They are turned
+into a tile, input by input, where an entry at any place costs the same: a gather is no work, and a link as cheap as
+an entry of a diagonal. The entries are put in order of units first (`pack`), once for all tiles. The values of 8 (16)
+units are turned back in registers and written as pieces of rows.
 
-A unit's sum is made in one order (bias, diagonals by ascending offset, links by column) in fused operations in both, and
-the activation is the same function: a sample's values do not depend, to the last bit, on how many are computed with it.
+A unit's sum is made in one order (bias, diagonals by ascending offset, links by column) in fused operations in both,
+and the activation is the same function: a sample's values do not depend, to the last bit, on how many are computed
+with it.
 
-Inputs and outputs are flat memory with a stride from sample to sample, so that a layer can read from, and write into, the
-columns of a larger table. Cost: 2 flops per entry and sample; nothing is stored but one tile, 256 bytes per input, and
-the packed entries, 16 bytes each.
+Inputs and outputs are flat memory with a stride from sample to sample, so that a layer can read from, and write into,
+the columns of a larger table. Cost: 2 flops per entry and sample; nothing is stored but one tile, 256 bytes per
+input, and the packed entries, 16 bytes each.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ Array = NDArray[Any]
 IDENTITY, TANH, RELU = 0, 1, 2
 """Codes of the functions that kernels know."""
 
-TOGETHER = 64
-"""Units whose values are turned back together: 16 KB, part of the first cache. Fewer would be written to too many places
+TOGETHER = 64 """Units whose values are turned back together: 16 KB, part of the first cache. Fewer would be written
+to too many places
 at a time, and rows that lie a power of two apart share few places in that cache."""
 
 
@@ -181,8 +182,8 @@ def forward_rows(
 ) -> None:
     """Compute samples first ... last - 1, units side by side.
 
-    `gathered`, (columns,) where there is a source, and `z`, the units rounded up to whole vectors, are scratch; `z` must
-    hold numbers.
+    `gathered`, (columns,) where there is a source, and `z`, the units rounded up to whole vectors, are scratch; `z`
+    must hold numbers.
     """
     for s in range(first, last):
         here = s * x_stride
@@ -264,7 +265,16 @@ def _four(
 
 @inlined
 def _one(
-    begins: Array, places: Array, entries: Array, bias: Array, code: int, tile: Array, i: int, shift: int, z: Array, to: int
+    begins: Array,
+    places: Array,
+    entries: Array,
+    bias: Array,
+    code: int,
+    tile: Array,
+    i: int,
+    shift: int,
+    z: Array,
+    to: int,
 ) -> None:
     """Set the vector at ``z[to:]`` to unit i's values for the samples whose inputs begin at ``tile[shift:]``."""
     a = splat(bias, i)
@@ -298,8 +308,8 @@ def forward_tiles(
 ) -> None:
     """Compute samples first ... last - 1, samples side by side.
 
-    Scratch: `tile`, (inputs, 4 vectors), `z`, (TOGETHER, 4 vectors), `reads` and `writes`, int64, (4 vectors,). It comes
-    from outside, since arrays that a kernel makes are counted anew wherever they are handed on.
+    Scratch: `tile`, (inputs, 4 vectors), `z`, (TOGETHER, 4 vectors), `reads` and `writes`, int64, (4 vectors,). It
+    comes from outside, since arrays that a kernel makes are counted anew wherever they are handed on.
     """
     lanes = BYTES // entries.itemsize
     width = 4 * lanes

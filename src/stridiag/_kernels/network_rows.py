@@ -1,11 +1,11 @@
 """A whole network on one row after another, in one call: transform, layers, readout.
 
 For rows that come singly, where calls cost more than numbers. Everything about a network lies in two arrays. ``plan``
-holds integers: `HEADER` numbers (layers, inputs, columns of the transformed row, outputs, features with padding, kind of
-transform), a record of `RECORD` for each layer (units, columns of its weight, diagonals, links, entries of its source,
-code of its function, then where offsets, starts, rows and columns of links, and source begin in `plan`, values and biases
-in ``numbers``), then what these point to. ``numbers`` begins with the transform (5 pieces of `inputs`: magnitude, lower,
-upper, mean, deviation), then the readout (outputs x features, intercepts, limits, units).
+holds integers: `HEADER` numbers (layers, inputs, columns of the transformed row, outputs, features with padding, kind
+of transform), a record of `RECORD` for each layer (units, columns of its weight, diagonals, links, entries of its
+source, code of its function, then where offsets, starts, rows and columns of links, and source begin in `plan`,
+values and biases in ``numbers``), then what these point to. ``numbers`` begins with the transform (5 pieces of
+`inputs`: magnitude, lower, upper, mean, deviation), then the readout (outputs x features, intercepts, limits, units).
 
 Features are X, H1, ..., each rounded up to whole vectors; coefficients at the padding are 0. A layer is computed as in
 `forward.forward_rows`, to the last bit; the readout adds up in other order than a matrix product of a library.

@@ -4,12 +4,12 @@ r"""The hyperbolic tangent of explicit vectors.
           2 |x| = k \log 2 + r, \quad |r| \le \tfrac12 \log 2 .
 
 With :math:`e^r - 1 = r + r^2 q(r)`, q the polynomial of least largest error on that interval (Remez; degree 9, error
-4e-17, in double precision, degree 4, error 2e-8, in single precision) no digit cancels: the error stays below 3 units in
-the last place, also near 0, where k = 0 and the quotient is x to all digits. The sign is put back at the end, so that the
-function is odd to the last bit; NaN stays NaN. About 30 operations and one division a vector.
+4e-17, in double precision, degree 4, error 2e-8, in single precision) no digit cancels: the error stays below 3 units
+in the last place, also near 0, where k = 0 and the quotient is x to all digits. The sign is put back at the end, so
+that the function is odd to the last bit; NaN stays NaN. About 30 operations and one division a vector.
 
-References: N. J. Higham, Accuracy and Stability, 2nd ed., sec. 1.14 (e^x - 1); W. J. Cody, W. Waite, Software Manual for
-the Elementary Functions, 1980 (reduction with log 2 in two parts).
+References: N. J. Higham, Accuracy and Stability, 2nd ed., sec. 1.14 (e^x - 1); W. J. Cody, W. Waite, Software Manual
+for the Elementary Functions, 1980 (reduction with log 2 in two parts).
 """
 
 from __future__ import annotations

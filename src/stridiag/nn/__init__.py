@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from stridiag.nn.activations import ACTIVATIONS, Activation, activation
 from stridiag.nn.architecture import Architecture
+from stridiag.nn.compiled import CompiledNetwork, compile_network
+from stridiag.nn.export import export_numpy
 from stridiag.nn.hidden import Hidden, Stack
+from stridiag.nn.initialisers import condition_bound, condition_numbers, draw_weight
 from stridiag.nn.layers import Layer
 from stridiag.nn.masked import masked_least_squares
 from stridiag.nn.network import Network, ParameterCount
-from stridiag.nn.offsets import layer_offsets, wrapped_offsets, wrapped_structure
+from stridiag.nn.offsets import candidate_schedules, layer_offsets, wrapped_offsets, wrapped_structure
 from stridiag.nn.random_features import fit_random
+from stridiag.nn.reachability import reachability, reaches_all
 from stridiag.nn.readout import Readout, ridge, ridge_from_rows
 from stridiag.nn.statistics import Statistics
 from stridiag.nn.targets import fit_targets
@@ -20,6 +24,7 @@ __all__ = [
     "ACTIVATIONS",
     "Activation",
     "Architecture",
+    "CompiledNetwork",
     "Hidden",
     "Layer",
     "Network",
@@ -31,10 +36,18 @@ __all__ = [
     "Statistics",
     "Transform",
     "activation",
+    "candidate_schedules",
+    "compile_network",
+    "condition_bound",
+    "condition_numbers",
+    "draw_weight",
+    "export_numpy",
     "fit_random",
     "fit_targets",
     "layer_offsets",
     "masked_least_squares",
+    "reachability",
+    "reaches_all",
     "ridge",
     "ridge_from_rows",
     "wrapped_offsets",

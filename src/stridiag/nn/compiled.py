@@ -1,12 +1,12 @@
 """A network made ready for single rows: all of it in one compiled call, without validation.
 
 What it saves is not arithmetic but calls: a row of 64 numbers through three layers of 256 units takes a few
-microseconds, checks and a dozen array operations take ten times as long. Layers are computed as `Layer.forward` computes
-them, to the last bit; only the sums of the readout, and arcsinh, may differ in the last digits.
+microseconds, checks and a dozen array operations take ten times as long. Layers are computed as `Layer.forward`
+computes them, to the last bit; only the sums of the readout, and arcsinh, may differ in the last digits.
 
 Two parts are compiled: `Standardization` and `Stack`. Another transform is called as it is, for each call, before the
-compiled part. Another hidden part, an activation that the kernels do not know, and an interpreter without a compiler take
-the network's own parts one after another, without the checks.
+compiled part. Another hidden part, an activation that the kernels do not know, and an interpreter without a compiler
+take the network's own parts one after another, without the checks.
 """
 
 from __future__ import annotations
@@ -118,10 +118,11 @@ class CompiledNetwork:
         try:
             scratch = self._local.scratch
         except AttributeError:
-            features, columns = self._sizes
+            length, columns = self._sizes
             # Zeros, since padding is multiplied by 0, which must not meet what is no number.
-            scratch = self._local.scratch = np.zeros(features), np.zeros(columns), np.zeros(_LANES)
-        network_rows(self._plan, self._numbers, x.reshape(-1), y, *scratch, count)
+            scratch = self._local.scratch = np.zeros(length), np.zeros(columns), np.zeros(_LANES)
+        features, gathered, sums = scratch
+        network_rows(self._plan, self._numbers, x.reshape(-1), y, features, gathered, sums, count)
 
     def _in_parts(self, x: Array) -> Array:
         network = self.network
@@ -144,7 +145,7 @@ def _padded(count: int) -> int:
 def _packed(network: Network) -> tuple[Array, Array]:
     """Return a network's integers and its numbers, in the layout of `network_rows`."""
     stack, transform, readout = network.hidden, network.inputs, network.readout
-    assert isinstance(stack, Stack)  # noqa: S101 - for the type checker: `_known` has seen to it
+    assert isinstance(stack, Stack)  # for the type checker: `_known` has seen to it
     widths = [stack.inputs, *(layer.units for layer in stack.layers)]
     places = np.cumsum([0, *(_padded(width) for width in widths)])
     outputs, length = readout.intercept.size, int(places[-1])

@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag import structure as structures
-from stridiag.errors import StructureError
 from stridiag._kernels.forward import IDENTITY
+from stridiag.errors import StructureError
 from stridiag.nn.activations import activation
 from stridiag.nn.forward import affine, result_type
-from stridiag.nn.offsets import wrapped_offsets
 from stridiag.structure import StridiagMatrix
 
-__all__ = ["Layer", "draw_source", "draw_weight", "source_width"]
+__all__ = ["Layer", "draw_source", "source_width"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -42,11 +40,14 @@ class Layer:
         for each time that the diagonals wrap around the inputs). None: column j reads input j.
     inputs : int, optional
         Number of inputs; taken from the weight where `source` is None.
+    tied : bool, default False
+        Whether each wrapped diagonal holds one number, as in a convolution. The weight stores it in each slot, since
+        that is what the kernels read; it is counted as one parameter.
 
     Raises
     ------
     StructureError
-        If the parts do not fit.
+        If the parts do not fit, or diagonals said to be tied are not constant.
     ValueError
         If the activation is unknown.
 
@@ -65,6 +66,7 @@ class Layer:
     activation: str
     source: Index | None = None
     inputs: int = -1
+    tied: bool = False
 
     def __post_init__(self) -> None:
         if self.weight.batch_shape or self.weight.dtype.kind == "c":
@@ -83,6 +85,21 @@ class Layer:
             self.source.min(initial=0) >= 0 and self.source.max(initial=-1) < self.inputs
         ):
             raise StructureError(f"source must hold {columns} indices below {self.inputs}, got {self.source.shape}")
+        if self.tied:
+            self._check_tied()
+
+    def _check_tied(self) -> None:
+        structure, values = self.weight.structure, self.weight.values
+        if structure.link_count:
+            raise StructureError(f"tied diagonals go without links, got {structure.link_count}")
+        rows, columns = structure.coordinates()
+        _, first, which = np.unique(
+            (columns - rows) % max(1, min(structure.shape)), return_index=True, return_inverse=True
+        )
+        differ = np.flatnonzero(values != values[first[which]])
+        if differ.size:
+            i, j = int(rows[differ[0]]), int(columns[differ[0]])
+            raise StructureError(f"tied diagonals must be constant, but that of entry ({i}, {j}) is not")
 
     @property
     def units(self) -> int:
@@ -91,7 +108,10 @@ class Layer:
 
     @property
     def parameter_count(self) -> int:
-        """Weights and biases; the input permutation is not counted."""
+        """Weights (of tied diagonals one each) and biases; the input permutation is not counted."""
+        if self.tied:
+            modulus = max(1, min(self.weight.structure.shape))
+            return len({offset % modulus for offset in self.weight.offsets}) + self.bias.size
         return self.weight.nnz + self.bias.size
 
     def preactivation(self, rows: Array) -> Array:
@@ -159,35 +179,3 @@ def draw_source(units: int, inputs: int, rng: np.random.Generator) -> Index:
     width = source_width(units, inputs, shuffle=True)
     wraps = -(-width // inputs)
     return np.concatenate([rng.permutation(inputs) for _ in range(wraps)])[:width].astype(np.int64)
-
-
-def draw_weight(
-    shape: tuple[int, int], offsets: tuple[int, ...], links: int, rng: np.random.Generator
-) -> StridiagMatrix:
-    """Draw a weight of heavy-tailed entries on wrapped diagonals and random links.
-
-    Entries are standard normal numbers times their own magnitude: most rows then lean on one or two of their
-    inputs and some on all, so that one structure holds units of many degrees of interaction.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        ``(units, columns)``.
-    offsets : tuple of int
-        Wrapped offsets.
-    links : int
-        How many further entries, at random places.
-    rng : numpy.random.Generator
-        Where the numbers come from.
-
-    Returns
-    -------
-    StridiagMatrix
-
-    Raises
-    ------
-    StructureError
-        If there is no room for that many links.
-    """
-    weight = structures.random(shape, wrapped_offsets(shape, offsets), links, rng=rng)
-    return weight.with_values(weight.values * np.abs(weight.values), copy=False)
