@@ -42,9 +42,11 @@ Array = NDArray[Any]
 IDENTITY, TANH, RELU = 0, 1, 2
 """Codes of the functions that kernels know."""
 
-TOGETHER = 64 """Units whose values are turned back together: 16 KB, part of the first cache. Fewer would be written
-to too many places
-at a time, and rows that lie a power of two apart share few places in that cache."""
+TOGETHER = 64
+"""Units whose values are turned back together: 16 KB, part of the first cache.
+
+Fewer would be written to too many places at a time: rows that lie a power of two apart share few places in that cache.
+"""
 
 
 @inlined

@@ -80,7 +80,7 @@ class CompiledNetwork:
         self.network = network
         self.whole = compiler.COMPILES and _known(network)
         self._outputs = network.readout.intercept.size
-        self._transformed = not isinstance(network.inputs, Standardization)
+        self._transformed = type(network.inputs) is not Standardization
         self._local = threading.local()
         if self.whole:
             plan, numbers = _packed(network)
@@ -135,7 +135,8 @@ class CompiledNetwork:
 def _known(network: Network) -> bool:
     """Whether the kernel knows all functions of a stack."""
     stack = network.hidden
-    return isinstance(stack, Stack) and all(activation(layer.activation).code != IDENTITY for layer in stack.layers)
+    # A class derived from it may compute something else.
+    return type(stack) is Stack and all(activation(layer.activation).code != IDENTITY for layer in stack.layers)
 
 
 def _padded(count: int) -> int:
@@ -150,7 +151,7 @@ def _packed(network: Network) -> tuple[Array, Array]:
     places = np.cumsum([0, *(_padded(width) for width in widths)])
     outputs, length = readout.intercept.size, int(places[-1])
     kind, numbers = TRANSFORMED, []
-    if isinstance(transform, Standardization):
+    if type(transform) is Standardization:
         kind = ARCSINH if transform.scaling == "arcsinh" else STANDARD
         numbers = [transform.magnitude, transform.lower, transform.upper, transform.mean, transform.deviation]
     coefficients = np.zeros((outputs, length))

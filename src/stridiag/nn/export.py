@@ -85,7 +85,8 @@ def export_numpy(network: Network, file: str | os.PathLike[str]) -> str:
     True
     """
     transform, hidden, readout = network.inputs, network.hidden, network.readout
-    if not isinstance(transform, Standardization) or not isinstance(hidden, Stack):
+    # Not isinstance: a class derived from one of them may compute something else.
+    if type(transform) is not Standardization or type(hidden) is not Stack:
         raise TypeError(
             "only networks of a Standardization and a Stack are exported to NumPy, "
             f"got {type(transform).__name__} and {type(hidden).__name__}"

@@ -66,16 +66,16 @@ def affine(
         structure.link_columns,
         read_only(np.ascontiguousarray(source)) if source is not None else _IN_ORDER,
     )
-    memory = (read_only(x), x_stride, y, y_stride)
+    x = read_only(x)
     shift = read_only(np.ascontiguousarray(bias, kind))
     lanes = BYTES // kind.itemsize
     cost = weight.nnz + 8 * units
     if not compiler.COMPILES:
-        kernels.forward_plain(*where, shift, code, *memory, 0, samples)
+        kernels.forward_plain(*where, shift, code, x, x_stride, y, y_stride, 0, samples)
     elif samples * _FEW < lanes:
         gathered = np.empty(columns if source is not None else 0, kind)
         z = np.zeros(-(-units // lanes) * lanes, kind)
-        kernels.forward_rows(*where, shift, code, columns, *memory, gathered, z, 0, samples)
+        kernels.forward_rows(*where, shift, code, columns, x, x_stride, y, y_stride, gathered, z, 0, samples)
     else:
         width = 4 * lanes
         packed = np.empty(units + 1, np.int64), np.empty(weight.nnz, np.int64), np.empty(weight.nnz, kind)
@@ -84,7 +84,9 @@ def affine(
         def run(first: int, last: int) -> None:
             tile, z = np.empty(inputs * width, kind), np.empty(kernels.TOGETHER * width, kind)
             reads, writes = np.empty(width, np.int64), np.empty(width, np.int64)
-            kernels.forward_tiles(*packed, shift, code, inputs, *memory, tile, z, reads, writes, first, last)
+            kernels.forward_tiles(
+                *packed, shift, code, inputs, x, x_stride, y, y_stride, tile, z, reads, writes, first, last
+            )
 
         run_ranges(run, samples, grain=-(-_GRAIN // (cost * width)) * width)
     return result

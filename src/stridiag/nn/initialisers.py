@@ -192,13 +192,11 @@ def _conditioned(structure: Structure, values: Array, pivot: int, *, skew: bool)
     # Within a block, the pivots on its main diagonal.
     i, j = rows % short, (columns - pivot) % short
     result = np.where(values < 0.0, -1.0, 1.0)
-    off = np.flatnonzero(i != j)
-    i, j, block, entries = i[off], j[off], block[off], values[off]
-    # Rows of a block are scaled by the signs of its pivots, so that what is skew is skew beside them.
     signs = np.ones((int(block.max(initial=0)) + 1, short))
-    mask = np.ones(rows.size, bool)
-    mask[off] = False
-    signs[(rows // short + columns // short)[mask], (rows % short)[mask]] = result[mask]
+    pivots = i == j
+    signs[block[pivots], i[pivots]] = result[pivots]
+    off = np.flatnonzero(~pivots)
+    i, j, block, entries = i[off], j[off], block[off], values[off]
     free = np.ones(off.size, bool)
     if skew:
         partner = _partners(block, i, j, short)
@@ -207,6 +205,7 @@ def _conditioned(structure: Structure, values: Array, pivot: int, *, skew: bool)
         forward = paired & (2 * ((j - i) % short) < short)
         entries[partner[forward]] = -entries[forward]
         entries[paired] = _bounded(block[paired], i[paired], j[paired], entries[paired], short, _SKEWNESS)
+        # Rows take the signs of their pivots, so that what is beside these is skew.
         entries[paired] *= signs[block[paired], i[paired]]
         free = ~paired
     entries[free] = _bounded(block[free], i[free], j[free], entries[free], short, _DOMINANCE)
