@@ -10,6 +10,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = {
     "accuracy.py": ["--sizes", "2", "5", "--dtypes", "float64"],
     "growth.py": ["--sizes", "100", "200", "--repeats", "1"],
+    "latency.py": ["--calls", "3", "--quick"],
     "paper_mode.py": ["--quick"],
     "real_matrices.py": ["--repeats", "1"],
     "speed.py": ["--sizes", "1000", "--operations", "factor-solve,slogdet,plan", "--repeats", "1", "--budget", "0.001"],
