@@ -11,6 +11,7 @@ TINY = {
     "accuracy.py": ["--sizes", "2", "5", "--dtypes", "float64"],
     "capacity.py": ["--quick"],
     "growth.py": ["--sizes", "100", "200", "--repeats", "1"],
+    "latency.py": ["--calls", "3", "--quick"],
     "modes.py": ["--quick"],
     "paper_mode.py": ["--quick"],
     "pruning.py": ["--seeds", "1", "--density", "0.05", "--iterations", "3"],

@@ -1,10 +1,23 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from stridiag.errors import StructureError
-from stridiag.nn import layer_offsets, wrapped_offsets, wrapped_structure
+from stridiag.nn import (
+    Architecture,
+    Layer,
+    candidate_schedules,
+    draw_weight,
+    layer_offsets,
+    reachability,
+    reaches_all,
+    wrapped_offsets,
+    wrapped_structure,
+)
+from stridiag.nn.layers import draw_source
 
 SHAPES = [(1, 1), (1, 5), (5, 1), (2, 3), (13, 7), (7, 13), (8, 8), (50, 10), (10, 50), (64, 48), (31, 64)]
 
@@ -96,7 +109,9 @@ def test_schedules():
 @pytest.mark.parametrize(
     ("spec", "diagonals", "message"),
     [
-        ("random", None, "offsets must be one of 'adjacent', 'ternary'"),
+        ("spiral", None, "offsets must be one of 'adjacent', 'ternary', 'random', 'stencil2d'"),
+        ("stencil2d", None, "needs image_shape"),
+        ("random", 0, "diagonals must be an integer of at least 1"),
         ("ternary", 0, "diagonals must be an integer of at least 1"),
         ("ternary", 2.5, "diagonals must be"),
         ([0, 1], 3, "with explicit offsets leave it out"),
@@ -112,3 +127,105 @@ def test_schedules():
 def test_bad_offsets_are_refused(spec, diagonals, message):
     with pytest.raises(ValueError, match=message):
         layer_offsets(spec, [(8, 8), (8, 8)], diagonals)
+
+
+@pytest.mark.parametrize("units", [1, 2, 3, 4, 8, 9, 10, 27, 28, 81, 82, 243, 500, 729, 1000, 1024])
+def test_ternary_reaches_all_in_logarithmic_depth_and_not_before(units):
+    depth = 0
+    while 3**depth < units:
+        depth += 1
+    depth = max(depth, 1)
+    shapes = [(units, units)] * depth
+    stack = [wrapped_structure(s, o) for s, o in zip(shapes, layer_offsets("ternary", shapes), strict=True)]
+    assert reaches_all(stack)
+    # Fewer layers of 3 entries a row cannot.
+    assert depth == 1 or not reaches_all(stack[:-1])
+
+
+def test_reachability_is_the_boolean_product():
+    rng = np.random.default_rng(0)
+    sizes = [9, 14, 6, 11]
+    layers, dense = [], np.eye(9, dtype=bool)
+    for inputs, units in pairwise(sizes):
+        source = draw_source(units, inputs, rng)
+        weight = draw_weight((units, source.size), (0, 3), 2, rng)
+        layers.append(Layer(weight, np.zeros(units), "tanh", source, inputs))
+        step = np.zeros((units, inputs), bool)
+        rows, columns = weight.structure.coordinates()
+        step[rows, source[columns]] = True
+        dense = (step.astype(int) @ dense.astype(int)) > 0
+        reached = reachability(layers)
+        assert reached.dtype == np.bool_
+        np.testing.assert_array_equal(reached.toarray(), dense)
+        assert reached.nnz == dense.sum()
+        assert reaches_all(layers) == dense.all()
+    with pytest.raises(StructureError, match="at least one layer"):
+        reachability([])
+    with pytest.raises(StructureError, match="a layer reads 9 values, but 14 come to it"):
+        reachability([layers[0], layers[0]])
+    with pytest.raises(TypeError, match="expected a Layer or a Structure"):
+        reachability([3])
+
+
+@pytest.mark.parametrize("radius", [0, 1, 2])
+def test_stencils_hold_the_neighbourhood(radius):
+    height, width = 9, 7
+    (offsets,) = layer_offsets("stencil2d", [(126, 63)], (2 * radius + 1) ** 2, image_shape=(height, width))
+    around = range(-radius, radius + 1)
+    assert sorted(offsets) == sorted(width * a + b for a in around for b in around)
+    dense = np.zeros((126, 63), bool)
+    dense[wrapped_structure((126, 63), offsets).coordinates()] = True
+    # A pixel in the middle sees its neighbours, as unit 31 and as unit 31 + 63.
+    seen = {((31 // 7) + a, (31 % 7) + b) for a in around for b in around}
+    for unit in (31, 94):
+        assert {divmod(int(j), 7) for j in np.flatnonzero(dense[unit])} == seen
+
+
+def test_stencils_of_other_counts_take_the_nearest_first():
+    assert layer_offsets("stencil2d", [(64, 64)], 5, image_shape=(8, 8)) == [(0, -8, -1, 1, 8)]
+    deep = layer_offsets("stencil2d", [(128, 64), (128, 128)], image_shape=(8, 8))
+    assert deep[0] == deep[1] == (0, -8, -1, 1, 8, -9, -7, 7, 9)
+    # More neighbours than pixels: each once.
+    assert len(layer_offsets("stencil2d", [(4, 4)], 25, image_shape=(2, 2))[0]) == 4
+
+
+@pytest.mark.parametrize(
+    ("shapes", "image_shape", "message"),
+    [
+        ([(64, 64)], None, "needs image_shape"),
+        ([(64, 64)], (8,), "two positive integers"),
+        ([(64, 64)], (0, 8), "two positive integers"),
+        ([(64, 64)], (8.0, 8), "two positive integers"),
+        ([(64, 63)], (8, 8), "whole rows of 8 pixels"),
+        ([(60, 64)], (8, 8), "whole rows of 8 pixels"),
+        ([(64, 72)], (8, 8), "must read 8 x 8 pixels, got 72"),
+    ],
+)
+def test_stencils_need_an_image_that_fits(shapes, image_shape, message):
+    with pytest.raises(ValueError, match=message):
+        layer_offsets("stencil2d", shapes, image_shape=image_shape)
+    with pytest.raises(ValueError, match="shuffle=False"):
+        Architecture(offsets="stencil2d", image_shape=(8, 8))
+    with pytest.raises(ValueError, match="needs image_shape"):
+        Architecture(offsets="stencil2d", shuffle=False)
+
+
+def test_random_offsets_are_distinct_seeded_and_different_in_each_layer():
+    shapes = [(100, 40), (100, 100), (100, 100), (3, 100), (1, 1)]
+    first = layer_offsets("random", shapes, 7)
+    assert first == layer_offsets("random", shapes, 7)
+    assert first != layer_offsets("random", shapes, 7, seed=1)
+    assert first[1] != first[2]
+    for shape, own in zip(shapes, first, strict=True):
+        short = min(shape)
+        assert own[0] == 0
+        assert len({o % short for o in own}) == len(own) == min(7, short)
+        assert all(2 * abs(o) <= short for o in own)
+
+
+def test_candidates_are_those_that_fit_and_differ():
+    assert candidate_schedules([(512, 512)] * 2) == ("ternary", "adjacent", "random")
+    assert candidate_schedules([(512, 512)]) == ("ternary", "random")
+    assert candidate_schedules([(128, 64)] * 1, (8, 8)) == ("ternary", "random", "stencil2d")
+    assert candidate_schedules([(60, 64)], (8, 8)) == ("ternary", "random")
+    assert candidate_schedules([(1, 1)]) == ("ternary",)

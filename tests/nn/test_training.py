@@ -294,7 +294,7 @@ def test_shapes_at_the_edge(fit, shape):
         ({"shuffle": "yes"}, "shuffle must be True or False"),
         ({"activation": "sine"}, "activation must be one of"),
         ({"scaling": "log"}, "scaling must be one of"),
-        ({"offsets": "random"}, "offsets must be one of"),
+        ({"offsets": "spiral"}, "offsets must be one of"),
         ({"offsets": [0, 1], "diagonals": 3}, "leave it out"),
         ({"diagonals": 0}, "diagonals must be"),
     ],

@@ -207,7 +207,7 @@ def test_searches_and_pipelines(table):
         ({"scaling": np.array(["standard"])}, "scaling must be one of"),
         ({"training": np.array(["random"])}, "training must be one of"),
         ({"offsets": b"ternary"}, "offsets must be one of"),
-        ({"offsets": "random"}, "offsets must be one of"),
+        ({"offsets": "spiral"}, "offsets must be one of"),
         ({"offsets": (0, 1), "diagonals": 3}, "leave it out"),
         ({"offsets": ((0, 1),)}, "one sequence for each of 2 layers"),
         ({"diagonals": 0}, "diagonals must be"),

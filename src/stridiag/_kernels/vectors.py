@@ -45,6 +45,7 @@ __all__ = [
     "square_root",
     "store",
     "store_past_caches",
+    "two_to",
     "with_sign_of",
 ]
 
@@ -211,6 +212,18 @@ def _exponent(typing: Any, x: Any) -> Any:
 
 
 @intrinsic
+def _two_to(typing: Any, x: Any) -> Any:
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        width = _width(x)
+        bits, constant = _bits(builder, x, args[0], (1 << width) - 1)
+        # The integer stands in the last digits, in two's complement: what is above it is shifted out.
+        power = builder.shl(builder.add(bits, constant(_BIAS[width])), constant(_DIGITS[width]))
+        return builder.bitcast(power, args[0].type)
+
+    return x(x), emit
+
+
+@intrinsic
 def _least(typing: Any, x: Any, y: Any) -> Any:
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         size, constant = _bits(builder, y, args[1], (1 << (_width(y) - 1)) - 1)
@@ -287,6 +300,14 @@ def exponent_of(x: Any) -> Any:
     return float(math.frexp(x)[1] - 1)
 
 
+def two_to(x: Any) -> Any:
+    """Return 2^k, lane by lane, for ``x = k + 1.5 * 2^52`` (float32: ``2^23``): a sum that rounds to an integer k.
+
+    k lies between the exponents of the smallest and of the largest normal number; for NaN the result means nothing.
+    """
+    return math.ldexp(1.0, int(x - 1.5 * 2.0**52))
+
+
 def least_of(x: Any, y: Any) -> Any:
     """Return the smaller one of x >= 0 and the number just below the magnitude of y, lane by lane.
 
@@ -343,6 +364,11 @@ def _power_below(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 @compiled_form(exponent_of)
 def _exponent_of(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     return lambda x: _exponent(x)
+
+
+@compiled_form(two_to)
+def _power_of_two(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return lambda x: _two_to(x)
 
 
 @compiled_form(least_of)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from stridiag.nn.activations import ACTIVATIONS, Activation, activation
 from stridiag.nn.architecture import Architecture
+from stridiag.nn.compiled import CompiledNetwork, compile_network
 from stridiag.nn.conformal import Conformal
+from stridiag.nn.export import export_numpy
 from stridiag.nn.hidden import Hidden, Stack
+from stridiag.nn.initialisers import condition_bound, condition_numbers, draw_weight
 from stridiag.nn.joint import joint_masked_least_squares
 from stridiag.nn.layers import Layer
 from stridiag.nn.masked import masked_least_squares, unit_conditions
 from stridiag.nn.modes import MODES
 from stridiag.nn.network import Network, ParameterCount
-from stridiag.nn.offsets import layer_offsets, wrapped_offsets, wrapped_structure
+from stridiag.nn.offsets import candidate_schedules, layer_offsets, wrapped_offsets, wrapped_structure
 from stridiag.nn.operations import Operations
 from stridiag.nn.random_features import fit_random
+from stridiag.nn.reachability import reachability, reaches_all
 from stridiag.nn.readout import Readout, ridge, ridge_from_rows
 from stridiag.nn.recursive import RecursiveLayer, RecursiveLeastSquares
 from stridiag.nn.residual import ResidualBlock, ResidualBlocks
@@ -29,6 +33,7 @@ __all__ = [
     "MODES",
     "Activation",
     "Architecture",
+    "CompiledNetwork",
     "Conformal",
     "Hidden",
     "Layer",
@@ -50,12 +55,20 @@ __all__ = [
     "TrainingPlan",
     "Transform",
     "activation",
+    "candidate_schedules",
+    "compile_network",
+    "condition_bound",
+    "condition_numbers",
+    "draw_weight",
+    "export_numpy",
     "fit_random",
     "fit_targets",
     "joint_masked_least_squares",
     "layer_offsets",
     "masked_least_squares",
     "plan_training",
+    "reachability",
+    "reaches_all",
     "ridge",
     "ridge_from_rows",
     "row_keys",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._kernels.forward import IDENTITY, RELU, TANH
 from stridiag.nn.options import check_name
 
 __all__ = ["ACTIVATIONS", "Activation", "activation"]
@@ -30,12 +31,15 @@ class Activation:
         The inverse on the open interval `image`.
     image : tuple of float
         The interval of values, ends excluded.
+    code : int, optional
+        By which the forward kernels know the function. Of one that they do not know they leave the pre-activation.
     """
 
     name: str
     apply_inplace: Callable[[Array], None]
     inverse: Callable[[Array], Array] | None
     image: tuple[float, float]
+    code: int = IDENTITY
 
     def preimage(self, targets: Array, lower: Array, upper: Array, *, margin: float = 0.05) -> Array:
         r"""Carry targets backwards through the function, each unit scaled into the image by itself.
@@ -85,8 +89,8 @@ def _relu(z: Array) -> None:
 
 
 ACTIVATIONS = {
-    "tanh": Activation("tanh", _tanh, np.arctanh, (-1.0, 1.0)),
-    "relu": Activation("relu", _relu, None, (0.0, np.inf)),
+    "tanh": Activation("tanh", _tanh, np.arctanh, (-1.0, 1.0), TANH),
+    "relu": Activation("relu", _relu, None, (0.0, np.inf), RELU),
 }
 
 

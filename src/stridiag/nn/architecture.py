@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stridiag.nn.activations import activation
+from stridiag.nn.initialisers import INITS, Init
 from stridiag.nn.layers import source_width
 from stridiag.nn.offsets import OffsetSpec, layer_offsets
 from stridiag.nn.options import check_name, is_integer
@@ -25,10 +26,10 @@ class Architecture:
         Width of each layer.
     layers : int, default 3
         Number of layers.
-    offsets : {"adjacent", "ternary"} or sequences of int, default "ternary"
+    offsets : {"adjacent", "ternary", "random", "stencil2d"} or sequences of int, default "ternary"
         See `layer_offsets`.
     diagonals : int, optional
-        Wrapped diagonals in a layer, for schedules; 3 by default.
+        Wrapped diagonals in a layer, for schedules; 3 by default, 9 for stencils.
     links : int, default 0
         Entries off the diagonals in each layer, at random places.
     shuffle : bool, default True
@@ -38,6 +39,12 @@ class Architecture:
         "tanh" or "relu".
     scaling : {"standard", "arcsinh"}, default "standard"
         What is done to the inputs; see `Standardization`.
+    init : {"random", "dominant", "skew"}, default "random"
+        How weights are drawn; the last two bound the condition of each layer (see `draw_weight`).
+    tied : bool, default False
+        Whether each wrapped diagonal holds one number; not with links.
+    image_shape : tuple of int, optional
+        ``(height, width)`` of the inputs, for stencils, which need it and ``shuffle=False``.
 
     Raises
     ------
@@ -53,20 +60,37 @@ class Architecture:
     shuffle: bool = True
     activation: str = "tanh"
     scaling: Scaling = "standard"
+    init: Init = "random"
+    tied: bool = False
+    image_shape: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("units", 1), ("layers", 1), ("links", 0)):
             value = getattr(self, name)
             if not is_integer(value) or value < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-        if not isinstance(self.shuffle, bool | np.bool_):
-            raise ValueError(f"shuffle must be True or False, got {self.shuffle!r}")  # noqa: TRY004 - an option
+        for name in ("shuffle", "tied"):
+            value = getattr(self, name)
+            if not isinstance(value, bool | np.bool_):
+                raise ValueError(f"{name} must be True or False, got {value!r}")  # noqa: TRY004 - an option
+        if self.tied and self.links:
+            raise ValueError(f"tied diagonals go without links, got {self.links}")
+        check_name(self.init, "init", INITS)
         activation(self.activation)
         check_name(self.scaling, "scaling", ("standard", "arcsinh"))
-        self.plan(self.units)
+        if isinstance(self.offsets, str) and self.offsets == "stencil2d":
+            if self.shuffle:
+                raise ValueError("offsets 'stencil2d' needs shuffle=False: neighbours are to stay together")
+            if self.image_shape is None:
+                raise ValueError("offsets 'stencil2d' needs image_shape=(height, width), got None")
+            self.plan(int(np.prod(self.image_shape)))
+        else:
+            self.plan(self.units)
 
     def plan(self, inputs: int) -> list[tuple[tuple[int, int], tuple[int, ...]]]:
         """Return shape and wrapped offsets of each layer's weight, for that many inputs."""
         sizes = [inputs] + [self.units] * (self.layers - 1)
         shapes = [(self.units, source_width(self.units, size, shuffle=self.shuffle)) for size in sizes]
-        return list(zip(shapes, layer_offsets(self.offsets, shapes, self.diagonals), strict=True))
+        return list(
+            zip(shapes, layer_offsets(self.offsets, shapes, self.diagonals, image_shape=self.image_shape), strict=True)
+        )

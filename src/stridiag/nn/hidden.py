@@ -89,10 +89,9 @@ class Stack:
         """Return [X, H1 ... HT], (n, columns), of rows of shape (n, inputs)."""
         result = np.empty((rows.shape[0], self.columns))
         result[:, : self.inputs] = rows
-        values, start = rows, self.inputs
+        values, start = result[:, : self.inputs], self.inputs
         for layer in self.layers:
-            values = layer.forward(values)
-            result[:, start : start + layer.units] = values
+            values = layer.forward(values, out=result[:, start : start + layer.units])
             start += layer.units
         return result
 

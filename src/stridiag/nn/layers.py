@@ -11,20 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag import structure as structures
+from stridiag._kernels.forward import IDENTITY
 from stridiag.errors import StructureError
 from stridiag.nn.activations import activation
-from stridiag.nn.offsets import wrapped_offsets
+from stridiag.nn.forward import affine, result_type
 from stridiag.nn.storage import storable
 from stridiag.structure import StridiagMatrix
 
-__all__ = ["Layer", "draw_source", "draw_weight", "source_width"]
+__all__ = ["Layer", "draw_source", "source_width"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
-
-# Numbers in one block of samples: 1 MB, so that gather, product and activation meet in the second cache.
-_BLOCK = 1 << 17
 
 
 @storable
@@ -45,11 +42,14 @@ class Layer:
         for each time that the diagonals wrap around the inputs). None: column j reads input j.
     inputs : int, optional
         Number of inputs; taken from the weight where `source` is None.
+    tied : bool, default False
+        Whether each wrapped diagonal holds one number, as in a convolution. The weight stores it in each slot, since
+        that is what the kernels read; it is counted as one parameter.
 
     Raises
     ------
     StructureError
-        If the parts do not fit.
+        If the parts do not fit, or diagonals said to be tied are not constant.
     ValueError
         If the activation is unknown.
 
@@ -68,6 +68,7 @@ class Layer:
     activation: str
     source: Index | None = None
     inputs: int = -1
+    tied: bool = False
 
     def __post_init__(self) -> None:
         if self.weight.batch_shape or self.weight.dtype.kind == "c":
@@ -86,6 +87,21 @@ class Layer:
             self.source.min(initial=0) >= 0 and self.source.max(initial=-1) < self.inputs
         ):
             raise StructureError(f"source must hold {columns} indices below {self.inputs}, got {self.source.shape}")
+        if self.tied:
+            self._check_tied()
+
+    def _check_tied(self) -> None:
+        structure, values = self.weight.structure, self.weight.values
+        if structure.link_count:
+            raise StructureError(f"tied diagonals go without links, got {structure.link_count}")
+        rows, columns = structure.coordinates()
+        _, first, which = np.unique(
+            (columns - rows) % max(1, min(structure.shape)), return_index=True, return_inverse=True
+        )
+        differ = np.flatnonzero(values != values[first[which]])
+        if differ.size:
+            i, j = int(rows[differ[0]]), int(columns[differ[0]])
+            raise StructureError(f"tied diagonals must be constant, but that of entry ({i}, {j}) is not")
 
     @property
     def units(self) -> int:
@@ -94,37 +110,56 @@ class Layer:
 
     @property
     def parameter_count(self) -> int:
-        """Weights and biases; the input permutation is not counted."""
+        """Weights (of tied diagonals one each) and biases; the input permutation is not counted."""
+        if self.tied:
+            modulus = max(1, min(self.weight.structure.shape))
+            return len({offset % modulus for offset in self.weight.offsets}) + self.bias.size
         return self.weight.nnz + self.bias.size
 
     def preactivation(self, rows: Array) -> Array:
         """Return ``H[:, source] W' + b``, (samples, units), for rows of shape (samples, inputs)."""
-        return self._map(rows, activate=False)
+        return self._map(rows, None, IDENTITY)
 
-    def forward(self, rows: Array) -> Array:
+    def forward(self, rows: Array, out: Array | None = None) -> Array:
         """Return the layer's values, (samples, units), for rows of shape (samples, inputs).
+
+        A row's values are the same, to the last bit, alone and among others, and for any number of threads.
+
+        Parameters
+        ----------
+        rows : ndarray, (samples, inputs)
+            float32 rows and weights give float32 values, everything else float64.
+        out : ndarray, (samples, units), optional
+            Where to write, of the result's type; its rows are contiguous (columns of a larger table, for example)
+            and do not overlap `rows`.
 
         Raises
         ------
         StructureError
-            If the number of inputs differs.
+            If the number of inputs differs, or `out` is of another shape or layout.
         """
-        return self._map(rows, activate=True)
+        function = activation(self.activation)
+        result = self._map(rows, out, function.code)
+        if function.code == IDENTITY:
+            function.apply_inplace(result)
+        return result
 
-    def _map(self, rows: Array, *, activate: bool) -> Array:
+    def _map(self, rows: Array, out: Array | None, code: int) -> Array:
         if rows.ndim != 2 or rows.shape[1] != self.inputs:
             raise StructureError(f"rows must have shape (samples, {self.inputs}), got {rows.shape}")
-        apply_inplace = activation(self.activation).apply_inplace
-        result = np.empty((rows.shape[0], self.units), np.result_type(rows.dtype, self.weight.dtype))
-        step = max(1, _BLOCK // max(1, self.units, self.weight.structure.shape[1]))
-        for start in range(0, rows.shape[0], step):
-            block = rows[start : start + step]
-            block = np.ascontiguousarray(block) if self.source is None else np.take(block, self.source, axis=1)
-            out = result[start : start + step]
-            np.add((self.weight @ block.T).T, self.bias, out=out)
-            if activate:
-                apply_inplace(out)
-        return result
+        if out is not None:
+            self._check_out(rows, out)
+        return affine(self.weight, self.bias, self.source, self.inputs, rows, out, code)
+
+    def _check_out(self, rows: Array, out: Array) -> None:
+        expected = (rows.shape[0], self.units), result_type(rows, self.weight)
+        if (out.shape, out.dtype) != expected:
+            raise StructureError(f"out must be {expected[1]} of shape {expected[0]}, got {out.dtype} {out.shape}")
+        step, item = out.strides
+        if not out.flags.writeable or (self.units > 1 and item != out.itemsize) or step < 0 or step % out.itemsize:
+            raise StructureError("out must be writeable and each of its rows contiguous")
+        if np.may_share_memory(rows, out) and np.shares_memory(rows, out):
+            raise StructureError("out must not share memory with rows")
 
 
 def source_width(units: int, inputs: int, *, shuffle: bool) -> int:
@@ -146,35 +181,3 @@ def draw_source(units: int, inputs: int, rng: np.random.Generator) -> Index:
     width = source_width(units, inputs, shuffle=True)
     wraps = -(-width // inputs)
     return np.concatenate([rng.permutation(inputs) for _ in range(wraps)])[:width].astype(np.int64)
-
-
-def draw_weight(
-    shape: tuple[int, int], offsets: tuple[int, ...], links: int, rng: np.random.Generator
-) -> StridiagMatrix:
-    """Draw a weight of heavy-tailed entries on wrapped diagonals and random links.
-
-    Entries are standard normal numbers times their own magnitude: most rows then lean on one or two of their
-    inputs and some on all, so that one structure holds units of many degrees of interaction.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        ``(units, columns)``.
-    offsets : tuple of int
-        Wrapped offsets.
-    links : int
-        How many further entries, at random places.
-    rng : numpy.random.Generator
-        Where the numbers come from.
-
-    Returns
-    -------
-    StridiagMatrix
-
-    Raises
-    ------
-    StructureError
-        If there is no room for that many links.
-    """
-    weight = structures.random(shape, wrapped_offsets(shape, offsets), links, rng=rng)
-    return weight.with_values(weight.values * np.abs(weight.values), copy=False)

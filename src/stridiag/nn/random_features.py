@@ -26,7 +26,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from stridiag.nn.architecture import Architecture
 from stridiag.nn.hidden import Hidden, Stack, row_blocks
-from stridiag.nn.layers import Layer, draw_source, draw_weight
+from stridiag.nn.initialisers import draw_weight
+from stridiag.nn.layers import Layer, draw_source
 from stridiag.nn.network import Network
 from stridiag.nn.operations import Operations, layer_sizes, random_operations
 from stridiag.nn.readout import Penalty
@@ -112,10 +113,10 @@ def draw_layers(
     size = x.shape[1]
     for shape, offsets in architecture.plan(size):
         source = draw_source(architecture.units, size, rng) if architecture.shuffle else None
-        weight = draw_weight(shape, offsets, architecture.links, rng)
+        weight = draw_weight(shape, offsets, architecture.links, rng, init=architecture.init, tied=architecture.tied)
         place = np.searchsorted(cumulated, rng.random(architecture.units) * cumulated[-1], side="right")
         anchors.append(order[np.minimum(place, order.size - 1)])
-        raw = Layer(weight, np.zeros(architecture.units), architecture.activation, source, size)
+        raw = Layer(weight, np.zeros(architecture.units), architecture.activation, source, size, architecture.tied)
         if len(layers) < len(given):
             raw = fitting(given[len(layers)], raw, len(layers))
         layers = (*layers, settle(raw, x, d, layers, anchors[-1]))
@@ -140,15 +141,20 @@ def settle(layer: Layer, x: Array, d: Array, before: tuple[Layer, ...], anchors:
     """
     rows, columns = layer.weight.structure.coordinates()
     values = layer.weight.values
-    norms = np.sqrt(np.bincount(rows, values**2, minlength=layer.units))
+    norms = _common(layer, np.sqrt(np.bincount(rows, values**2, minlength=layer.units)))
     values = np.divide(values, norms[rows], out=np.zeros_like(values), where=norms[rows] > 0.0)
     unit = replace(layer, weight=layer.weight.with_values(values, copy=False), bias=np.zeros(layer.units))
-    spread = preactivation_spread(x, d, before, unit)
+    spread = _common(layer, preactivation_spread(x, d, before, unit))
     values = values / (spread + _SPREAD_FLOOR)[rows]
     read = columns if layer.source is None else layer.source[columns]
     reached = Stack(x.shape[1], before).last(x[anchors])
     bias = -np.bincount(rows, values * reached[rows, read], minlength=layer.units)
     return replace(unit, weight=layer.weight.with_values(values, copy=False), bias=bias)
+
+
+def _common(layer: Layer, scale: Array) -> Array:
+    """Return scales of rows as they are, or the root of their mean square for all where diagonals are tied."""
+    return np.full_like(scale, np.sqrt(np.mean(scale**2))) if layer.tied else scale
 
 
 def preactivation_spread(x: Array, d: Array, before: tuple[Layer, ...], layer: Layer) -> Array:
