@@ -3,8 +3,8 @@
     OPENBLAS_NUM_THREADS=1 python benchmarks/modes.py [--repeats 3] [--quick]
 
 All modes start from the same draws, so differences are paired: by fold and seed. The difference from mode "random"
-stands in brackets with its standard error; then hidden numbers and CPU seconds of a fit (median). "random +1" has one
-more diagonal: a control with at least as many hidden numbers as the residual blocks.
+stands in brackets with its standard error; then hidden numbers and CPU seconds of a fit (median). "random, wider" has
+more diagonals: with at least as many hidden numbers as the residual blocks, it is their second control.
 """
 
 from __future__ import annotations
@@ -76,17 +76,20 @@ def score(mode: str, shape: Architecture, split: Split, seed: int) -> tuple[floa
 
 
 def table(name: str, splits: list[tuple[int, Split]], shapes: tuple[Architecture, ...], digit: int) -> None:
-    modes = ["random", "random +1", *(mode for mode in MODES if mode != "random")]
+    modes = ["random", "random, wider", *(mode for mode in MODES if mode != "random")]
     print(f"\n| {name} | {' | '.join(modes)} |")
     print("|---" * (len(modes) + 1) + "|")
     for shape in shapes:
-        wider = replace(shape, diagonals=(shape.diagonals or 3) + 1)
+        diagonals = shape.diagonals or 3
+        # What residual blocks of three layers or more have; below, one layer's worth more.
+        weights = diagonals * max(2 * shape.layers - 2, shape.layers + 1)
+        wider = replace(shape, diagonals=-(-weights // shape.layers))
         cells, control = [], None
         for mode in modes:
             if mode == "residual" and shape.layers < 3:
                 cells.append("-")
                 continue
-            own, arch = ("random", wider) if mode == "random +1" else (mode, shape)
+            own, arch = ("random", wider) if mode == "random, wider" else (mode, shape)
             found = np.array([score(own, arch, split, seed) for seed, split in splits])
             control = found[:, 0] if control is None else control
             gain = found[:, 0] - control

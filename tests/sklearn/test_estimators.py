@@ -200,7 +200,7 @@ def test_searches_and_pipelines(table):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"training": "backprop"}, "training must be one of 'random', 'targets'"),
+        ({"training": "backprop"}, "training must be one of 'random', 'residual'"),
         ({"activation": "sine"}, "activation must be one of"),
         ({"activation": "relu", "training": "targets"}, "invertible activation"),
         ({"scaling": None}, "scaling must be one of"),
