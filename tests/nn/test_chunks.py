@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse
 
 from stridiag.errors import FileFormatError, NonFiniteError
-from stridiag.nn import Statistics, chunks, statistics
+from stridiag.nn import Statistics, chunks, deviations
 from stridiag.nn.chunks import indicators
 from stridiag.nn.storage import save
 
@@ -18,7 +18,7 @@ FIELDS = ("weight", "row_mean", "target_mean", "scatter", "cross", "target_scatt
 def _small(monkeypatch):
     """Chunks of some rows, and tiles of some columns."""
     monkeypatch.setattr(chunks, "_CHUNK", 100)
-    monkeypatch.setattr(statistics, "_TILE", 3)
+    monkeypatch.setattr(deviations, "_TILE", 3)
 
 
 @pytest.fixture

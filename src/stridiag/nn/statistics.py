@@ -24,14 +24,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._validate import require_finite
 from stridiag.errors import FileFormatError, NonFiniteError
 from stridiag.nn.chunks import labelled, read_chunks
+from stridiag.nn.deviations import deviations, mirror
 from stridiag.nn.storage import load, save, storable
 
 __all__ = ["Statistics"]
@@ -40,51 +40,6 @@ Array = NDArray[Any]
 
 # What subtraction may leave below zero, relative to what was there; and which share of a weight is rounding.
 _SLACK, _ROUNDING = 1e-8, 1e-12
-_TILE = 512
-
-
-class _Deviations(NamedTuple):
-    """Weight and means of some rows, and deviations from them, times the roots of the weights."""
-
-    weight: float
-    row_mean: Array
-    target_mean: Array
-    rows: Array
-    targets: Array
-
-
-def _deviations(rows: ArrayLike, targets: ArrayLike, weights: ArrayLike | None) -> _Deviations:
-    h = np.asarray(rows, np.float64)
-    z = np.asarray(targets, np.float64)
-    z = z[:, None] if z.ndim == 1 else z
-    if h.ndim != 2 or z.ndim != 2 or h.shape[0] != z.shape[0] or not h.shape[0]:
-        raise ValueError(f"rows and targets must be (n, p) and (n, q) with n > 0, got {h.shape} and {z.shape}")
-    d = np.ones(h.shape[0]) if weights is None else np.asarray(weights, np.float64)
-    if d.shape != h.shape[:1]:
-        raise ValueError(f"weights must have shape {h.shape[:1]}, got {d.shape}")
-    for array, name in ((h, "rows"), (z, "targets"), (d, "weights")):
-        require_finite(array, name)
-    with np.errstate(over="ignore"):
-        total = float(d.sum())
-    if not (d.min() >= 0.0 and 0.0 < total < np.inf):
-        raise ValueError(
-            f"weights must be nonnegative, not all zero and of finite sum, got minimum {d.min()}, sum {total}"
-        )
-    some = d > 0.0
-    if not some.all():
-        h, z, d = h[some], z[some], d[some]
-    share = d / total
-    with np.errstate(over="ignore", invalid="ignore"):
-        # Deviations from the first row: exactly 0 in a constant column, where those from a rounded mean are not.
-        a, b = h - h[0], z - z[0]
-        h_shift, z_shift = share @ a, share @ b
-        a -= h_shift
-        b -= z_shift
-        if d.min() != 1.0 or d.max() != 1.0:
-            root = np.sqrt(d)[:, None]
-            a *= root
-            b *= root
-    return _Deviations(total, h[0] + h_shift, z[0] + z_shift, a, b)
 
 
 def _is_semidefinite(square: Array, slack: float) -> bool:
@@ -96,15 +51,6 @@ def _is_semidefinite(square: Array, slack: float) -> bool:
     except np.linalg.LinAlgError:
         return False
     return True
-
-
-def _mirror(square: Array) -> None:
-    """Copy the lower triangle of a matrix to its upper one, by blocks that fit the cache."""
-    for start in range(0, square.shape[0], _TILE):
-        rows = slice(start, start + _TILE)
-        corner = square[rows, rows]
-        corner[...] = np.tril(corner) + np.tril(corner, -1).T
-        square[:start, rows] = square[rows, :start].T
 
 
 @storable
@@ -168,7 +114,7 @@ class Statistics:
             If a number is NaN or infinite, or deviations so large (above about 1e150) that their squares are.
             Squares of deviations below 1e-160 vanish: bring such columns to another unit.
         """
-        part = _deviations(rows, targets, weights)
+        part = deviations(rows, targets, weights)
         a, b = part.rows, part.targets
         with np.errstate(over="ignore", invalid="ignore"):
             # The same array on both sides of @ lets numpy take the symmetric product at half the cost.
@@ -255,7 +201,7 @@ class Statistics:
                 # One triangle, in Fortran's order, to which products are added where they stand.
                 scatter = total.scatter.T
                 continue
-            part = _deviations(rows, targets, weights)
+            part = deviations(rows, targets, weights)
             if (part.rows.shape[1], part.targets.shape[1]) != total.cross.shape:
                 raise ValueError(
                     f"chunks must agree in (columns, targets), got {total.cross.shape} "
@@ -279,7 +225,7 @@ class Statistics:
                 )
         if total is None:
             raise ValueError("statistics need at least one row of positive weight, got none")
-        _mirror(total.scatter)
+        mirror(total.scatter)
         return total._finite()
 
     def __add__(self, other: Statistics) -> Statistics:
