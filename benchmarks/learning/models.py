@@ -59,11 +59,20 @@ def models(estimator: type | None = None) -> dict[str, Model]:
         Ours, asked for the ways that it knows; without it there are only the rivals.
     """
     table = [
-        Model("linear", "standardised; ridge of 25 penalties by leave-one-out, or logistic regression, C = 1", _linear),
+        Model(
+            "linear",
+            "inputs standardised; ridge of 25 penalties by leave-one-out, or logistic regression, C = 1",
+            _linear,
+        ),
         Model("histgb", "HistGradientBoosting with its defaults", _boosting),
         *(_dense(units) for units in DENSE_UNITS[:-2]),
         *(model for line in (lines(estimator) if estimator else []) for model in _ours(line)),
-        Model("hpelm", "512 sigmoid neurons and linear ones, their number by PRESS", _hpelm, package="hpelm"),
+        Model(
+            "hpelm",
+            "up to 512 sigmoid neurons (half the rows) and linear ones, their number by PRESS",
+            _hpelm,
+            package="hpelm",
+        ),
         Model("gfdl", "512 tanh units, direct links, penalty of five on a fifth of the rows", _gfdl, package="gfdl"),
         Model("mlp", "one layer of 100, its defaults; inputs and target standardised", _perceptron),
         *(_dense(units) for units in DENSE_UNITS[-2:]),
