@@ -8,7 +8,8 @@
 
 Each fit runs in a process of its own, on one thread, with a limit of CPU seconds. Its result is appended to the CSV
 file of its model, and what is there is not run again: a run can be stopped at any time and gone on with. Results of
-a model whose settings are others now are measured anew.
+a model whose settings are others now are measured anew; after a change of our own code, and after a failure, that is
+asked for with --redo.
 """
 
 from __future__ import annotations
