@@ -1,8 +1,8 @@
 """Random features without our structure: dense ones, and sparse ones with entries at random places.
 
-Both read standardised inputs beside their empirical distribution functions (which is best for them on most tables),
-have these among the columns of the readout and biases anchored at random training rows, and share the readout of
-`stridiag.nn`, whose penalty exact leave-one-out errors choose.
+Both read standardised inputs, and beside them their empirical distribution functions (which is best for dense ones on
+most tables; sparse ones read what those of ours read that they stand beside). They have these among the columns
+of the readout, biases anchored at random training rows, and the readout of `stridiag.nn`, whose penalty exact leave-one-out errors choose.
 """
 
 # `fit`, `predict` and `counts` are what `learning.models.Model` says of them.
@@ -34,14 +34,14 @@ _UNITS_OF_CHOICE = 512
 class _Inputs:
     """Standardised columns cut off at 5 deviations, and the empirical distribution function of those of many values."""
 
-    def __init__(self, rows: Array) -> None:
+    def __init__(self, rows: Array, *, ranks: bool = True) -> None:
         self.mean = rows.mean(axis=0)
         deviation = rows.std(axis=0)
         self.scale = np.where(deviation > 1e-12 * (1.0 + np.abs(self.mean)), deviation, np.inf)
         steps = np.linspace(0.0, 1.0, _QUANTILES)
         quantiles = np.quantile(rows, steps, axis=0)
         self.curves = {}
-        for column in range(rows.shape[1]):
+        for column in range(rows.shape[1] if ranks else 0):
             values, first = np.unique(quantiles[:, column], return_index=True)
             if values.size > 4:
                 # Where values repeat, the middle of their quantiles.
@@ -58,13 +58,15 @@ class _Inputs:
 class _RandomFeatures:
     """Fit and prediction of random hidden layers, classification by indicators of +-1."""
 
+    ranks = True
+
     def __init__(self, units: int, *, classify: bool, seed: int = 0) -> None:
         self.units = units
         self.classify = classify
         self.seed = seed
 
     def fit(self, x: Array, y: Array) -> Self:
-        self.inputs = _Inputs(x)
+        self.inputs = _Inputs(x, ranks=self.ranks)
         rng = np.random.default_rng(self.seed)
         if self.classify:
             self.classes, codes = np.unique(y, return_inverse=True)
@@ -163,10 +165,15 @@ class RandomPlaces(_RandomFeatures):
         They share the units evenly.
     entries : int
         Weights of a unit.
+    ranks : bool
+        Whether it reads the distribution functions too: as the way does that it stands beside.
     """
 
-    def __init__(self, units: int, layers: int, entries: int, *, classify: bool, seed: int = 0) -> None:
+    def __init__(
+        self, units: int, layers: int, entries: int, *, classify: bool, seed: int = 0, ranks: bool = True
+    ) -> None:
         super().__init__(units, classify=classify, seed=seed)
+        self.ranks = ranks
         self.layers = layers
         self.entries = entries
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from learning.ours import Line, lines
@@ -107,8 +108,9 @@ def _ours(line: Line) -> list[Model]:
         made.append(
             Model(
                 line.control,
-                f"units, layers and hidden numbers of {line.name}, entries at random places",
-                _random_places,
+                f"units, layers and hidden numbers of {line.name}, entries at random places"
+                + ", distribution functions" * line.ranks,
+                partial(_random_places, ranks=line.ranks),
                 package="stridiag",
                 images=line.images,
                 sized_by=line.name,
@@ -117,14 +119,14 @@ def _ours(line: Line) -> list[Model]:
     return made
 
 
-def _random_places(problem: Problem) -> Any:
+def _random_places(problem: Problem, *, ranks: bool) -> Any:
     from learning.features import RandomPlaces
 
     size = problem.size or {}
     layers = max(1, size["layers"])
     # A unit has a bias beside its entries.
     entries = max(1, round(size["hidden"] / size["units"] - 1.0))
-    return RandomPlaces(size["units"], layers, entries, classify=problem.classify, seed=problem.seed)
+    return RandomPlaces(size["units"], layers, entries, classify=problem.classify, seed=problem.seed, ranks=ranks)
 
 
 def _linear(problem: Problem) -> Any:

@@ -34,11 +34,14 @@ class Line:
     control : str
         The name of the model that shows what the way is worth: of a trained way the random one, of a random one
         entries at random places.
+    ranks : bool
+        Whether the inputs are read beside their empirical distribution functions; the control does so too.
     """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     control: str = "ours"
+    ranks: bool = False
 
     @property
     def images(self) -> bool:
@@ -53,8 +56,8 @@ LINES = (
     Line("ours, residual", {"training": "residual"}),
     Line("ours, autoencoder", {"training": "autoencoder"}),
     Line("ours, projection", {"training": "projection"}),
-    Line("ours, fast", {"preset": "fast"}, control="random places (ours, fast)"),
-    Line("ours, accurate", {"preset": "accurate"}, control="random places (ours, accurate)"),
+    Line("ours, fast", {"preset": "fast"}, control="random places (ours, fast)", ranks=True),
+    Line("ours, accurate", {"preset": "accurate"}, control="random places (ours, accurate)", ranks=True),
     Line("ours, image", {"image_shape": IMAGE}, control="random places (ours, image)"),
 )
 # The parameters whose values are ways of their own.

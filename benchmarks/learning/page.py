@@ -50,8 +50,8 @@ pickle otherwise. *Loss* is the root mean squared error or the share of wrong la
 
 `dense 512` has 512 dense random tanh units, biases anchored at random training rows, and our leave-one-out readout; the
 gain is the best of four. *Random places* has as many units, layers and hidden numbers as one of ours, each entry at a
-random place, and the same readout: the control of our structure. Both read standardised inputs beside their empirical
-distribution functions, whatever ours read. A trained mode's control is the random one.
+random place, and the same readout: the control of our structure. The dense ones read
+standardised inputs beside their empirical distribution functions, the controls what ours read. A trained mode's control is the random one.
 """
 
 

@@ -161,6 +161,8 @@ class TestMetrics:
         assert dense.counts() == {"hidden": 8 * 20 + 20, "readout": (28 + 1) * outputs, "units": 20, "layers": 1}
         sparse = features.RandomPlaces(21, 2, 3, classify=classify).fit(x, y)
         assert sparse.counts() == {"hidden": 21 * 4, "readout": (8 + 21 + 1) * outputs, "units": 21, "layers": 2}
+        plain = features.RandomPlaces(21, 2, 3, classify=classify, ranks=False).fit(x, y)
+        assert plain.counts()["readout"] == (4 + 21 + 1) * outputs
         table = models.models()
         problem = models.Problem(classify)
         assert table["linear"].build(problem).fit(x, y).counts()["readout"] == 5 * outputs
