@@ -1,8 +1,9 @@
 """Random features without our structure: dense ones, and sparse ones with entries at random places.
 
 Both read standardised inputs, and beside them their empirical distribution functions (which is best for dense ones on
-most tables; sparse ones read what those of ours read that they stand beside). They have these among the columns
-of the readout, biases anchored at random training rows, and the readout of `stridiag.nn`, whose penalty exact leave-one-out errors choose.
+most tables; sparse ones read what those of ours read that they stand beside). They have these among the columns of the
+readout, biases anchored at random training rows, and the readout of `stridiag.nn`, whose penalty exact leave-one-out
+errors choose.
 """
 
 # `fit`, `predict` and `counts` are what `learning.models.Model` says of them.

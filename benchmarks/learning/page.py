@@ -50,8 +50,8 @@ pickle otherwise. *Loss* is the root mean squared error or the share of wrong la
 
 `dense 512` has 512 dense random tanh units, biases anchored at random training rows, and our leave-one-out readout; the
 gain is the best of four. *Random places* has as many units, layers and hidden numbers as one of ours, each entry at a
-random place, and the same readout: the control of our structure. The dense ones read
-standardised inputs beside their empirical distribution functions, the controls what ours read. A trained mode's control is the random one.
+random place, and the same readout: the control of our structure. The dense ones read standardised inputs beside their
+empirical distribution functions, the controls what ours read. A trained mode's control is the random one.
 """
 
 
@@ -186,14 +186,20 @@ def _scores(runs: Runs, title: str, names: list[str], models: list[str]) -> str:
     present = [m for m in models if any(d in runs[m] for d in names)]
     rows = []
     for data in names:
-        means = {m: statistics.mean(r.loss for r in runs[m][data].values()) for m in present if data in runs[m]}
+        splits = common(runs, [m for m in present if data in runs[m]]).get(data, [])
+        means = {
+            m: statistics.mean(runs[m][data][s].loss for s in splits) for m in present if data in runs[m] and splits
+        }
         best = min(means.values(), default=None)
         cells = [data]
         for model in present:
             text = _spread([r.score for r in runs[model].get(data, {}).values()])
-            cells.append(f"**{text}**" if text and means[model] == best else text)
+            cells.append(f"**{text}**" if text and best is not None and means[model] == best else text)
         rows.append(tuple(cells))
-    note = "Mean ± deviation over the splits measured, whose number is in brackets where it is not the most of its row."
+    note = (
+        "Mean ± deviation over the splits measured, whose number is in brackets where it is not the most of its row; "
+        "bold is the best over the splits that all of the row have."
+    )
     return f"## {title}\n\n{note}\n\n" + _table(("", *present), _with_counts(rows, runs, present))
 
 

@@ -44,7 +44,7 @@ def draw(runs: Runs, models: Sequence[str], family: Sequence[str], data: Sequenc
         start=1,
     ):
         # Fixed ids, so that the same results make the same file.
-        with rc_context({"svg.hashsalt": "stridiag", "font.size": 9}):
+        with rc_context({"svg.hashsalt": "stridiag", "svg.fonttype": "none", "font.size": 9}):
             figure = Figure(figsize=(7.0, 4.2), layout="constrained")
             FigureCanvasSVG(figure)
             axes = figure.add_subplot()
