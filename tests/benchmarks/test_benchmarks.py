@@ -12,6 +12,7 @@ TINY = {
     "capacity.py": ["--quick"],
     "growth.py": ["--sizes", "100", "200", "--repeats", "1"],
     "latency.py": ["--calls", "3", "--quick"],
+    "learning.py": ["--page-only"],
     "modes.py": ["--quick"],
     "paper_mode.py": ["--quick"],
     "pruning.py": ["--seeds", "1", "--density", "0.05", "--iterations", "3"],
@@ -34,8 +35,10 @@ def test_each_benchmark_is_run_here():
 
 @pytest.mark.parametrize("name", TINY)
 def test_benchmark(name, capsys, tmp_path):
-    aside = ["--results", str(tmp_path / "made"), "--page", str(tmp_path / "speed.md")] if name == "speed.py" else []
-    load(name).main(TINY[name] + aside)
+    aside = ["--results", str(tmp_path / "made"), "--page", str(tmp_path / "page.md")]
+    # Learning itself is measured in test_learning.py.
+    given = {"speed.py": aside, "learning.py": [*aside, "--plots", str(tmp_path)]}.get(name, [])
+    load(name).main(TINY[name] + given)
     assert re.search(r"\d", capsys.readouterr().out)
 
 

@@ -1,0 +1,152 @@
+"""Our estimators: one line for each way to fit them. Lines that this build does not know are named and left out."""
+
+# `fit`, `predict` and `counts` are what `learning.models.Model` says of them.
+# ruff: noqa: D102
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["IMAGE", "LINES", "Line", "Ours", "lines", "missing"]
+
+Array = NDArray[Any]
+
+# Stands for the shape of the data set's images.
+IMAGE = "the images' shape"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One way to fit our estimators.
+
+    Parameters
+    ----------
+    name : str
+        In results and tables.
+    options : dict
+        Parameters of the estimators.
+    control : str
+        The name of the model that shows what the way is worth: of a trained way the random one, of a random one
+        entries at random places.
+    ranks : bool
+        Whether the inputs are read beside their empirical distribution functions; the control does so too.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    control: str = "ours"
+    ranks: bool = False
+
+    @property
+    def images(self) -> bool:
+        """Whether only data sets of images have it."""
+        return IMAGE in self.options.values()
+
+
+# Adding a way is adding a line; values of `training` and `preset` without a line get one by themselves.
+LINES = (
+    Line("ours", {}, control="random places (ours)"),
+    Line("ours, targets", {"training": "targets"}),
+    Line("ours, residual", {"training": "residual"}),
+    Line("ours, autoencoder", {"training": "autoencoder"}),
+    Line("ours, projection", {"training": "projection"}),
+    Line("ours, fast", {"preset": "fast"}, control="random places (ours, fast)", ranks=True),
+    Line("ours, accurate", {"preset": "accurate"}, control="random places (ours, accurate)", ranks=True),
+    Line("ours, image", {"image_shape": IMAGE}, control="random places (ours, image)"),
+)
+# The parameters whose values are ways of their own.
+_DISCOVERED = ("training", "preset")
+
+
+def lines(estimator: type, table: tuple[Line, ...] = LINES) -> list[Line]:
+    """Return the lines that an estimator knows, and one for each value of a way without a line.
+
+    Parameters
+    ----------
+    estimator : type
+        Its ``__init__`` names parameters, and lists what they may be as `typing.Literal`.
+    table : tuple of Line
+        The lines.
+    """
+    known = _choices(estimator)
+    found = [line for line in table if not _unknown(line, known)]
+    for parameter in _DISCOVERED:
+        default = inspect.signature(estimator).parameters.get(parameter)
+        for value in known.get(parameter) or ():
+            listed = any(line.options.get(parameter) == value for line in table)
+            if not listed and value is not None and value != default.default:
+                found.append(Line(f"ours, {value}", {parameter: value}))
+    return found
+
+
+def missing(estimator: type, table: tuple[Line, ...] = LINES) -> dict[str, str]:
+    """Return the names of the lines that an estimator does not know, and why."""
+    known = _choices(estimator)
+    return {line.name: _unknown(line, known) for line in table if _unknown(line, known)}
+
+
+def _unknown(line: Line, known: Mapping[str, tuple[Any, ...] | None]) -> str:
+    for parameter, value in line.options.items():
+        if parameter not in known:
+            return f"the estimators have no parameter {parameter}"
+        values = known[parameter]
+        if values is not None and value != IMAGE and value not in values:
+            return f"{parameter} may not be {value!r}"
+    return ""
+
+
+def _choices(estimator: type) -> dict[str, tuple[Any, ...] | None]:
+    """Return what each parameter may be; None where any value may do."""
+    hints = get_type_hints(estimator.__init__)
+    parameters = [name for name in inspect.signature(estimator).parameters if name != "self"]
+    return {name: _literals(hints.get(name)) for name in parameters}
+
+
+def _literals(hint: Any) -> tuple[Any, ...] | None:
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    inside = [_literals(part) for part in get_args(hint)]
+    values = tuple(value for part in inside if part for value in part)
+    return values or None
+
+
+class Ours:
+    """One of our estimators with the options of a line."""
+
+    def __init__(
+        self, options: Mapping[str, Any], *, classify: bool, image_shape: tuple[int, int] | None, seed: int = 0
+    ) -> None:
+        from stridiag.sklearn import StridiagClassifier, StridiagRegressor
+
+        chosen = {name: image_shape if value == IMAGE else value for name, value in options.items()}
+        kind = StridiagClassifier if classify else StridiagRegressor
+        self.estimator = kind(**chosen, random_state=seed)
+
+    def fit(self, x: Array, y: Array) -> Self:
+        self.inputs, self.outputs = x.shape[1], max(1, np.unique(y).size) if self._classifies() else 1
+        self.estimator.fit(x, y)
+        return self
+
+    def predict(self, x: Array) -> Array:
+        return self.estimator.predict(x)
+
+    def _classifies(self) -> bool:
+        return hasattr(self.estimator, "predict_proba")
+
+    def counts(self) -> dict[str, int]:
+        found = self.estimator.n_parameters_
+        outputs = 1 if self.outputs == 2 else self.outputs
+        units = max(1, found.readout // outputs - 1 - self.inputs)
+        layers = self.estimator.get_params().get("layers")
+        return {
+            "hidden": found.hidden,
+            "readout": found.readout,
+            "units": units,
+            "layers": layers if isinstance(layers, int) else 1,
+        }
