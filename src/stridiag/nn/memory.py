@@ -6,12 +6,13 @@ residual e / (1 - h) that each training row has in a fit without it, and adds to
 .. math:: \alpha \sum_{k \in N(t)} w_k\, \frac{e_k}{1 - h_k}, \qquad w_k \propto \lVert t - t_k \rVert^{-p},
 
 over the nearest training rows N(t). In-sample residuals would be too small exactly where leverage is high, and say that
-there is nothing to correct. How many neighbours (5 or 20), p (1, 2, 4) and the metric (inputs as they are, or each times its
-relevance) are chosen on at most 1,500 training rows, their own residual left out; alpha is the least-squares coefficient
-there, clipped to [0, 1]. It is an estimate from rows drawn like the training rows: on a shifted test set it can be wrong.
+there is nothing to correct. How many neighbours (5 or 20), p (1, 2, 4) and the metric (inputs as they are, each times
+its relevance r, or M^(1/2); see `relevance`) are chosen at some of the training rows, their own residual left out;
+alpha is the least-squares coefficient there, clipped to [0, 1]. It is an estimate from rows drawn like the training
+rows: on a shifted test set it can be wrong.
 
-Cost: the leverages of all rows (n D^2 flops), a k-d tree or chunks of distances; it keeps n (d + q) numbers: the training
-rows themselves. A model that must not hold training rows must not have it.
+Cost: the leverages of all rows (n D^2 flops), a k-d tree or chunks of distances; it keeps n (d + q) numbers: the
+training rows themselves. A model that must not hold training rows must not have it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-__all__ = ["Memory", "Metric", "nearest"]
+__all__ = ["Memory", "nearest"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -32,8 +33,7 @@ NEIGHBOURS = (5, 20)
 POWERS = (1.0, 2.0, 4.0)
 # Share by which the leave-one-out error has to fall.
 LEAST_GAIN = 0.005
-_JUDGES = 1500
-# A k-d tree looks at most rows of a long list once there are this many columns.
+# With more columns than this a k-d tree looks at nearly all rows, and one product is faster.
 _TREE_COLUMNS = 8
 _BLOCK = 1 << 22
 
@@ -46,9 +46,9 @@ def nearest(rows: Array, queries: Array, count: int) -> tuple[Array, Index]:
     rows, queries : ndarray, (n, d) and (m, d)
         With 0 < count <= n.
     """
-    if rows.shape[1] <= _TREE_COLUMNS or _low_dimensional(rows):
+    if rows.shape[1] <= _TREE_COLUMNS:
         distance, place = cKDTree(rows).query(queries, count)
-        return distance.reshape(-1, count), place.reshape(-1, count)
+        return np.reshape(distance, (-1, count)), np.reshape(place, (-1, count))
     distance, place = np.empty((queries.shape[0], count)), np.empty((queries.shape[0], count), np.int64)
     centre = rows.mean(axis=0)
     kept = (rows - centre).astype(np.float32)
@@ -62,9 +62,7 @@ def nearest(rows: Array, queries: Array, count: int) -> tuple[Array, Index]:
         square = asked @ kept.T
         square *= -2.0
         square += lengths
-        near = np.argpartition(square, wide - 1, axis=1)[:, :wide] if wide < rows.shape[0] else None
-        if near is None:
-            near = np.broadcast_to(np.arange(wide), (asked.shape[0], wide))
+        near = np.argpartition(square, wide - 1, axis=1)[:, :wide]
         exact = np.sqrt(np.square(rows[near] - queries[block, None]).sum(axis=2))
         order = np.lexsort((near, exact), axis=1)[:, :count]
         distance[block] = np.take_along_axis(exact, order, axis=1)
@@ -72,24 +70,9 @@ def nearest(rows: Array, queries: Array, count: int) -> tuple[Array, Index]:
     return distance, place
 
 
-def _low_dimensional(rows: Array) -> bool:
-    return False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Metric:
-    """How neighbours are weighted."""
-
-    scale: Array
-    neighbours: int
-    power: float
-
-
-def _weights(distance: Array, power: float) -> Array:
-    # Exact repetitions share all the weight; the floor is far below any other distance.
-    floor = 1e-9 + 1e-3 * distance[:, -1:]
-    w = (np.maximum(distance, floor) / np.maximum(distance[:, -1:], 1e-9)) ** -power
-    return np.asarray(w / w.sum(axis=1, keepdims=True))
+def _measured(rows: Array, metric: Array) -> Array:
+    """Return rows in coordinates whose Euclidean distance is that of the metric."""
+    return np.asarray(rows * metric if metric.ndim == 1 else rows @ metric)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,9 +82,9 @@ class Memory:
     Parameters
     ----------
     rows : ndarray, (n, d)
-        Transformed training rows times `scale`.
-    scale : ndarray, (d,)
-        What the columns of a query are multiplied by.
+        Transformed training rows in the coordinates of the metric.
+    metric : ndarray, (d,) or (d, d)
+        What rows are multiplied by before distances are taken.
     residuals : ndarray, (n, q)
         Exact leave-one-out residuals.
     neighbours : int
@@ -115,7 +98,7 @@ class Memory:
     """
 
     rows: Array
-    scale: Array
+    metric: Array
     residuals: Array
     neighbours: int
     power: float
@@ -123,8 +106,8 @@ class Memory:
     gain: float
 
     @classmethod
-    def fit(cls, rows: Array, residuals: Array, weights: Array, scales: tuple[Array, ...], judges: Index) -> Memory:
-        """Choose metric, number of neighbours and power; see the module.
+    def fit(cls, rows: Array, residuals: Array, weights: Array, metrics: tuple[Array, ...], judges: Index) -> Memory:
+        """Choose metric, number of neighbours, power and alpha.
 
         Parameters
         ----------
@@ -132,20 +115,18 @@ class Memory:
             Transformed training rows and their leave-one-out residuals, at least two.
         weights : ndarray, (n,)
             Of the rows.
-        scales : tuple of ndarray, (d,)
-            The metrics that are tried.
+        metrics : tuple of ndarray, (d,) or (d, d)
+            Those that are tried.
         judges : ndarray of int64
-            The rows on whose residuals the choice is made; the first 1,500 of them are used.
+            The rows at which the choice is made, each without its own residual.
         """
-        judges = judges[:_JUDGES]
         most = min(max(NEIGHBOURS), rows.shape[0] - 1)
         own, share = residuals[judges], weights[judges, None]
-        best: tuple[float, float, Array, int, float] | None = None
         before = float((share * own**2).sum())
-        for scale in scales:
-            scaled = rows * scale
-            distance, place = nearest(scaled, scaled[judges], most + 1)
-            distance, place = _without_self(distance, place, judges)
+        best: tuple[float, float, Array, int, float] = (before, 0.0, metrics[0], min(min(NEIGHBOURS), most), POWERS[0])
+        for metric in metrics:
+            measured = _measured(rows, metric)
+            distance, place = _others(measured, judges, most)
             for count in sorted({min(k, most) for k in NEIGHBOURS}):
                 near = residuals[place[:, :count]]
                 for power in POWERS:
@@ -154,24 +135,37 @@ class Memory:
                     product = float((share * guess * own).sum())
                     alpha = min(max(product / square, 0.0), 1.0) if square > 0.0 else 0.0
                     after = before - 2.0 * alpha * product + alpha * alpha * square
-                    if best is None or after < best[0]:
-                        best = after, alpha, scale, count, power
-        assert best is not None
-        after, alpha, scale, count, power = best
-        gain = 1.0 - np.sqrt(max(after, 0.0) / before) if before > 0.0 else 0.0
-        return cls(rows * scale, scale, residuals, count, power, alpha, float(gain))
+                    if after < best[0]:
+                        best = after, alpha, metric, count, power
+        after, alpha, metric, count, power = best
+        gain = 1.0 - float(np.sqrt(max(after, 0.0) / before)) if before > 0.0 else 0.0
+        return cls(_measured(rows, metric), metric, residuals, count, power, alpha, gain)
+
+    def left_out(self, judges: Index) -> Array:
+        """Return the correction at training rows without their own residuals, (s, q)."""
+        return self._sum(*_others(self.rows, judges, self.neighbours))
 
     def correction(self, rows: Array) -> Array:
         """Return what to add to predictions for transformed rows, (m, q)."""
-        distance, place = nearest(self.rows, rows * self.scale, self.neighbours)
+        return self._sum(*nearest(self.rows, _measured(rows, self.metric), self.neighbours))
+
+    def _sum(self, distance: Array, place: Index) -> Array:
         result = np.einsum("ij,ijk->ik", _weights(distance, self.power), self.residuals[place])
         result *= self.alpha
         return np.asarray(result)
 
 
-def _without_self(distance: Array, place: Index, own: Index) -> tuple[Array, Index]:
-    """Take each query itself off its list (or the last entry, where equal rows crowded it out)."""
+def _others(rows: Array, own: Index, count: int) -> tuple[Array, Index]:
+    """Return distances and places of the nearest rows of some of them, themselves left out."""
+    distance, place = nearest(rows, rows[own], count + 1)
     itself = place == own[:, None]
+    # Equal rows may have crowded the row itself out of its list: then the last entry goes.
     itself[~itself.any(axis=1), -1] = True
-    shape = place.shape[0], place.shape[1] - 1
-    return distance[~itself].reshape(shape), place[~itself].reshape(shape)
+    return distance[~itself].reshape(-1, count), place[~itself].reshape(-1, count)
+
+
+def _weights(distance: Array, power: float) -> Array:
+    # Repetitions of a row share its weight: they are a thousandth as far as the last neighbour, not nearer.
+    last = np.maximum(distance[:, -1:], np.finfo(np.float64).tiny)
+    w = np.maximum(distance / last, 1e-3) ** -power
+    return np.asarray(w / w.sum(axis=1, keepdims=True))

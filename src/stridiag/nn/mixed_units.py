@@ -1,14 +1,14 @@
 r"""Units for tables: sparse relu units and mixed tanh units, side by side, each bent at a training row.
 
-Both are `Layer` s on a list of inputs that is drawn in wraps: unit i reads the k entries i, i + 1, ..., i + k - 1 of its
-list, which are k wrapped diagonals of a square weight.
+Both are `Layer` s on a list of inputs that is drawn in wraps: unit i reads the k entries i, i + 1, ..., i + k - 1 of
+its list, which are k wrapped diagonals of a square weight.
 
 * **Sparse**, relu: k is drawn for each wrap from 1, 2, 3, 4, 6, 8, 12, so that units of many degrees of interaction
   stand side by side. Weights are normal over sqrt(k), times the relevance r of the inputs they read.
 * **Mixed**, tanh: weights follow the correlations that relevance found among inputs. With M = A^(1/2), A the average
-  gradient outer product (see `relevance`), ``mixing="dense"`` puts a d x d *premix* M Q, Q a random rotation, in front of
-  k diagonals; its d^2 numbers are counted with the others. ``mixing="structured"`` has none: a unit that reads the inputs
-  S draws its weights from
+  gradient outer product (see `relevance`), ``mixing="dense"`` puts a d x d *premix* M Q, Q a random rotation, in front
+  of k diagonals; its d^2 numbers are counted with the others. ``mixing="structured"`` has none: a unit that reads the
+  inputs S draws its weights from
 
   .. math:: w_S \sim N(0, A_{SS} / k),
 
@@ -114,12 +114,12 @@ class MixedUnits:
             slope *= coefficients[start : start + layer.units]
             back = (layer.weight.T @ slope.T).T
             total = plain if read is rows else behind
-            assert layer.source is not None
-            wraps = -(-layer.source.size // self.inputs)
+            source = layer.source if layer.source is not None else np.arange(self.inputs)
+            wraps = -(-source.size // self.inputs)
             for w in range(wraps):
                 # Within one wrap no input comes twice, so that each entry is added to once.
                 own = slice(w * self.inputs, (w + 1) * self.inputs)
-                total[:, layer.source[own]] += back[:, own]
+                total[:, source[own]] += back[:, own]
             start += layer.units
         return plain if self.premix is None else plain + behind @ self.premix
 
@@ -202,7 +202,7 @@ def _source(units: int, d: int, rng: np.random.Generator) -> Index:
 
 def _read(source: Index, units: int, degree: int) -> Index:
     """Return which inputs each unit reads, (units, degree), in the order of the offsets 0 ... degree - 1."""
-    return source[(np.arange(units)[:, None] + np.arange(degree)) % units]
+    return np.asarray(source[(np.arange(units)[:, None] + np.arange(degree)) % units])
 
 
 def _layer(values: Array, source: Index, d: int, activation: str, anchors: Array) -> Layer:

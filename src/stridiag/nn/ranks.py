@@ -74,8 +74,7 @@ class Ranks:
         for j in range(rows.shape[1]):
             distinct, place = np.unique(rows[:, j], return_inverse=True)
             mass = np.bincount(place, weights, minlength=distinct.size)
-            below = np.cumsum(mass)
-            below /= below[-1]
+            below = np.cumsum(mass) / mass.sum()
             kept = np.searchsorted(below, np.linspace(0.0, 1.0, _KNOTS) * (1.0 - 1e-12), side="right")
             kept = np.unique(np.minimum(kept, distinct.size - 1))
             if kept.size <= _FEW:

@@ -5,11 +5,11 @@ r"""Which inputs matter, and together with which: the average gradient outer pro
 for the outputs f_c of a closed-form network on transformed rows t_i. A unit drawn as w = M g, g normal, bends in
 directions in which the target changes. No gradient descent: f is linear in its features, so its gradient is a product.
 
-The relevances r are divided by the largest, raised to 0.02 where they are below, and scaled to norm sqrt(d), M likewise to
-Frobenius norm sqrt(d): units then have the spread that they have without relevance, r = 1 and M = I.
+The relevances r are divided by the largest, raised to 0.02 where they are below, and scaled to norm sqrt(d), M
+likewise to Frobenius norm sqrt(d): units then have the spread that they have without relevance, r = 1 and M = I.
 
-References: A. Radhakrishnan, D. Beaglehole, P. Pandit, M. Belkin, "Mechanism for feature learning in neural networks and
-backpropagation-free machine learning models", Science 383 (2024) (recursive feature machines).
+References: A. Radhakrishnan, D. Beaglehole, P. Pandit, M. Belkin, "Mechanism for feature learning in neural networks
+and backpropagation-free machine learning models", Science 383 (2024) (recursive feature machines).
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ __all__ = ["Relevance", "gradient_product"]
 Array = NDArray[Any]
 
 _FLOOR = 0.02
+# Outputs are many in classification; so many random combinations of them say the same.
+_DIRECTIONS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +45,12 @@ class Relevance:
 
     scale: Array
     factor: Array
+
+    @property
+    def metric(self) -> Array:
+        """M^(1/2), (d, d): distances that are longer where the target changes, yet forget nothing."""
+        values, vectors = np.linalg.eigh(self.factor)
+        return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
 
     @classmethod
     def none(cls, d: int) -> Relevance:
@@ -80,6 +88,11 @@ def gradient_product(hidden: MixedUnits, coefficients: Array, rows: Array, weigh
     """
     root = np.sqrt(weights / weights.sum())[:, None]
     total = np.zeros((hidden.inputs, hidden.inputs))
+    outputs = coefficients.shape[1]
+    if outputs > _DIRECTIONS:
+        # Orthogonal directions among the outputs, always the same ones: the product of all of them in the mean.
+        draw = np.random.default_rng(0).standard_normal((outputs, outputs))
+        coefficients = coefficients @ np.linalg.qr(draw)[0][:, :_DIRECTIONS] * np.sqrt(outputs / _DIRECTIONS)
     for column in coefficients.T:
         gradient = hidden.gradients(rows, column)
         gradient *= root
