@@ -42,6 +42,7 @@ SPARSE_DEGREES = (1, 2, 3, 4, 6, 8, 12)
 # Diagonals of mixed units behind a premix, and without one.
 BEHIND_PREMIX, WITHOUT_PREMIX = 12, 16
 _LEAST_GAIN = 0.1
+_KINK = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +107,8 @@ class MixedUnits:
         for layer, read in self._reads(rows):
             slope = layer.preactivation(read)
             if layer.activation == "relu":
-                slope = (slope > 0.0).astype(np.float64)
+                # At its own anchor a unit is 0 up to rounding, which must not decide.
+                slope = (slope > _KINK).astype(np.float64)
             else:
                 np.tanh(slope, out=slope)
                 np.square(slope, out=slope)
@@ -167,15 +169,15 @@ def draw_units(
     behind = anchors
     dense: list[Layer] = []
     if mixed:
-        source = _source(mixed, d, rng)
+        degree = min(BEHIND_PREMIX if mixing == "dense" else WITHOUT_PREMIX, d, mixed)
+        # Where units read all inputs one order serves them all, and no unit meets an input twice.
+        source = np.resize(rng.permutation(d), mixed) if degree == d else _source(mixed, d, rng)
         gains = np.maximum(np.abs(rng.standard_normal(mixed)), _LEAST_GAIN)[:, None]
         if mixing == "dense":
-            degree = min(BEHIND_PREMIX, d, mixed)
             premix = np.linalg.qr(rng.standard_normal((d, d)))[0] @ factor
             values = rng.standard_normal((mixed, degree)) / np.sqrt(degree)
             behind = anchors @ premix.T
         else:
-            degree = min(WITHOUT_PREMIX, d, mixed)
             whole = rng.standard_normal((mixed, d)) @ factor
             values = np.take_along_axis(whole, _read(source, mixed, degree), axis=1) / np.sqrt(degree)
         dense.append(_layer(values / gains, source, d, "tanh", behind[start:]))

@@ -47,8 +47,8 @@ Index = NDArray[np.int64]
 _JUDGES, _SMALL_JUDGES, _MEMORY_JUDGES = 1024, 512, 1500
 _PRETEST_JUDGES = 500
 _GRADIENT_ROWS = 1000
-# Below this power of ten of the penalty there is next to no noise, and networks are made this much wider.
-_NOISELESS, _WIDER = -6.0, 1.6
+# Where small networks leave less than this share of the variance there is next to no noise: width is all that counts.
+_NOISELESS, _WIDER = 0.005, 1.6
 _MARGIN = 0.1
 # Relevance takes two turns, and more while each lowers the error to less than this share.
 _MOST_TURNS, _FALLING = 7, 0.8
@@ -189,7 +189,7 @@ def train_tabular(
     clock = Clock(progress, sizes.networks + 2)
     plan = _plan(table, sizes, mixing, generator)
     clock.tick("relevance")
-    wide = _WIDER if plan.start <= _NOISELESS else 1.0
+    wide = _WIDER if plan.error < _NOISELESS else 1.0
     width = units or min(int(sizes.units * wide), max(1, int(d.sum() / 2)))
     judges = table.sampler.spread(_JUDGES, generator)
     solved: list[_Solved] = []
@@ -246,6 +246,7 @@ class _Plan(NamedTuple):
     share: float
     mixing: Mixing
     start: float
+    error: float
 
 
 class _Back(NamedTuple):
@@ -339,8 +340,9 @@ def _plan(table: _Table, sizes: Sizes, mixing: Mixing | Literal["auto"], rng: np
         if not mixed < without:
             kind, mixed = "structured", without
     sparse, _ = small(chosen, 1.0, kind)
-    share = (0.5, 0.0, 1.0)[int(np.argmin((best, mixed, sparse)))]
-    return _Plan(chosen, share, kind, start)
+    scores = (best, mixed, sparse)
+    share = (0.5, 0.0, 1.0)[int(np.argmin(scores))]
+    return _Plan(chosen, share, kind, start, min(scores) / part.z.shape[1])
 
 
 def _errors(table: _Table, fit: _Solved, block: slice | Index) -> tuple[Array, Array]:
