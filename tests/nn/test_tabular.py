@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from stridiag.errors import NonFiniteError
+from stridiag.nn.storage import load, save
 from stridiag.nn.tabular import fit_tabular, train_tabular
 from stridiag.nn.training import Progress
 
@@ -175,6 +176,14 @@ def test_fewer_rows_than_columns(n):
         out = fit_tabular(x, z, memory=memory, rng=0).decision(x)
         assert out.shape == (n, 2)
         assert np.isfinite(out).all()
+
+
+def test_a_model_in_a_file_is_the_same(friedman, tmp_path):
+    x, z = friedman
+    for mixing in ("dense", "structured"):
+        model = fit_tabular(x[:200], z[:200], networks=2, memory=True, mixing=mixing, rng=0)
+        save(model, tmp_path / "model.npz")
+        np.testing.assert_array_equal(load(tmp_path / "model.npz").decision(x), model.decision(x))
 
 
 def test_progress(friedman):

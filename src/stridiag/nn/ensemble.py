@@ -18,6 +18,7 @@ from stridiag.nn.mixed_units import MixedUnits
 from stridiag.nn.network import ParameterCount, checked_rows
 from stridiag.nn.ranks import Both
 from stridiag.nn.readout import Readout
+from stridiag.nn.storage import storable
 
 __all__ = ["PRESETS", "Ensemble", "Member", "Preset", "Sizes", "mean_of_members", "sizes_for"]
 
@@ -66,6 +67,7 @@ def sizes_for(observations: float, preset: Preset) -> Sizes:
     return found._replace(units=min(found.units, half), small_units=min(found.small_units, half))
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class Member:
     """One network of the average: hidden units and readout.
@@ -82,6 +84,7 @@ class Member:
     readout: Readout
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class Ensemble:
     """The mean of some networks, plus the memory's correction, within bounds.

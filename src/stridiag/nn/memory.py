@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+
+from stridiag.nn.storage import storable
 
 __all__ = ["Memory", "nearest"]
 
@@ -47,6 +48,8 @@ def nearest(rows: Array, queries: Array, count: int) -> tuple[Array, Index]:
         With 0 < count <= n.
     """
     if rows.shape[1] <= _TREE_COLUMNS:
+        from scipy.spatial import cKDTree
+
         distance, place = cKDTree(rows).query(queries, count)
         return np.reshape(distance, (-1, count)), np.reshape(place, (-1, count))
     distance, place = np.empty((queries.shape[0], count)), np.empty((queries.shape[0], count), np.int64)
@@ -75,6 +78,7 @@ def _measured(rows: Array, metric: Array) -> Array:
     return np.asarray(rows * metric if metric.ndim == 1 else rows @ metric)
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class Memory:
     """Training rows and their leave-one-out residuals.

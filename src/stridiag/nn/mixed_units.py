@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from stridiag.nn.layers import Layer
 from stridiag.nn.offsets import wrapped_structure
+from stridiag.nn.storage import storable
 from stridiag.structure import StridiagMatrix
 
 __all__ = ["MixedUnits", "Mixing", "draw_units"]
@@ -45,6 +46,7 @@ _LEAST_GAIN = 0.1
 _KINK = 1e-9
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class MixedUnits:
     """Features ``[T, relu units, tanh units]`` of transformed rows T.

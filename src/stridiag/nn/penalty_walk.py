@@ -23,8 +23,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg.blas
-import scipy.linalg.lapack
 from numpy.typing import NDArray
 
 from stridiag.nn.readout import FREEDOM_LIMIT, LEAST_LEFT, Readout
@@ -176,13 +174,15 @@ class _Trial:
 
 
 def _try(gram: Array, right: Array, rows: Array, targets: Array, counts: Array, weight: float, alpha: float) -> _Trial:
+    from scipy.linalg import lapack
+
     damped = np.array(gram, order="F")
     damped[np.diag_indices_from(damped)] += alpha
-    factor, info = scipy.linalg.lapack.dpotrf(damped, lower=1, overwrite_a=1)
+    factor, info = lapack.dpotrf(damped, lower=1, overwrite_a=1)
     if info:
         worst = np.full(right.shape[1], np.inf)
         return _Trial(alpha, None, np.zeros_like(right), worst, np.inf, np.inf)
-    beta, _ = scipy.linalg.lapack.dpotrs(factor, right, lower=1)
+    beta, _ = lapack.dpotrs(factor, right, lower=1)
     left = _left(factor, rows, counts, weight)
     error = targets - rows @ beta
     good = left > LEAST_LEFT
@@ -197,7 +197,9 @@ def _try(gram: Array, right: Array, rows: Array, targets: Array, counts: Array, 
 
 
 def _left(factor: Array, rows: Array, counts: Array, weight: float) -> Array:
-    half = scipy.linalg.blas.dtrsm(1.0, factor, rows.T, lower=1)
+    from scipy.linalg import blas
+
+    half = blas.dtrsm(1.0, factor, rows.T, lower=1)
     leverage = 1.0 + np.einsum("ij,ij->j", half, half)
     return np.asarray(1.0 - leverage * np.minimum(counts, 1.0) / weight)
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.nn.storage import storable
 from stridiag.nn.transforms import Standardization
 
 __all__ = ["Both", "Ranks"]
@@ -34,6 +35,7 @@ _FEW = 4
 _FAR = 5.0
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranks:
     """Empirical distribution functions of some columns, standardised.
@@ -112,6 +114,7 @@ class Ranks:
         return result
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class Both:
     """Standardised columns, cut off at 5 deviations, then ranks.
