@@ -1,0 +1,175 @@
+r"""Residual memory: what the network got wrong at neighbours, by exact leave-one-out residuals.
+
+A smooth network leaves structure in its residuals where the target is rough or rows nearly repeat. The memory keeps the
+residual e / (1 - h) that each training row has in a fit without it, and adds to a prediction
+
+.. math:: \alpha \sum_{k \in N(t)} w_k\, \frac{e_k}{1 - h_k}, \qquad w_k \propto \lVert t - t_k \rVert^{-p},
+
+over the nearest training rows N(t). In-sample residuals would be too small exactly where leverage is high, and say that
+there is nothing to correct. How many neighbours (5 or 20), p (1, 2, 4) and the metric (inputs as they are, each times
+its relevance r, or M^(1/2); see `relevance`) are chosen at some of the training rows, their own residual left out;
+alpha is the least-squares coefficient there, clipped to [0, 1]. It is an estimate from rows drawn like the training
+rows: on a shifted test set it can be wrong.
+
+Cost: the leverages of all rows (n D^2 flops), a k-d tree or chunks of distances; it keeps n (d + q) numbers: the
+training rows themselves. A model that must not hold training rows must not have it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag.nn.storage import storable
+
+__all__ = ["Memory", "nearest"]
+
+Array = NDArray[Any]
+Index = NDArray[np.int64]
+
+NEIGHBOURS = (5, 20)
+POWERS = (1.0, 2.0, 4.0)
+# Share by which the leave-one-out error has to fall.
+LEAST_GAIN = 0.005
+# With more columns than this a k-d tree looks at nearly all rows, and one product is faster.
+_TREE_COLUMNS = 8
+_BLOCK = 1 << 22
+
+
+def nearest(rows: Array, queries: Array, count: int) -> tuple[Array, Index]:
+    """Return distances and places of the `count` nearest rows of each query, both (m, count), nearest first.
+
+    Parameters
+    ----------
+    rows, queries : ndarray, (n, d) and (m, d)
+        With 0 < count <= n.
+    """
+    if rows.shape[1] <= _TREE_COLUMNS:
+        from scipy.spatial import cKDTree
+
+        distance, place = cKDTree(rows).query(queries, count)
+        return np.reshape(distance, (-1, count)), np.reshape(place, (-1, count))
+    distance, place = np.empty((queries.shape[0], count)), np.empty((queries.shape[0], count), np.int64)
+    centre = rows.mean(axis=0)
+    kept = (rows - centre).astype(np.float32)
+    lengths = np.einsum("ij,ij->i", kept, kept)
+    step = max(1, _BLOCK // rows.shape[0])
+    # More candidates than wanted: they are found in single precision and ordered in double.
+    wide = min(rows.shape[0], count + 4)
+    for start in range(0, queries.shape[0], step):
+        block = slice(start, start + step)
+        asked = (queries[block] - centre).astype(np.float32)
+        square = asked @ kept.T
+        square *= -2.0
+        square += lengths
+        near = np.argpartition(square, wide - 1, axis=1)[:, :wide]
+        exact = np.sqrt(np.square(rows[near] - queries[block, None]).sum(axis=2))
+        order = np.lexsort((near, exact), axis=1)[:, :count]
+        distance[block] = np.take_along_axis(exact, order, axis=1)
+        place[block] = np.take_along_axis(near, order, axis=1)
+    return distance, place
+
+
+def _measured(rows: Array, metric: Array) -> Array:
+    """Return rows in coordinates whose Euclidean distance is that of the metric."""
+    return np.asarray(rows * metric if metric.ndim == 1 else rows @ metric)
+
+
+@storable
+@dataclass(frozen=True, slots=True, eq=False)
+class Memory:
+    """Training rows and their leave-one-out residuals.
+
+    Parameters
+    ----------
+    rows : ndarray, (n, d)
+        Transformed training rows in the coordinates of the metric.
+    metric : ndarray, (d,) or (d, d)
+        What rows are multiplied by before distances are taken.
+    residuals : ndarray, (n, q)
+        Exact leave-one-out residuals.
+    neighbours : int
+        How many are read.
+    power : float
+        Of the inverse distance.
+    alpha : float
+        Between 0 and 1.
+    gain : float
+        Share by which the memory lowered the leave-one-out error of the training rows.
+    """
+
+    rows: Array
+    metric: Array
+    residuals: Array
+    neighbours: int
+    power: float
+    alpha: float
+    gain: float
+
+    @classmethod
+    def fit(cls, rows: Array, residuals: Array, weights: Array, metrics: tuple[Array, ...], judges: Index) -> Memory:
+        """Choose metric, number of neighbours, power and alpha.
+
+        Parameters
+        ----------
+        rows, residuals : ndarray, (n, d) and (n, q)
+            Transformed training rows and their leave-one-out residuals, at least two.
+        weights : ndarray, (n,)
+            Of the rows.
+        metrics : tuple of ndarray, (d,) or (d, d)
+            Those that are tried.
+        judges : ndarray of int64
+            The rows at which the choice is made, each without its own residual.
+        """
+        most = min(max(NEIGHBOURS), rows.shape[0] - 1)
+        own, share = residuals[judges], weights[judges, None]
+        before = float((share * own**2).sum())
+        best: tuple[float, float, Array, int, float] = (before, 0.0, metrics[0], min(min(NEIGHBOURS), most), POWERS[0])
+        for metric in metrics:
+            measured = _measured(rows, metric)
+            distance, place = _others(measured, judges, most)
+            for count in sorted({min(k, most) for k in NEIGHBOURS}):
+                near = residuals[place[:, :count]]
+                for power in POWERS:
+                    guess = np.einsum("ij,ijk->ik", _weights(distance[:, :count], power), near)
+                    square = float((share * guess**2).sum())
+                    product = float((share * guess * own).sum())
+                    alpha = min(max(product / square, 0.0), 1.0) if square > 0.0 else 0.0
+                    after = before - 2.0 * alpha * product + alpha * alpha * square
+                    if after < best[0]:
+                        best = after, alpha, metric, count, power
+        after, alpha, metric, count, power = best
+        gain = 1.0 - float(np.sqrt(max(after, 0.0) / before)) if before > 0.0 else 0.0
+        return cls(_measured(rows, metric), metric, residuals, count, power, alpha, gain)
+
+    def left_out(self, judges: Index) -> Array:
+        """Return the correction at training rows without their own residuals, (s, q)."""
+        return self._sum(*_others(self.rows, judges, self.neighbours))
+
+    def correction(self, rows: Array) -> Array:
+        """Return what to add to predictions for transformed rows, (m, q)."""
+        return self._sum(*nearest(self.rows, _measured(rows, self.metric), self.neighbours))
+
+    def _sum(self, distance: Array, place: Index) -> Array:
+        result = np.einsum("ij,ijk->ik", _weights(distance, self.power), self.residuals[place])
+        result *= self.alpha
+        return np.asarray(result)
+
+
+def _others(rows: Array, own: Index, count: int) -> tuple[Array, Index]:
+    """Return distances and places of the nearest rows of some of them, themselves left out."""
+    distance, place = nearest(rows, rows[own], count + 1)
+    itself = place == own[:, None]
+    # Equal rows may have crowded the row itself out of its list: then the last entry goes.
+    itself[~itself.any(axis=1), -1] = True
+    return distance[~itself].reshape(-1, count), place[~itself].reshape(-1, count)
+
+
+def _weights(distance: Array, power: float) -> Array:
+    # Repetitions of a row share its weight: they are a thousandth as far as the last neighbour, not nearer.
+    last = np.maximum(distance[:, -1:], np.finfo(np.float64).tiny)
+    w = np.maximum(distance / last, 1e-3) ** -power
+    return np.asarray(w / w.sum(axis=1, keepdims=True))

@@ -1,0 +1,100 @@
+r"""Which inputs matter, and together with which: the average gradient outer product of a small network.
+
+.. math:: A = \sum_i d_i \sum_c \nabla f_c(t_i)\, \nabla f_c(t_i)^T, \qquad r_j = \sqrt{A_{jj}}, \qquad M = A^{1/2},
+
+for the outputs f_c of a closed-form network on transformed rows t_i. A unit drawn as w = M g, g normal, bends in
+directions in which the target changes. No gradient descent: f is linear in its features, so its gradient is a product.
+
+The relevances r are divided by the largest, raised to 0.02 where they are below, and scaled to norm sqrt(d), M
+likewise to Frobenius norm sqrt(d): units then have the spread that they have without relevance, r = 1 and M = I.
+
+References: A. Radhakrishnan, D. Beaglehole, P. Pandit, M. Belkin, "Mechanism for feature learning in neural networks
+and backpropagation-free machine learning models", Science 383 (2024) (recursive feature machines).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag.nn.mixed_units import MixedUnits
+
+__all__ = ["Relevance", "gradient_product"]
+
+Array = NDArray[Any]
+
+_FLOOR = 0.02
+# Outputs are many in classification; so many random combinations of them say the same.
+_DIRECTIONS = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Relevance:
+    """Relevance of inputs, and its square root among them.
+
+    Parameters
+    ----------
+    scale : ndarray, (d,)
+        r: positive, of norm sqrt(d).
+    factor : ndarray, (d, d)
+        M: symmetric, of Frobenius norm sqrt(d).
+    """
+
+    scale: Array
+    factor: Array
+
+    @property
+    def metric(self) -> Array:
+        """M^(1/2), (d, d): distances that are longer where the target changes, yet forget nothing."""
+        values, vectors = np.linalg.eigh(self.factor)
+        return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
+
+    @classmethod
+    def none(cls, d: int) -> Relevance:
+        """Return that of d inputs of which nothing is known: ones and the identity."""
+        return cls(np.ones(d), np.eye(d))
+
+    @classmethod
+    def from_product(cls, product: Array) -> Relevance:
+        """Return that of an average gradient outer product, (d, d), positive semidefinite."""
+        d = product.shape[0]
+        largest = float(np.abs(product).max())
+        if not 0.0 < largest < np.inf:
+            return cls.none(d)
+        product = product / largest
+        scale = np.sqrt(np.maximum(np.diagonal(product), 0.0))
+        scale = np.maximum(scale / scale.max(), _FLOOR)
+        values, vectors = np.linalg.eigh(0.5 * (product + product.T))
+        roots = np.sqrt(np.maximum(values, 0.0))
+        roots = np.maximum(roots / roots.max(), _FLOOR)
+        factor = (vectors * roots) @ vectors.T
+        return cls(scale * np.sqrt(d / (scale @ scale)), factor * np.sqrt(d / (roots @ roots)))
+
+
+def gradient_product(hidden: MixedUnits, coefficients: Array, rows: Array, weights: Array) -> Array:
+    """Return the weighted sum over rows and outputs of gradients times their transposes, (d, d).
+
+    Parameters
+    ----------
+    hidden : MixedUnits
+        The features.
+    coefficients : ndarray, (columns, q)
+        The readout, one column for each output.
+    rows, weights : ndarray, (n, d) and (n,)
+        Transformed rows and their weights.
+    """
+    root = np.sqrt(weights / weights.sum())[:, None]
+    total = np.zeros((hidden.inputs, hidden.inputs))
+    outputs = coefficients.shape[1]
+    if outputs > _DIRECTIONS:
+        # Orthogonal directions among the outputs, always the same ones: the product of all of them in the mean.
+        draw = np.random.default_rng(0).standard_normal((outputs, outputs))
+        coefficients = coefficients @ np.linalg.qr(draw)[0][:, :_DIRECTIONS] * np.sqrt(outputs / _DIRECTIONS)
+    for column in coefficients.T:
+        gradient = hidden.gradients(rows, column)
+        gradient *= root
+        total += gradient.T @ gradient
+    return total

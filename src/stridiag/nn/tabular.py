@@ -1,0 +1,384 @@
+r"""Networks for tables: ranks beside values, units that follow relevance, an average, and a memory of residuals.
+
+1. Rows T = [standardised | ranks] (see `ranks`).
+2. Three small networks in turn (more while the error falls by a fifth) on at most some thousand rows: the gradients of
+   each give the relevance from which the next one is drawn; that of least leave-one-out error is kept. More small
+   networks decide, by the same error, which share of the units is sparse and whether mixed units stand behind a dense
+   premix (see `mixed_units`). 3. Networks of one layer of such units, each a ridge regression whose penalty is found
+   by a walk (see `penalty_walk`). The gradients of each one are added to the relevance from which the next is drawn.
+4. Their mean; and, where it helps by more than 0.5 %, a memory of leave-one-out residuals (see `memory`).
+5. Predictions stop 10 % of the training range beyond it, unless they are scores of classes.
+
+No gradient descent: gradients are with respect to rows, of functions that are linear in what was solved for.
+
+Cost, for n rows, E networks of D units: E (n D^2 + 5 (D^3 / 3 + 1000 D^2)) flops; exact leverages for the memory, which
+are computed only if a memory of approximate residuals looks useful, as much as E n D^2 again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stridiag.nn.ensemble import PRESETS, Ensemble, Member, Preset, Sizes, sizes_for
+from stridiag.nn.hidden import row_blocks
+from stridiag.nn.memory import LEAST_GAIN, Memory
+from stridiag.nn.mixed_units import MixedUnits, Mixing, draw_units
+from stridiag.nn.options import check_name, is_integer, is_number
+from stridiag.nn.penalty_walk import START, Judges, Walked, solve_by_walk
+from stridiag.nn.ranks import Both
+from stridiag.nn.readout import LEAST_LEFT, Readout
+from stridiag.nn.relevance import Relevance, gradient_product
+from stridiag.nn.sampling import RowSampler
+from stridiag.nn.statistics import Statistics
+from stridiag.nn.training import Clock, ProgressHook, check_training_data
+from stridiag.nn.transforms import Standardization
+
+__all__ = ["LeftOut", "TrainedTable", "fit_tabular", "train_tabular"]
+
+Array = NDArray[Any]
+Index = NDArray[np.int64]
+
+# Rows whose leave-one-out errors decide: penalties of networks, those of small ones, and the memory's form.
+_JUDGES, _SMALL_JUDGES, _MEMORY_JUDGES = 1024, 512, 1500
+_PRETEST_JUDGES = 500
+_GRADIENT_ROWS = 1000
+# Where small networks leave less than this share of the variance there is next to no noise: width is all that counts.
+_NOISELESS, _WIDER = 0.005, 1.6
+_MARGIN = 0.1
+# Relevance takes two turns, and more while each lowers the error to less than this share.
+_MOST_TURNS, _FALLING = 7, 0.8
+# Numbers of features that are kept instead of computed again for leverages: 256 MB.
+_KEPT = 1 << 25
+
+
+class LeftOut(NamedTuple):
+    """Leave-one-out scores of some training rows, for calibration.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, (s,)
+        Which ones, of those of positive weight.
+    scores : ndarray, (s, q)
+        The outputs of the model, without the row: exact for readout and memory, given the hidden parts.
+    """
+
+    rows: Index
+    scores: Array
+
+
+class TrainedTable(NamedTuple):
+    """A model, and what it says of some training rows without them."""
+
+    model: Ensemble
+    left_out: LeftOut
+
+
+def fit_tabular(
+    X: ArrayLike,
+    Z: ArrayLike,
+    *,
+    preset: Preset = "fast",
+    memory: bool | Literal["auto"] = "auto",
+    mixing: Mixing | Literal["auto"] = "auto",
+    units: int | None = None,
+    networks: int | None = None,
+    alpha: float | Literal["loo"] = "loo",
+    weights: ArrayLike | None = None,
+    rng: int | np.random.Generator | None = None,
+    classification: bool = False,
+    progress: ProgressHook | None = None,
+) -> Ensemble:
+    """Fit an average of networks, with a memory of residuals, to a table.
+
+    Parameters
+    ----------
+    X : array_like, (n, d)
+        Inputs, finite: categories one-hot, missing entries filled in. At least two rows.
+    Z : array_like, (n, q)
+        Targets; for classes +-1 indicators, one column for two classes.
+    preset : {"fast", "accurate"}, default "fast"
+        Sizes by n; see `sizes_for`.
+    memory : {"auto", True, False}, default "auto"
+        Whether leave-one-out residuals of training rows correct predictions near them; "auto": if that lowers the
+        leave-one-out error by more than 0.5 %. The model then holds the training rows.
+    mixing : {"auto", "dense", "structured"}, default "auto"
+        Whether mixed units stand behind a dense premix of the inputs, whose numbers are counted; "auto": if that lowers
+        the leave-one-out error of small networks.
+    units, networks : int, optional
+        Instead of the preset's: width of each network, and how many are averaged.
+    alpha : float or "loo", default "loo"
+        Ridge penalty per observation on standardised columns, positive; "loo": by leave-one-out errors.
+    weights : array_like, (n,), optional
+        Sample weights. An integer weight counts as repetition: exactly so where the weights add up to no more than 500
+        and there is no memory.
+    rng : int, numpy.random.Generator or None
+        Seed or generator of everything random. The order of rows does not matter.
+    classification : bool, default False
+        Targets are indicators: scores are not cut off.
+    progress : callable, optional
+        Called with a `Progress` after relevance, each network and the memory.
+
+    Returns
+    -------
+    Ensemble
+        ``decision(rows)``, (m, q), and ``parameter_count()``.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, an option is unknown, or fewer than two rows have positive weight.
+    NonFiniteError
+        If a number is NaN or infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from stridiag.nn.tabular import fit_tabular
+    >>> X = np.random.default_rng(0).uniform(-2, 2, (600, 5))
+    >>> Z = np.sin(2 * X[:, :1]) * X[:, 1:2]
+    >>> model = fit_tabular(X[:500], Z[:500], rng=0)
+    >>> error = model.decision(X[500:]) - Z[500:]
+    >>> bool(np.sqrt(np.mean(error**2)) < 0.05 * Z.std())
+    True
+    """
+    return train_tabular(
+        X,
+        Z,
+        preset=preset,
+        memory=memory,
+        mixing=mixing,
+        units=units,
+        networks=networks,
+        alpha=alpha,
+        weights=weights,
+        rng=rng,
+        classification=classification,
+        progress=progress,
+    ).model
+
+
+def train_tabular(
+    X: ArrayLike,
+    Z: ArrayLike,
+    *,
+    preset: Preset,
+    memory: bool | Literal["auto"],
+    mixing: Mixing | Literal["auto"],
+    units: int | None,
+    networks: int | None,
+    alpha: float | Literal["loo"],
+    weights: ArrayLike | None,
+    rng: int | np.random.Generator | None,
+    classification: bool,
+    progress: ProgressHook | None,
+) -> TrainedTable:
+    """Do what `fit_tabular` says; return also leave-one-out scores."""
+    _check_options(preset, memory, mixing, units, networks, alpha)
+    x, z, d = check_training_data(X, Z, weights)
+    generator = np.random.default_rng(rng)
+    inputs = Both.fit(x, d)
+    outputs = Standardization.fit(z, d)
+    table = _Table(inputs.apply(x), outputs.apply(z), d, generator)
+    sizes = sizes_for(float(d.sum()), preset)
+    sizes = sizes._replace(networks=networks or sizes.networks)
+    clock = Clock(progress, sizes.networks + 2)
+    plan = _plan(table, sizes, mixing, generator)
+    clock.tick("relevance")
+    wide = _WIDER if plan.error < _NOISELESS else 1.0
+    width = units or min(int(sizes.units * wide), max(1, int(d.sum() / 2)))
+    judges = table.sampler.spread(_JUDGES, generator)
+    solved: list[_Solved] = []
+    product = np.zeros((inputs.columns, inputs.columns))
+    relevance = plan.relevance
+    for _ in range(sizes.networks):
+        hidden = table.draw(width, plan.share, plan.mixing, relevance, generator)
+        fit = table.solve(hidden, judges, None if alpha == "loo" else float(alpha), plan.start)
+        solved.append(fit)
+        own = table.product(fit, table.sampler.spread(_GRADIENT_ROWS, generator))
+        trace = float(np.trace(own))
+        product += own / trace if trace > 0.0 else own
+        relevance = Relevance.from_product(product)
+        clock.tick("network")
+    memory_of, errors = None, _left_out_errors(table, solved, judges)
+    if memory is not False:
+        memory_of = _remember(table, solved, relevance, always=memory is True, rng=generator)
+    clock.tick("memory")
+    scores = table.z[judges] - errors
+    if memory_of is not None:
+        scores += memory_of.left_out(judges)
+    back = _Back.of(outputs)
+    members = tuple(Member(one.hidden, back.readout(one.walked.readout)) for one in solved)
+    if memory_of is not None:
+        memory_of = replace(memory_of, residuals=memory_of.residuals * back.scale)
+    room = np.inf if classification else _MARGIN * (z.max(axis=0) - z.min(axis=0))
+    model = Ensemble(inputs, members, memory_of, z.min(axis=0) - room, z.max(axis=0) + room)
+    return TrainedTable(model, LeftOut(judges, scores * back.scale + back.mean))
+
+
+def _check_options(
+    preset: object, memory: object, mixing: object, units: object, networks: object, alpha: object
+) -> None:
+    check_name(preset, "preset", PRESETS)
+    check_name(mixing, "mixing", ("auto", "dense", "structured"))
+    if not (isinstance(memory, bool | np.bool_) or (isinstance(memory, str) and memory == "auto")):
+        raise ValueError(f"memory must be 'auto', True or False, got {memory!r}")
+    for value, name in ((units, "units"), (networks, "networks")):
+        if value is not None and not (is_integer(value) and value >= 1):  # type: ignore[operator]  # an integer
+            raise ValueError(f"{name} must be an integer of at least 1 or None, got {value!r}")
+    loo = isinstance(alpha, str) and alpha == "loo"
+    if not (loo or (is_number(alpha) and 0.0 < alpha < np.inf)):  # type: ignore[operator]  # a number
+        raise ValueError(f"alpha must be 'loo' or a finite positive number, got {alpha!r}")
+
+
+class _Solved(NamedTuple):
+    hidden: MixedUnits
+    walked: Walked
+    kept: Array | None
+
+
+class _Plan(NamedTuple):
+    relevance: Relevance
+    share: float
+    mixing: Mixing
+    start: float
+    error: float
+
+
+class _Back(NamedTuple):
+    """From targets in units of their spread to their own."""
+
+    scale: Array
+    mean: Array
+
+    @classmethod
+    def of(cls, outputs: Standardization) -> _Back:
+        deviation = np.where(np.isinf(outputs.deviation), 0.0, outputs.deviation)
+        return cls(deviation * outputs.magnitude, outputs.mean * outputs.magnitude)
+
+    def readout(self, readout: Readout) -> Readout:
+        return replace(
+            readout,
+            coefficients=readout.coefficients * self.scale,
+            intercept=readout.intercept * self.scale + self.mean,
+            score=readout.score * self.scale**2,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False, init=False)
+class _Table:
+    """Transformed rows, targets in units of their spread, weights."""
+
+    t: Array
+    z: Array
+    d: Array
+    sampler: RowSampler
+
+    def __init__(self, t: Array, z: Array, d: Array, rng: np.random.Generator) -> None:
+        for name, value in (("t", t), ("z", z), ("d", d), ("sampler", RowSampler(t, d, rng))):
+            object.__setattr__(self, name, value)
+
+    def part(self, rows: Index, rng: np.random.Generator) -> _Table:
+        return _Table(self.t[rows], self.z[rows], self.d[rows], rng)
+
+    def draw(
+        self, units: int, share: float, mixing: Mixing, relevance: Relevance, rng: np.random.Generator
+    ) -> MixedUnits:
+        sparse = round(units * share)
+        anchors = self.t[self.sampler.draw(units, rng)]
+        return draw_units(anchors, sparse, units - sparse, mixing, relevance.scale, relevance.factor, rng)
+
+    def solve(
+        self, hidden: MixedUnits, judges: Index, alpha: float | None, start: float, *, fine: bool = True
+    ) -> _Solved:
+        kept = hidden.features(self.t) if self.t.shape[0] * hidden.columns <= _KEPT else None
+
+        def chunks() -> Iterator[tuple[Array, Array, Array]]:
+            for block in row_blocks(self.t.shape[0], hidden.columns):
+                yield (hidden.features(self.t[block]) if kept is None else kept[block]), self.z[block], self.d[block]
+
+        features = hidden.features(self.t[judges]) if kept is None else kept[judges]
+        statistics = Statistics.from_chunks(chunks())
+        judged = Judges(features, self.z[judges], self.d[judges])
+        return _Solved(hidden, solve_by_walk(statistics, judged, alpha, start=start, fine=fine), kept)
+
+    def product(self, fit: _Solved, rows: Index) -> Array:
+        return gradient_product(fit.hidden, fit.walked.readout.coefficients, self.t[rows], self.d[rows])
+
+
+def _plan(table: _Table, sizes: Sizes, mixing: Mixing | Literal["auto"], rng: np.random.Generator) -> _Plan:
+    """Choose relevance, share of sparse units and mixing by small networks."""
+    part = table.part(table.sampler.spread(sizes.small_rows, rng), rng)
+    judges = part.sampler.spread(_SMALL_JUDGES, rng)
+    start = START
+
+    def small(relevance: Relevance, share: float, kind: Mixing) -> tuple[float, _Solved]:
+        nonlocal start
+        hidden = part.draw(sizes.small_units, share, kind, relevance, rng)
+        fit = part.solve(hidden, judges, None, start, fine=False)
+        start = float(np.log10(fit.walked.readout.alpha[0]))
+        return float(fit.walked.readout.score.sum()), fit
+
+    kind: Mixing = "dense" if mixing == "auto" else mixing
+    relevance = Relevance.none(part.t.shape[1])
+    best, chosen = np.inf, relevance
+    for turn in range(_MOST_TURNS):
+        score, fit = small(relevance, 0.5, kind)
+        falling = score < _FALLING * best
+        if score < best:
+            best, chosen = score, relevance
+        if turn >= 2 and not falling:
+            break
+        relevance = Relevance.from_product(part.product(fit, np.arange(part.d.size)))
+    mixed, _ = small(chosen, 0.0, kind)
+    if mixing == "auto":
+        without, _ = small(chosen, 0.0, "structured")
+        if not mixed < without:
+            kind, mixed = "structured", without
+    sparse, _ = small(chosen, 1.0, kind)
+    scores = (best, mixed, sparse)
+    share = (0.5, 0.0, 1.0)[int(np.argmin(scores))]
+    return _Plan(chosen, share, kind, start, min(scores) / part.z.shape[1])
+
+
+def _errors(table: _Table, fit: _Solved, block: slice | Index) -> tuple[Array, Array]:
+    """Return features and residuals of some rows."""
+    features = fit.hidden.features(table.t[block]) if fit.kept is None else fit.kept[block]
+    return features, table.z[block] - fit.walked.readout.apply(features)
+
+
+def _left_out_errors(table: _Table, solved: list[_Solved], rows: slice | Index) -> Array:
+    """Return the mean over the networks of the exact leave-one-out residuals of some rows."""
+    total = np.zeros_like(table.z[rows])
+    for fit in solved:
+        features, error = _errors(table, fit, rows)
+        left = fit.walked.left(features, table.d[rows])
+        total += error / np.where(left > LEAST_LEFT, left, 1.0)[:, None]
+    return total / len(solved)
+
+
+def _remember(
+    table: _Table, solved: list[_Solved], relevance: Relevance, *, always: bool, rng: np.random.Generator
+) -> Memory | None:
+    """Return the memory, or None where it does not help enough."""
+    metrics: tuple[Array, ...] = (np.ones_like(relevance.scale), relevance.scale, relevance.metric)
+    blocks = list(row_blocks(table.t.shape[0], max(fit.hidden.columns for fit in solved)))
+    if not always and len(table.d) > _MEMORY_JUDGES:
+        # Leverages cost as much as the fit: first a look at residuals over their mean, which are nearly right.
+        rough = np.zeros_like(table.z)
+        for fit in solved:
+            used = fit.walked.readout.degrees_of_freedom[0] / fit.walked.weight
+            for block in blocks:
+                rough[block] += _errors(table, fit, block)[1] / max(1.0 - used, 0.1)
+        looked = Memory.fit(table.t, rough, table.d, metrics, table.sampler.spread(_PRETEST_JUDGES, rng))
+        if looked.gain <= LEAST_GAIN / 2.0:
+            return None
+        metrics = (looked.metric,)
+    exact = np.concatenate([_left_out_errors(table, solved, block) for block in blocks])
+    judges = table.sampler.spread(_MEMORY_JUDGES, rng)
+    memory = Memory.fit(table.t, exact, table.d, metrics, judges)
+    return memory if always or memory.gain > LEAST_GAIN else None

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stridiag.nn import Statistics, ridge_from_rows
+from stridiag.nn.penalty_walk import Judges, _walk, solve_by_walk
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    h = rng.standard_normal((120, 9)) * np.logspace(-3, 3, 9) + 5.0
+    h[:, 4] = 2.0
+    z = np.column_stack((h[:, 0] * 1e3 + np.sin(h[:, 3]), rng.standard_normal(120)))
+    return h, z, rng.integers(1, 4, 120).astype(float)
+
+
+def judge(h, z, d, rows=slice(None)):
+    return Judges(h[rows], z[rows], d[rows])
+
+
+def test_it_is_ridge_regression(data):
+    h, z, d = data
+    fit = solve_by_walk(Statistics.from_rows(h, z, d), judge(h, z, d), 1e-2)
+    expected = ridge_from_rows(h, z, d, 1e-2)
+    np.testing.assert_allclose(fit.readout.apply(h), expected.apply(h), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(fit.readout.score, expected.score, rtol=1e-9)
+    np.testing.assert_allclose(fit.readout.degrees_of_freedom, expected.degrees_of_freedom, rtol=1e-9)
+
+
+def test_residuals_without_a_row_are_exact(data):
+    """Means, deviations and n alpha of the whole are kept, so the refit is by hand."""
+    h, z, _ = data
+    n, alpha = len(h), 0.03
+    fit = solve_by_walk(Statistics.from_rows(h, z), judge(h, z, np.ones(n)), alpha)
+    x, y = h - h.mean(axis=0), z - z.mean(axis=0)
+    scale = np.where(np.ptp(h, axis=0) > 0, x.std(axis=0), np.inf)
+    x = x / scale
+    error = (z - fit.readout.apply(h)) / fit.left(h, np.ones(n))[:, None]
+    design = np.column_stack((x, np.ones(n)))
+    penalty = n * alpha * np.diag([*np.ones(9), 0.0])
+    for i in (0, 57, 119):
+        keep = np.arange(n) != i
+        beta = np.linalg.solve(design[keep].T @ design[keep] + penalty, design[keep].T @ y[keep])
+        np.testing.assert_allclose(y[i] - design[i] @ beta, error[i], rtol=1e-8, atol=1e-10)
+
+
+def test_walk_finds_about_the_penalty_of_the_grid():
+    rng = np.random.default_rng(1)
+    for noise in (1e-6, 0.3, 30.0):
+        h = rng.standard_normal((300, 40))
+        z = h @ rng.standard_normal((40, 1)) + noise * rng.standard_normal((300, 1))
+        fit = solve_by_walk(Statistics.from_rows(h, z), judge(h, z, np.ones(300)))
+        grid = ridge_from_rows(h, z, np.ones(300))
+        assert fit.readout.score[0] <= 1.02 * grid.score[0]
+
+
+@pytest.mark.parametrize("bottom", [-10.0, -6.3, -3.0, 0.2, 2.0])
+@pytest.mark.parametrize("start", [-12.0, -3.0, 5.0])
+def test_walk_ends_in_the_valley(bottom, start):
+    asked = []
+
+    def error(e):
+        asked.append(e)
+        return 1.0 + (e - bottom) ** 2
+
+    assert abs(_walk(error, start, fine=True) - bottom) <= 0.5
+    assert abs(_walk(error, start, fine=False) - bottom) <= 1.0
+    assert min(asked) >= -11.0
+    assert max(asked) <= 3.0
+
+
+def test_where_nothing_is_judged_the_largest_penalty_is_taken():
+    assert _walk(lambda e: np.inf, -3.0, fine=True) >= 2.0
+    assert _walk(lambda e: 0.0, -3.0, fine=True) >= 2.0
+
+
+def test_a_penalty_too_small_is_an_error():
+    h = np.ones((10, 2)) * np.arange(10.0)[:, None]
+    with pytest.raises(ValueError, match="too small"):
+        solve_by_walk(Statistics.from_rows(h, h), judge(h, h, np.ones(10)), 1e-300)
