@@ -65,7 +65,7 @@ def score(mode: str, shape: Architecture, split: Split, seed: int) -> tuple[floa
     """Return accuracy in % or R2, hidden numbers, and seconds."""
     x, z, x_new, z_new, labels = split
     start = time.process_time()
-    network = train(MODES[mode], x, z, shape, rng=seed).network
+    network = train(MODES[mode], x, z, shape, rng=seed).model
     seconds = time.process_time() - start
     decision = network.decision(x_new)
     if labels is not None:

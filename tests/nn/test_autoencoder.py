@@ -70,7 +70,7 @@ def test_an_input_read_twice_by_a_unit_shares_its_entry():
 
 def test_labels_do_not_matter_to_the_hidden_part(data):
     x, z = data
-    nets = [train(MODES["autoencoder"], x, aims, SHAPE, rng=0).network for aims in (z, z**2 - 1)]
+    nets = [train(MODES["autoencoder"], x, aims, SHAPE, rng=0).model for aims in (z, z**2 - 1)]
     for a, b in zip(nets[0].layers, nets[1].layers, strict=True):
         np.testing.assert_array_equal(a.weight.values, b.weight.values)
         np.testing.assert_array_equal(a.bias, b.bias)
@@ -78,7 +78,7 @@ def test_labels_do_not_matter_to_the_hidden_part(data):
 
 def test_only_directions_differ_from_the_random_control(data):
     x, z = data
-    net, control = train(MODES["autoencoder"], x, z, SHAPE, rng=5).network, fit_random(x, z, SHAPE, rng=5)
+    net, control = train(MODES["autoencoder"], x, z, SHAPE, rng=5).model, fit_random(x, z, SHAPE, rng=5)
     for a, b in zip(net.layers, control.layers, strict=True):
         assert a.weight.structure == b.weight.structure
         np.testing.assert_array_equal(a.source, b.source)
@@ -91,5 +91,5 @@ def test_only_directions_differ_from_the_random_control(data):
 
 def test_relu_layers_can_be_encoders(data):
     x, z = data
-    net = train(MODES["autoencoder"], x, z, Architecture(units=24, layers=2, activation="relu"), rng=0).network
+    net = train(MODES["autoencoder"], x, z, Architecture(units=24, layers=2, activation="relu"), rng=0).model
     assert np.isfinite(net.decision(x)).all()

@@ -22,7 +22,7 @@ def data():
 
 
 def fit(mode, x, z, shape=SMALL, **options):
-    return train(MODES[mode], x, z, shape, **{"rng": 0, **options}).network
+    return train(MODES[mode], x, z, shape, **{"rng": 0, **options}).model
 
 
 @MODE

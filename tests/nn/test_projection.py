@@ -40,7 +40,7 @@ def test_each_unit_comes_nearest_to_its_projected_targets(shuffle, data):
 
 def test_labels_matter_and_only_directions_differ_from_the_control(data):
     x, z = data
-    net, other = (train(MODES["projection"], x, aims, SHAPE, rng=5).network for aims in (z, z[:, ::-1] ** 2))
+    net, other = (train(MODES["projection"], x, aims, SHAPE, rng=5).model for aims in (z, z[:, ::-1] ** 2))
     control = fit_random(x, z, SHAPE, rng=5)
     for a, b, c in zip(net.layers, other.layers, control.layers, strict=True):
         assert a.weight.structure == c.weight.structure
@@ -58,7 +58,7 @@ def test_units_that_explain_the_labels_turn_towards_them():
     shape = Architecture(units=200, layers=1, diagonals=3)
     shares = []
     for mode in ("random", "projection"):
-        layer = train(MODES[mode], x, np.sign(x[:, :1]), shape, rng=0).network.layers[0]
+        layer = train(MODES[mode], x, np.sign(x[:, :1]), shape, rng=0).model.layers[0]
         unit, place = layer.weight.structure.coordinates()
         squares = np.bincount(unit, layer.weight.values**2)
         own = np.bincount(unit, np.where(layer.source[place] == 0, layer.weight.values**2, 0.0))
@@ -69,5 +69,5 @@ def test_units_that_explain_the_labels_turn_towards_them():
 
 def test_relu_needs_no_inverse(data):
     x, z = data
-    net = train(MODES["projection"], x, z, Architecture(units=24, layers=2, activation="relu"), rng=0).network
+    net = train(MODES["projection"], x, z, Architecture(units=24, layers=2, activation="relu"), rng=0).model
     assert np.isfinite(net.decision(x)).all()

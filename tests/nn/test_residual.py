@@ -20,7 +20,7 @@ def data():
 
 
 def fit(x, z, shape=SHAPE, **options):
-    return train(MODES["residual"], x, z, shape, **{"rng": 0, **options}).network
+    return train(MODES["residual"], x, z, shape, **{"rng": 0, **options}).model
 
 
 def parts(seed=0, rows=150, outputs=2):

@@ -78,7 +78,7 @@ def test_correction_is_an_option(data):
     x, z = data
     plain, corrected = (fit_targets(x, z, SHAPE, rng=0, correct=c) for c in (False, True))
     assert not np.allclose(plain.decision(x), corrected.decision(x))
-    by_name = train(MODES["corrected-targets"], x, z, SHAPE, rng=0).network
+    by_name = train(MODES["corrected-targets"], x, z, SHAPE, rng=0).model
     np.testing.assert_array_equal(by_name.decision(x), corrected.decision(x))
     for a, b in zip(plain.layers, corrected.layers, strict=True):
         assert a.weight.structure == b.weight.structure

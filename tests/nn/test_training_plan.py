@@ -72,7 +72,7 @@ def test_plans_count_the_parameters_of_the_model(mode):
     x, z = rng.standard_normal((60, 5)), rng.standard_normal((60, 2))
     shape = Architecture(units=20, layers=4, diagonals=3, links=3)
     plan = plan_training(mode, x.shape, 2, shape)
-    net = train(MODES[mode], x, z, shape, rng=0).network
+    net = train(MODES[mode], x, z, shape, rng=0).model
     assert (plan.hidden_parameters, plan.readout_parameters) == net.parameter_count()[:2]
     assert plan.features == net.hidden.columns
     assert plan.total == plan.passes + plan.readout + sum(plan.hidden)

@@ -9,7 +9,7 @@ from stridiag.nn.residual import RESIDUAL
 from stridiag.nn.targets import CORRECTED_TARGETS, TARGETS
 from stridiag.nn.training import Mode
 
-__all__ = ["MODES"]
+__all__ = ["MODES", "UNSUPERVISED"]
 
 MODES: dict[str, Mode] = {
     "random": RANDOM,
@@ -19,3 +19,6 @@ MODES: dict[str, Mode] = {
     "autoencoder": AUTOENCODER,
     "projection": PROJECTION,
 }
+
+# Modes whose hidden part does not look at the targets.
+UNSUPERVISED = ("random", "autoencoder")

@@ -16,7 +16,7 @@ from stridiag.nn.readout import Readout
 from stridiag.nn.storage import storable
 from stridiag.nn.transforms import Transform
 
-__all__ = ["Network", "ParameterCount", "checked_rows"]
+__all__ = ["FeatureMap", "Network", "ParameterCount", "checked_rows"]
 
 Array = NDArray[Any]
 
@@ -44,6 +44,35 @@ def checked_rows(rows: ArrayLike, columns: int) -> Array:
         raise StructureError(f"rows must have shape (samples, {columns}), got {x.shape}")
     require_finite(x, "rows")
     return x
+
+
+@storable
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureMap:
+    """Input transform and hidden part, without a readout.
+
+    Parameters
+    ----------
+    inputs : Transform
+        Applied first, to rows as they come.
+    hidden : Hidden
+        Makes features of transformed rows.
+    """
+
+    inputs: Transform
+    hidden: Hidden
+
+    def features(self, rows: ArrayLike) -> Array:
+        """Return all features, (samples, columns), of rows of shape (samples, inputs), at once.
+
+        Raises
+        ------
+        StructureError
+            If the shape is another.
+        NonFiniteError
+            If a number is NaN or infinite.
+        """
+        return self.hidden.features(self.inputs.apply(checked_rows(rows, self.inputs.inputs)))
 
 
 @storable
@@ -98,7 +127,7 @@ class Network:
         NonFiniteError
             If a number is NaN or infinite.
         """
-        return self.hidden.features(self.inputs.apply(checked_rows(rows, self.inputs.inputs)))
+        return FeatureMap(self.inputs, self.hidden).features(rows)
 
     def decision(self, rows: ArrayLike) -> Array:
         """Return the outputs, (samples, outputs), holding the features of a block of rows at a time.

@@ -89,7 +89,7 @@ def fit_random(
     """
     return train(
         RANDOM, X, Z, architecture, alpha=alpha, per_output=per_output, weights=weights, rng=rng, progress=progress
-    ).network
+    ).model
 
 
 def draw_layers(

@@ -179,7 +179,7 @@ class Stream:
         TypeError
             If labels are of another kind than the classes.
         """
-        wide = self._with_classes(y)
+        wide = self.with_classes(y)
         return replace(wide, statistics=wide.statistics + wide._read(X, y, weights))
 
     def forget(self, X: Any, y: Any, weights: ArrayLike | None = None) -> Stream:
@@ -240,7 +240,7 @@ class Stream:
     def _read(self, X: Any, y: Any, weights: ArrayLike | None) -> Statistics:
         return _statistics(self.inputs, self.hidden, self.classes, X, y, weights)
 
-    def _with_classes(self, y: Any) -> Stream:
+    def with_classes(self, y: Any) -> Stream:
         """Return a stream that has a column for each class in y too."""
         if self.classes is None:
             return self

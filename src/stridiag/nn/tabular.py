@@ -35,10 +35,10 @@ from stridiag.nn.readout import LEAST_LEFT, Readout
 from stridiag.nn.relevance import Relevance, gradient_product
 from stridiag.nn.sampling import RowSampler
 from stridiag.nn.statistics import Statistics
-from stridiag.nn.training import Clock, ProgressHook, check_training_data
+from stridiag.nn.training import Clock, LeftOut, ProgressHook, check_training_data
 from stridiag.nn.transforms import Standardization
 
-__all__ = ["LeftOut", "TrainedTable", "fit_tabular", "train_tabular"]
+__all__ = ["TrainedTable", "fit_tabular", "train_tabular"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -54,21 +54,6 @@ _MARGIN = 0.1
 _MOST_TURNS, _FALLING = 7, 0.8
 # Numbers of features that are kept instead of computed again for leverages: 256 MB.
 _KEPT = 1 << 25
-
-
-class LeftOut(NamedTuple):
-    """Leave-one-out scores of some training rows, for calibration.
-
-    Parameters
-    ----------
-    rows : ndarray of int64, (s,)
-        Which ones, of those of positive weight.
-    scores : ndarray, (s, q)
-        The outputs of the model, without the row: exact for readout and memory, given the hidden parts.
-    """
-
-    rows: Index
-    scores: Array
 
 
 class TrainedTable(NamedTuple):

@@ -130,7 +130,7 @@ def fit_targets(
         rng=rng,
         progress=progress,
         start=start,
-    ).network
+    ).model
 
 
 def _check(architecture: Architecture) -> None:

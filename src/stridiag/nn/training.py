@@ -16,15 +16,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from stridiag._validate import require_finite
 from stridiag.nn.architecture import Architecture
+from stridiag.nn.calibration import leave_one_out
 from stridiag.nn.hidden import Hidden, row_blocks
-from stridiag.nn.network import Network
+from stridiag.nn.network import FeatureMap, Network
 from stridiag.nn.operations import Operations
 from stridiag.nn.options import check_penalty
-from stridiag.nn.readout import CRITERIA, Penalty, Solved, solve_ridge
+from stridiag.nn.readout import CRITERIA, Penalty, Readout, Solved, solve_ridge
 from stridiag.nn.transforms import Standardization
 
 __all__ = [
     "Clock",
+    "LeftOut",
     "Mode",
     "Progress",
     "ProgressHook",
@@ -33,6 +35,7 @@ __all__ = [
     "check_training_data",
     "solve_readout",
     "train",
+    "train_features",
 ]
 
 Array = NDArray[Any]
@@ -99,11 +102,27 @@ class Mode:
     mixed: Callable[[int, Architecture], int] | None = None
 
 
-class Trained(NamedTuple):
-    """A network, and what `Solved.left` holds for the rows of positive weight."""
+class LeftOut(NamedTuple):
+    """What a model says of some training rows without them, for calibration.
 
-    network: Network
-    left: Array
+    Parameters
+    ----------
+    rows : ndarray of int64, (s,)
+        Which ones, of those of positive weight.
+    scores : ndarray, (s, q)
+        The outputs: exact for the readout, given the hidden part; of rows that were held out where a model has no
+        leave-one-out errors.
+    """
+
+    rows: NDArray[np.int64]
+    scores: Array
+
+
+class Trained(NamedTuple):
+    """A model, and what it says of training rows without them; no rows where nobody asked."""
+
+    model: Network
+    left_out: LeftOut
 
 
 def train(
@@ -120,22 +139,62 @@ def train(
     keep: bool = False,
     start: Hidden | None = None,
 ) -> Trained:
-    """Train by one mode; the parameters are those of `stridiag.nn.fit_random`, `keep` that of `solve_ridge`.
+    """Train by one mode; the parameters are those of `stridiag.nn.fit_random`; `keep` asks for `left_out`.
 
     `start` is the hidden part of another network, for the mode to start from instead of fresh draws.
     """
     check_penalty(alpha, CRITERIA)
-    if mode.check is not None:
-        mode.check(architecture)
     x, z, d = check_training_data(X, Z, weights)
     clock = Clock(progress, mode.steps(architecture) + 1)
-    inputs = Standardization.fit(x, d, architecture.scaling)
+    inputs, hidden = _features(mode, x, z, d, architecture, rng, clock, start)
     x = inputs.apply(x)
-    aims = Standardization.fit(z, d).apply(z)
-    hidden = mode.hidden(x, aims, d, architecture, np.random.default_rng(rng), clock, start)
     readout, left = solve_readout(x, hidden, z, d, alpha, per_output=per_output, keep=keep)
     clock.tick("readout")
-    return Trained(Network(inputs, hidden, readout), left)
+    return Trained(Network(inputs, hidden, readout), _left_out(x, hidden, z, readout, left if keep else None))
+
+
+def train_features(
+    mode: Mode,
+    X: ArrayLike,
+    Z: ArrayLike,
+    architecture: Architecture,
+    *,
+    weights: ArrayLike | None = None,
+    rng: int | np.random.Generator | None = None,
+    progress: ProgressHook | None = None,
+    start: Hidden | None = None,
+) -> FeatureMap:
+    """Train the hidden part by one mode, without a readout; the parameters are those of `train`."""
+    x, z, d = check_training_data(X, Z, weights)
+    clock = Clock(progress, mode.steps(architecture))
+    return FeatureMap(*_features(mode, x, z, d, architecture, rng, clock, start))
+
+
+def _features(
+    mode: Mode,
+    x: Array,
+    z: Array,
+    d: Array,
+    architecture: Architecture,
+    rng: int | np.random.Generator | None,
+    clock: Clock,
+    start: Hidden | None,
+) -> tuple[Standardization, Hidden]:
+    if mode.check is not None:
+        mode.check(architecture)
+    inputs = Standardization.fit(x, d, architecture.scaling)
+    aims = Standardization.fit(z, d).apply(z)
+    return inputs, mode.hidden(inputs.apply(x), aims, d, architecture, np.random.default_rng(rng), clock, start)
+
+
+def _left_out(x: Array, hidden: Hidden, z: Array, readout: Readout, left: Array | None) -> LeftOut:
+    """Return what the readout would say of each row without it."""
+    if left is None:
+        return LeftOut(np.empty(0, np.int64), np.empty((0, z.shape[1])))
+    fitted = np.empty_like(z)
+    for block in row_blocks(x.shape[0], hidden.columns):
+        fitted[block] = readout.apply(hidden.features(x[block]))
+    return LeftOut(np.arange(x.shape[0]), leave_one_out(z, fitted, left))
 
 
 def check_training_data(rows: ArrayLike, targets: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array, Array]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from stridiag.sklearn.estimators import StridiagClassifier, StridiagRegressor
+from stridiag.sklearn.classifier import StridiagClassifier
+from stridiag.sklearn.regressor import StridiagRegressor
+from stridiag.sklearn.saved import load
+from stridiag.sklearn.transformer import StridiagTransformer
 
-__all__ = ["StridiagClassifier", "StridiagRegressor"]
+__all__ = ["StridiagClassifier", "StridiagRegressor", "StridiagTransformer", "load"]

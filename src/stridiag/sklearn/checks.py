@@ -11,13 +11,19 @@ from sklearn.utils.validation import check_X_y
 
 from stridiag._validate import require_finite
 
-__all__ = ["as_weights", "both_sides", "checked"]
+__all__ = ["as_weights", "checked"]
 
 Array = NDArray[Any]
 
 
 def checked(
-    estimator: BaseEstimator, X: ArrayLike, y: ArrayLike, *, multi_output: bool = False, y_numeric: bool = False
+    estimator: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    multi_output: bool = False,
+    y_numeric: bool = False,
+    least: int = 2,
 ) -> tuple[Array, Array]:
     """Return X and y as scikit-learn checks them, without touching the estimator."""
     # scikit-learn looks for NaN in sums, which overflow near the ends of the number range.
@@ -28,15 +34,10 @@ def checked(
             dtype=np.float64,
             multi_output=multi_output,
             y_numeric=y_numeric,
-            ensure_min_samples=2,
+            ensure_min_samples=least,
             estimator=estimator,
         )
     return x, targets
-
-
-def both_sides(scores: Array) -> Array:
-    """Return one column of scores for each class, also where two classes share one."""
-    return np.hstack((-scores, scores)) if scores.shape[1] == 1 else scores
 
 
 def as_weights(sample_weight: ArrayLike | None, rows: int) -> Array | None:

@@ -1,0 +1,100 @@
+"""Labels as targets of least squares, and scores as labels and probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from stridiag.nn.calibration import fit_temperature, softmax
+from stridiag.nn.storage import storable
+
+__all__ = ["Labels"]
+
+Array = NDArray[Any]
+
+
+@storable
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """How labels are coded: +-1 for each class, or +-1 for each of several labels that a row may have.
+
+    Parameters
+    ----------
+    classes : ndarray, (n_classes,)
+        Sorted; for multi-label targets the numbers of the labels.
+    multilabel : bool
+        Whether a row may have any number of them.
+    paired : bool
+        Whether two classes share one column of scores, which is positive for the second.
+    """
+
+    classes: Array
+    multilabel: bool
+    paired: bool
+
+    @classmethod
+    def of(cls, y: Array) -> Labels:
+        """Find the classes.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two classes, or `y` holds no labels.
+        """
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y")
+        if kind == "multilabel-indicator":
+            return cls(np.arange(y.shape[1]), True, False)
+        if y.ndim != 1:
+            raise ValueError(
+                f"y must be labels, (n_samples,), or 0 and 1 for each of several labels, got a {kind} target of shape "
+                f"{y.shape}; for several outputs of several classes use sklearn.multioutput.MultiOutputClassifier"
+            )
+        classes = np.unique(y)
+        if classes.size < 2:
+            raise ValueError(f"a classifier needs at least two classes, got {classes.size} class: {classes}")
+        return cls(classes, False, classes.size == 2)
+
+    def targets(self, y: Array) -> Array:
+        """Return +-1 indicators, (n, columns).
+
+        Raises
+        ------
+        ValueError
+            If there is a label that is none of the classes.
+        """
+        if self.multilabel:
+            return np.where(np.asarray(y) > 0, 1.0, -1.0)
+        place = np.minimum(np.searchsorted(self.classes, y), self.classes.size - 1)
+        unknown = self.classes[place] != y
+        if unknown.any():
+            raise ValueError(f"y has labels that the fit did not see: {np.unique(y[unknown])}")
+        z = np.where(place[:, None] == np.arange(self.classes.size), 1.0, -1.0)
+        return z[:, 1:] if self.paired else z
+
+    def names(self, scores: Array) -> Array:
+        """Return the labels of highest score, (n,), or 1 for each label of positive score, (n, n_labels)."""
+        if self.multilabel:
+            return (scores > 0.0).astype(np.int64)
+        return np.asarray(self.classes[self._sides(scores).argmax(axis=1)])
+
+    def temperature(self, scores: Array, targets: Array, weights: Array) -> float:
+        """Fit the temperature to scores of rows that did not take part in making them."""
+        sides = self._sides(scores)
+        truth = self._sides(targets).argmax(axis=1)
+        return fit_temperature(sides, truth, np.repeat(weights, sides.shape[0] // scores.shape[0]))
+
+    def probabilities(self, scores: Array, temperature: float) -> Array:
+        """Return softmax(scores / temperature), (n, n_classes), or the probability of each label, (n, n_labels)."""
+        both = softmax(self._sides(scores), temperature)
+        return both[:, 1].reshape(scores.shape) if self.multilabel else both
+
+    def _sides(self, scores: Array) -> Array:
+        """Return one column for each class; each label of each row is a choice between two."""
+        if self.multilabel:
+            scores = scores.reshape(-1, 1)
+        return np.hstack((-scores, scores)) if self.multilabel or self.paired else scores

@@ -1,0 +1,116 @@
+"""Fitted estimators in files: arrays and JSON, see `stridiag.nn.storage`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stridiag.errors import FileFormatError
+from stridiag.nn import storage
+
+if TYPE_CHECKING:
+    from stridiag.sklearn.base import StridiagEstimator
+
+__all__ = ["load", "save_estimator"]
+
+_KINDS = ("StridiagClassifier", "StridiagRegressor", "StridiagTransformer")
+
+
+@storage.storable
+@dataclass(frozen=True, slots=True, eq=False)
+class SavedEstimator:
+    """An estimator's class, its options, and what a fit has set.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the class.
+    options : dict
+        What ``get_params`` returns, less what no file can hold.
+    fitted : dict
+        What ``vars`` has beside the options.
+    """
+
+    kind: str
+    options: dict[str, Any]
+    fitted: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise ValueError(f"kind must be one of {_KINDS}, got {self.kind!r}")
+
+
+def save_estimator(estimator: StridiagEstimator, file: str | PathLike[str]) -> None:
+    """Write a fitted estimator; the parameters are those of ``estimator.save``."""
+    options = estimator.get_params(deep=False)
+    fitted = {name: value for name, value in vars(estimator).items() if name not in options}
+    options["callback"] = None
+    if not isinstance(options["random_state"], int | np.integer):
+        options["random_state"] = None
+    weights = options.get("class_weight")
+    if isinstance(weights, dict):
+        # Labels of classes need not be strings, as keys in a file are.
+        options["class_weight"] = [[key, float(value)] for key, value in weights.items()]
+    names = fitted.pop("feature_names_in_", None)
+    if names is not None:
+        fitted["feature_names_in_"] = np.asarray(names, str)
+    storage.save(SavedEstimator(type(estimator).__name__, options, fitted), file)
+
+
+def load(file: str | PathLike[str]) -> StridiagEstimator:
+    """Read a fitted estimator that its `save` wrote.
+
+    Parameters
+    ----------
+    file : path
+        Nothing in it is executed, whoever made it.
+
+    Returns
+    -------
+    StridiagClassifier, StridiagRegressor or StridiagTransformer
+
+    Raises
+    ------
+    stridiag.errors.FileFormatError
+        If it is no such file, or damaged.
+    OSError
+        If there is none, or it may not be read.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from stridiag.sklearn import StridiagRegressor, load
+    >>> X = np.random.default_rng(0).standard_normal((200, 3))
+    >>> model = StridiagRegressor(units=32, layers=1, random_state=0).fit(X, X[:, 0] * X[:, 1])
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.npz")
+    >>> model.save(path)
+    >>> bool((load(path).predict(X) == model.predict(X)).all())
+    True
+    """
+    from stridiag import sklearn as wing
+
+    content = storage.load(file)
+    if not isinstance(content, SavedEstimator):
+        raise FileFormatError(f"{file} holds a {type(content).__name__}, not an estimator")
+    kind = getattr(wing, content.kind)
+    options = dict(content.options)
+    if isinstance(options.get("class_weight"), list):
+        options["class_weight"] = {key: value for key, value in options["class_weight"]}
+    try:
+        estimator: StridiagEstimator = kind(**options)
+    except TypeError as error:
+        raise FileFormatError(f"{file} has options that {content.kind} does not know: {error}") from error
+    fitted = dict(content.fitted)
+    names = fitted.pop("feature_names_in_", None)
+    if names is not None:
+        fitted["feature_names_in_"] = np.asarray(names, object)
+    allowed = kind._fitted_names
+    if not set(fitted) <= allowed:
+        raise FileFormatError(f"{file} would set {sorted(set(fitted) - allowed)} of {content.kind}, which it has not")
+    for name, value in fitted.items():
+        setattr(estimator, name, value)
+    return estimator
