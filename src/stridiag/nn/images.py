@@ -1,11 +1,11 @@
 r"""Networks for images: the user says the shape of an image, everything else follows from it.
 
 Images of up to 256 pixels get one ordinary structured layer, a wrapped stencil of 5 x 5 diagonals (offsets w a + b,
--2 <= a, b <= 2) with as many units as pay; the readout sees them alone, not the pixels. Larger ones get tied diagonals: banks
-of small filters over the whole image, rectified and pooled (see `patches`), and a sparse layer of units that read k
-pooled features each, under a fresh permutation for each wrap; pre-activations have unit spread, and the bias is minus
-the pre-activation at one training row. The readout is solved (see `readout` and `large_readout`); nothing else is
-trained, and filters and layer never see the targets.
+-2 <= a, b <= 2) with as many units as pay; the readout sees them alone, not the pixels. Larger ones get tied
+diagonals: banks of small filters over the whole image, rectified and pooled (see `patches`), and a sparse layer of
+units that read k pooled features each, under a fresh permutation for each wrap; pre-activations have unit spread, and
+the bias is minus the pre-activation at one training row. The readout is solved (see `readout` and `large_readout`);
+nothing else is trained, and filters and layer never see the targets.
 
 Statistics can be added over shifted copies of the images too, at one more pass for each.
 
@@ -379,7 +379,8 @@ def _draws(x: Array, d: Array, count: int, rng: np.random.Generator) -> NDArray[
     They are quantiles along a random direction: neither the order of the rows matters nor whether a row of weight 2
     is written twice.
     """
-    order = np.argsort(x @ rng.standard_normal(x.shape[1]).astype(x.dtype), kind="stable")
+    direction = np.asarray(rng.standard_normal(x.shape[1]), x.dtype)
+    order = np.argsort(x @ direction, kind="stable")
     cumulated = np.cumsum(d[order])
     place = np.searchsorted(cumulated, rng.random(count) * cumulated[-1], side="right")
     return np.asarray(order[np.minimum(place, order.size - 1)], np.int64)
@@ -442,7 +443,7 @@ def _held_out(x: Array, d: Array, rng: np.random.Generator) -> NDArray[np.bool_]
     share = min(_HELD_SHARE, _HELD / float(d.sum()))
     start = int(rng.integers(1 << 32))
     marks = np.fromiter((zlib.crc32(row.data, start) for row in x), np.uint64, x.shape[0])
-    held = np.asarray(marks < share * (1 << 32))
+    held: NDArray[np.bool_] = marks < share * (1 << 32)
     if not held.any() or held.all():
         held[:] = False
         held[: max(1, x.shape[0] // 10)] = True

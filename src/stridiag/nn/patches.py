@@ -110,12 +110,12 @@ class TiedPatches:
     @property
     def columns(self) -> int:
         """Number of features: both signs of each filter, for each window."""
-        return 2 * self.filters.shape[0] * self.grid[0] * self.grid[1]
+        return 2 * len(self.filters) * self.grid[0] * self.grid[1]
 
     @property
     def parameter_count(self) -> int:
         """Numbers on the diagonals, tied ones counted once, and the threshold."""
-        return self.filters.size + 1
+        return int(self.filters.size) + 1
 
     def features(self, rows: Array) -> Array:
         """Return the features, (n, columns), ordered by filter, sign and window, of rows of shape (n, inputs).
