@@ -70,7 +70,7 @@ class TiedPatches:
     >>> layer.features(np.array([[0.0, 1.0, 1.0, 0.0, 1.0, 1.0]])).round(3)
     array([[0.707, 0.   , 0.   , 0.707]])
     >>> layer.matrix(0)                           # on the image padded to rows of 4
-    StridiagMatrix(8 x 9, float64, offsets (0, 1))
+    StridiagMatrix(8 x 9, float64, offsets (0, 1), 0 links)
     """
 
     image_shape: tuple[int, int]
