@@ -8,7 +8,9 @@ from stridiag.nn.compiled import CompiledNetwork, compile_network
 from stridiag.nn.conformal import Conformal
 from stridiag.nn.export import export_numpy
 from stridiag.nn.hidden import Hidden, Stack
-from stridiag.nn.images import ImageFeatures, ImageSettings, PixelRange, StencilFeatures, fit_images, image_settings
+from stridiag.nn.image_features import ImageFeatures, PixelRange, StencilFeatures
+from stridiag.nn.image_settings import ImageSettings, image_settings
+from stridiag.nn.images import fit_images
 from stridiag.nn.initialisers import condition_bound, condition_numbers, draw_weight
 from stridiag.nn.joint import joint_masked_least_squares
 from stridiag.nn.layers import Layer

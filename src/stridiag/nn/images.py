@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,260 +27,30 @@ from numpy.typing import ArrayLike, NDArray
 
 from stridiag import structure as structures
 from stridiag.errors import StructureError
+from stridiag.nn.image_features import ImageFeatures, PixelRange, StencilFeatures
+from stridiag.nn.image_settings import ImagePreset, ImageSettings, checked_shape, image_settings
 from stridiag.nn.large_readout import LargeChunk, solve_large
 from stridiag.nn.layers import Layer, draw_source, source_width
 from stridiag.nn.network import Network
 from stridiag.nn.offsets import wrapped_offsets
-from stridiag.nn.options import check_name, check_penalty, is_integer
+from stridiag.nn.options import check_penalty
 from stridiag.nn.patches import TiedPatches, draw_filters
 from stridiag.nn.random_features import settle
 from stridiag.nn.training import Clock, ProgressHook, check_training_data, in_target_units, solve_readout
 from stridiag.nn.transforms import Standardization
 
-__all__ = [
-    "ImageFeatures",
-    "ImagePreset",
-    "ImageSettings",
-    "PixelRange",
-    "StencilFeatures",
-    "fit_images",
-    "image_settings",
-]
+__all__ = ["fit_images"]
 
 Array = NDArray[Any]
-ImagePreset = Literal["fast", "balanced", "accurate"]
 
-# Pixels up to which one layer on the pixels themselves is better than pooled filters.
-_SMALL = 256
 # Rows on which means, spreads and anchors are measured, and rows of features in memory at a time.
 _SAMPLE, _CHUNK = 4096, 2048
 # Added to the deviation of a pooled feature, in units of their mean deviation: features that hardly vary stay small.
 _DEVIATION_FLOOR = 0.05
 # Added to the deviation of pre-activations, in the unit of which all but a few are larger.
 _SPREAD_FLOOR = 0.1
-# Where images stay, and one pixel to each side.
-_CROSS = ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0))
 # Largest share and number of rows that are held out for the choice of the penalty.
 _HELD_SHARE, _HELD = 0.1, 5000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageSettings:
-    """Everything about a network for images that is not data.
-
-    Parameters
-    ----------
-    banks : tuple of (int, int)
-        ``(side, count)`` of each bank of filters. None at all: the stencil on pixels.
-    units : int
-        Of the layer behind the filters (0: none), or of the stencil.
-    diagonals : int
-        Wrapped diagonals of the layer behind the filters.
-    window, step : int
-        Of the pooling; see `TiedPatches`.
-    threshold : float, default 0
-        Of the rectification, in units of the range of pixels.
-    shifts : tuple of (int, int), default ((0, 0),)
-        By how many pixels down and right copies of the training images are moved.
-    """
-
-    banks: tuple[tuple[int, int], ...]
-    units: int
-    diagonals: int
-    window: int
-    step: int
-    threshold: float = 0.0
-    shifts: tuple[tuple[int, int], ...] = ((0, 0),)
-
-
-def image_settings(image_shape: tuple[int, int], rows: int, preset: ImagePreset = "fast") -> ImageSettings:
-    """Choose settings from the shape of the images and their number.
-
-    Parameters
-    ----------
-    image_shape : tuple of int
-        ``(h, w)``.
-    rows : int
-        Number of training images: features stay below half of it.
-    preset : {"fast", "balanced", "accurate"}, default "fast"
-        How much work: 3456, 5956 and 10608 features on 60,000 images of 28 x 28, the last ones with four copies
-        of each image, moved by one pixel.
-
-    Examples
-    --------
-    >>> from stridiag.nn import image_settings
-    >>> image_settings((28, 28), 60_000).banks
-    ((7, 24), (11, 24))
-    >>> image_settings((8, 8), 1500).units
-    960
-    """
-    check_name(preset, "preset", ("fast", "balanced", "accurate"))
-    height, width = _checked_shape(image_shape)
-    if height * width <= _SMALL or min(height, width) < 12:
-        units = min(15 * height * width, max(16, int(0.67 * rows)))
-        return ImageSettings(banks=(), units=units, diagonals=0, window=1, step=1)
-    filters, units = {"fast": (24, 0), "balanced": (24, 2500), "accurate": (32, 6000)}[preset]
-    # Six windows of two steps along the shorter side, as on 28 x 28 pixels windows of 8 every 4.
-    step = max(1, round(min(height, width) / 7))
-    windows = ((height - 2 * step) // step + 1) * ((width - 2 * step) // step + 1)
-    most = rows // 2
-    filters = max(1, min(filters, most // (4 * windows)))
-    units = max(0, min(units, most - 4 * windows * filters))
-    sides = [round(step * share) // 2 * 2 + 1 for share in (1.6, 2.6)]
-    return ImageSettings(
-        banks=tuple((side, filters) for side in sides),
-        units=units,
-        diagonals=16,
-        window=2 * step,
-        step=step,
-        shifts=_CROSS if preset == "accurate" else _CROSS[:1],
-    )
-
-
-def _checked_shape(image_shape: object) -> tuple[int, int]:
-    if not (
-        isinstance(image_shape, tuple | list)
-        and len(image_shape) == 2
-        and all(is_integer(size) and size >= 1 for size in image_shape)
-    ):
-        raise ValueError(f"image_shape must be two integers of at least 1, (height, width), got {image_shape!r}")
-    return int(image_shape[0]), int(image_shape[1])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PixelRange:
-    """Pixels in units of the range that they had in training, from 0 up: ``(x - lowest) / (highest - lowest)``.
-
-    Parameters
-    ----------
-    inputs : int
-        Number of pixels.
-    lowest, highest : float
-        Over all training images. Pixels beyond twice that range stop there.
-    """
-
-    inputs: int
-    lowest: float
-    highest: float
-
-    @property
-    def columns(self) -> int:
-        """Number of columns it makes."""
-        return self.inputs
-
-    @classmethod
-    def fit(cls, rows: Array) -> PixelRange:
-        """Measure ``rows``, (n, pixels)."""
-        return cls(rows.shape[1], float(rows.min()), float(rows.max()))
-
-    def apply(self, rows: Array) -> Array:
-        """Return the pixels in float32, (n, pixels)."""
-        half = 0.5 * self.highest - 0.5 * self.lowest
-        unit = half if half > 0.0 else 1.0
-        # Halves, so that a range near the largest number does not overflow.
-        scaled = (0.5 * rows - 0.5 * self.lowest) / unit
-        return np.clip(scaled, -1.0, 2.0).astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ImageFeatures:
-    """Pooled values of tied patches, standardised, and a sparse layer that reads them.
-
-    Parameters
-    ----------
-    patches : tuple of TiedPatches
-        Banks of filters; each reads the same images.
-    mean, scale : ndarray of float32, (pooled,)
-        Pooled features become ``(p - mean) / scale``.
-    layer : Layer, optional
-        Its values are further features.
-
-    Raises
-    ------
-    StructureError
-        If the parts do not fit.
-    """
-
-    patches: tuple[TiedPatches, ...]
-    mean: Array
-    scale: Array
-    layer: Layer | None = None
-
-    def __post_init__(self) -> None:
-        pooled = sum(bank.columns for bank in self.patches)
-        if not self.patches or len({bank.image_shape for bank in self.patches}) != 1:
-            raise StructureError("an image network needs banks of filters for images of one shape")
-        if not self.mean.shape == self.scale.shape == (pooled,):
-            raise StructureError(f"mean and scale must be ({pooled},), got {self.mean.shape} and {self.scale.shape}")
-        if self.layer is not None and self.layer.inputs != pooled:
-            raise StructureError(f"the layer reads {self.layer.inputs} values, but {pooled} come to it")
-
-    @property
-    def inputs(self) -> int:
-        """Number of pixels."""
-        return self.patches[0].inputs
-
-    @property
-    def pooled(self) -> int:
-        """Number of pooled features."""
-        return self.mean.size
-
-    @property
-    def columns(self) -> int:
-        """Number of features."""
-        return self.pooled + (0 if self.layer is None else self.layer.units)
-
-    @property
-    def parameter_count(self) -> int:
-        """Tied numbers of the filters counted once, weights and biases of the layer; as for all parts, no scaling."""
-        layer = 0 if self.layer is None else self.layer.parameter_count
-        return sum(bank.parameter_count for bank in self.patches) + layer
-
-    def features(self, rows: Array) -> Array:
-        """Return the features in float32, (n, columns), of images read line by line, (n, inputs)."""
-        result = np.empty((rows.shape[0], self.columns), np.float32)
-        at = 0
-        for bank in self.patches:
-            bank.write(rows, result[:, at : at + bank.columns])
-            at += bank.columns
-        pooled = result[:, :at]
-        pooled -= self.mean
-        pooled /= self.scale
-        if self.layer is not None:
-            result[:, at:] = self.layer.forward(pooled)
-        return result
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StencilFeatures:
-    """The values of one layer on pixels, without the pixels: with them scores were lower (docs/theory/images.md).
-
-    Parameters
-    ----------
-    layer : Layer
-        Its diagonals form a stencil of neighbouring pixels.
-    """
-
-    layer: Layer
-
-    @property
-    def inputs(self) -> int:
-        """Number of pixels."""
-        return self.layer.inputs
-
-    @property
-    def columns(self) -> int:
-        """Number of features."""
-        return self.layer.units
-
-    @property
-    def parameter_count(self) -> int:
-        """Weights and biases."""
-        return self.layer.parameter_count
-
-    def features(self, rows: Array) -> Array:
-        """Return the layer's values, (n, columns), of images read line by line, (n, inputs)."""
-        return self.layer.forward(rows)
 
 
 def fit_images(
@@ -345,7 +115,7 @@ def fit_images(
     >>> float(((net.decision(X[1::2]) > 0) == (Z[1::2] > 0)).mean())
     1.0
     """
-    shape = _checked_shape(image_shape)
+    shape = checked_shape(image_shape)
     check_penalty(alpha, ("auto",))
     x, z, d = check_training_data(X, Z, weights)
     if shape[0] * shape[1] != x.shape[1]:
