@@ -8,6 +8,9 @@ from stridiag.nn.compiled import CompiledNetwork, compile_network
 from stridiag.nn.conformal import Conformal
 from stridiag.nn.export import export_numpy
 from stridiag.nn.hidden import Hidden, Stack
+from stridiag.nn.image_features import ImageFeatures, PixelRange, StencilFeatures
+from stridiag.nn.image_settings import ImageSettings, image_settings
+from stridiag.nn.images import fit_images
 from stridiag.nn.initialisers import condition_bound, condition_numbers, draw_weight
 from stridiag.nn.joint import joint_masked_least_squares
 from stridiag.nn.layers import Layer
@@ -16,6 +19,7 @@ from stridiag.nn.modes import MODES
 from stridiag.nn.network import Network, ParameterCount
 from stridiag.nn.offsets import candidate_schedules, layer_offsets, wrapped_offsets, wrapped_structure
 from stridiag.nn.operations import Operations
+from stridiag.nn.patches import TiedPatches
 from stridiag.nn.random_features import fit_random
 from stridiag.nn.reachability import reachability, reaches_all
 from stridiag.nn.readout import Readout, ridge, ridge_from_rows
@@ -36,11 +40,14 @@ __all__ = [
     "CompiledNetwork",
     "Conformal",
     "Hidden",
+    "ImageFeatures",
+    "ImageSettings",
     "Layer",
     "Mode",
     "Network",
     "Operations",
     "ParameterCount",
+    "PixelRange",
     "Progress",
     "Readout",
     "RecursiveLayer",
@@ -50,7 +57,9 @@ __all__ = [
     "Stack",
     "Standardization",
     "Statistics",
+    "StencilFeatures",
     "Stream",
+    "TiedPatches",
     "Trained",
     "TrainingPlan",
     "Transform",
@@ -61,8 +70,10 @@ __all__ = [
     "condition_numbers",
     "draw_weight",
     "export_numpy",
+    "fit_images",
     "fit_random",
     "fit_targets",
+    "image_settings",
     "joint_masked_least_squares",
     "layer_offsets",
     "masked_least_squares",

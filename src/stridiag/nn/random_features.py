@@ -125,7 +125,9 @@ def draw_layers(
     return layers, anchors
 
 
-def settle(layer: Layer, x: Array, d: Array, before: tuple[Layer, ...], anchors: Array) -> Layer:
+def settle(
+    layer: Layer, x: Array, d: Array, before: tuple[Layer, ...], anchors: Array, *, floor: float = _SPREAD_FLOOR
+) -> Layer:
     """Set a layer's scale and bias: rows to norm 1, then over their spread on the data; bias by the anchors.
 
     Parameters
@@ -138,6 +140,8 @@ def settle(layer: Layer, x: Array, d: Array, before: tuple[Layer, ...], anchors:
         The layers that lead to this one.
     anchors : ndarray of int, (units,)
         For each unit the row at which its pre-activation is to vanish.
+    floor : float, default 0.5
+        Added to the spread, so that a unit whose inputs hardly vary is not blown up to full range.
     """
     rows, columns = layer.weight.structure.coordinates()
     values = layer.weight.values
@@ -145,7 +149,7 @@ def settle(layer: Layer, x: Array, d: Array, before: tuple[Layer, ...], anchors:
     values = np.divide(values, norms[rows], out=np.zeros_like(values), where=norms[rows] > 0.0)
     unit = replace(layer, weight=layer.weight.with_values(values, copy=False), bias=np.zeros(layer.units))
     spread = _common(layer, preactivation_spread(x, d, before, unit))
-    values = values / (spread + _SPREAD_FLOOR)[rows]
+    values = values / (spread + floor)[rows]
     read = columns if layer.source is None else layer.source[columns]
     reached = Stack(x.shape[1], before).last(x[anchors])
     bias = -np.bincount(rows, values * reached[rows, read], minlength=layer.units)

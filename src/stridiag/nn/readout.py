@@ -109,9 +109,10 @@ class Readout:
     score : ndarray, (q,)
         An estimate of the mean squared error on new rows at that penalty. Infinite where the fit interpolates,
         or where squares of the targets are outside the number range.
-    criterion : {"loo", "gcv"}
-        What `score` is: "loo", the exact mean of squared leave-one-out errors, or "gcv", the generalised
-        cross-validation score, which is too low where leverages differ.
+    criterion : {"loo", "gcv", "holdout"}
+        What `score` is: "loo", the exact mean of squared leave-one-out errors, "gcv", the generalised
+        cross-validation score, which is too low where leverages differ, or "holdout", the mean on rows that were
+        left out (see `large_readout`).
     unit : ndarray, (q,)
         1, or a power of two for targets near the ends of the number range, where coefficients would leave it.
     """
@@ -121,7 +122,7 @@ class Readout:
     alpha: Array
     degrees_of_freedom: Array
     score: Array
-    criterion: Criterion
+    criterion: Criterion | Literal["holdout"]
     unit: Array = field(default_factory=lambda: np.ones(1))
 
     def apply(self, rows: Array) -> Array:

@@ -33,6 +33,7 @@ __all__ = [
     "Trained",
     "as_counts",
     "check_training_data",
+    "in_target_units",
     "solve_readout",
     "train",
     "train_features",
@@ -257,6 +258,11 @@ def solve_readout(
             yield values, scaled[block], d[block]
 
     solved, left = solve_ridge(read, (x.shape[0], columns), alpha, per_output=per_output, keep=keep)
+    return Solved(in_target_units(solved, outputs), left)
+
+
+def in_target_units(solved: Readout, outputs: Standardization) -> Readout:
+    """Return a readout for targets as they came, of one that was solved for standardised targets."""
     # Coefficients are numbers only if targets are not too near the ends of the number range.
     extreme = (outputs.magnitude > _LARGE) | (outputs.magnitude < 1.0 / _LARGE)
     unit = np.where(extreme, np.exp2(np.floor(np.log2(outputs.magnitude))), 1.0)
@@ -265,11 +271,10 @@ def solve_readout(
     # A squared error may lie outside the number range where the targets do not: then it is infinite or 0.
     with np.errstate(over="ignore", under="ignore"):
         score = solved.score * (deviation * magnitude) ** 2 * unit * unit
-    readout = replace(
+    return replace(
         solved,
         coefficients=solved.coefficients * (deviation * magnitude),
         intercept=(solved.intercept * deviation + outputs.mean) * magnitude,
         score=score,
         unit=unit,
     )
-    return Solved(readout, left)

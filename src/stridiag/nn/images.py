@@ -1,0 +1,241 @@
+r"""Networks for images: the user says the shape of an image, everything else follows from it.
+
+Images of up to 256 pixels get one ordinary structured layer, a wrapped stencil of 5 x 5 diagonals (offsets w a + b,
+-2 <= a, b <= 2) with as many units as pay; the readout sees them alone, not the pixels. Larger ones get tied
+diagonals: banks of small filters over the whole image, rectified and pooled (see `patches`), and a sparse layer of
+units that read k pooled features each, under a fresh permutation for each wrap; pre-activations have unit spread, and
+the bias is minus the pre-activation at one training row. The readout is solved (see `readout` and `large_readout`);
+nothing else is trained, and filters and layer never see the targets.
+
+Statistics can be added over shifted copies of the images too, at one more pass for each.
+
+Cost, for N images, K filters of r x r taps, D features and s copies: 2 N s K h (w + r) r^2 flops for the maps,
+N s D^2 for the products, D^3 / 3 for each penalty.
+
+References: docs/theory/images.md.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stridiag import structure as structures
+from stridiag.errors import StructureError
+from stridiag.nn.image_features import ImageFeatures, PixelRange, StencilFeatures
+from stridiag.nn.image_settings import ImagePreset, ImageSettings, checked_shape, image_settings
+from stridiag.nn.large_readout import LargeChunk, solve_large
+from stridiag.nn.layers import Layer, draw_source, source_width
+from stridiag.nn.network import Network
+from stridiag.nn.offsets import wrapped_offsets
+from stridiag.nn.options import check_penalty
+from stridiag.nn.patches import TiedPatches, draw_filters
+from stridiag.nn.random_features import settle
+from stridiag.nn.training import Clock, ProgressHook, check_training_data, in_target_units, solve_readout
+from stridiag.nn.transforms import Standardization
+
+__all__ = ["fit_images"]
+
+Array = NDArray[Any]
+
+# Rows on which means, spreads and anchors are measured, and rows of features in memory at a time.
+_SAMPLE, _CHUNK = 4096, 2048
+# Added to the deviation of a pooled feature, in units of their mean deviation: features that hardly vary stay small.
+_DEVIATION_FLOOR = 0.05
+# Added to the deviation of pre-activations, in the unit of which all but a few are larger.
+_SPREAD_FLOOR = 0.1
+# Largest share and number of rows that are held out for the choice of the penalty.
+_HELD_SHARE, _HELD = 0.1, 5000
+
+
+def fit_images(
+    X: ArrayLike,
+    Z: ArrayLike,
+    image_shape: tuple[int, int],
+    *,
+    preset: ImagePreset = "fast",
+    settings: ImageSettings | None = None,
+    alpha: float | Literal["auto"] = "auto",
+    weights: ArrayLike | None = None,
+    rng: int | np.random.Generator | None = None,
+    progress: ProgressHook | None = None,
+) -> Network:
+    """Fit a network to images: fixed features and a solved readout.
+
+    Parameters
+    ----------
+    X : array_like, (n, h w)
+        Images, each read line by line; any range of numbers.
+    Z : array_like, (n, q)
+        Targets.
+    image_shape : tuple of int
+        ``(h, w)``.
+    preset : {"fast", "balanced", "accurate"}, default "fast"
+        See `image_settings`.
+    settings : ImageSettings, optional
+        Instead of what the preset chooses.
+    alpha : float or "auto", default "auto"
+        Penalty of the readout. "auto" chooses it: by exact leave-one-out errors for small images, otherwise on a tenth
+        of the images (at most 5,000) that the choice, not the last solve, leaves out.
+    weights : array_like, (n,), optional
+        Sample weights: an integer weight counts as repetition.
+    rng : int, numpy.random.Generator or None
+        Seed or generator of everything random.
+    progress : callable, optional
+        Called with a `Progress` after each step.
+
+    Returns
+    -------
+    Network
+        Its hidden part is an `ImageFeatures`, or a `StencilFeatures` for small images.
+
+    Raises
+    ------
+    StructureError
+        If images of that shape do not have as many pixels as X has columns.
+    ValueError
+        If shapes do not match, an option is unknown, fewer than two rows have positive weight, or hardly any patch
+        of the images varies.
+    NonFiniteError
+        If a number is NaN or infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from stridiag.nn import fit_images
+    >>> noise = np.random.default_rng(0).random((300, 20, 20))
+    >>> noise[:150] += np.linspace(0, 1, 20)                    # half of them are brighter to the right
+    >>> X, Z = noise.reshape(300, -1), np.repeat([[1.0], [-1.0]], 150, axis=0)
+    >>> net = fit_images(X[::2], Z[::2], (20, 20), rng=0)
+    >>> float(((net.decision(X[1::2]) > 0) == (Z[1::2] > 0)).mean())
+    1.0
+    """
+    shape = checked_shape(image_shape)
+    check_penalty(alpha, ("auto",))
+    x, z, d = check_training_data(X, Z, weights)
+    if shape[0] * shape[1] != x.shape[1]:
+        raise StructureError(f"images of {shape[0]} x {shape[1]} have {shape[0] * shape[1]} pixels, got {x.shape[1]}")
+    chosen = image_settings(shape, int(d.sum()), preset) if settings is None else settings
+    generator = np.random.default_rng(rng)
+    inputs = PixelRange.fit(x)
+    x = inputs.apply(x)
+    if not chosen.banks:
+        clock = Clock(progress, 2)
+        hidden = StencilFeatures(_stencil(x, d, shape, chosen.units, generator))
+        clock.tick("layer")
+        solved = solve_readout(x, hidden, z, d, "loo" if alpha == "auto" else alpha, per_output=False)
+        clock.tick("readout")
+        return Network(inputs, hidden, solved.readout)
+    chunks = len(chosen.shifts) * -(-x.shape[0] // _CHUNK)
+    clock = Clock(progress, 2 + chunks + 1)
+    features, centre = _draw(x, d, shape, chosen, generator, clock)
+    outputs = Standardization.fit(z, d)
+    targets = outputs.apply(z)
+    held = _held_out(x, d, generator)
+
+    def read() -> Iterator[LargeChunk]:
+        for shift in chosen.shifts:
+            for first in range(0, x.shape[0], _CHUNK):
+                part = slice(first, first + _CHUNK)
+                rows = features.features(_shifted(x[part], shape, shift))
+                yield LargeChunk(rows, targets[part], d[part], held[part])
+                clock.tick("features")
+
+    readout = solve_large(read, (features.columns, z.shape[1]), "holdout" if alpha == "auto" else float(alpha), centre)
+    clock.tick("readout")
+    return Network(inputs, features, in_target_units(readout, outputs))
+
+
+def _draws(x: Array, d: Array, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw rows with probabilities equal to their weights.
+
+    They are quantiles along a random direction: neither the order of the rows matters nor whether a row of weight 2
+    is written twice.
+    """
+    direction = np.asarray(rng.standard_normal(x.shape[1]), x.dtype)
+    order = np.argsort(x @ direction, kind="stable")
+    cumulated = np.cumsum(d[order])
+    place = np.searchsorted(cumulated, rng.random(count) * cumulated[-1], side="right")
+    return np.asarray(order[np.minimum(place, order.size - 1)], np.int64)
+
+
+def _stencil(x: Array, d: Array, shape: tuple[int, int], units: int, rng: np.random.Generator) -> Layer:
+    """Draw the layer of 5 x 5 wrapped diagonals on pixels."""
+    offsets = sorted({shape[1] * a + b for a in range(-2, 3) for b in range(-2, 3)})
+    size = (units, x.shape[1])
+    weight = structures.random(size, wrapped_offsets(size, offsets), rng=rng)
+    raw = Layer(weight, np.zeros(units), "tanh")
+    return settle(raw, x, d, (), _draws(x, d, units, rng), floor=_SPREAD_FLOOR)
+
+
+def _draw(
+    x: Array, d: Array, shape: tuple[int, int], chosen: ImageSettings, rng: np.random.Generator, clock: Clock
+) -> tuple[ImageFeatures, Array]:
+    """Draw filters and layer, measure scales on a sample; return also the features' means."""
+    sample = x[_draws(x, d, _SAMPLE, rng)]
+    images = sample.reshape(-1, *shape)
+    banks = tuple(
+        TiedPatches(
+            shape, draw_filters(images, count, side, rng), chosen.threshold, window=chosen.window, step=chosen.step
+        )
+        for side, count in chosen.banks
+    )
+    clock.tick("filters")
+    pooled = sum(bank.columns for bank in banks)
+    plain = ImageFeatures(banks, np.zeros(pooled, np.float32), np.ones(pooled, np.float32))
+    values = plain.features(sample)
+    mean, deviation = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+    scale = deviation + _DEVIATION_FLOOR * deviation.mean()
+    hidden = replace(plain, mean=mean.astype(np.float32), scale=scale.astype(np.float32))
+    centre = np.zeros(pooled)
+    if chosen.units:
+        values -= hidden.mean
+        values /= hidden.scale
+        layer = _sparse_layer(values, chosen, rng)
+        centre = np.concatenate((centre, layer.forward(values).mean(axis=0, dtype=np.float64)))
+        hidden = replace(hidden, layer=layer)
+    clock.tick("layer")
+    return hidden, centre
+
+
+def _sparse_layer(values: Array, chosen: ImageSettings, rng: np.random.Generator) -> Layer:
+    """Draw the layer behind the pooled features from their values on a sample, whose rows are its anchors."""
+    units, inputs = chosen.units, values.shape[1]
+    source = draw_source(units, inputs, rng)
+    size = (units, source_width(units, inputs, shuffle=True))
+    weight = structures.random(size, wrapped_offsets(size, range(chosen.diagonals)), rng=rng)
+    raw = Layer(weight, np.zeros(units), "tanh", source, inputs)
+    # The rows of the sample are drawn at random already.
+    anchors = np.arange(units) % values.shape[0]
+    layer = settle(raw, values, np.ones(values.shape[0]), (), anchors, floor=_SPREAD_FLOOR)
+    return replace(layer, weight=layer.weight.astype(np.float32), bias=layer.bias.astype(np.float32))
+
+
+def _held_out(x: Array, d: Array, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Choose rows by a checksum of their content, so that copies of an image fall on one side."""
+    share = min(_HELD_SHARE, _HELD / float(d.sum()))
+    start = int(rng.integers(1 << 32))
+    marks = np.fromiter((zlib.crc32(row.data, start) for row in x), np.uint64, x.shape[0])
+    held: NDArray[np.bool_] = marks < share * (1 << 32)
+    if not held.any() or held.all():
+        held[:] = False
+        held[: max(1, x.shape[0] // 10)] = True
+    return held
+
+
+def _shifted(x: Array, shape: tuple[int, int], shift: tuple[int, int]) -> Array:
+    """Move images down and right by some pixels; what comes in is 0."""
+    if shift == (0, 0):
+        return x
+    images = x.reshape(-1, *shape)
+    moved = np.zeros_like(images)
+    (down, right), (height, width) = shift, shape
+    moved[:, max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)] = images[
+        :, max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)
+    ]
+    return moved.reshape(x.shape)
