@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from stridiag.nn import Progress
-from stridiag.sklearn import StridiagClassifier, StridiagRegressor
+from stridiag.sklearn import StridiagClassifier, StridiagRegressor, StridiagTransformer
 
 ESTIMATORS = [StridiagClassifier, StridiagRegressor]
 
@@ -26,6 +26,9 @@ ESTIMATORS = [StridiagClassifier, StridiagRegressor]
     [
         StridiagClassifier(),
         StridiagRegressor(),
+        StridiagClassifier(units=512),
+        StridiagRegressor(units=512),
+        StridiagTransformer(units=40, layers=2),
         StridiagClassifier(units=24, layers=2, training="targets", links=5),
         StridiagRegressor(units=24, layers=2, training="targets", offsets=(0, 2, -3)),
     ]
@@ -203,7 +206,7 @@ def test_searches_and_pipelines(table):
         ({"training": "backprop"}, "training must be one of 'random', 'residual'"),
         ({"activation": "sine"}, "activation must be one of"),
         ({"activation": "relu", "training": "targets"}, "invertible activation"),
-        ({"scaling": None}, "scaling must be one of"),
+        ({"scaling": "log"}, "scaling must be one of"),
         ({"scaling": np.array(["standard"])}, "scaling must be one of"),
         ({"training": np.array(["random"])}, "training must be one of"),
         ({"offsets": b"ternary"}, "offsets must be one of"),
@@ -228,7 +231,7 @@ def test_unknown_options_are_errors(estimator, options, message, table):
         model.fit(x, x[:, 0] > 0 if estimator is StridiagClassifier else x[:, 0])
 
 
-@pytest.mark.parametrize("value", [0, -3, 1.5, "many", None])
+@pytest.mark.parametrize("value", [0, -3, 1.5, "many"])
 @pytest.mark.parametrize("name", ["units", "layers"])
 def test_sizes_must_be_counts(name, value, table):
     with pytest.raises(ValueError, match=f"{name} must be an integer"):

@@ -36,10 +36,19 @@ from stridiag.nn.offsets import wrapped_offsets
 from stridiag.nn.options import check_penalty
 from stridiag.nn.patches import TiedPatches, draw_filters
 from stridiag.nn.random_features import settle
-from stridiag.nn.training import Clock, ProgressHook, check_training_data, in_target_units, solve_readout
+from stridiag.nn.training import (
+    Clock,
+    LeftOut,
+    ProgressHook,
+    Trained,
+    check_training_data,
+    in_target_units,
+    left_out,
+    solve_readout,
+)
 from stridiag.nn.transforms import Standardization
 
-__all__ = ["fit_images"]
+__all__ = ["fit_images", "train_images"]
 
 Array = NDArray[Any]
 
@@ -115,6 +124,32 @@ def fit_images(
     >>> float(((net.decision(X[1::2]) > 0) == (Z[1::2] > 0)).mean())
     1.0
     """
+    return train_images(
+        X,
+        Z,
+        image_shape,
+        preset=preset,
+        settings=settings,
+        alpha=alpha,
+        weights=weights,
+        rng=rng,
+        progress=progress,
+    ).model
+
+
+def train_images(
+    X: ArrayLike,
+    Z: ArrayLike,
+    image_shape: tuple[int, int],
+    *,
+    preset: ImagePreset = "fast",
+    settings: ImageSettings | None = None,
+    alpha: float | Literal["auto"] = "auto",
+    weights: ArrayLike | None = None,
+    rng: int | np.random.Generator | None = None,
+    progress: ProgressHook | None = None,
+) -> Trained:
+    """Do what `fit_images` says; return also scores of rows that were left out."""
     shape = checked_shape(image_shape)
     check_penalty(alpha, ("auto",))
     x, z, d = check_training_data(X, Z, weights)
@@ -128,9 +163,9 @@ def fit_images(
         clock = Clock(progress, 2)
         hidden = StencilFeatures(_stencil(x, d, shape, chosen.units, generator))
         clock.tick("layer")
-        solved = solve_readout(x, hidden, z, d, "loo" if alpha == "auto" else alpha, per_output=False)
+        solved = solve_readout(x, hidden, z, d, "loo" if alpha == "auto" else alpha, per_output=False, keep=True)
         clock.tick("readout")
-        return Network(inputs, hidden, solved.readout)
+        return Trained(Network(inputs, hidden, solved.readout), left_out(x, hidden, z, solved))
     chunks = len(chosen.shifts) * -(-x.shape[0] // _CHUNK)
     clock = Clock(progress, 2 + chunks + 1)
     features, centre = _draw(x, d, shape, chosen, generator, clock)
@@ -146,9 +181,14 @@ def fit_images(
                 yield LargeChunk(rows, targets[part], d[part], held[part])
                 clock.tick("features")
 
-    readout = solve_large(read, (features.columns, z.shape[1]), "holdout" if alpha == "auto" else float(alpha), centre)
+    solved_large = solve_large(
+        read, (features.columns, z.shape[1]), "holdout" if alpha == "auto" else float(alpha), centre
+    )
     clock.tick("readout")
-    return Network(inputs, features, in_target_units(readout, outputs))
+    # The first of the shifted copies is the image itself.
+    rows = np.flatnonzero(held)
+    scores = outputs.undo(solved_large.held_out[: rows.size])
+    return Trained(Network(inputs, features, in_target_units(solved_large.readout, outputs)), LeftOut(rows, scores))
 
 
 def _draws(x: Array, d: Array, count: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -27,10 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
+from stridiag.nn.calibration import leave_one_out
 from stridiag.nn.options import check_penalty
 from stridiag.nn.readout import Readout
 
-__all__ = ["SAFE", "LargeChunk", "LargePenalty", "solve_large"]
+__all__ = ["SAFE", "LargeChunk", "LargePenalty", "SolvedLarge", "solve_large"]
 
 Array = NDArray[Any]
 LargePenalty = float | Literal["holdout"]
@@ -53,6 +54,13 @@ class LargeChunk(NamedTuple):
     targets: Array
     weights: Array
     held: NDArray[np.bool_]
+
+
+class SolvedLarge(NamedTuple):
+    """A readout, and what it says of the rows that were held out, in the order in which they came, (m, q)."""
+
+    readout: Readout
+    held_out: Array
 
 
 class _Products:
@@ -132,7 +140,7 @@ class _System:
 
 def solve_large(
     read: Callable[[], Iterable[LargeChunk]], shape: tuple[int, int], alpha: LargePenalty, centre: Array
-) -> Readout:
+) -> SolvedLarge:
     """Solve the ridge regression of chunks of rows with many columns.
 
     Parameters
@@ -149,8 +157,9 @@ def solve_large(
 
     Returns
     -------
-    Readout
-        Of criterion "holdout" or, for a given penalty, "gcv". Its degrees of freedom are estimated to about 1 %.
+    SolvedLarge
+        The readout is of criterion "holdout" or, for a given penalty, "gcv". Its degrees of freedom are estimated to
+        about 1 %.
 
     Raises
     ------
@@ -163,7 +172,7 @@ def solve_large(
     >>> from stridiag.nn.large_readout import LargeChunk, solve_large
     >>> H = np.random.default_rng(0).standard_normal((500, 3))
     >>> chunk = LargeChunk(H, H @ [[1.0], [2.0], [3.0]] + 4, np.ones(500), np.arange(500) % 10 == 0)
-    >>> fit = solve_large(lambda: [chunk], (3, 1), "holdout", np.zeros(3))
+    >>> fit, held_out = solve_large(lambda: [chunk], (3, 1), "holdout", np.zeros(3))
     >>> fit.coefficients.ravel().round(2), fit.intercept.round(2), fit.criterion
     (array([1., 2., 3.]), array([4.]), 'holdout')
     """
@@ -182,9 +191,12 @@ def _given(
     alpha: float,
     centre: Array,
     kind: type[np.floating[Any]],
-) -> Readout:
+) -> SolvedLarge:
     products = _Products(*shape, centre, kind)
-    for rows, targets, weights, _ in read():
+    kept: list[tuple[Array, Array, Array]] = []
+    for rows, targets, weights, held in read():
+        if held.any():
+            kept.append((rows[held], targets[held], weights[held]))
         products.add(rows, targets, weights)
     system = _System(products)
     coefficients = system.solve(alpha)
@@ -200,12 +212,16 @@ def _given(
     left = 1.0 - freedom / system.weight
     error = np.maximum(system.squares - fitted, 0.0) / system.weight
     score = error / left**2 if left > 0.0 else np.full(shape[1], np.inf)
-    return _readout(system, coefficients, centre, alpha, freedom, score, "gcv")
+    readout = _readout(system, coefficients, centre, alpha, freedom, score, "gcv")
+    # These rows took part: what they left of themselves is the mean of all.
+    fitted_rows = _outputs(kept, coefficients, readout.intercept)
+    truth = np.concatenate([part[1] for part in kept]) if kept else fitted_rows
+    return SolvedLarge(readout, leave_one_out(truth, fitted_rows, np.full((1, shape[1]), max(left, 0.0))))
 
 
 def _by_holdout(
     read: Callable[[], Iterable[LargeChunk]], shape: tuple[int, int], centre: Array, kind: type[np.floating[Any]]
-) -> Readout:
+) -> SolvedLarge:
     rest = _Products(*shape, centre, kind)
     kept: list[tuple[Array, Array, Array]] = []
     for rows, targets, weights, held in read():
@@ -216,7 +232,11 @@ def _by_holdout(
     if not kept or rest.weight == 0.0:
         raise ValueError("alpha='holdout' needs rows that are held out and rows that are not")
     system = _System(rest)
+    truth = np.concatenate([part[1] for part in kept])
+    share = np.concatenate([part[2] for part in kept])
+    share /= share.sum()
     scores: dict[int, Array] = {}
+    outputs: dict[int, Array] = {}
 
     def score(place: int) -> float:
         if place not in scores:
@@ -224,7 +244,8 @@ def _by_holdout(
             if coefficients is None:
                 scores[place] = np.full(shape[1], np.inf)
             else:
-                scores[place] = _squared_error(kept, coefficients, system.intercept(coefficients, centre))
+                outputs[place] = _outputs(kept, coefficients, system.intercept(coefficients, centre))
+                scores[place] = share @ np.square(outputs[place] - truth)
             system.restore()
         return float(scores[place].sum())
 
@@ -245,7 +266,8 @@ def _by_holdout(
     if coefficients is None:
         return _by_holdout(read, shape, centre, np.float64)
     freedom = system.freedom(_ALPHAS[best])
-    return _readout(system, coefficients, centre, _ALPHAS[best], freedom, scores[best], "holdout")
+    readout = _readout(system, coefficients, centre, _ALPHAS[best], freedom, scores[best], "holdout")
+    return SolvedLarge(readout, outputs[best])
 
 
 def _release(products: _Products, system: _System) -> None:
@@ -255,14 +277,11 @@ def _release(products: _Products, system: _System) -> None:
         products.gram[part] += np.outer(system.weight * system.row_mean[part], system.row_mean)
 
 
-def _squared_error(parts: list[tuple[Array, Array, Array]], coefficients: Array, intercept: Array) -> Array:
-    """Return the weighted mean of squared errors, (q,)."""
-    total, error = 0.0, np.zeros(intercept.size)
-    for rows, targets, weights in parts:
-        residual = rows @ coefficients.astype(rows.dtype) + intercept - targets
-        error += weights @ np.square(residual)
-        total += float(weights.sum())
-    return error / total
+def _outputs(parts: list[tuple[Array, Array, Array]], coefficients: Array, intercept: Array) -> Array:
+    """Return the outputs for some rows, (m, q)."""
+    narrow = {kind: coefficients.astype(kind) for kind in {rows.dtype for rows, _, _ in parts}}
+    made = [rows @ narrow[rows.dtype] + intercept for rows, _, _ in parts]
+    return np.concatenate(made) if made else np.empty((0, intercept.size))
 
 
 def _readout(

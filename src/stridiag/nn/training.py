@@ -34,6 +34,7 @@ __all__ = [
     "as_counts",
     "check_training_data",
     "in_target_units",
+    "left_out",
     "solve_readout",
     "train",
     "train_features",
@@ -149,9 +150,10 @@ def train(
     clock = Clock(progress, mode.steps(architecture) + 1)
     inputs, hidden = _features(mode, x, z, d, architecture, rng, clock, start)
     x = inputs.apply(x)
-    readout, left = solve_readout(x, hidden, z, d, alpha, per_output=per_output, keep=keep)
+    solved = solve_readout(x, hidden, z, d, alpha, per_output=per_output, keep=keep)
     clock.tick("readout")
-    return Trained(Network(inputs, hidden, readout), _left_out(x, hidden, z, readout, left if keep else None))
+    nothing = LeftOut(np.empty(0, np.int64), np.empty((0, z.shape[1])))
+    return Trained(Network(inputs, hidden, solved.readout), left_out(x, hidden, z, solved) if keep else nothing)
 
 
 def train_features(
@@ -188,10 +190,9 @@ def _features(
     return inputs, mode.hidden(inputs.apply(x), aims, d, architecture, np.random.default_rng(rng), clock, start)
 
 
-def _left_out(x: Array, hidden: Hidden, z: Array, readout: Readout, left: Array | None) -> LeftOut:
-    """Return what the readout would say of each row without it."""
-    if left is None:
-        return LeftOut(np.empty(0, np.int64), np.empty((0, z.shape[1])))
+def left_out(x: Array, hidden: Hidden, z: Array, solved: Solved) -> LeftOut:
+    """Return what the readout would say of each row without it, for transformed rows."""
+    readout, left = solved
     fitted = np.empty_like(z)
     for block in row_blocks(x.shape[0], hidden.columns):
         fitted[block] = readout.apply(hidden.features(x[block]))

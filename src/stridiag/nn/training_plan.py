@@ -13,7 +13,7 @@ from stridiag.nn.operations import Operations, forward_operations, layer_sizes, 
 from stridiag.nn.options import check_name, check_penalty, is_integer
 from stridiag.nn.readout import ALPHAS, CRITERIA, Penalty
 
-__all__ = ["TrainingPlan", "plan_training"]
+__all__ = ["TrainingPlan", "plan_training", "readout_operations"]
 
 # Features are kept for a second pass up to this many numbers; see `stridiag.nn.training`.
 _KEPT = 1 << 24
@@ -140,14 +140,14 @@ def plan_training(
         features,
         chosen.operations(rows, inputs, outputs, architecture),
         forward * rows * (2 if twice else 1),
-        _readout(rows, features, outputs, alpha),
+        readout_operations(rows, features, outputs, alpha),
         forward + 2 * features * outputs,
         sum(size.nnz + size.units for size in sizes) + mixed,
         (features + 1) * outputs,
     )
 
 
-def _readout(rows: int, columns: int, outputs: int, alpha: Penalty) -> int:
+def readout_operations(rows: int, columns: int, outputs: int, alpha: Penalty) -> int:
     """Return the operations of `solve_ridge`, through the smaller of its two forms."""
     small = min(rows, columns)
     total = 9 * small**3

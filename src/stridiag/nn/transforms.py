@@ -85,6 +85,10 @@ class Standardization:
         deviation[~(deviation > 64 * np.finfo(np.float64).eps)] = np.inf
         return cls(magnitude, first + shift, deviation, lower - margin, upper + margin, scaling)
 
+    def undo(self, rows: Array) -> Array:
+        """Return rows whose standardised form these are; for scaling "standard". Constant columns come back."""
+        return (rows * np.where(np.isinf(self.deviation), 0.0, self.deviation) + self.mean) * self.magnitude
+
     def apply(self, rows: Array) -> Array:
         """Return the standardised rows; entries stop at half a training range beyond the training range."""
         with np.errstate(over="ignore"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from os import PathLike
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,7 @@ from stridiag.nn.network import Network, ParameterCount
 from stridiag.nn.offsets import OffsetSpec, candidate_schedules
 from stridiag.nn.options import check_name
 from stridiag.nn.readout import Penalty
+from stridiag.nn.recipe_plans import plan_images, plan_tabular
 from stridiag.nn.selection import choose
 from stridiag.nn.tabular import train_tabular
 from stridiag.nn.training import LeftOut, Mode, Progress, train
@@ -51,17 +52,17 @@ _DESCRIPTION = (
     "scaling",
 )
 _TABLES = ("mixing", "memory", "networks")
-_PRESETS = ("auto", "fast", "accurate")
+_PRESETS = ("auto", "fast", "balanced", "accurate")
 
 
 class StridiagEstimator(BaseEstimator):  # type: ignore[misc]
     """Options and life of the estimators; `StridiagClassifier` says what the options mean."""
 
-    preset: str
+    preset: Any
     training: str | None
     units: int | None
     layers: int | None
-    offsets: OffsetSpec | None
+    offsets: OffsetSpec | Literal["auto"] | None
     diagonals: int | None
     links: int | None
     shuffle: bool | None
@@ -84,7 +85,7 @@ class StridiagEstimator(BaseEstimator):  # type: ignore[misc]
     # What a fit sets, and so what a file may hold.
     _fitted_names: ClassVar[frozenset[str]] = frozenset({"_model", "_online", "n_features_in_", "feature_names_in_"})
 
-    def _recipe(self) -> str | None:
+    def _recipe(self) -> Any:
         """Return the preset, or None for a network that the options describe."""
         check_name(self.preset, "preset", _PRESETS)
         described = [name for name in _DESCRIPTION if getattr(self, name) is not None]
@@ -138,12 +139,13 @@ class StridiagEstimator(BaseEstimator):  # type: ignore[misc]
             if self.warm_start:
                 raise ValueError("warm_start is for a network that is described, by training and units for example")
             if self.image_shape is not None:
-                alpha = "auto" if isinstance(self.alpha, str) and self.alpha == "loo" else self.alpha
+                alpha: Any = "auto" if isinstance(self.alpha, str) and self.alpha == "loo" else self.alpha
                 return train_images(x, z, self.image_shape, preset=recipe, alpha=alpha, **common)
-            given = {name: getattr(self, name) for name in _TABLES if getattr(self, name) is not None} | tables
-            return train_tabular(
-                x, z, preset=recipe, classification=not regression, alpha=self.alpha, **given, **common
-            )
+            penalty: dict[str, Any] = {"alpha": self.alpha}
+            given: dict[str, Any] = {"mixing": "auto", "memory": "auto", "networks": None, "units": None}
+            given.update((name, getattr(self, name)) for name in _TABLES if getattr(self, name) is not None)
+            given.update(tables)
+            return train_tabular(x, z, preset=recipe, classification=not regression, **given, **common, **penalty)
 
     def _fit_described(self, x: Array, z: Array, *, per_output: bool, **common: Any) -> tuple[Network, LeftOut]:
         mode, candidates = self._mode(), self._architecture(x.shape[1])
@@ -203,9 +205,9 @@ class StridiagEstimator(BaseEstimator):  # type: ignore[misc]
             Before a fit; or if the recipe for tables made the model: see ``model_``.
         """
         model = getattr(self, "model_", None)
-        if not isinstance(model, Network):
-            raise AttributeError("network_ is there after a fit of a single network; see model_ otherwise")
-        return model
+        if isinstance(model, Network):
+            return model
+        raise AttributeError("network_ is there after a fit of a single network; see model_ otherwise")
 
     def _decide(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
@@ -227,7 +229,9 @@ class StridiagEstimator(BaseEstimator):  # type: ignore[misc]
     def _begin(self, x: Array, z: Array, weights: Array | None, *, regression: bool) -> tuple[Online, LeftOut]:
         """Fit the hidden part to the first rows and start their statistics."""
         if self.memory is not None and self.memory is not False:
-            raise ValueError(f"partial_fit keeps no rows, and so no memory of them: leave memory out, got {self.memory!r}")
+            raise ValueError(
+                f"partial_fit keeps no rows, and so no memory of them: leave memory out, got {self.memory!r}"
+            )
         without = {} if self._recipe() is None or self.image_shape is not None else {"memory": False}
         model, left_out = self._fit_model(x, z, weights, regression=regression, **without)
         return Online.begin(model, x, z, weights, per_output=regression), left_out

@@ -36,9 +36,9 @@ class StridiagClassifier(ClassifierMixin, StridiagEstimator):  # type: ignore[mi
 
     Parameters
     ----------
-    preset : {"auto", "fast", "accurate"}, default "auto"
-        How much work a recipe does. "auto": "fast", or no recipe where options describe a network. Asking for a preset
-        and describing a network at once is an error.
+    preset : {"auto", "fast", "balanced", "accurate"}, default "auto"
+        How much work a recipe does; "balanced" is for images. "auto": "fast", or no recipe where options describe a
+        network. Asking for a preset and describing a network at once is an error.
     training : {"random", "residual", "targets", "corrected-targets", "autoencoder", "projection"}, optional
         How the weights of a described network come about; see `stridiag.nn.MODES`. "random": drawn. "targets": solved
         for, neuron by neuron, from labels carried backwards through the layers' structured pseudoinverses; needs
@@ -79,11 +79,13 @@ class StridiagClassifier(ClassifierMixin, StridiagEstimator):  # type: ignore[mi
         Recipe for tables: whether the model keeps training rows with their leave-one-out residuals. Default "auto":
         where that lowers the error by more than 0.5 %.
     networks : int, optional
-        Recipe for tables: how many networks are averaged. Default: 1 to 6, 3 to 10 with "accurate", by the number of rows.
+        Recipe for tables: how many networks are averaged. Default by the number
+        of rows: 6 to 1, 10 to 3 with "accurate".
     alpha : float, "loo" or "gcv", default "loo"
         Ridge penalty per observation on standardised columns, or how it is chosen: "loo" by the exact errors at each
-        row of the fit without it (of images: on held-out rows); "gcv", for described networks, by generalised
-        cross-validation, which saves a pass over the rows but fails on heavy-tailed columns and on columns of few levels.
+        row of the fit without it (of large images: on held-out rows); "gcv", for described networks, by
+        generalised cross-validation, which saves a pass over the rows but fails on heavy-tailed columns and on columns
+        of few levels.
     class_weight : dict, "balanced" or None, default None
         Weights of classes, multiplied with those of samples. "balanced": inversely proportional to their frequencies.
     warm_start : bool, default False
@@ -143,7 +145,7 @@ class StridiagClassifier(ClassifierMixin, StridiagEstimator):  # type: ignore[mi
     def __init__(
         self,
         *,
-        preset: Literal["auto", "fast", "accurate"] = "auto",
+        preset: Literal["auto", "fast", "balanced", "accurate"] = "auto",
         training: str | None = None,
         units: int | None = None,
         layers: int | None = None,

@@ -43,16 +43,9 @@ class Online:
     def begin(cls, model: Model, x: Array, z: Array, weights: Array | None, *, per_output: bool) -> Online:
         """Start with the rows that the model was fitted to; these can not be taken back."""
         assert isinstance(model, Network | Ensemble)
-        if isinstance(model, Network):
-            parts = [model.hidden]
-        else:
-            parts = [member.hidden for member in model.members]
+        parts = [model.hidden] if isinstance(model, Network) else [member.hidden for member in model.members]
         streams = tuple(Stream.begin(model.inputs, part, x, z, weights, held=x) for part in parts)
         return cls(model, streams, per_output)
-
-    def with_classes(self, classes: Array) -> Online:
-        """Return it with columns for these classes, which the targets were indicators of so far or not yet."""
-        return replace(self, streams=tuple(stream.with_classes(classes) for stream in self.streams))
 
     def named(self, classes: Array) -> Online:
         """Return it with names for the columns of the targets, which are indicators."""
@@ -63,7 +56,9 @@ class Online:
         streams = tuple(stream.update(x, y, weights) for stream in self.streams)
         frame = self.frame
         if isinstance(frame, Ensemble) and np.isfinite(frame.lower).all():
-            frame = replace(frame, lower=np.minimum(frame.lower, y.min(axis=0)), upper=np.maximum(frame.upper, y.max(axis=0)))
+            frame = replace(
+                frame, lower=np.minimum(frame.lower, y.min(axis=0)), upper=np.maximum(frame.upper, y.max(axis=0))
+            )
         return replace(self, frame=frame, streams=streams)
 
     def forget(self, x: Array, y: Array, weights: Array | None) -> Online:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from stridiag.nn.training import Progress, ProgressHook
 
@@ -52,7 +53,7 @@ def _shown(name: str) -> Iterator[Callable[[Progress], None]]:
         yield lambda p: bar.update(task, total=p.steps, completed=p.step, description=f"{name}: {p.stage}")
 
 
-def _bar():  # type: ignore[no-untyped-def]
+def _bar() -> Any:
     """Return rich's progress bar, or None where rich is not installed."""
     try:
         from rich.progress import Progress as Bar

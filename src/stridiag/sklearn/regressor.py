@@ -31,8 +31,8 @@ class StridiagRegressor(RegressorMixin, MultiOutputMixin, StridiagEstimator):  #
 
     Parameters
     ----------
-    preset, training, offsets, diagonals, links, shuffle, init, tied, activation, image_shape, mixing, memory, networks, \
-alpha, warm_start, random_state, verbose, callback
+    preset, training, offsets, diagonals, links, shuffle, init, tied, activation, image_shape, mixing, memory, \
+networks, alpha, warm_start, random_state, verbose, callback
         As for `StridiagClassifier`. A described network has a penalty for each output.
     units : int, optional
         Width of each layer of a described network. Default 512.
@@ -67,13 +67,17 @@ alpha, warm_start, random_state, verbose, callback
     True
     """
 
+    _single: bool
+    _split: Conformal | None
+    _approximate: Conformal
+
     _defaults: ClassVar[dict[str, Any]] = {"units": 512, "layers": 2, "diagonals": 3, "scaling": "standard"}
     _fitted_names: ClassVar[frozenset[str]] = StridiagEstimator._fitted_names | {"_single", "_split", "_approximate"}
 
     def __init__(
         self,
         *,
-        preset: Literal["auto", "fast", "accurate"] = "auto",
+        preset: Literal["auto", "fast", "balanced", "accurate"] = "auto",
         training: str | None = None,
         units: int | None = None,
         layers: int | None = None,
@@ -264,7 +268,7 @@ alpha, warm_start, random_state, verbose, callback
     def _set(self, single: bool, approximate: Conformal) -> None:
         self._single = single
         self._approximate = approximate
-        self._split: Conformal | None = None
+        self._split = None
 
     def _numbers(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, *, least: int = 2

@@ -99,7 +99,7 @@ def load(file: str | PathLike[str]) -> StridiagEstimator:
     kind = getattr(wing, content.kind)
     options = dict(content.options)
     if isinstance(options.get("class_weight"), list):
-        options["class_weight"] = {key: value for key, value in options["class_weight"]}
+        options["class_weight"] = dict(options["class_weight"])
     try:
         estimator: StridiagEstimator = kind(**options)
     except TypeError as error:

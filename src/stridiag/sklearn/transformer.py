@@ -13,10 +13,11 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from stridiag.nn.modes import MODES, UNSUPERVISED
+from stridiag.nn.network import FeatureMap
 from stridiag.nn.offsets import OffsetSpec
+from stridiag.nn.options import check_name
 from stridiag.nn.training import Progress, train_features
 from stridiag.nn.transforms import Scaling
-from stridiag.nn.options import check_name
 from stridiag.sklearn.base import Seed, StridiagEstimator
 from stridiag.sklearn.checks import as_weights, checked
 from stridiag.sklearn.labels import Labels
@@ -60,6 +61,8 @@ random_state, verbose, callback
     >>> bool(model.fit(X[:1300], y[:1300]).score(X[1300:], y[1300:]) > 0.93)
     True
     """
+
+    map_: FeatureMap
 
     _defaults: ClassVar[dict[str, Any]] = {"units": 512, "layers": 1, "diagonals": 3, "scaling": "standard"}
     _fitted_names: ClassVar[frozenset[str]] = frozenset({"map_", "n_features_in_", "feature_names_in_"})
@@ -127,7 +130,11 @@ random_state, verbose, callback
             x, targets = checked(self, X, y, multi_output=True)
             kind = type_of_target(targets)
             numbers = kind.startswith("continuous")
-            z = np.asarray(targets, np.float64).reshape(x.shape[0], -1) if numbers else Labels.of(targets).targets(targets)
+            z = (
+                np.asarray(targets, np.float64).reshape(x.shape[0], -1)
+                if numbers
+                else Labels.of(targets).targets(targets)
+            )
         weights = as_weights(sample_weight, x.shape[0])
         architectures = self._architecture(x.shape[1])
         if len(architectures) > 1:
