@@ -71,7 +71,7 @@ def fit_tabular(
     *,
     preset: Preset = "fast",
     memory: bool | Literal["auto"] = "auto",
-    mixing: Mixing | Literal["auto"] = "auto",
+    mixing: Mixing | Literal["auto"] = "structured",
     units: int | None = None,
     networks: int | None = None,
     alpha: float | Literal["loo"] = "loo",
@@ -93,7 +93,7 @@ def fit_tabular(
     memory : {"auto", True, False}, default "auto"
         Whether leave-one-out residuals of training rows correct predictions near them; "auto": if that lowers the
         leave-one-out error by more than 0.5 %. The model then holds the training rows.
-    mixing : {"auto", "dense", "structured"}, default "auto"
+    mixing : {"structured", "dense", "auto"}, default "structured"
         Whether mixed units stand behind a dense premix of the inputs, whose numbers are counted; "auto": if that lowers
         the leave-one-out error of small networks.
     units, networks : int, optional
