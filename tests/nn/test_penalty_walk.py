@@ -80,3 +80,16 @@ def test_a_penalty_too_small_is_an_error():
     h = np.ones((10, 2)) * np.arange(10.0)[:, None]
     with pytest.raises(ValueError, match="too small"):
         solve_by_walk(Statistics.from_rows(h, h), judge(h, h, np.ones(10)), 1e-300)
+
+
+def test_columns_that_are_almost_dead_do_not_speak():
+    """A unit that rounding lights up at one row is no evidence of what it does where it is fully lit."""
+    rng = np.random.default_rng(0)
+    h = np.column_stack((rng.standard_normal((100, 2)), np.zeros(100)))
+    h[7, 2] = 1e-16
+    z = h[:, :1] + 0.1 * rng.standard_normal((100, 1))
+    z[7] += 5.0
+    statistics, judges = Statistics.from_rows(h, z), judge(h, z, np.ones(100))
+    lit = np.array([[0.0, 0.0, 1.0]])
+    assert np.abs(solve_by_walk(statistics, judges, 1e-3).readout.apply(lit)).max() > 1e10
+    assert np.abs(solve_by_walk(statistics, judges, 1e-3, least_spread=0.01).readout.apply(lit)).max() < 1.0

@@ -45,7 +45,7 @@ class Sizes(NamedTuple):
 
 # (most rows, sizes): chosen on rows that no reported score was taken from.
 _FAST = (
-    (1500.0, Sizes(400, 6, 300, 1500)),
+    (1500.0, Sizes(500, 4, 300, 1500)),
     (5000.0, Sizes(600, 3, 300, 2000)),
     (12000.0, Sizes(700, 2, 300, 2000)),
     (np.inf, Sizes(1000, 1, 300, 2000)),
@@ -60,11 +60,11 @@ PRESETS = {"fast": _FAST, "accurate": _ACCURATE}
 
 
 def sizes_for(observations: float, preset: Preset) -> Sizes:
-    """Return the sizes for that many rows; no network has more units than half of them."""
+    """Return the sizes for that many rows: networks of at most twice as many units, small ones of half as many."""
     found = next(sizes for most, sizes in PRESETS[preset] if observations <= most)
-    # Near interpolation leave-one-out errors of repeated or clustered rows say nothing.
-    half = max(1, int(observations / 2))
-    return found._replace(units=min(found.units, half), small_units=min(found.small_units, half))
+    # Small networks are compared with each other, and near interpolation their leave-one-out errors say little.
+    half, twice = max(1, int(observations / 2)), max(1, int(2 * observations))
+    return found._replace(units=min(found.units, twice), small_units=min(found.small_units, half))
 
 
 @storable

@@ -94,6 +94,7 @@ def solve_by_walk(
     *,
     start: float = START,
     fine: bool = True,
+    least_spread: float = 0.0,
 ) -> Walked:
     """Solve the ridge regression.
 
@@ -109,6 +110,9 @@ def solve_by_walk(
         Power of ten at which the walk begins.
     fine : bool, default True
         Whether half decades are tried in the end.
+    least_spread : float, default 0.0
+        Columns of less deviation count as if they had it. A unit that is almost dead, 1e-9 at one training row and 0 at
+        the others, would else be scaled up without bound, and speak loudly where there are no training rows.
 
     Returns
     -------
@@ -131,7 +135,8 @@ def solve_by_walk(
     array([1., 2., 3.])
     """
     scale = statistics.column_scale()
-    inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0.0)
+    spread = np.maximum(scale, least_spread)
+    inverse = np.divide(1.0, spread, out=np.zeros_like(scale), where=scale > 0.0)
     gram = statistics.scatter * (inverse / statistics.weight) * inverse[:, None]
     right = statistics.cross * (inverse / statistics.weight)[:, None]
     rows = (judges.features - statistics.row_mean) * inverse
