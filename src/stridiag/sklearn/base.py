@@ -142,7 +142,7 @@ class StridiagEstimator(BaseEstimator):  # type: ignore[misc]
                 alpha: Any = "auto" if isinstance(self.alpha, str) and self.alpha == "loo" else self.alpha
                 return train_images(x, z, self.image_shape, preset=recipe, alpha=alpha, **common)
             penalty: dict[str, Any] = {"alpha": self.alpha}
-            given: dict[str, Any] = {"mixing": "auto", "memory": "auto", "networks": None, "units": None}
+            given: dict[str, Any] = {"mixing": "structured", "memory": "auto", "networks": None, "units": None}
             given.update((name, getattr(self, name)) for name in _TABLES if getattr(self, name) is not None)
             given.update(tables)
             return train_tabular(x, z, preset=recipe, classification=not regression, **given, **common, **penalty)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.validation import column_or_1d
 
 from stridiag.nn.offsets import OffsetSpec
 from stridiag.nn.readout import Penalty
@@ -72,9 +73,9 @@ class StridiagClassifier(ClassifierMixin, StridiagEstimator):  # type: ignore[mi
         function of them, which leaves the middle linear and compresses rare large entries.
     image_shape : tuple of int, optional
         ``(height, width)``: rows are images, read line by line. Alone: the recipe for images.
-    mixing : {"auto", "dense", "structured"}, optional
-        Recipe for tables: whether units may stand behind a dense map of the inputs, whose numbers are counted. Default
-        "auto": where that lowers leave-one-out errors.
+    mixing : {"structured", "dense", "auto"}, optional
+        Recipe for tables: whether units stand behind a dense map of the inputs, whose numbers are counted; "auto":
+        where that lowers leave-one-out errors. Default "structured": they do not.
     memory : {"auto", True, False}, optional
         Recipe for tables: whether the model keeps training rows with their leave-one-out residuals. Default "auto":
         where that lowers the error by more than 0.5 %.
@@ -311,6 +312,8 @@ class StridiagClassifier(ClassifierMixin, StridiagEstimator):  # type: ignore[mi
     ) -> tuple[Array, Array, Array | None]:
         """Return rows of positive weight, their labels and weights."""
         x, y = checked(self, X, y, multi_output=True, least=least)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
         weights = as_weights(sample_weight, x.shape[0])
         if self.class_weight is not None:
             by_class = compute_sample_weight(self.class_weight, y)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from stridiag.nn.modes import MODES, UNSUPERVISED
 from stridiag.nn.network import FeatureMap
@@ -122,7 +122,8 @@ random_state, verbose, callback
         """
         name = check_name("random" if self.training is None else self.training, "training", MODES)
         if name in UNSUPERVISED:
-            x, _ = checked(self, X, np.zeros(np.shape(X)[0] if np.ndim(X) else 0), multi_output=True)
+            with np.errstate(over="ignore", invalid="ignore"):
+                x = check_array(X, dtype=np.float64, ensure_min_samples=2, estimator=self)
             z = np.zeros((x.shape[0], 1))
         elif y is None:
             raise ValueError(f"training={name!r} needs targets y; {UNSUPERVISED} do not")
