@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from stridiag.errors import StructureError
 from stridiag.nn.layers import Layer
 from stridiag.nn.patches import TiedPatches
+from stridiag.nn.storage import storable
 
 __all__ = ["ImageFeatures", "PixelRange", "StencilFeatures"]
 
 Array = NDArray[Any]
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class PixelRange:
     """Pixels in units of the range that they had in training, from 0 up: ``(x - lowest) / (highest - lowest)``.
@@ -52,6 +54,7 @@ class PixelRange:
         return np.clip(scaled, -1.0, 2.0).astype(np.float32)
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageFeatures:
     """Pooled values of tied patches, standardised, and a sparse layer that reads them.
@@ -121,6 +124,7 @@ class ImageFeatures:
         return result
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class StencilFeatures:
     """The values of one layer on pixels, without the pixels: with them scores were lower (docs/theory/images.md).

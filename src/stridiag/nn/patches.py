@@ -26,6 +26,7 @@ from stridiag._kernels.patches import pooled_patches
 from stridiag._kernels.threads import run_ranges
 from stridiag.errors import StructureError
 from stridiag.nn.options import check_name
+from stridiag.nn.storage import storable
 from stridiag.structure import StridiagMatrix
 
 __all__ = ["Padding", "TiedPatches", "draw_filters"]
@@ -37,6 +38,7 @@ Padding = Literal["zero", "wrapped"]
 _LEAST_DEVIATION = 0.05
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class TiedPatches:
     r"""Filters, both signs of their values, pooled: :math:`\bigl(\mathrm{mean}\,\max(\pm v - t, 0)^2\bigr)^{1/2}`.

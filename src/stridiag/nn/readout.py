@@ -73,6 +73,7 @@ __all__ = [
     "CRITERIA",
     "FREEDOM_LIMIT",
     "LEAST_LEFT",
+    "LEAST_SPREAD",
     "Criterion",
     "Penalty",
     "Readout",
@@ -87,6 +88,8 @@ Criterion = Literal["loo", "gcv"]
 Penalty = float | Criterion
 
 CRITERIA = ("loo", "gcv")
+# Hidden values are of order 1: what varies less than this is as good as dead.
+LEAST_SPREAD = 0.01
 # Up to this many rows or columns, whichever is less, by eigenvalues; beyond, by what is faster.
 EIGEN_LIMIT = 500
 
@@ -142,7 +145,9 @@ class Solved(NamedTuple):
     left: Array
 
 
-def ridge(statistics: Statistics, alpha: Penalty = "gcv", *, per_output: bool = False) -> Readout:
+def ridge(
+    statistics: Statistics, alpha: Penalty = "gcv", *, per_output: bool = False, least_spread: float = 0.0
+) -> Readout:
     """Solve the ridge regression that some statistics define.
 
     Without rows there is no exact leave-one-out error: see `ridge_from_rows` where they are at hand.
@@ -156,6 +161,9 @@ def ridge(statistics: Statistics, alpha: Penalty = "gcv", *, per_output: bool = 
         chooses by generalised cross-validation, which is unsafe where few rows lie far out.
     per_output : bool, default False
         Choose a penalty for each output instead of one for the sum of their scores.
+    least_spread : float, default 0.0
+        Columns of less deviation count as if they had it. A unit that is almost dead, 1e-9 at one row and 0 at the
+        others, would else be scaled up without bound, and speak loudly where there were no rows.
 
     Returns
     -------
@@ -179,7 +187,7 @@ def ridge(statistics: Statistics, alpha: Penalty = "gcv", *, per_output: bool = 
     if isinstance(alpha, str) and alpha == "loo":
         raise ValueError("alpha must be 'gcv' or a number for statistics: 'loo' needs rows, see ridge_from_rows")
     check_penalty(alpha, ("gcv",))
-    return _solve(of_statistics(statistics), None, "gcv", alpha, per_output, keep=False).readout
+    return _solve(of_statistics(statistics, least_spread), None, "gcv", alpha, per_output, keep=False).readout
 
 
 def ridge_from_rows(
@@ -238,6 +246,7 @@ def solve_ridge(
     *,
     per_output: bool = False,
     keep: bool = False,
+    least_spread: float = 0.0,
 ) -> Solved:
     """Solve the ridge regression of chunks of rows that can be read twice.
 
@@ -252,15 +261,19 @@ def solve_ridge(
         As for `ridge_from_rows`.
     keep : bool, default False
         Whether `Solved.left` is wanted; (1, q) of NaN otherwise.
+    least_spread : float, default 0.0
+        As for `ridge`.
     """
     check_penalty(alpha, CRITERIA)
     criterion: Criterion = "gcv" if alpha == "gcv" else "loo"
     parts: Iterable[Chunk] | None
     if shape[0] <= shape[1]:
-        system, parts = of_rows(*[np.concatenate(parts) for parts in zip(*read(), strict=True)])
+        system, parts = of_rows(
+            *[np.concatenate(parts) for parts in zip(*read(), strict=True)], least_spread=least_spread
+        )
     else:
         statistics = Statistics.from_chunks(read())
-        system = of_statistics(statistics)
+        system = of_statistics(statistics, least_spread)
         parts = _centred(read, statistics, system.observations)
     return _solve(system, None if criterion == "gcv" else parts, criterion, alpha, per_output, keep=keep)
 

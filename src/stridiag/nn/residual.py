@@ -40,6 +40,7 @@ from stridiag.nn.layers import Layer
 from stridiag.nn.operations import Operations, layer_sizes, random_operations, statistics_operations
 from stridiag.nn.random_features import draw_layers, settle
 from stridiag.nn.statistics import Statistics
+from stridiag.nn.storage import storable
 from stridiag.nn.training import Clock, Mode
 from stridiag.structure import StridiagMatrix
 
@@ -53,6 +54,7 @@ _MIX_ALPHA, _READOUT_ALPHA = 1e-2, 1e-3
 ROUNDS, STEPS = 2, 30
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class ResidualBlock:
     """One block, H + f(H A' + a) B'.
@@ -79,6 +81,7 @@ class ResidualBlock:
             raise StructureError(f"mix must have shape {expected}, got {self.mix.shape}")
 
 
+@storable
 @dataclass(frozen=True, slots=True, eq=False)
 class ResidualBlocks:
     """A lift, blocks that add to its values, and a last layer; the features are [X, H0, F1 ... FT].

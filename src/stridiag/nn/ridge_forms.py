@@ -94,10 +94,14 @@ class Form(Protocol):
         """Return the system's solution, (m, outputs), each output at the penalty of that index."""
 
 
-def of_statistics(statistics: Statistics) -> System:
-    """Return the first system."""
-    scale = statistics.column_scale()
-    inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+def _inverse_scale(scale: Array, least_spread: float) -> Array:
+    """Return what columns are multiplied by; 0 for constant ones."""
+    return np.divide(1.0, np.maximum(scale, least_spread), out=np.zeros_like(scale), where=scale > 0.0)
+
+
+def of_statistics(statistics: Statistics, least_spread: float = 0.0) -> System:
+    """Return the first system; columns of less deviation than `least_spread` count as if they had it."""
+    inverse = _inverse_scale(statistics.column_scale(), least_spread)
     weight = statistics.weight
     matrix = statistics.scatter * (inverse / weight)
     matrix *= inverse[:, None]
@@ -105,7 +109,7 @@ def of_statistics(statistics: Statistics) -> System:
         matrix,
         statistics.cross * (inverse / weight)[:, None],
         False,
-        scale.size,
+        inverse.size,
         statistics.target_scatter / weight,
         max(weight, float(statistics.count)),
         statistics.row_mean,
@@ -115,7 +119,7 @@ def of_statistics(statistics: Statistics) -> System:
     )
 
 
-def of_rows(rows: Array, targets: Array, weights: Array) -> tuple[System, list[Chunk]]:
+def of_rows(rows: Array, targets: Array, weights: Array, least_spread: float = 0.0) -> tuple[System, list[Chunk]]:
     """Return the second system; and its targets and numbers of observations, with no rows before them."""
     share = weights / weights.max()
     share /= share.sum()
@@ -130,14 +134,14 @@ def of_rows(rows: Array, targets: Array, weights: Array) -> tuple[System, list[C
     row_mean = rows[0] + row_shift
     scale = np.sqrt(np.einsum("ij,ij->j", h, h))
     scale[~(scale > 64 * np.finfo(np.float64).eps * np.abs(row_mean))] = 0.0
-    inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+    inverse = _inverse_scale(scale, least_spread)
     h *= inverse
     observations = max(float(weights.sum()), float(weights.size))
     system = System(
         h @ h.T,
         z,
         True,
-        scale.size,
+        inverse.size,
         np.einsum("ij,ij->j", z, z),
         observations,
         row_mean,

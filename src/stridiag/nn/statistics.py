@@ -40,6 +40,8 @@ Array = NDArray[Any]
 
 # What subtraction may leave below zero, relative to what was there; and which share of a weight is rounding.
 _SLACK, _ROUNDING = 1e-8, 1e-12
+# What subtraction leaves of a column's squares counts as nothing below this share: of sums of rounded products.
+_GONE = 1e-11
 
 
 def _is_semidefinite(square: Array, slack: float) -> bool:
@@ -250,7 +252,11 @@ class Statistics:
             )
         left = self._combine(other, -1.0)
         left._check_remainder(self)
-        np.maximum(np.diagonal(left.scatter), 0.0, out=np.einsum("ii->i", left.scatter))
+        # A column that varied in the other rows alone leaves rounding behind, which standardising would blow up.
+        gone = ~(np.diagonal(left.scatter) > _GONE * np.diagonal(self.scatter))
+        left.scatter[gone] = 0.0
+        left.scatter[:, gone] = 0.0
+        left.cross[gone] = 0.0
         np.maximum(left.target_scatter, 0.0, out=left.target_scatter)
         return left
 

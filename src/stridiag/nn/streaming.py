@@ -31,7 +31,7 @@ from stridiag.nn.chunks import indicators, read_chunks
 from stridiag.nn.hidden import Hidden
 from stridiag.nn.network import Network, checked_rows
 from stridiag.nn.options import check_penalty
-from stridiag.nn.readout import Penalty, Readout, ridge
+from stridiag.nn.readout import LEAST_SPREAD, Penalty, Readout, ridge
 from stridiag.nn.statistics import Statistics
 from stridiag.nn.storage import storable
 from stridiag.nn.transforms import Transform
@@ -225,7 +225,7 @@ class Stream:
             cross=self.statistics.cross / unit,
             target_scatter=self.statistics.target_scatter / unit**2,
         )
-        solved = ridge(scaled, alpha, per_output=per_output)
+        solved = ridge(scaled, alpha, per_output=per_output, least_spread=LEAST_SPREAD)
         return replace(
             solved,
             coefficients=solved.coefficients * unit,

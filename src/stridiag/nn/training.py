@@ -21,7 +21,7 @@ from stridiag.nn.hidden import Hidden, row_blocks
 from stridiag.nn.network import FeatureMap, Network
 from stridiag.nn.operations import Operations
 from stridiag.nn.options import check_penalty
-from stridiag.nn.readout import CRITERIA, Penalty, Readout, Solved, solve_ridge
+from stridiag.nn.readout import CRITERIA, LEAST_SPREAD, Penalty, Readout, Solved, solve_ridge
 from stridiag.nn.transforms import Standardization
 
 __all__ = [
@@ -258,7 +258,9 @@ def solve_readout(
                     cached.append(values)
             yield values, scaled[block], d[block]
 
-    solved, left = solve_ridge(read, (x.shape[0], columns), alpha, per_output=per_output, keep=keep)
+    solved, left = solve_ridge(
+        read, (x.shape[0], columns), alpha, per_output=per_output, keep=keep, least_spread=LEAST_SPREAD
+    )
     return Solved(in_target_units(solved, outputs), left)
 
 

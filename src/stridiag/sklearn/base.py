@@ -104,17 +104,20 @@ class StridiagEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _architecture(self, inputs: int) -> list[Architecture]:
         """Return the network that the options describe; several where offsets="auto" leaves a choice."""
+        offsets = "ternary" if self.offsets is None else self.offsets
+        if not (isinstance(offsets, str) and offsets == "auto"):
+            return [self._described(offsets)]
+        shapes = [shape for shape, _ in self._described("ternary").plan(inputs)]
+        stencils = self.image_shape if self.shuffle is False else None
+        return [self._described(name) for name in candidate_schedules(shapes, stencils)]
+
+    def _described(self, offsets: OffsetSpec) -> Architecture:
         options = {**self._defaults, "image_shape": self.image_shape}
         options.update((name, getattr(self, name)) for name in _DESCRIPTION[1:] if getattr(self, name) is not None)
-        offsets = options.get("offsets", "ternary")
-        if self.diagonals is None and not (isinstance(offsets, str) and offsets in ("ternary", "adjacent", "random")):
+        # Stencils have a number of diagonals of their own, and explicit offsets none.
+        if self.diagonals is None and not (isinstance(offsets, str) and offsets != "stencil2d"):
             del options["diagonals"]
-        if not (isinstance(offsets, str) and offsets == "auto"):
-            return [Architecture(**options)]
-        any_of_them = Architecture(**{**options, "offsets": "ternary"})
-        shapes = [shape for shape, _ in any_of_them.plan(inputs)]
-        stencils = self.image_shape if self.shuffle is False else None
-        return [Architecture(**{**options, "offsets": name}) for name in candidate_schedules(shapes, stencils)]
+        return Architecture(**{**options, "offsets": offsets})
 
     def _start(self) -> Hidden | None:
         """Return the hidden part that a warm start begins with."""

@@ -311,17 +311,17 @@ class StridiagClassifier(ClassifierMixin, StridiagEstimator):  # type: ignore[mi
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, *, least: int = 2
     ) -> tuple[Array, Array, Array | None]:
         """Return rows of positive weight, their labels and weights."""
-        x, y = checked(self, X, y, multi_output=True, least=least)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        x, labels = checked(self, X, y, multi_output=True, least=least)
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = column_or_1d(labels, warn=True)
         weights = as_weights(sample_weight, x.shape[0])
         if self.class_weight is not None:
-            by_class = compute_sample_weight(self.class_weight, y)
+            by_class = compute_sample_weight(self.class_weight, labels)
             weights = by_class if weights is None else weights * by_class
         if weights is not None:
             some = weights > 0.0
-            x, y, weights = x[some], y[some], weights[some]
-        return x, y, weights
+            x, labels, weights = x[some], labels[some], weights[some]
+        return x, labels, weights
 
     def _indicators(self, y: Array) -> Array:
         if y.shape[1:] != self.labels_.classes.shape:

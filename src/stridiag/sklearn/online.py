@@ -33,11 +33,14 @@ class Online:
         One for a network, one for each member of an average.
     per_output : bool
         Whether each output has a penalty of its own.
+    penalties : tuple of ndarray
+        For each stream: the penalty that the first fit chose, times the weight of its rows.
     """
 
     frame: Network | Ensemble
     streams: tuple[Stream, ...]
     per_output: bool
+    penalties: tuple[Array, ...]
 
     @classmethod
     def begin(cls, model: Model, x: Array, z: Array, weights: Array | None, *, per_output: bool) -> Online:
@@ -45,7 +48,9 @@ class Online:
         assert isinstance(model, Network | Ensemble)
         parts = [model.hidden] if isinstance(model, Network) else [member.hidden for member in model.members]
         streams = tuple(Stream.begin(model.inputs, part, x, z, weights, held=x) for part in parts)
-        return cls(model, streams, per_output)
+        readouts = [model.readout] if isinstance(model, Network) else [member.readout for member in model.members]
+        penalties = tuple(r.alpha * s.statistics.weight for r, s in zip(readouts, streams, strict=True))
+        return cls(model, streams, per_output, penalties)
 
     def named(self, classes: Array) -> Online:
         """Return it with names for the columns of the targets, which are indicators."""
@@ -65,10 +70,20 @@ class Online:
         """Return it without these rows."""
         return replace(self, streams=tuple(stream.forget(x, y, weights) for stream in self.streams))
 
+    def _penalty(self, alpha: Penalty, chosen: Array, stream: Stream) -> Penalty:
+        """Return the penalty per unit of weight of a stream's readout."""
+        if not (isinstance(alpha, str) and alpha == "loo"):
+            return alpha
+        # Noise and size of coefficients do not change with more rows, and their ratio is the whole penalty, not that
+        # of a row. Of several outputs it is the geometric mean.
+        return float(np.exp(np.log(chosen).mean()) / stream.statistics.weight)
+
     def model(self, alpha: Penalty) -> Model:
         """Solve the readouts for all rows so far."""
-        penalty: Penalty = "gcv" if isinstance(alpha, str) else alpha
-        readouts = [stream.readout(penalty, per_output=self.per_output) for stream in self.streams]
+        readouts = [
+            stream.readout(self._penalty(alpha, chosen, stream), per_output=self.per_output)
+            for stream, chosen in zip(self.streams, self.penalties, strict=True)
+        ]
         if isinstance(self.frame, Network):
             return replace(self.frame, readout=readouts[0])
         members = (replace(m, readout=r) for m, r in zip(self.frame.members, readouts, strict=True))
