@@ -268,9 +268,8 @@ def solve_ridge(
     criterion: Criterion = "gcv" if alpha == "gcv" else "loo"
     parts: Iterable[Chunk] | None
     if shape[0] <= shape[1]:
-        system, parts = of_rows(
-            *[np.concatenate(parts) for parts in zip(*read(), strict=True)], least_spread=least_spread
-        )
+        rows, targets, weights = (np.concatenate(parts) for parts in zip(*read(), strict=True))
+        system, parts = of_rows(rows, targets, weights, least_spread=least_spread)
     else:
         statistics = Statistics.from_chunks(read())
         system = of_statistics(statistics, least_spread)
