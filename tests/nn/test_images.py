@@ -141,7 +141,7 @@ def chunked(rows, targets, weights, size):
 @pytest.mark.parametrize(("alpha", "tolerance"), [(1e-3, 1e-5), (SAFE / 10, 1e-10)])
 def test_large_readout_is_the_ridge_solution(regression, alpha, tolerance):
     rows, targets, weights = regression
-    fit = solve_large(chunked(rows, targets, weights, 128), (40, 2), alpha, np.full(40, 0.3))
+    fit = solve_large(chunked(rows, targets, weights, 128), (40, 2), alpha, np.full(40, 0.3)).readout
     h, z = rows - np.average(rows, 0, weights), targets - np.average(targets, 0, weights)
     gram = (h.T * weights) @ h
     inverse = np.linalg.inv(gram + alpha * weights.sum() * np.eye(40))
@@ -159,17 +159,19 @@ def test_large_readout_is_the_ridge_solution(regression, alpha, tolerance):
 
 def test_large_readout_chooses_on_held_out_rows_and_solves_on_all(regression):
     rows, targets, weights = regression
-    fit = solve_large(chunked(rows, targets, weights, 100), (40, 2), "holdout", np.zeros(40))
+    fit = solve_large(chunked(rows, targets, weights, 100), (40, 2), "holdout", np.zeros(40)).readout
     errors = {}
     for alpha in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1):
         held = np.arange(900) % 9 == 0
-        part = solve_large(chunked(rows[~held], targets[~held], weights[~held], 1000), (40, 2), alpha, np.zeros(40))
+        part = solve_large(
+            chunked(rows[~held], targets[~held], weights[~held], 1000), (40, 2), alpha, np.zeros(40)
+        ).readout
         errors[alpha] = np.average((part.apply(rows[held]) - targets[held]) ** 2, 0, weights[held])
     best = min(errors, key=lambda alpha: errors[alpha].sum())
     assert fit.criterion == "holdout"
     assert fit.alpha[0] == best
     np.testing.assert_allclose(fit.score, errors[best], rtol=1e-4)
-    whole = solve_large(chunked(rows, targets, weights, 300), (40, 2), best, np.zeros(40))
+    whole = solve_large(chunked(rows, targets, weights, 300), (40, 2), best, np.zeros(40)).readout
     np.testing.assert_allclose(fit.coefficients, whole.coefficients, rtol=0, atol=1e-5)
 
 
@@ -177,7 +179,7 @@ def test_large_readout_with_dependent_columns_goes_to_float64(regression):
     rows, targets, weights = regression
     rows = np.hstack([rows, rows + 1e-3]) * 30
     chunks = chunked(rows, targets, weights, 100)
-    fit = solve_large(chunks, (80, 2), 1e-8, rows.mean(axis=0))
+    fit = solve_large(chunks, (80, 2), 1e-8, rows.mean(axis=0)).readout
     assert np.isfinite(fit.coefficients).all()
     assert np.square(fit.apply(rows) - targets).mean() < 0.26
     with pytest.raises(ValueError, match="more than 0"):
@@ -354,5 +356,5 @@ def test_statistics_agree_with_the_small_readout(regression):
     rows, targets, weights = regression
     scale = Statistics.from_rows(rows, targets, weights).column_scale()
     small = ridge(Statistics.from_rows(rows / scale, targets, weights), 1e-2)
-    large = solve_large(chunked(rows / scale, targets, weights, 200), (40, 2), 1e-2, np.zeros(40))
+    large = solve_large(chunked(rows / scale, targets, weights, 200), (40, 2), 1e-2, np.zeros(40)).readout
     np.testing.assert_allclose(large.coefficients, small.coefficients, rtol=0, atol=1e-5)
