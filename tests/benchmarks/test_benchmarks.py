@@ -11,6 +11,7 @@ TINY = {
     "accuracy.py": ["--sizes", "2", "5", "--dtypes", "float64"],
     "capacity.py": ["--quick"],
     "growth.py": ["--sizes", "100", "200", "--repeats", "1"],
+    "images.py": ["--seeds", "0"],
     "latency.py": ["--calls", "3", "--quick"],
     "learning.py": ["--page-only"],
     "modes.py": ["--quick"],

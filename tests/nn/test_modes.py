@@ -134,3 +134,25 @@ def test_starts_that_do_not_fit(mode, data):
         fit(mode, x, z, Architecture(units=31, layers=3), start=base)
     with pytest.raises(TypeError, match="can start from a stack of layers or from residual blocks, not dict"):
         fit(mode, x, z, start={})
+
+
+@pytest.mark.parametrize("mode", ["targets", "corrected-targets", "projection"])
+def test_links_go_where_the_aim_asks_for_them(mode, data):
+    """With the same draws, links chosen by correlation lower the residual of the first layer more than random ones."""
+    x, z = data
+    by_data = Architecture(units=24, layers=2, links=30, link_choice="correlation")
+    net = train(MODES[mode], x, z, by_data, rng=0).model
+    bare = train(MODES[mode], x, z, Architecture(units=24, layers=2), rng=0).model
+    for layer, without in zip(net.layers, bare.layers, strict=True):
+        assert 0 < layer.weight.nnz - without.weight.nnz <= 30
+    assert np.isfinite(net.decision(x)).all()
+
+
+def test_options_that_a_mode_cannot_follow(data):
+    x, z = data
+    for mode in ("random", "autoencoder", "residual"):
+        with pytest.raises(ValueError, match="whose layers aim at something"):
+            train(MODES[mode], x, z, Architecture(units=24, links=3, link_choice="correlation"))
+    for mode in set(MODES) - {"random"}:
+        with pytest.raises(ValueError, match="tied diagonals are for training='random'"):
+            train(MODES[mode], x, z, Architecture(units=24, tied=True))

@@ -11,7 +11,8 @@ from stridiag.linalg import pinv
 from stridiag.nn import Architecture, Progress, Statistics, fit_random, fit_targets, masked_least_squares
 from stridiag.nn.activations import activation
 from stridiag.nn.calibration import fit_temperature, leave_one_out, softmax
-from stridiag.nn.targets import _carry_back, _nearest, _pull
+from stridiag.nn.nearest import nearest_layer
+from stridiag.nn.targets import _carry_back, _pull
 from stridiag.nn.transforms import Standardization
 
 FITS = [fit_random, fit_targets]
@@ -235,7 +236,7 @@ def test_targets_are_the_recursion_of_the_docstring(data):
         if layer is not control.layers[0]:
             t = np.empty((len(x), 40))
             t[:, layer.source] = (aim - layer.bias) @ np.linalg.pinv(dense).T
-    first = _nearest(control.layers[0], x0, aims[0], np.ones(len(x)))
+    first = nearest_layer(control.layers[0], [(x0, aims[0], np.ones(len(x)))])
     values, _ = masked_least_squares(Statistics.from_rows(x0, aims[0]), first.weight.structure, 1e-3, first.source)
     np.testing.assert_allclose(first.weight.values, values, rtol=1e-10)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from stridiag._kernels.forward import IDENTITY
 from stridiag.nn import MODES, Architecture, Operations, Statistics, plan_training, train
 from stridiag.nn.activations import activation
 from stridiag.nn.layers import Layer
@@ -27,9 +28,9 @@ def counted(mode, rows, inputs, outputs, shape, monkeypatch):
     count = {"layers": 0, "statistics": 0}
     forward, from_rows = Layer._map, Statistics.from_rows.__func__
 
-    def count_forward(self, h, *, activate):
-        count["layers"] += h.shape[0] * (2 * self.weight.nnz + self.units * (2 if activate else 1))
-        return forward(self, h, activate=activate)
+    def count_forward(self, h, out, function):
+        count["layers"] += h.shape[0] * (2 * self.weight.nnz + self.units * (1 if function == IDENTITY else 2))
+        return forward(self, h, out, function)
 
     def count_statistics(cls, h, z, d=None):
         count["statistics"] += h.shape[0] * (h.shape[1] ** 2 + 2 * h.shape[1] * z.shape[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -31,7 +32,10 @@ class Architecture:
     diagonals : int, optional
         Wrapped diagonals in a layer, for schedules; 3 by default, 9 for stencils.
     links : int, default 0
-        Entries off the diagonals in each layer, at random places.
+        Entries off the diagonals in each layer.
+    link_choice : {"random", "correlation"}, default "random"
+        Where they are: anywhere, or where they lower the residual of what the layer's units aim at most (see
+        `choose_links`; for modes that solve weights for aims).
     shuffle : bool, default True
         Whether each layer reads its inputs through a random permutation (a fresh one for each time that it
         wraps around them). False where neighbouring inputs belong together, as in signals and images.
@@ -60,6 +64,7 @@ class Architecture:
     shuffle: bool = True
     activation: str = "tanh"
     scaling: Scaling = "standard"
+    link_choice: Literal["random", "correlation"] = "random"
     init: Init = "random"
     tied: bool = False
     image_shape: tuple[int, int] | None = None
@@ -75,6 +80,7 @@ class Architecture:
                 raise ValueError(f"{name} must be True or False, got {value!r}")  # noqa: TRY004 - an option
         if self.tied and self.links:
             raise ValueError(f"tied diagonals go without links, got {self.links}")
+        check_name(self.link_choice, "link_choice", ("random", "correlation"))
         check_name(self.init, "init", INITS)
         activation(self.activation)
         check_name(self.scaling, "scaling", ("standard", "arcsinh"))
@@ -86,6 +92,16 @@ class Architecture:
             self.plan(int(np.prod(self.image_shape)))
         else:
             self.plan(self.units)
+
+    @property
+    def drawn_links(self) -> int:
+        """How many links are drawn at random."""
+        return self.links if self.link_choice == "random" else 0
+
+    @property
+    def data_links(self) -> int:
+        """How many links the data place."""
+        return self.links - self.drawn_links
 
     def plan(self, inputs: int) -> list[tuple[tuple[int, int], tuple[int, ...]]]:
         """Return shape and wrapped offsets of each layer's weight, for that many inputs."""

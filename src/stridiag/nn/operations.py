@@ -76,6 +76,12 @@ def layer_sizes(inputs: int, architecture: Architecture) -> list[LayerSize]:
     return sizes
 
 
+def link_operations(sizes: list[LayerSize], architecture: Architecture) -> int:
+    """Return the operations of choosing links by data: the gain of every entry for each one that is taken."""
+    links = architecture.data_links
+    return sum(2 * links * size.inputs * -(-size.nnz // size.units) for size in sizes)
+
+
 def forward_operations(rows: int, sizes: list[LayerSize]) -> int:
     """Return the operations of some rows' way through layers."""
     return rows * sum(size.forward for size in sizes)

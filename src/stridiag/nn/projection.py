@@ -19,7 +19,6 @@ projection", arXiv 2501.16476 (dense layers, dense projections of the inputs; he
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,28 +27,25 @@ from numpy.typing import NDArray
 from stridiag.nn.architecture import Architecture
 from stridiag.nn.hidden import Hidden, Stack, row_blocks
 from stridiag.nn.layers import Layer
-from stridiag.nn.masked import masked_least_squares
+from stridiag.nn.nearest import nearest_layer
 from stridiag.nn.operations import (
     Operations,
     forward_operations,
     layer_sizes,
+    link_operations,
     random_operations,
     solve_operations,
     statistics_operations,
 )
 from stridiag.nn.random_features import draw_layers, settle
-from stridiag.nn.statistics import Statistics
 from stridiag.nn.training import Clock, Mode
 
 __all__ = ["PROJECTION", "project"]
 
 Array = NDArray[Any]
 
-# Penalty of the masked least squares, on standardised inputs.
-_HIDDEN_ALPHA = 1e-3
 
-
-def project(layer: Layer, values: Array, z: Array, d: Array, codes: Array) -> Layer:
+def project(layer: Layer, values: Array, z: Array, d: Array, codes: Array, links: int = 0) -> Layer:
     """Return the layer with the weights, on its own structure, that come nearest to its projected targets.
 
     Parameters
@@ -62,14 +58,14 @@ def project(layer: Layer, values: Array, z: Array, d: Array, codes: Array) -> La
         Targets and weights of the rows.
     codes : ndarray, (q, units)
         Which combination of the targets each unit hears of.
+    links : int, default 0
+        How many entries the data may add.
     """
     chunks = (
         (values[b], layer.forward(values[b]) + np.tanh(z[b] @ codes), d[b])
         for b in row_blocks(values.shape[0], layer.units + layer.inputs)
     )
-    structure = layer.weight.structure
-    solution, _ = masked_least_squares(Statistics.from_chunks(chunks), structure, _HIDDEN_ALPHA, layer.source)
-    return replace(layer, weight=layer.weight.with_values(solution, copy=False))
+    return nearest_layer(layer, chunks, links)
 
 
 def _hidden(
@@ -87,7 +83,7 @@ def _hidden(
     for layer, anchor in zip(drawn, anchors, strict=True):
         codes = rng.standard_normal((z.shape[1], layer.units)) / np.sqrt(z.shape[1])
         random = settle(layer, values, d, (), anchor)
-        layers.append(settle(project(random, values, z, d, codes), values, d, (), anchor))
+        layers.append(settle(project(random, values, z, d, codes, architecture.data_links), values, d, (), anchor))
         values = layers[-1].forward(values)
         clock.tick("solve")
     return Stack(x.shape[1], tuple(layers))
@@ -99,9 +95,10 @@ def _operations(rows: int, inputs: int, outputs: int, architecture: Architecture
     codes = rows * sum((2 * outputs + 2) * size.units for size in sizes)
     statistics = sum(statistics_operations(rows, size.inputs, size.units) for size in sizes)
     solves = sum(solve_operations([-(-size.nnz // size.units)] * size.units) for size in sizes)
+    solves += link_operations(sizes, architecture)
     return Operations(
         random_operations(rows, sizes) + passes, forward_operations(rows, sizes) + codes, statistics, solves
     )
 
 
-PROJECTION = Mode(_hidden, lambda architecture: 2 * architecture.layers, _operations)
+PROJECTION = Mode(_hidden, lambda architecture: 2 * architecture.layers, _operations, chooses_links=True)

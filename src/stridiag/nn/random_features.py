@@ -113,7 +113,9 @@ def draw_layers(
     size = x.shape[1]
     for shape, offsets in architecture.plan(size):
         source = draw_source(architecture.units, size, rng) if architecture.shuffle else None
-        weight = draw_weight(shape, offsets, architecture.links, rng, init=architecture.init, tied=architecture.tied)
+        weight = draw_weight(
+            shape, offsets, architecture.drawn_links, rng, init=architecture.init, tied=architecture.tied
+        )
         place = np.searchsorted(cumulated, rng.random(architecture.units) * cumulated[-1], side="right")
         anchors.append(order[np.minimum(place, order.size - 1)])
         raw = Layer(weight, np.zeros(architecture.units), architecture.activation, source, size, architecture.tied)
@@ -196,4 +198,4 @@ def _operations(rows: int, inputs: int, outputs: int, architecture: Architecture
     return Operations(layers=random_operations(rows, layer_sizes(inputs, architecture)))
 
 
-RANDOM = Mode(_hidden, lambda architecture: architecture.layers, _operations)
+RANDOM = Mode(_hidden, lambda architecture: architecture.layers, _operations, keeps_ties=True)

@@ -34,7 +34,7 @@ propagation", arXiv 1412.7525.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -46,27 +46,24 @@ from stridiag.nn.activations import activation
 from stridiag.nn.architecture import Architecture
 from stridiag.nn.hidden import Hidden, Stack, row_blocks
 from stridiag.nn.layers import Layer
-from stridiag.nn.masked import masked_least_squares
+from stridiag.nn.nearest import nearest_layer
 from stridiag.nn.network import Network
 from stridiag.nn.operations import (
     Operations,
     forward_operations,
     layer_sizes,
+    link_operations,
     random_operations,
     solve_operations,
     statistics_operations,
 )
 from stridiag.nn.random_features import draw_layers, settle
 from stridiag.nn.readout import Penalty
-from stridiag.nn.statistics import Statistics
 from stridiag.nn.training import Clock, Mode, ProgressHook, train
 
 __all__ = ["CORRECTED_TARGETS", "TARGETS", "fit_targets"]
 
 Array = NDArray[Any]
-
-# Penalty of the masked least squares, on standardised inputs.
-_HIDDEN_ALPHA = 1e-3
 
 
 def fit_targets(
@@ -159,8 +156,9 @@ def _train(
     del outputs
     layers: list[Layer] = []
     values = x
+    links = architecture.data_links
     for layer, aim, anchor in zip(control, aims, anchors, strict=True):
-        layers.append(settle(_nearest(layer, values, aim, d), values, d, (), anchor))
+        layers.append(settle(nearest_layer(layer, _chunks(layer, values, aim, d), links), values, d, (), anchor))
         values = layers[-1].forward(values)
         clock.tick("solve")
     return Stack(x.shape[1], tuple(layers))
@@ -205,12 +203,8 @@ def _pull(layer: Layer, rows: Array) -> Array:
     return result
 
 
-def _nearest(layer: Layer, values: Array, aim: Array, d: Array) -> Layer:
-    """Return the layer with the weights, on its own structure, that come nearest to its targets."""
-    chunks = ((values[b], aim[b], d[b]) for b in row_blocks(values.shape[0], layer.units + layer.inputs))
-    structure = layer.weight.structure
-    solution, _ = masked_least_squares(Statistics.from_chunks(chunks), structure, _HIDDEN_ALPHA, layer.source)
-    return replace(layer, weight=layer.weight.with_values(solution, copy=False))
+def _chunks(layer: Layer, values: Array, aim: Array, d: Array) -> Iterator[tuple[Array, Array, Array]]:
+    return ((values[b], aim[b], d[b]) for b in row_blocks(values.shape[0], layer.units + layer.inputs))
 
 
 def _operations(rows: int, inputs: int, outputs: int, architecture: Architecture, *, correct: bool) -> Operations:
@@ -223,6 +217,7 @@ def _operations(rows: int, inputs: int, outputs: int, architecture: Architecture
     forward = forward_operations(rows, sizes) if correct else 0
     statistics = sum(statistics_operations(rows, size.inputs, size.units) for size in sizes)
     solves = sum(solve_operations([-(-size.nnz // size.units)] * size.units) for size in sizes)
+    solves += link_operations(sizes, architecture)
     # Singular values and both factors, dense.
     solves += 20 * sum(size.units**3 for size in sizes[1:])
     return Operations(random_operations(rows, sizes) + passes, carried + forward, statistics, solves)
@@ -234,6 +229,7 @@ def _mode(*, correct: bool) -> Mode:
         lambda architecture: 3 * architecture.layers,
         partial(_operations, correct=correct),
         _check,
+        chooses_links=True,
     )
 
 

@@ -95,6 +95,10 @@ class Mode:
         Raises ValueError for architectures that it cannot train.
     mixed : callable, optional
         ``(inputs, architecture) -> int``, how many numbers the hidden part has beside the layers' weights and biases.
+    chooses_links : bool, default False
+        Whether it can place links where the data ask for them.
+    keeps_ties : bool, default False
+        Whether tied diagonals stay tied.
     """
 
     hidden: Callable[[Array, Array, Array, Architecture, np.random.Generator, Clock, Hidden | None], Hidden]
@@ -102,6 +106,19 @@ class Mode:
     operations: Callable[[int, int, int, Architecture], Operations]
     check: Callable[[Architecture], None] | None = None
     mixed: Callable[[int, Architecture], int] | None = None
+    chooses_links: bool = False
+    keeps_ties: bool = False
+
+    def check_architecture(self, architecture: Architecture) -> None:
+        """Raise ValueError for an architecture that this mode cannot train."""
+        if architecture.link_choice == "correlation" and not self.chooses_links:
+            raise ValueError(
+                "link_choice='correlation' is for modes whose layers aim at something: targets, projection"
+            )
+        if architecture.tied and not self.keeps_ties:
+            raise ValueError("tied diagonals are for training='random': other modes solve for every weight by itself")
+        if self.check is not None:
+            self.check(architecture)
 
 
 class LeftOut(NamedTuple):
@@ -183,8 +200,7 @@ def _features(
     clock: Clock,
     start: Hidden | None,
 ) -> tuple[Standardization, Hidden]:
-    if mode.check is not None:
-        mode.check(architecture)
+    mode.check_architecture(architecture)
     inputs = Standardization.fit(x, d, architecture.scaling)
     aims = Standardization.fit(z, d).apply(z)
     return inputs, mode.hidden(inputs.apply(x), aims, d, architecture, np.random.default_rng(rng), clock, start)

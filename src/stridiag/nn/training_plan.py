@@ -125,8 +125,7 @@ def plan_training(
         if not is_integer(value) or value < 1:
             raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
     rows, inputs, outputs = int(rows), int(inputs), int(outputs)
-    if chosen.check is not None:
-        chosen.check(architecture)
+    chosen.check_architecture(architecture)
     sizes = layer_sizes(inputs, architecture)
     mixed = chosen.mixed(inputs, architecture) if chosen.mixed is not None else 0
     features = inputs + sum(size.units for size in sizes)

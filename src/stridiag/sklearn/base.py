@@ -45,6 +45,7 @@ _DESCRIPTION = (
     "offsets",
     "diagonals",
     "links",
+    "link_choice",
     "shuffle",
     "init",
     "tied",
@@ -65,6 +66,7 @@ class StridiagEstimator(BaseEstimator):  # type: ignore[misc]
     offsets: OffsetSpec | Literal["auto"] | None
     diagonals: int | None
     links: int | None
+    link_choice: str | None
     shuffle: bool | None
     init: str | None
     tied: bool | None

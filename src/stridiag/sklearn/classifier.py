@@ -57,7 +57,10 @@ class StridiagClassifier(ClassifierMixin, StridiagEstimator):  # type: ignore[mi
         Wrapped diagonals in a layer: weights for each unit. Default 7 (regressor: 3; stencils: 9); not with explicit
         offsets.
     links : int, optional
-        Further weights in each layer, at random places. Default 0.
+        Further weights in each layer. Default 0.
+    link_choice : {"random", "correlation"}, optional
+        Where these are: anywhere, the default, or where they lower the residual of what the units aim at most (see
+        `stridiag.nn.choose_links`); for training by targets or projection.
     shuffle : bool, optional
         Whether layers read their inputs in a random order, the default. False where neighbouring features belong
         together.
@@ -153,6 +156,7 @@ class StridiagClassifier(ClassifierMixin, StridiagEstimator):  # type: ignore[mi
         offsets: OffsetSpec | Literal["auto"] | None = None,
         diagonals: int | None = None,
         links: int | None = None,
+        link_choice: Literal["random", "correlation"] | None = None,
         shuffle: bool | None = None,
         init: Literal["random", "dominant", "skew"] | None = None,
         tied: bool | None = None,
@@ -176,6 +180,7 @@ class StridiagClassifier(ClassifierMixin, StridiagEstimator):  # type: ignore[mi
         self.offsets = offsets
         self.diagonals = diagonals
         self.links = links
+        self.link_choice = link_choice
         self.shuffle = shuffle
         self.init = init
         self.tied = tied

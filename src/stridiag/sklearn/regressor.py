@@ -31,8 +31,8 @@ class StridiagRegressor(RegressorMixin, MultiOutputMixin, StridiagEstimator):  #
 
     Parameters
     ----------
-    preset, training, offsets, diagonals, links, shuffle, init, tied, activation, image_shape, mixing, memory, \
-networks, alpha, warm_start, random_state, verbose, callback
+    preset, training, offsets, diagonals, links, link_choice, shuffle, init, tied, activation, image_shape, mixing, \
+memory, networks, alpha, warm_start, random_state, verbose, callback
         As for `StridiagClassifier`. A described network has a penalty for each output.
     units : int, optional
         Width of each layer of a described network. Default 512.
@@ -84,6 +84,7 @@ networks, alpha, warm_start, random_state, verbose, callback
         offsets: OffsetSpec | Literal["auto"] | None = None,
         diagonals: int | None = None,
         links: int | None = None,
+        link_choice: Literal["random", "correlation"] | None = None,
         shuffle: bool | None = None,
         init: Literal["random", "dominant", "skew"] | None = None,
         tied: bool | None = None,
@@ -106,6 +107,7 @@ networks, alpha, warm_start, random_state, verbose, callback
         self.offsets = offsets
         self.diagonals = diagonals
         self.links = links
+        self.link_choice = link_choice
         self.shuffle = shuffle
         self.init = init
         self.tied = tied

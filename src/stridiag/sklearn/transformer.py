@@ -33,8 +33,8 @@ class StridiagTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Str
 
     Parameters
     ----------
-    training, offsets, diagonals, links, shuffle, init, tied, activation, scaling, image_shape, warm_start, \
-random_state, verbose, callback
+    training, offsets, diagonals, links, link_choice, shuffle, init, tied, activation, scaling, image_shape, \
+warm_start, random_state, verbose, callback
         As for `StridiagClassifier`, with ``scaling="standard"`` and 3 diagonals. "random" and "autoencoder" do not look
         at targets; the other modes need them. Without any description `image_shape` is an error here: ask for a stencil
         by ``offsets="stencil2d"``.
@@ -76,6 +76,7 @@ random_state, verbose, callback
         offsets: OffsetSpec | Literal["auto"] | None = None,
         diagonals: int | None = None,
         links: int | None = None,
+        link_choice: Literal["random", "correlation"] | None = None,
         shuffle: bool | None = None,
         init: Literal["random", "dominant", "skew"] | None = None,
         tied: bool | None = None,
@@ -93,6 +94,7 @@ random_state, verbose, callback
         self.offsets = offsets
         self.diagonals = diagonals
         self.links = links
+        self.link_choice = link_choice
         self.shuffle = shuffle
         self.init = init
         self.tied = tied
