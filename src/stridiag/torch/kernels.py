@@ -12,7 +12,7 @@ from torch import Tensor
 from stridiag.structure import Structure
 from stridiag.torch import device_kernels, host_kernels, reduction
 from stridiag.torch.paths import on_host
-from stridiag.torch.spec import structure_of, text_of
+from stridiag.torch.spec import Named, structure_of, text_of
 
 __all__ = ["Kept", "dots", "inverse_on_pattern", "matvec", "pinv_apply", "slogdet", "solve"]
 
@@ -26,6 +26,10 @@ class Kept:
         self.factors: host_kernels.Factored | None = None
 
 
+def _text(structure: Named) -> str:
+    return structure if isinstance(structure, str) else text_of(structure)
+
+
 def _factors(structure: Structure, values: Tensor, kept: Kept | None) -> host_kernels.Factored:
     if kept is None:
         return host_kernels.factored(structure, values)
@@ -34,18 +38,20 @@ def _factors(structure: Structure, values: Tensor, kept: Kept | None) -> host_ke
     return kept.factors
 
 
-def matvec(structure: Structure, values: Tensor, x: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
+def matvec(structure: Named, values: Tensor, x: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
     """Return ``A x + bias`` or ``A' x + bias``."""
     if torch.compiler.is_compiling():
-        return _matvec_operator(values, x, bias, text_of(structure), transposed)
+        return _matvec_operator(values, x, bias, _text(structure), transposed)
+    structure = structure_of(structure)
     way = host_kernels if on_host(values) else device_kernels
     return way.matvec(structure, values, x, bias, transposed=transposed)
 
 
-def dots(structure: Structure, left: Tensor, right: Tensor, shape: tuple[int, ...]) -> Tensor:
+def dots(structure: Named, left: Tensor, right: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return ``left_i right_j`` at every slot, summed over the batch down to a batch of the given shape."""
     if torch.compiler.is_compiling():
-        return _dots_operator(left, right, text_of(structure), list(shape))
+        return _dots_operator(left, right, _text(structure), list(shape))
+    structure = structure_of(structure)
     way = host_kernels if on_host(left) else device_kernels
     sums = way.dots(structure, left, right, shape)
     batch = torch.broadcast_shapes(left.shape[:-1], right.shape[:-1], shape)
@@ -54,40 +60,43 @@ def dots(structure: Structure, left: Tensor, right: Tensor, shape: tuple[int, ..
 
 
 def solve(
-    structure: Structure, values: Tensor, b: Tensor, transposed: bool, kept: Kept | None
+    structure: Named, values: Tensor, b: Tensor, transposed: bool, kept: Kept | None
 ) -> tuple[Tensor, Tensor]:
     """Return the solutions, and `info` for each matrix."""
     if torch.compiler.is_compiling():
-        return _solve_operator(values, b, text_of(structure), transposed)
+        return _solve_operator(values, b, _text(structure), transposed)
+    structure = structure_of(structure)
     if not on_host(values):
         return reduction.solve(structure, values, b, transposed=transposed)
     factors = _factors(structure, values, kept)
     return host_kernels.solve(factors, b, transposed=transposed), torch.from_numpy(factors.info.copy())
 
 
-def slogdet(structure: Structure, values: Tensor, kept: Kept | None) -> tuple[Tensor, Tensor]:
+def slogdet(structure: Named, values: Tensor, kept: Kept | None) -> tuple[Tensor, Tensor]:
     """Return signs and logarithms of the magnitudes."""
     if torch.compiler.is_compiling():
-        return _slogdet_operator(values, text_of(structure))
+        return _slogdet_operator(values, _text(structure))
+    structure = structure_of(structure)
     if not on_host(values):
         return reduction.slogdet(structure, values)
     return host_kernels.slogdet(_factors(structure, values, kept))
 
 
-def inverse_on_pattern(structure: Structure, values: Tensor, kept: Kept | None) -> Tensor:
+def inverse_on_pattern(structure: Named, values: Tensor, kept: Kept | None) -> Tensor:
     """Return the entry (j, i) of the inverse at every slot (i, j)."""
     if torch.compiler.is_compiling():
-        return _inverse_operator(values, text_of(structure))
+        return _inverse_operator(values, _text(structure))
+    structure = structure_of(structure)
     if not on_host(values):
         return reduction.inverse_on_pattern(structure, values)
     return host_kernels.inverse_on_pattern(_factors(structure, values, kept))
 
 
-def pinv_apply(structure: Structure, values: Tensor, b: Tensor, transposed: bool, rtol: float | None) -> Tensor:
+def pinv_apply(structure: Named, values: Tensor, b: Tensor, transposed: bool, rtol: float | None) -> Tensor:
     """Return the minimum-norm least-squares solutions. Ranks are decided on the host, wherever the tensors are."""
     if torch.compiler.is_compiling():
-        return _pinv_operator(values, b, text_of(structure), transposed, rtol)
-    found = host_kernels.pinv_apply(structure, values.cpu(), b.cpu(), transposed=transposed, rtol=rtol)
+        return _pinv_operator(values, b, _text(structure), transposed, rtol)
+    found = host_kernels.pinv_apply(structure_of(structure), values.cpu(), b.cpu(), transposed=transposed, rtol=rtol)
     return found.to(values.device)
 
 
@@ -100,7 +109,7 @@ def _batch(*tensors: Tensor) -> tuple[int, ...]:
 
 @torch.library.custom_op("stridiag::matvec", mutates_args=())
 def _matvec_operator(values: Tensor, x: Tensor, bias: Tensor | None, structure: str, transposed: bool) -> Tensor:
-    return matvec(structure_of(structure), values, x, bias, transposed)
+    return matvec(structure, values, x, bias, transposed)
 
 
 @_matvec_operator.register_fake
@@ -110,7 +119,7 @@ def _(values: Tensor, x: Tensor, bias: Tensor | None, structure: str, transposed
 
 @torch.library.custom_op("stridiag::dots", mutates_args=())
 def _dots_operator(left: Tensor, right: Tensor, structure: str, shape: list[int]) -> Tensor:
-    return dots(structure_of(structure), left, right, tuple(shape)).clone()
+    return dots(structure, left, right, tuple(shape)).clone()
 
 
 @_dots_operator.register_fake
@@ -120,7 +129,7 @@ def _(left: Tensor, right: Tensor, structure: str, shape: list[int]) -> Tensor:
 
 @torch.library.custom_op("stridiag::solve", mutates_args=())
 def _solve_operator(values: Tensor, b: Tensor, structure: str, transposed: bool) -> tuple[Tensor, Tensor]:
-    return solve(structure_of(structure), values, b, transposed, None)
+    return solve(structure, values, b, transposed, None)
 
 
 @_solve_operator.register_fake
@@ -130,7 +139,7 @@ def _(values: Tensor, b: Tensor, structure: str, transposed: bool) -> tuple[Tens
 
 @torch.library.custom_op("stridiag::slogdet", mutates_args=())
 def _slogdet_operator(values: Tensor, structure: str) -> tuple[Tensor, Tensor]:
-    return slogdet(structure_of(structure), values, None)
+    return slogdet(structure, values, None)
 
 
 @_slogdet_operator.register_fake
@@ -140,7 +149,7 @@ def _(values: Tensor, structure: str) -> tuple[Tensor, Tensor]:
 
 @torch.library.custom_op("stridiag::inverse_on_pattern", mutates_args=())
 def _inverse_operator(values: Tensor, structure: str) -> Tensor:
-    return inverse_on_pattern(structure_of(structure), values, None)
+    return inverse_on_pattern(structure, values, None)
 
 
 @_inverse_operator.register_fake
@@ -150,7 +159,7 @@ def _(values: Tensor, structure: str) -> Tensor:
 
 @torch.library.custom_op("stridiag::pinv_apply", mutates_args=())
 def _pinv_operator(values: Tensor, b: Tensor, structure: str, transposed: bool, rtol: float | None) -> Tensor:
-    return pinv_apply(structure_of(structure), values, b, transposed, rtol)
+    return pinv_apply(structure, values, b, transposed, rtol)
 
 
 @_pinv_operator.register_fake

@@ -27,7 +27,8 @@ from torch import Tensor
 from stridiag.structure import Structure
 from stridiag.torch import kernels
 from stridiag.torch.batches import aligned_for_vmap, common_type, require_square, require_width
-from stridiag.torch.places import doubled
+from stridiag.torch.places import diagonal_start, doubled, doubled_room, doubled_slots, slot_count, slots_within, with_diagonal
+from stridiag.torch.spec import Named, named
 
 __all__ = ["SlogdetResult", "inverse_diagonal", "inverse_on_pattern", "slogdet"]
 
@@ -43,7 +44,7 @@ class _CompiledSlogdet(torch.autograd.Function):
     """The determinant as torch's compiler takes it: without a forward-mode rule."""
 
     @staticmethod
-    def forward(values: Tensor, structure: Structure, kept: kernels.Kept | None) -> tuple[Tensor, Tensor]:
+    def forward(values: Tensor, structure: Named, kept: kernels.Kept | None) -> tuple[Tensor, Tensor]:
         return kernels.slogdet(structure, values, kept)
 
     @staticmethod
@@ -60,7 +61,7 @@ class _CompiledSlogdet(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, dims: Any, values: Tensor, structure: Structure, kept: kernels.Kept | None
+        info: Any, dims: Any, values: Tensor, structure: Named, kept: kernels.Kept | None
     ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
         (mapped,) = aligned_for_vmap(info.batch_size, dims[:1], (values,))
         return _apply_slogdet(structure, mapped, None), (0, 0)
@@ -77,7 +78,7 @@ class _CompiledInverse(torch.autograd.Function):
     """The selected inverse as torch's compiler takes it."""
 
     @staticmethod
-    def forward(values: Tensor, structure: Structure, kept: kernels.Kept | None) -> Tensor:
+    def forward(values: Tensor, structure: Named, kept: kernels.Kept | None) -> Tensor:
         return kernels.inverse_on_pattern(structure, values, kept)
 
     @staticmethod
@@ -93,7 +94,7 @@ class _CompiledInverse(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, dims: Any, values: Tensor, structure: Structure, kept: kernels.Kept | None
+        info: Any, dims: Any, values: Tensor, structure: Named, kept: kernels.Kept | None
     ) -> tuple[Tensor, int]:
         (mapped,) = aligned_for_vmap(info.batch_size, dims[:1], (values,))
         return _apply_inverse(structure, mapped, None), 0
@@ -106,26 +107,28 @@ class _Inverse(_CompiledInverse):
         return _change_of_inverse(ctx.structure, values, tangents[0])
 
 
-def _change_of_inverse(structure: Structure, values: Tensor, direction: Tensor) -> Tensor:
+def _change_of_inverse(structure: Named, values: Tensor, direction: Tensor) -> Tensor:
     """Return the change of the selected inverse as A moves in a direction on its pattern; symmetric in it."""
-    wide, where = doubled(structure)
+    wide = doubled(structure)
     # The map is linear in the direction, which is given the size of the matrix: errors are relative to the larger one.
     sizes = [part.detach().abs().amax(-1, keepdim=True) for part in (direction, values)]
     ratio = sizes[0] / sizes[1]
     size = torch.where((ratio > 0) & torch.isfinite(ratio), ratio, torch.ones_like(ratio))
     both = torch.cat(torch.broadcast_tensors(values, values, direction / size), -1)
-    filled = both.new_zeros((*both.shape[:-1], wide.nnz)).index_add(-1, where["into"].to(values.device), both)
-    return _apply_inverse(wide, filled, None).index_select(-1, where["room"].to(values.device)) * size
+    filled = both.new_zeros((*both.shape[:-1], slot_count(wide))).index_add(
+        -1, doubled_slots(structure, values.device), both
+    )
+    return _apply_inverse(wide, filled, None).index_select(-1, doubled_room(structure, values.device)) * size
 
 
-def _apply_slogdet(structure: Structure, values: Tensor, kept: kernels.Kept | None) -> tuple[Tensor, Tensor]:
+def _apply_slogdet(structure: Named, values: Tensor, kept: kernels.Kept | None) -> tuple[Tensor, Tensor]:
     compiling = torch.compiler.is_compiling()
     rule: Any = _CompiledSlogdet if compiling else _Slogdet
     sign, logarithm = rule.apply(values, structure, None if compiling else kept)
     return sign, logarithm
 
 
-def _apply_inverse(structure: Structure, values: Tensor, kept: kernels.Kept | None) -> Tensor:
+def _apply_inverse(structure: Named, values: Tensor, kept: kernels.Kept | None) -> Tensor:
     compiling = torch.compiler.is_compiling()
     rule: Any = _CompiledInverse if compiling else _Inverse
     found: Tensor = rule.apply(values, structure, None if compiling else kept)
@@ -165,7 +168,7 @@ def slogdet(structure: Structure, values: Tensor) -> SlogdetResult:
     """
     require_square(structure, "slogdet")
     require_width(values, structure.nnz, "values")
-    return SlogdetResult(*_apply_slogdet(structure, values.to(common_type(values)[1]), kernels.Kept()))
+    return SlogdetResult(*_apply_slogdet(named(structure), values.to(common_type(values)[1]), kernels.Kept()))
 
 
 def inverse_on_pattern(structure: Structure, values: Tensor) -> Tensor:
@@ -183,7 +186,7 @@ def inverse_on_pattern(structure: Structure, values: Tensor) -> Tensor:
     """
     require_square(structure, "inverse_on_pattern")
     require_width(values, structure.nnz, "values")
-    return _apply_inverse(structure, values.to(common_type(values)[1]), kernels.Kept())
+    return _apply_inverse(named(structure), values.to(common_type(values)[1]), kernels.Kept())
 
 
 def inverse_diagonal(structure: Structure, values: Tensor) -> Tensor:
@@ -215,9 +218,10 @@ def inverse_diagonal(structure: Structure, values: Tensor) -> Tensor:
     require_square(structure, "inverse_diagonal")
     require_width(values, structure.nnz, "values")
     given = values.to(common_type(values)[1])
+    name, n = named(structure), structure.shape[0]
     if 0 not in structure.offsets:
-        wider = structure.union(Structure(structure.shape))
-        slots = torch.from_numpy(wider.slots(*structure.coordinates())).to(values.device)
-        given = given.new_zeros((*given.shape[:-1], wider.nnz)).index_add(-1, slots, given)
-        structure = wider
-    return _apply_inverse(structure, given, kernels.Kept())[..., structure.diagonal_slots(0)]
+        wider = with_diagonal(name)
+        slots = slots_within(name, wider, values.device)
+        given = given.new_zeros((*given.shape[:-1], slot_count(wider))).index_add(-1, slots, given)
+        name = wider
+    return _apply_inverse(name, given, kernels.Kept()).narrow(-1, diagonal_start(name, 0), n)

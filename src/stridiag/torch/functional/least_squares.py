@@ -15,10 +15,8 @@ variables separate, SIAM J. Numer. Anal. 10 (1973).
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,6 +30,8 @@ from stridiag.torch.batches import (
     summed_to,
 )
 from stridiag.torch.functional.products import apply_dots, apply_matvec
+from stridiag.torch.places import diagonal_start, slot_count, slots_within, stacked
+from stridiag.torch.spec import Named, named
 
 __all__ = ["LstsqResult", "lstsq", "pinv_apply"]
 
@@ -47,7 +47,7 @@ class _CompiledPinv(torch.autograd.Function):
     """The pseudoinverse's product as torch's compiler takes it: without a forward-mode rule."""
 
     @staticmethod
-    def forward(values: Tensor, b: Tensor, structure: Structure, transposed: bool, rtol: float | None) -> Tensor:
+    def forward(values: Tensor, b: Tensor, structure: Named, transposed: bool, rtol: float | None) -> Tensor:
         return kernels.pinv_apply(structure, values, b, transposed, rtol)
 
     @staticmethod
@@ -76,7 +76,7 @@ class _CompiledPinv(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, dims: Any, values: Tensor, b: Tensor, structure: Structure, transposed: bool, rtol: float | None
+        info: Any, dims: Any, values: Tensor, b: Tensor, structure: Named, transposed: bool, rtol: float | None
     ) -> tuple[Tensor, int]:
         values, b = aligned_for_vmap(info.batch_size, dims[:2], (values, b))
         return _apply_pinv(structure, values, b, transposed, rtol), 0
@@ -102,7 +102,7 @@ class _Pinv(_CompiledPinv):
         return _apply_pinv(structure, values, right, turned, ctx.rtol) + second
 
 
-def _apply_pinv(structure: Structure, values: Tensor, b: Tensor, transposed: bool, rtol: float | None) -> Tensor:
+def _apply_pinv(structure: Named, values: Tensor, b: Tensor, transposed: bool, rtol: float | None) -> Tensor:
     rule: Any = _CompiledPinv if torch.compiler.is_compiling() else _Pinv
     found: Tensor = rule.apply(values, b, structure, transposed, rtol)
     return found
@@ -150,17 +150,7 @@ def pinv_apply(
     require_width(values, structure.nnz, "values")
     require_width(b, structure.shape[1 if transposed else 0], "b")
     _, kind = common_type(values, b)
-    return _apply_pinv(structure, values.to(kind), b.to(kind), transposed, rtol)
-
-
-@lru_cache(maxsize=64)
-def _damped(structure: Structure) -> tuple[Structure, np.ndarray]:
-    """Return the structure of (A; d I), and the slots of A's values followed by those of the diagonal."""
-    m, n = structure.shape
-    tall = Structure((m + n, n), (*structure.offsets, -m), (structure.link_rows, structure.link_columns))
-    rows, columns = structure.coordinates()
-    index = np.arange(n)
-    return tall, np.concatenate((tall.slots(rows, columns), tall.slots(index + m, index)))
+    return _apply_pinv(named(structure), values.to(kind), b.to(kind), transposed, rtol)
 
 
 def lstsq(
@@ -216,15 +206,18 @@ def lstsq(
         raise ValueError("damp leaves no singular value to truncate: give damp or rtol, not both")
     _, kind = common_type(values, b)
     entries, right = values.to(kind), b.to(kind)
+    name = named(structure)
     if damped:
-        tall, slots = _damped(structure)
-        n = structure.shape[1]
+        tall = stacked(name)
+        m, n = structure.shape
         penalty = damp.to(kind) if isinstance(damp, Tensor) else entries.new_full((), damp)
-        both = torch.cat((entries, penalty.expand(*entries.shape[:-1], n)), -1)
-        stacked = both.new_zeros((*both.shape[:-1], tall.nnz))
-        stacked = stacked.index_add(-1, torch.from_numpy(slots).to(values.device), both)
-        x = _apply_pinv(tall, stacked, torch.nn.functional.pad(right, (0, n)), False, None)
+        slots = slots_within(name, tall, values.device)
+        below = entries.new_zeros((*entries.shape[:-1], slot_count(tall))).index_add(-1, slots, entries)
+        start = diagonal_start(tall, -m)
+        penalties = penalty.expand(*entries.shape[:-1], n)
+        joined = torch.nn.functional.pad(penalties, (start, slot_count(tall) - start - n)) + below
+        x = _apply_pinv(tall, joined, torch.nn.functional.pad(right, (0, n)), False, None)
     else:
-        x = _apply_pinv(structure, entries, right, False, rtol)
-    rest = right - apply_matvec(structure, entries, x, None, False)
+        x = _apply_pinv(name, entries, right, False, rtol)
+    rest = right - apply_matvec(name, entries, x, None, False)
     return LstsqResult(x, (rest * rest).sum(-1))

@@ -24,6 +24,7 @@ from stridiag.torch.batches import (
     require_width,
     summed_to,
 )
+from stridiag.torch.spec import Named, named
 
 __all__ = ["apply_dots", "apply_matvec", "linear", "matvec"]
 
@@ -32,7 +33,7 @@ class _CompiledMatvec(torch.autograd.Function):
     """The product as torch's compiler takes it: without a forward-mode rule."""
 
     @staticmethod
-    def forward(values: Tensor, x: Tensor, bias: Tensor | None, structure: Structure, transposed: bool) -> Tensor:
+    def forward(values: Tensor, x: Tensor, bias: Tensor | None, structure: Named, transposed: bool) -> Tensor:
         return kernels.matvec(structure, values, x, bias, transposed)
 
     @staticmethod
@@ -58,7 +59,7 @@ class _CompiledMatvec(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, dims: Any, values: Tensor, x: Tensor, bias: Tensor | None, structure: Structure, transposed: bool
+        info: Any, dims: Any, values: Tensor, x: Tensor, bias: Tensor | None, structure: Named, transposed: bool
     ) -> tuple[Tensor, int]:
         tensors = [values, x] if bias is None else [values, x, bias]
         values, x, *rest = aligned_for_vmap(info.batch_size, dims[: len(tensors)], tensors)
@@ -88,7 +89,7 @@ class _CompiledDots(torch.autograd.Function):
     """The sums on the pattern as torch's compiler takes them."""
 
     @staticmethod
-    def forward(left: Tensor, right: Tensor, structure: Structure, shape: tuple[int, ...]) -> Tensor:
+    def forward(left: Tensor, right: Tensor, structure: Named, shape: tuple[int, ...]) -> Tensor:
         return kernels.dots(structure, left, right, shape)
 
     @staticmethod
@@ -109,14 +110,14 @@ class _CompiledDots(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, dims: Any, left: Tensor, right: Tensor, structure: Structure, shape: tuple[int, ...]
+        info: Any, dims: Any, left: Tensor, right: Tensor, structure: Named, shape: tuple[int, ...]
     ) -> tuple[Tensor, int]:
         like = left.new_empty((*shape, 0))
         left, right, _ = aligned_for_vmap(info.batch_size, (*dims[:2], None), (left, right, like))
         rank = max(left.dim(), right.dim()) - 2
         # The mapped axis is kept, so the sum goes to it, axes of length one up to the batch, and the batch's own.
         sums = apply_dots(structure, left, right, (info.batch_size, *(1,) * (rank - len(shape)), *shape))
-        return sums.reshape(info.batch_size, *shape, structure.nnz), 0
+        return sums.reshape(info.batch_size, *shape, sums.shape[-1]), 0
 
 
 class _Dots(_CompiledDots):
@@ -132,14 +133,14 @@ class _Dots(_CompiledDots):
         return terms[0] if len(terms) == 1 else terms[0] + terms[1]
 
 
-def apply_matvec(structure: Structure, values: Tensor, x: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
+def apply_matvec(structure: Named, values: Tensor, x: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
     """Return the product for checked operands of one type."""
     rule: Any = _CompiledMatvec if torch.compiler.is_compiling() else _Matvec
     found: Tensor = rule.apply(values, x, bias, structure, transposed)
     return found
 
 
-def apply_dots(structure: Structure, left: Tensor, right: Tensor, shape: tuple[int, ...]) -> Tensor:
+def apply_dots(structure: Named, left: Tensor, right: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return ``left_i right_j`` at every slot (i, j), summed over the batch down to a batch of the given shape."""
     rule: Any = _CompiledDots if torch.compiler.is_compiling() else _Dots
     found: Tensor = rule.apply(left, right, structure, tuple(shape))
@@ -202,4 +203,4 @@ def linear(
             raise ValueError(f"bias must have shape ({rows},), got {tuple(bias.shape)}")
     promoted, kind = common_type(values, x, bias)
     added = None if bias is None else bias.to(kind)
-    return apply_matvec(structure, values.to(kind), x.to(kind), added, transposed).to(promoted)
+    return apply_matvec(named(structure), values.to(kind), x.to(kind), added, transposed).to(promoted)

@@ -23,6 +23,7 @@ from stridiag.torch.batches import (
     summed_to,
 )
 from stridiag.torch.functional.products import apply_dots, apply_matvec
+from stridiag.torch.spec import Named, named
 
 __all__ = ["SolveResult", "apply_solve", "solve", "solve_ex"]
 
@@ -39,7 +40,7 @@ class _CompiledSolve(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        values: Tensor, b: Tensor, structure: Structure, transposed: bool, kept: kernels.Kept | None
+        values: Tensor, b: Tensor, structure: Named, transposed: bool, kept: kernels.Kept | None
     ) -> tuple[Tensor, Tensor]:
         return kernels.solve(structure, values, b, transposed, kept)
 
@@ -68,7 +69,7 @@ class _CompiledSolve(torch.autograd.Function):
         dims: Any,
         values: Tensor,
         b: Tensor,
-        structure: Structure,
+        structure: Named,
         transposed: bool,
         kept: kernels.Kept | None,
     ) -> tuple[tuple[Tensor, Tensor], tuple[int, int | None]]:
@@ -91,7 +92,7 @@ class _Solve(_CompiledSolve):
 
 
 def apply_solve(
-    structure: Structure, values: Tensor, b: Tensor, transposed: bool, kept: kernels.Kept | None
+    structure: Named, values: Tensor, b: Tensor, transposed: bool, kept: kernels.Kept | None
 ) -> tuple[Tensor, Tensor]:
     """Return solutions and `info` for checked operands of one type."""
     compiling = torch.compiler.is_compiling()
@@ -124,7 +125,7 @@ def solve_ex(structure: Structure, values: Tensor, b: Tensor, *, transposed: boo
     require_width(values, structure.nnz, "values")
     require_width(b, structure.shape[0], "b")
     _, kind = common_type(values, b)
-    return SolveResult(*apply_solve(structure, values.to(kind), b.to(kind), transposed, kernels.Kept()))
+    return SolveResult(*apply_solve(named(structure), values.to(kind), b.to(kind), transposed, kernels.Kept()))
 
 
 def solve(structure: Structure, values: Tensor, b: Tensor, *, transposed: bool = False) -> Tensor:
