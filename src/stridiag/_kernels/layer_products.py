@@ -51,9 +51,7 @@ def multiply_rows_and_add(
         bottom = min(top + BLOCK, last)
         part = bias[top:bottom]
         for s in range(y.shape[0]):
-            multiply_rows(
-                values, offsets, starts, link_rows, link_columns, x[s : s + 1], y[s : s + 1], top, bottom
-            )
+            multiply_rows(values, offsets, starts, link_rows, link_columns, x[s : s + 1], y[s : s + 1], top, bottom)
             out = y[s, top:bottom]
             for i in range(out.size):
                 out[i] += part[i]

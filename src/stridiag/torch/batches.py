@@ -17,6 +17,7 @@ from stridiag.structure import Structure
 
 __all__ = [
     "aligned_for_vmap",
+    "broadcast_shape",
     "common_type",
     "members_and_vectors",
     "require_real",
@@ -27,6 +28,12 @@ __all__ = [
 ]
 
 _HALVES = (torch.float16, torch.bfloat16)
+
+
+def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape that shapes broadcast to; sizes may be symbols of torch's compiler."""
+    broadcast: Any = torch.broadcast_shapes
+    return tuple(broadcast(*shapes))
 
 
 def require_structure(structure: Structure) -> None:

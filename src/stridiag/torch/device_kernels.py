@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from stridiag.structure import Structure
-from stridiag.torch.batches import members_and_vectors
+from stridiag.torch.batches import broadcast_shape, members_and_vectors
 from stridiag.torch.places import bands, link_places
 
 __all__ = ["dots", "matvec"]
@@ -15,7 +15,7 @@ __all__ = ["dots", "matvec"]
 def matvec(structure: Structure, values: Tensor, x: Tensor, bias: Tensor | None, *, transposed: bool) -> Tensor:
     """See `stridiag.torch.host_kernels.matvec`: one fused multiply and add a diagonal, on slices."""
     rows = structure.shape[1] if transposed else structure.shape[0]
-    batch = torch.broadcast_shapes(values.shape[:-1], x.shape[:-1])
+    batch = broadcast_shape(values.shape[:-1], x.shape[:-1])
     y = x.new_zeros((*batch, rows)) if bias is None else bias.expand(*batch, rows).clone()
     for band in bands(structure):
         into, source = (band.columns, band.rows) if transposed else (band.rows, band.columns)
@@ -30,7 +30,7 @@ def matvec(structure: Structure, values: Tensor, x: Tensor, bias: Tensor | None,
 
 def dots(structure: Structure, left: Tensor, right: Tensor, shape: tuple[int, ...]) -> Tensor:
     """See `stridiag.torch.host_kernels.dots`."""
-    batch = torch.broadcast_shapes(left.shape[:-1], right.shape[:-1], shape)
+    batch = broadcast_shape(left.shape[:-1], right.shape[:-1], shape)
     _, lead, vectors = members_and_vectors(shape, batch)
     g = left.expand(*batch, left.shape[-1]).reshape(*lead, vectors, left.shape[-1])
     x = right.expand(*batch, right.shape[-1]).reshape(*lead, vectors, right.shape[-1])

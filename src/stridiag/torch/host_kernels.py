@@ -23,8 +23,8 @@ from stridiag.factorization.inverse_entries import pattern_of_inverse
 from stridiag.factorization.solving import solve_all
 from stridiag.linalg import pinv
 from stridiag.planning import plan
-from stridiag.structure import Structure, StridiagMatrix
-from stridiag.torch.batches import members_and_vectors
+from stridiag.structure import StridiagMatrix, Structure
+from stridiag.torch.batches import broadcast_shape, members_and_vectors
 from stridiag.torch.places import product_arrays
 
 __all__ = ["Factored", "dots", "factored", "inverse_on_pattern", "matvec", "pinv_apply", "slogdet", "solve"]
@@ -48,7 +48,7 @@ def matvec(structure: Structure, values: Tensor, x: Tensor, bias: Tensor | None,
     array = values.numpy()
     if source is not None:
         array = array[..., source]
-    batch = torch.broadcast_shapes(values.shape[:-1], x.shape[:-1])
+    batch = broadcast_shape(values.shape[:-1], x.shape[:-1])
     kernels = product_lanes if compiler.COMPILES else products
     if array.size == array.shape[-1]:
         single = np.ascontiguousarray(array).reshape(-1)
@@ -89,7 +89,7 @@ def dots(structure: Structure, left: Tensor, right: Tensor, shape: tuple[int, ..
     """Return ``left_i right_j`` at every slot (i, j), summed over the batch but for axes of `shape`."""
     where, _ = product_arrays(structure, transposed=False)
     rows, columns = structure.shape
-    batch = torch.broadcast_shapes(left.shape[:-1], right.shape[:-1], shape)
+    batch = broadcast_shape(left.shape[:-1], right.shape[:-1], shape)
     _, lead, vectors = members_and_vectors(shape, batch)
     members = math.prod(lead)
     g = _rows(left.expand(*batch, rows), (members, vectors, rows))
@@ -138,10 +138,10 @@ def factored(structure: Structure, values: Tensor) -> Factored:
 def solve(factors: Factored, b: Tensor, *, transposed: bool) -> Tensor:
     """Return the solutions; NaN for singular members and for right-hand sides that are not finite."""
     n = factors.structure.shape[0]
-    batch = torch.broadcast_shapes(factors.batch, b.shape[:-1])
+    batch = broadcast_shape(factors.batch, b.shape[:-1])
     own, lead, vectors = members_and_vectors(factors.batch, batch)
     right = _rows(b.expand(*batch, n), (*lead, vectors, n))
-    bad = ~np.isfinite(right).all(axis=-1)
+    bad: Array = ~np.isfinite(right).all(axis=-1)
     if bad.any():
         right = np.where(bad[..., None], right.dtype.type(0), right)
     with np.errstate(all="ignore"):
@@ -183,12 +183,10 @@ def inverse_on_pattern(factors: Factored) -> Tensor:
     return torch.from_numpy(out).reshape(*factors.batch, structure.nnz)
 
 
-def pinv_apply(
-    structure: Structure, values: Tensor, b: Tensor, *, transposed: bool, rtol: float | None
-) -> Tensor:
+def pinv_apply(structure: Structure, values: Tensor, b: Tensor, *, transposed: bool, rtol: float | None) -> Tensor:
     """Return the minimum-norm least-squares solutions, member after member; NaN for those that are not finite."""
     rows, columns = structure.shape[::-1] if transposed else structure.shape
-    batch = torch.broadcast_shapes(values.shape[:-1], b.shape[:-1])
+    batch = broadcast_shape(values.shape[:-1], b.shape[:-1])
     own, lead, vectors = members_and_vectors(tuple(values.shape[:-1]), batch)
     array = np.ascontiguousarray(values.numpy()).reshape(*own, structure.nnz)
     right = _rows(b.expand(*batch, rows), (*lead, vectors, rows))

@@ -6,11 +6,14 @@ Each function here takes detached tensors of one type, float32 or float64, and b
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
 from stridiag.structure import Structure
 from stridiag.torch import device_kernels, host_kernels, reduction
+from stridiag.torch.batches import broadcast_shape
 from stridiag.torch.paths import on_host
 from stridiag.torch.spec import Named, structure_of, text_of
 
@@ -41,30 +44,28 @@ def _factors(structure: Structure, values: Tensor, kept: Kept | None) -> host_ke
 def matvec(structure: Named, values: Tensor, x: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
     """Return ``A x + bias`` or ``A' x + bias``."""
     if torch.compiler.is_compiling():
-        return _matvec_operator(values, x, bias, _text(structure), transposed)
+        return cast("Tensor", _matvec_operator(values, x, bias, _text(structure), transposed))
     structure = structure_of(structure)
-    way = host_kernels if on_host(values) else device_kernels
-    return way.matvec(structure, values, x, bias, transposed=transposed)
+    run = host_kernels.matvec if on_host(values) else device_kernels.matvec
+    return run(structure, values, x, bias, transposed=transposed)
 
 
 def dots(structure: Named, left: Tensor, right: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return ``left_i right_j`` at every slot, summed over the batch down to a batch of the given shape."""
     if torch.compiler.is_compiling():
-        return _dots_operator(left, right, _text(structure), list(shape))
+        return cast("Tensor", _dots_operator(left, right, _text(structure), list(shape)))
     structure = structure_of(structure)
-    way = host_kernels if on_host(left) else device_kernels
-    sums = way.dots(structure, left, right, shape)
-    batch = torch.broadcast_shapes(left.shape[:-1], right.shape[:-1], shape)
+    run = host_kernels.dots if on_host(left) else device_kernels.dots
+    sums = run(structure, left, right, shape)
+    batch = broadcast_shape(left.shape[:-1], right.shape[:-1], shape)
     whole = sums.reshape(*sums.shape[:-1], *(1,) * (len(batch) + 1 - sums.dim()), structure.nnz)
     return whole.sum_to_size(*shape, structure.nnz)
 
 
-def solve(
-    structure: Named, values: Tensor, b: Tensor, transposed: bool, kept: Kept | None
-) -> tuple[Tensor, Tensor]:
+def solve(structure: Named, values: Tensor, b: Tensor, transposed: bool, kept: Kept | None) -> tuple[Tensor, Tensor]:
     """Return the solutions, and `info` for each matrix."""
     if torch.compiler.is_compiling():
-        return _solve_operator(values, b, _text(structure), transposed)
+        return cast("tuple[Tensor, Tensor]", _solve_operator(values, b, _text(structure), transposed))
     structure = structure_of(structure)
     if not on_host(values):
         return reduction.solve(structure, values, b, transposed=transposed)
@@ -75,7 +76,7 @@ def solve(
 def slogdet(structure: Named, values: Tensor, kept: Kept | None) -> tuple[Tensor, Tensor]:
     """Return signs and logarithms of the magnitudes."""
     if torch.compiler.is_compiling():
-        return _slogdet_operator(values, _text(structure))
+        return cast("tuple[Tensor, Tensor]", _slogdet_operator(values, _text(structure)))
     structure = structure_of(structure)
     if not on_host(values):
         return reduction.slogdet(structure, values)
@@ -85,7 +86,7 @@ def slogdet(structure: Named, values: Tensor, kept: Kept | None) -> tuple[Tensor
 def inverse_on_pattern(structure: Named, values: Tensor, kept: Kept | None) -> Tensor:
     """Return the entry (j, i) of the inverse at every slot (i, j)."""
     if torch.compiler.is_compiling():
-        return _inverse_operator(values, _text(structure))
+        return cast("Tensor", _inverse_operator(values, _text(structure)))
     structure = structure_of(structure)
     if not on_host(values):
         return reduction.inverse_on_pattern(structure, values)
@@ -95,7 +96,7 @@ def inverse_on_pattern(structure: Named, values: Tensor, kept: Kept | None) -> T
 def pinv_apply(structure: Named, values: Tensor, b: Tensor, transposed: bool, rtol: float | None) -> Tensor:
     """Return the minimum-norm least-squares solutions. Ranks are decided on the host, wherever the tensors are."""
     if torch.compiler.is_compiling():
-        return _pinv_operator(values, b, _text(structure), transposed, rtol)
+        return cast("Tensor", _pinv_operator(values, b, _text(structure), transposed, rtol))
     found = host_kernels.pinv_apply(structure_of(structure), values.cpu(), b.cpu(), transposed=transposed, rtol=rtol)
     return found.to(values.device)
 
@@ -104,7 +105,7 @@ def pinv_apply(structure: Named, values: Tensor, b: Tensor, transposed: bool, rt
 
 
 def _batch(*tensors: Tensor) -> tuple[int, ...]:
-    return tuple(torch.broadcast_shapes(*(tensor.shape[:-1] for tensor in tensors)))
+    return broadcast_shape(*(tensor.shape[:-1] for tensor in tensors))
 
 
 @torch.library.custom_op("stridiag::matvec", mutates_args=())

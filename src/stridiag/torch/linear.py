@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from stridiag.nn import wrapped_structure
-from stridiag.structure import Structure, StridiagMatrix
+from stridiag.structure import StridiagMatrix, Structure
 from stridiag.torch.functional import linear
 from stridiag.torch.spec import text_of
 

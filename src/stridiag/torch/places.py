@@ -151,4 +151,4 @@ def slot_count(structure: Named) -> int:
 @constant
 def diagonal_start(structure: Named, offset: int) -> int:
     """Return the first slot of a diagonal."""
-    return structure_of(structure).diagonal_slots(offset).start
+    return int(structure_of(structure).diagonal_slots(offset).start)

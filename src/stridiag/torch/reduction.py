@@ -37,7 +37,7 @@ import torch
 from torch import Tensor
 
 from stridiag.structure import Structure
-from stridiag.torch.batches import members_and_vectors
+from stridiag.torch.batches import broadcast_shape, members_and_vectors
 
 __all__ = ["inverse_on_pattern", "slogdet", "solve"]
 
@@ -227,7 +227,7 @@ def solve(structure: Structure, values: Tensor, b: Tensor, *, transposed: bool) 
         structure, source = structure.transposed()
         values = values[..., torch.as_tensor(np.arange(structure.nnz)[source], device=values.device)]
     n = structure.shape[0]
-    batch = torch.broadcast_shapes(values.shape[:-1], b.shape[:-1])
+    batch = broadcast_shape(values.shape[:-1], b.shape[:-1])
     own, lead, vectors = members_and_vectors(tuple(values.shape[:-1]), batch)
     flat = _members(structure, values.reshape(*own, structure.nnz).expand(*lead, structure.nnz))
     right = b.expand(*batch, n).reshape(flat.shape[0], vectors, n).transpose(-1, -2)

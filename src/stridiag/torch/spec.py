@@ -31,7 +31,8 @@ def constant(function: F) -> F:
 
     The graph is guarded by the structures' equality.
     """
-    return cast("F", torch._dynamo.assume_constant_result(function))
+    assume: Any = torch._dynamo.assume_constant_result
+    return cast("F", assume(function))
 
 
 @lru_cache(maxsize=256)

@@ -27,7 +27,15 @@ from torch import Tensor
 from stridiag.structure import Structure
 from stridiag.torch import kernels
 from stridiag.torch.batches import aligned_for_vmap, common_type, require_square, require_width
-from stridiag.torch.places import diagonal_start, doubled, doubled_room, doubled_slots, slot_count, slots_within, with_diagonal
+from stridiag.torch.places import (
+    diagonal_start,
+    doubled,
+    doubled_room,
+    doubled_slots,
+    slot_count,
+    slots_within,
+    with_diagonal,
+)
 from stridiag.torch.spec import Named, named
 
 __all__ = ["SlogdetResult", "inverse_diagonal", "inverse_on_pattern", "slogdet"]
@@ -93,9 +101,7 @@ class _CompiledInverse(torch.autograd.Function):
         return _change_of_inverse(ctx.structure, values, grads[0]), None, None
 
     @staticmethod
-    def vmap(
-        info: Any, dims: Any, values: Tensor, structure: Named, kept: kernels.Kept | None
-    ) -> tuple[Tensor, int]:
+    def vmap(info: Any, dims: Any, values: Tensor, structure: Named, kept: kernels.Kept | None) -> tuple[Tensor, int]:
         (mapped,) = aligned_for_vmap(info.batch_size, dims[:1], (values,))
         return _apply_inverse(structure, mapped, None), 0
 
@@ -114,7 +120,8 @@ def _change_of_inverse(structure: Named, values: Tensor, direction: Tensor) -> T
     sizes = [part.detach().abs().amax(-1, keepdim=True) for part in (direction, values)]
     ratio = sizes[0] / sizes[1]
     size = torch.where((ratio > 0) & torch.isfinite(ratio), ratio, torch.ones_like(ratio))
-    both = torch.cat(torch.broadcast_tensors(values, values, direction / size), -1)
+    scaled = direction / size
+    both = torch.cat((values, values, scaled.expand_as(values)), -1)
     filled = both.new_zeros((*both.shape[:-1], slot_count(wide))).index_add(
         -1, doubled_slots(structure, values.device), both
     )

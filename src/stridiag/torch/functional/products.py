@@ -19,6 +19,7 @@ from stridiag.structure import Structure
 from stridiag.torch import kernels
 from stridiag.torch.batches import (
     aligned_for_vmap,
+    broadcast_shape,
     common_type,
     require_structure,
     require_width,
@@ -80,7 +81,7 @@ class _Matvec(_CompiledMatvec):
             terms.append(apply_matvec(ctx.structure, values, of_x, of_bias, ctx.transposed))
             of_bias = None
         if of_bias is not None:
-            shape = torch.broadcast_shapes(values.shape[:-1], x.shape[:-1])
+            shape = broadcast_shape(values.shape[:-1], x.shape[:-1])
             terms.append(of_bias.expand(*shape, of_bias.shape[-1]).clone())
         return terms[0] if len(terms) == 1 else terms[0] + terms[1]
 
@@ -184,7 +185,7 @@ def matvec(structure: Structure, values: Tensor, x: Tensor, *, transposed: bool 
 def linear(
     structure: Structure, values: Tensor, x: Tensor, bias: Tensor | None = None, *, transposed: bool = False
 ) -> Tensor:
-    r"""A linear layer: :math:`A x + b`, or :math:`A^T x + b`; see `matvec`.
+    r"""Apply a linear layer: :math:`A x + b`, or :math:`A^T x + b`; see `matvec`.
 
     Parameters
     ----------
