@@ -32,6 +32,9 @@ _HALVES = (torch.float16, torch.bfloat16)
 
 def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...]:
     """Return the shape that shapes broadcast to; sizes may be symbols of torch's compiler."""
+    several = [shape for shape in shapes if len(shape)]
+    if len(several) < 2:
+        return tuple(several[0]) if several else ()
     broadcast: Any = torch.broadcast_shapes
     return tuple(broadcast(*shapes))
 

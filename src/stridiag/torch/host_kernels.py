@@ -141,7 +141,7 @@ def solve(factors: Factored, b: Tensor, *, transposed: bool) -> Tensor:
     batch = broadcast_shape(factors.batch, b.shape[:-1])
     own, lead, vectors = members_and_vectors(factors.batch, batch)
     right = _rows(b.expand(*batch, n), (*lead, vectors, n))
-    bad: Array = ~np.isfinite(right).all(axis=-1)
+    bad = np.logical_not(np.isfinite(right).all(axis=-1, keepdims=True))[..., 0]
     if bad.any():
         right = np.where(bad[..., None], right.dtype.type(0), right)
     with np.errstate(all="ignore"):

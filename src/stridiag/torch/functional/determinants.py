@@ -36,6 +36,7 @@ from stridiag.torch.places import (
     slots_within,
     with_diagonal,
 )
+from stridiag.torch.rules import Rule
 from stridiag.torch.spec import Named, named
 
 __all__ = ["SlogdetResult", "inverse_diagonal", "inverse_on_pattern", "slogdet"]
@@ -48,7 +49,7 @@ class SlogdetResult(NamedTuple):
     logabsdet: Tensor
 
 
-class _CompiledSlogdet(torch.autograd.Function):
+class _CompiledSlogdet(Rule):
     """The determinant as torch's compiler takes it: without a forward-mode rule."""
 
     @staticmethod
@@ -82,7 +83,7 @@ class _Slogdet(_CompiledSlogdet):
         return None, (_apply_inverse(ctx.structure, values, ctx.kept) * tangents[0]).sum(-1)
 
 
-class _CompiledInverse(torch.autograd.Function):
+class _CompiledInverse(Rule):
     """The selected inverse as torch's compiler takes it."""
 
     @staticmethod

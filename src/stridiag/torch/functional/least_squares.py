@@ -31,6 +31,7 @@ from stridiag.torch.batches import (
 )
 from stridiag.torch.functional.products import apply_dots, apply_matvec
 from stridiag.torch.places import diagonal_start, slot_count, slots_within, stacked
+from stridiag.torch.rules import Rule
 from stridiag.torch.spec import Named, named
 
 __all__ = ["LstsqResult", "lstsq", "pinv_apply"]
@@ -43,7 +44,7 @@ class LstsqResult(NamedTuple):
     residuals: Tensor
 
 
-class _CompiledPinv(torch.autograd.Function):
+class _CompiledPinv(Rule):
     """The pseudoinverse's product as torch's compiler takes it: without a forward-mode rule."""
 
     @staticmethod

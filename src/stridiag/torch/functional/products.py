@@ -25,12 +25,13 @@ from stridiag.torch.batches import (
     require_width,
     summed_to,
 )
+from stridiag.torch.rules import Rule
 from stridiag.torch.spec import Named, named
 
 __all__ = ["apply_dots", "apply_matvec", "linear", "matvec"]
 
 
-class _CompiledMatvec(torch.autograd.Function):
+class _CompiledMatvec(Rule):
     """The product as torch's compiler takes it: without a forward-mode rule."""
 
     @staticmethod
@@ -86,7 +87,7 @@ class _Matvec(_CompiledMatvec):
         return terms[0] if len(terms) == 1 else terms[0] + terms[1]
 
 
-class _CompiledDots(torch.autograd.Function):
+class _CompiledDots(Rule):
     """The sums on the pattern as torch's compiler takes them."""
 
     @staticmethod

@@ -23,6 +23,7 @@ from stridiag.torch.batches import (
     summed_to,
 )
 from stridiag.torch.functional.products import apply_dots, apply_matvec
+from stridiag.torch.rules import Rule
 from stridiag.torch.spec import Named, named
 
 __all__ = ["SolveResult", "apply_solve", "solve", "solve_ex"]
@@ -35,7 +36,7 @@ class SolveResult(NamedTuple):
     info: Tensor
 
 
-class _CompiledSolve(torch.autograd.Function):
+class _CompiledSolve(Rule):
     """The solution as torch's compiler takes it: without a forward-mode rule."""
 
     @staticmethod
