@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
 from stridiag import Structure
 from stridiag.torch import StridiagLinear
 from stridiag.torch.functional import slogdet, solve
+from torch import Tensor, nn
 
 OFFSETS = {3: (0, 1, -1), 9: (0, 1, -1, 2, -2, 3, -3, 4, -4)}
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-torch = pytest.importorskip("torch")
-
+import torch
 from stridiag import Structure
 from stridiag.torch import StridiagInvertible, StridiagLinear
 from stridiag.torch import functional as F

@@ -6,11 +6,9 @@ import math
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
 from torch.distributions import Independent, Normal, TransformedDistribution
 
+import torch
 from stridiag.torch import StridiagInvertible
 from stridiag.torch.flows import SinhArcsinh, StridiagFlow, StridiagTransform
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
 from torch.autograd import gradcheck, gradgradcheck
 
-from stridiag import Structure, StridiagMatrix
+import torch
+from stridiag import StridiagMatrix, Structure
 from stridiag.torch import functional as F
 from stridiag.torch.paths import forced_path
 

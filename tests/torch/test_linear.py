@@ -8,15 +8,13 @@ import pickle
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
-from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
+import torch
 from stridiag import Structure
 from stridiag.torch import StridiagLinear
 from stridiag.torch.paths import forced_path
+from torch import nn
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 

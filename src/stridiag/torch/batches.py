@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from stridiag.structure import Structure
+from torch import Tensor
 
 __all__ = [
     "aligned_for_vmap",

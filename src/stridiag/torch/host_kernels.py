@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+import torch
 from stridiag._kernels import compile as compiler
 from stridiag._kernels import layer_products, product_lanes, products
 from stridiag._kernels.threads import run_ranges
@@ -26,6 +25,7 @@ from stridiag.planning import plan
 from stridiag.structure import StridiagMatrix, Structure
 from stridiag.torch.batches import broadcast_shape, members_and_vectors
 from stridiag.torch.places import product_arrays
+from torch import Tensor
 
 __all__ = ["Factored", "dots", "factored", "inverse_on_pattern", "matvec", "pinv_apply", "slogdet", "solve"]
 
@@ -121,9 +121,7 @@ class Factored:
 
 def factored(structure: Structure, values: Tensor) -> Factored:
     """Factor every member; one that is not finite counts as singular."""
-    array = np.ascontiguousarray(values.numpy()).reshape(-1, structure.nnz)
-    count = math.prod(values.shape[:-1])
-    array = array.reshape(count, structure.nnz)
+    array = _rows(values, (math.prod(values.shape[:-1]), structure.nnz))
     finite = np.isfinite(array).all(axis=1)
     if not finite.all():
         # What the factorizations are given is finite: a few of the libraries behind them do not return from a NaN.

@@ -22,8 +22,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
-
 from stridiag.structure import Structure
 from stridiag.torch import kernels
 from stridiag.torch.batches import aligned_for_vmap, common_type, require_square, require_width
@@ -38,6 +36,7 @@ from stridiag.torch.places import (
 )
 from stridiag.torch.rules import Rule
 from stridiag.torch.spec import Named, named
+from torch import Tensor
 
 __all__ = ["SlogdetResult", "inverse_diagonal", "inverse_on_pattern", "slogdet"]
 

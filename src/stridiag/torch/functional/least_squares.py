@@ -18,8 +18,6 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
-
 from stridiag.structure import Structure
 from stridiag.torch import kernels
 from stridiag.torch.batches import (
@@ -33,6 +31,7 @@ from stridiag.torch.functional.products import apply_dots, apply_matvec
 from stridiag.torch.places import diagonal_start, slot_count, slots_within, stacked
 from stridiag.torch.rules import Rule
 from stridiag.torch.spec import Named, named
+from torch import Tensor
 
 __all__ = ["LstsqResult", "lstsq", "pinv_apply"]
 

@@ -13,8 +13,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from stridiag.structure import Structure
 from stridiag.torch import kernels
 from stridiag.torch.batches import (
@@ -27,6 +25,7 @@ from stridiag.torch.batches import (
 )
 from stridiag.torch.rules import Rule
 from stridiag.torch.spec import Named, named
+from torch import Tensor
 
 __all__ = ["apply_dots", "apply_matvec", "linear", "matvec"]
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
-
 from stridiag.structure import Structure
 from stridiag.torch import kernels
 from stridiag.torch.batches import (
@@ -25,6 +23,7 @@ from stridiag.torch.batches import (
 from stridiag.torch.functional.products import apply_dots, apply_matvec
 from stridiag.torch.rules import Rule
 from stridiag.torch.spec import Named, named
+from torch import Tensor
 
 __all__ = ["SolveResult", "apply_solve", "solve", "solve_ex"]
 
