@@ -31,8 +31,9 @@ def test_functions_are_those_of_the_cpu(name, dtype):
     torch.manual_seed(0)
     structure = STRUCTURES[name]
     n = structure.shape[0]
-    values = torch.randn(2, 1, structure.nnz, dtype=dtype)
-    values[..., structure.diagonal_slots(0)] += 4.0
+    # Dominant rows: what is compared is two algorithms, not two answers of ill-conditioned problems.
+    values = torch.rand(2, 1, structure.nnz, dtype=dtype) - 0.5
+    values[..., structure.diagonal_slots(0)] += 3.0
     b = torch.randn(2, 3, n, dtype=dtype)
     direction = torch.randn_like(values)
     found = []
@@ -56,7 +57,7 @@ def test_functions_are_those_of_the_cpu(name, dtype):
 
 def test_singular_members():
     structure = STRUCTURES["chain"]
-    values = torch.randn(3, structure.nnz, device="cuda", dtype=torch.float64)
+    values = torch.rand(3, structure.nnz, device="cuda", dtype=torch.float64) + 0.5
     values[1] = 0.0
     values[2, 5] = torch.nan
     x, info = F.solve_ex(structure, values, torch.ones(structure.shape[0], device="cuda", dtype=torch.float64))

@@ -122,7 +122,7 @@ class Factored:
 def factored(structure: Structure, values: Tensor) -> Factored:
     """Factor every member; one that is not finite counts as singular."""
     array = _rows(values, (math.prod(values.shape[:-1]), structure.nnz))
-    finite = np.isfinite(array).all(axis=1)
+    finite: Array = np.logical_and.reduce(np.isfinite(array), axis=1)
     if not finite.all():
         # What the factorizations are given is finite: a few of the libraries behind them do not return from a NaN.
         array = np.where(finite[:, None], array, array.dtype.type(0))
@@ -139,7 +139,7 @@ def solve(factors: Factored, b: Tensor, *, transposed: bool) -> Tensor:
     batch = broadcast_shape(factors.batch, b.shape[:-1])
     own, lead, vectors = members_and_vectors(factors.batch, batch)
     right = _rows(b.expand(*batch, n), (*lead, vectors, n))
-    bad = np.logical_not(np.isfinite(right).all(axis=-1, keepdims=True))[..., 0]
+    bad: Array = ~np.logical_and.reduce(np.isfinite(right), axis=-1)
     if bad.any():
         right = np.where(bad[..., None], right.dtype.type(0), right)
     with np.errstate(all="ignore"):
