@@ -20,6 +20,10 @@ TINY = {
     "real_matrices.py": ["--repeats", "1"],
     "speed.py": ["--sizes", "1000", "--operations", "factor-solve,slogdet,plan", "--repeats", "1", "--budget", "0.001"],
     "startup.py": ["--repeats", "1", "--links", "0"],
+    "torch_layers.py": [
+        *("--sizes", "20", "--batches", "2", "--orders", "20", "--threads", "1", "--repeat", "1"),
+        *("--largest-layer", "10000"),
+    ],
 }
 
 
@@ -38,7 +42,11 @@ def test_each_benchmark_is_run_here():
 def test_benchmark(name, capsys, tmp_path):
     aside = ["--results", str(tmp_path / "made"), "--page", str(tmp_path / "page.md")]
     # Learning itself is measured in test_learning.py.
-    given = {"speed.py": aside, "learning.py": [*aside, "--plots", str(tmp_path)]}.get(name, [])
+    given = {
+        "speed.py": aside,
+        "learning.py": [*aside, "--plots", str(tmp_path)],
+        "torch_layers.py": ["--out", str(tmp_path)],
+    }.get(name, [])
     load(name).main(TINY[name] + given)
     assert re.search(r"\d", capsys.readouterr().out)
 

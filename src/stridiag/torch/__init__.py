@@ -1,0 +1,39 @@
+"""The PyTorch wing: differentiable functions of structured matrices, linear layers and normalizing flows.
+
+Needs torch; ``pip install "stridiag[torch]"``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if find_spec("torch") is None:
+    raise ImportError('stridiag.torch needs PyTorch, which is not installed: pip install "stridiag[torch]"')
+
+if TYPE_CHECKING:
+    from stridiag.torch import flows, functional
+    from stridiag.torch.invertible import StridiagInvertible
+    from stridiag.torch.linear import StridiagLinear
+
+__all__ = ["StridiagInvertible", "StridiagLinear", "flows", "functional"]
+
+# Where the names live: torch itself is loaded when one of them is first asked for.
+_LATER = {
+    "StridiagInvertible": "stridiag.torch.invertible",
+    "StridiagLinear": "stridiag.torch.linear",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("flows", "functional"):
+        return import_module(f"stridiag.torch.{name}")
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_LATER[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
