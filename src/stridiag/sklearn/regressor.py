@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 
 class StridiagRegressor(RegressorMixin, MultiOutputMixin, StridiagEstimator):  # type: ignore[misc]
-    r"""Regressor: structured hidden layers, and a readout by least squares alone. No gradient descent.
+    """Regressor: structured hidden layers, and a readout by least squares alone. No gradient descent.
 
     Without options it is the recipe for tables; ``image_shape`` switches to the recipe for images; any of the options
     from `training` to `scaling` describes one network instead. `StridiagClassifier` says more.

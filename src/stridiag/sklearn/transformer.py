@@ -29,7 +29,7 @@ Array = NDArray[Any]
 
 
 class StridiagTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, StridiagEstimator):  # type: ignore[misc]
-    r"""Features of structured hidden layers [X, H1 ... HT], for a readout of another maker.
+    """Features of structured hidden layers [X, H1 ... HT], for a readout of another maker.
 
     Parameters
     ----------
