@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
-
 from stridiag.structure import Structure
 from stridiag.torch.batches import broadcast_shape, members_and_vectors
 from stridiag.torch.places import bands, link_places
+from torch import Tensor
 
 __all__ = ["dots", "matvec"]
 

@@ -13,12 +13,12 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
 from torch.distributions import Transform, constraints
 
+import torch
 from stridiag.torch.invertible import Form, StridiagInvertible
+from torch import Tensor, nn
 
 __all__ = ["SinhArcsinh", "StridiagFlow", "StridiagTransform"]
 

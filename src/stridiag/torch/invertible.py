@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
 
+import torch
 from stridiag._validate import check_option
 from stridiag.structure import Structure
 from stridiag.torch.functional import linear, slogdet, solve
+from torch import Tensor, nn
 
 __all__ = ["Form", "StridiagInvertible"]
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from torch import Tensor
-
 from stridiag.structure import Structure
 from stridiag.torch import device_kernels, host_kernels, reduction
 from stridiag.torch.batches import broadcast_shape
 from stridiag.torch.paths import on_host
 from stridiag.torch.spec import Named, structure_of, text_of
+from torch import Tensor
 
 __all__ = ["Kept", "dots", "inverse_on_pattern", "matvec", "pinv_apply", "slogdet", "solve"]
 

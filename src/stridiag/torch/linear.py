@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
 
+import torch
 from stridiag.nn import wrapped_structure
 from stridiag.structure import StridiagMatrix, Structure
 from stridiag.torch.functional import linear
 from stridiag.torch.spec import text_of
+from torch import Tensor, nn
 
 __all__ = ["StridiagLinear"]
 

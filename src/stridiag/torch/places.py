@@ -6,12 +6,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+import torch
 from stridiag.structure import Structure
 from stridiag.torch.spec import Named, constant, like, structure_of
+from torch import Tensor
 
 __all__ = [
     "Band",

@@ -33,11 +33,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
-from torch import Tensor
 
+import torch
 from stridiag.structure import Structure
 from stridiag.torch.batches import broadcast_shape, members_and_vectors
+from torch import Tensor
 
 __all__ = ["inverse_on_pattern", "slogdet", "solve"]
 

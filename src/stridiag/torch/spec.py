@@ -12,10 +12,10 @@ from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import numpy as np
-import torch
 import torch._dynamo
 from torch.utils import _pytree
 
+import torch
 from stridiag.structure import Structure
 
 __all__ = ["Named", "constant", "like", "named", "structure_of", "text_of"]
