@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
-import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["IMAGE", "LINES", "Line", "Ours", "lines", "missing"]
@@ -51,14 +50,19 @@ class Line:
 
 # Adding a way is adding a line; values of `training` and `preset` without a line get one by themselves.
 LINES = (
-    Line("ours", {}, control="random places (ours)"),
-    Line("ours, targets", {"training": "targets"}),
-    Line("ours, residual", {"training": "residual"}),
-    Line("ours, autoencoder", {"training": "autoencoder"}),
-    Line("ours, projection", {"training": "projection"}),
-    Line("ours, fast", {"preset": "fast"}, control="random places (ours, fast)", ranks=True),
-    Line("ours, accurate", {"preset": "accurate"}, control="random places (ours, accurate)", ranks=True),
+    Line("ours", {"preset": "fast"}, control="random places (ours)", ranks=True),
+    Line("ours, without memory", {"memory": False}, control="ours", ranks=True),
+    Line("ours, dense premix", {"mixing": "dense"}, control="ours", ranks=True),
+    Line("ours, accurate", {"preset": "accurate"}, control="ours", ranks=True),
+    Line("ours, random", {"training": "random"}, control="random places (ours, random)"),
+    Line("ours, targets", {"training": "targets"}, control="ours, random"),
+    Line("ours, corrected targets", {"training": "corrected-targets"}, control="ours, random"),
+    Line("ours, residual", {"training": "residual", "layers": 3}, control="ours, random"),
+    Line("ours, autoencoder", {"training": "autoencoder"}, control="ours, random"),
+    Line("ours, projection", {"training": "projection"}, control="ours, random"),
     Line("ours, image", {"image_shape": IMAGE}, control="random places (ours, image)"),
+    Line("ours, image, balanced", {"image_shape": IMAGE, "preset": "balanced"}, control="ours, image"),
+    Line("ours, image, accurate", {"image_shape": IMAGE, "preset": "accurate"}, control="ours, image"),
 )
 # The parameters whose values are ways of their own.
 _DISCOVERED = ("training", "preset")
@@ -129,24 +133,21 @@ class Ours:
         self.estimator = kind(**chosen, random_state=seed)
 
     def fit(self, x: Array, y: Array) -> Self:
-        self.inputs, self.outputs = x.shape[1], max(1, np.unique(y).size) if self._classifies() else 1
         self.estimator.fit(x, y)
         return self
 
     def predict(self, x: Array) -> Array:
         return self.estimator.predict(x)
 
-    def _classifies(self) -> bool:
-        return hasattr(self.estimator, "predict_proba")
-
     def counts(self) -> dict[str, int]:
-        found = self.estimator.n_parameters_
-        outputs = 1 if self.outputs == 2 else self.outputs
-        units = max(1, found.readout // outputs - 1 - self.inputs)
-        layers = self.estimator.get_params().get("layers")
+        found, model = self.estimator.n_parameters_, self.estimator.model_
+        parts = getattr(model, "members", (model,))
+        # Features of stacks and of tables have the inputs beside the units.
+        beside = 0 if self.estimator.image_shape is not None else model.inputs.columns
+        layers = getattr(parts[0].hidden, "layers", (None,))
         return {
             "hidden": found.hidden,
             "readout": found.readout,
-            "units": units,
-            "layers": layers if isinstance(layers, int) else 1,
+            "units": sum(part.hidden.columns - beside for part in parts),
+            "layers": len(layers),
         }

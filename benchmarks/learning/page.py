@@ -29,7 +29,7 @@ __all__ = ["page", "write_page"]
 IMAGES = ("digits", "mnist")
 FAMILY = tuple(f"dense {units}" for units in DENSE_UNITS)
 # Whose ranks the targets are about, the first that has results.
-_CHAMPIONS = ("ours, fast", "ours")
+_CHAMPIONS = ("ours",)
 # A model with results for fewer of the tables than this share is not ranked: it would take data sets from the others.
 _COVERAGE = 0.75
 # Seconds that a fit may take from this accuracy on.

@@ -169,7 +169,7 @@ class TestMetrics:
         boosted = table["histgb"].build(problem).fit(x, y).counts()
         assert boosted["hidden"] == 2 * (boosted["readout"] - boosted["layers"])
         net = ours.Ours({"units": 30}, classify=classify, image_shape=None).fit(x, y)
-        assert net.counts()["units"] == 30 * net.estimator.layers
+        assert net.counts()["units"] == 30 * net.counts()["layers"]
 
     def test_the_search_takes_the_best_setting_and_keeps_to_its_budget(self, monkeypatch):
         x = np.random.default_rng(0).standard_normal((200, 2))
