@@ -150,9 +150,9 @@ memory, networks, alpha, warm_start, random_state, verbose, callback
         """Take more rows; the readout is that of one fit on all rows so far, given the hidden part.
 
         The first call makes transform and hidden part of its rows, so these should be typical, and at least a few
-        hundred. From then on only the readout changes. Its penalty, unless `alpha` is a number, is chosen by
-        generalised cross-validation, which needs no rows. After `fit`, a first call starts anew: `fit` keeps no
-        statistics.
+        hundred. From then on only the readout changes. With ``alpha="loo"`` its whole penalty, not that for each row,
+        stays the one that the first call chose, since leaving rows out needs the rows; "gcv" chooses anew. After `fit`,
+        a first call starts anew: `fit` keeps no statistics.
 
         Parameters
         ----------
