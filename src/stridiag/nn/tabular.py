@@ -17,7 +17,7 @@ are computed only if a memory of approximate residuals looks useful, as much as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -34,6 +34,7 @@ from stridiag.nn.ranks import Both
 from stridiag.nn.readout import LEAST_LEFT, Readout
 from stridiag.nn.relevance import Relevance, gradient_product
 from stridiag.nn.sampling import RowSampler
+from stridiag.nn.shifted_products import SAFE, ShiftedProducts
 from stridiag.nn.statistics import Statistics
 from stridiag.nn.training import Clock, LeftOut, ProgressHook, check_training_data
 from stridiag.nn.transforms import Standardization
@@ -54,8 +55,10 @@ _MARGIN = 0.1
 _LEAST_SPREAD = 0.01
 # Relevance takes two turns, and more while each lowers the error to less than this share.
 _MOST_TURNS, _FALLING = 7, 0.8
-# Numbers of features that are kept instead of computed again for leverages: 256 MB.
-_KEPT = 1 << 25
+# Bytes of features that are kept instead of computed again for leverages.
+_KEPT = 1 << 28
+# Flops of a readout from which single precision is worth a thought, and rows of products in it.
+_LARGE, _CHUNK = 1e8, 2048
 
 
 class TrainedTable(NamedTuple):
@@ -181,11 +184,13 @@ def train_tabular(
     judges = table.sampler.spread(_JUDGES, generator)
     solved: list[_Solved] = []
     product = np.zeros((inputs.columns, inputs.columns))
-    relevance = plan.relevance
+    relevance, start = plan.relevance, plan.start
     for _ in range(sizes.networks):
         hidden = table.draw(width, plan.share, plan.mixing, relevance, generator)
-        fit = table.solve(hidden, judges, None if alpha == "loo" else float(alpha), plan.start)
+        fit = table.solve(hidden, judges, None if alpha == "loo" else float(alpha), start, settle=bool(solved))
         solved.append(fit)
+        # Networks of one law want one penalty: the first finds it.
+        start = float(np.log10(fit.walked.readout.alpha[0]))
         own = table.product(fit, table.sampler.spread(_GRADIENT_ROWS, generator))
         trace = float(np.trace(own))
         product += own / trace if trace > 0.0 else own
@@ -223,7 +228,10 @@ def _check_options(
 
 
 class _Solved(NamedTuple):
+    """Units, as they are and of the precision that the readout was solved with; features of all rows, or None."""
+
     hidden: MixedUnits
+    reader: MixedUnits
     walked: Walked
     kept: Array | None
 
@@ -279,21 +287,63 @@ class _Table:
         anchors = self.t[self.sampler.draw(units, rng)]
         return draw_units(anchors, sparse, units - sparse, mixing, relevance.scale, relevance.factor, rng)
 
+    def features(self, hidden: MixedUnits, rows: slice | Index) -> Array:
+        return hidden.features(self.t[rows].astype(hidden.dtype, copy=False))
+
     def solve(
-        self, hidden: MixedUnits, judges: Index, alpha: float | None, start: float, *, fine: bool = True
+        self,
+        hidden: MixedUnits,
+        judges: Index,
+        alpha: float | None,
+        start: float,
+        *,
+        fine: bool = True,
+        settle: bool = False,
     ) -> _Solved:
-        kept = hidden.features(self.t) if self.t.shape[0] * hidden.columns <= _KEPT else None
+        """Solve the readout in single precision where that saves much, and the penalty allows."""
+        large = self.t.shape[0] * hidden.columns**2 >= _LARGE
+        if large and (start >= np.log10(SAFE) if alpha is None else alpha >= SAFE):
+            fit = self._solve(hidden, hidden.single(), judges, alpha, start, fine=fine, settle=settle, large=True)
+            found = float(fit.walked.readout.alpha[0])
+            if found >= SAFE:
+                return fit
+            start, settle = float(np.log10(found)), False
+        return self._solve(hidden, hidden, judges, alpha, start, fine=fine, settle=settle, large=large)
 
-        def chunks() -> Iterator[tuple[Array, Array, Array]]:
-            for block in row_blocks(self.t.shape[0], hidden.columns):
-                yield (hidden.features(self.t[block]) if kept is None else kept[block]), self.z[block], self.d[block]
+    def _solve(
+        self,
+        hidden: MixedUnits,
+        reader: MixedUnits,
+        judges: Index,
+        alpha: float | None,
+        start: float,
+        *,
+        fine: bool,
+        settle: bool,
+        large: bool,
+    ) -> _Solved:
+        n, columns = self.t.shape[0], hidden.columns
+        single = reader.dtype == np.float32
+        kept = self.features(reader, slice(None)) if n * columns * reader.dtype.itemsize <= _KEPT else None
+        features = self.features(reader, judges) if kept is None else kept[judges]
 
-        features = hidden.features(self.t[judges]) if kept is None else kept[judges]
-        statistics = Statistics.from_chunks(chunks())
+        def chunks(blocks: Iterable[slice]) -> Iterator[tuple[Array, Array, Array]]:
+            for block in blocks:
+                yield (self.features(reader, block) if kept is None else kept[block]), self.z[block], self.d[block]
+
+        if single:
+            centre = features.mean(axis=0, dtype=np.float64)
+            products = ShiftedProducts(columns, self.z.shape[1], centre, np.float32)
+            for part in chunks(slice(first, first + _CHUNK) for first in range(0, n, _CHUNK)):
+                products.add(*part)
+            statistics = products.statistics()
+        else:
+            statistics = Statistics.from_chunks(chunks(row_blocks(n, columns)))
         judged = Judges(features, self.z[judges], self.d[judges])
-        return _Solved(
-            hidden, solve_by_walk(statistics, judged, alpha, start=start, fine=fine, least_spread=_LEAST_SPREAD), kept
+        walked = solve_by_walk(
+            statistics, judged, alpha, start=start, fine=fine, least_spread=_LEAST_SPREAD, settle=settle, single=large
         )
+        return _Solved(hidden, reader, walked, kept)
 
     def product(self, fit: _Solved, rows: Index) -> Array:
         return gradient_product(fit.hidden, fit.walked.readout.coefficients, self.t[rows], self.d[rows])
@@ -336,8 +386,9 @@ def _plan(table: _Table, sizes: Sizes, mixing: Mixing | Literal["auto"], rng: np
 
 def _errors(table: _Table, fit: _Solved, block: slice | Index) -> tuple[Array, Array]:
     """Return features and residuals of some rows."""
-    features = fit.hidden.features(table.t[block]) if fit.kept is None else fit.kept[block]
-    return features, table.z[block] - fit.walked.readout.apply(features)
+    features = table.features(fit.reader, block) if fit.kept is None else fit.kept[block]
+    readout = fit.walked.readout
+    return features, table.z[block] - features @ readout.coefficients.astype(features.dtype) - readout.intercept
 
 
 def _left_out_errors(table: _Table, solved: list[_Solved], rows: slice | Index) -> Array:
