@@ -68,7 +68,7 @@ class _System:
         self.weight = products.weight
         self.row_mean, self.target_mean = products.row_sum / self.weight, products.target_sum / self.weight
         # Means are near 0, so that little cancels here.
-        gram = products.gram
+        gram = products.complete()
         for start in range(0, gram.shape[0], _PANEL):
             gram[start : start + _PANEL] -= np.outer(self.weight * self.row_mean[start : start + _PANEL], self.row_mean)
         # LAPACK reads by columns; the matrix is symmetric.

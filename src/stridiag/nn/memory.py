@@ -79,7 +79,7 @@ def _least(square: Array, count: int) -> Index:
     """Return where the `count` least entries of each row are, in no order."""
     m, n = square.shape
     groups = n // _GROUP
-    if groups < _GROUP * count:
+    if groups < 4 * count:
         return np.asarray(np.argpartition(square, count - 1, axis=1)[:, :count])
     # The least entries are in those groups whose minima are least: one pass at the speed of memory, few comparisons.
     whole = groups * _GROUP

@@ -32,12 +32,12 @@ from numpy.typing import NDArray
 from stridiag.nn.readout import FREEDOM_LIMIT, LEAST_LEFT, Readout
 from stridiag.nn.statistics import Statistics
 
-__all__ = ["START", "Judges", "Walked", "solve_by_walk"]
+__all__ = ["LOWEST", "START", "Judges", "Walked", "solve_by_walk"]
 
 Array = NDArray[Any]
 
 START = -3.0
-_LOWEST, _HIGHEST = -10.0, 2.0
+LOWEST, _HIGHEST = -10.0, 2.0
 # From this penalty on leverages in single precision are good to 1e-4.
 _LEAST_SINGLE = 1e-9
 # A smaller penalty has to lower the error by this share: less is noise, and the larger one is the safer.
@@ -105,6 +105,7 @@ def solve_by_walk(
     least_spread: float = 0.0,
     settle: bool = False,
     single: bool = False,
+    lowest: float = LOWEST,
 ) -> Walked:
     """Solve the ridge regression.
 
@@ -128,6 +129,8 @@ def solve_by_walk(
         errors exist there.
     single : bool, default False
         Whether leverages are taken in single precision where the penalty is at least 1e-9.
+    lowest : float, default -10.0
+        Power of ten below which the walk does not go.
 
     Returns
     -------
@@ -172,7 +175,7 @@ def solve_by_walk(
     elif settle and trial(start).judged < np.inf:
         best = trial(start)
     else:
-        best = trial(_walk(lambda exponent: trial(exponent).judged, start, fine=fine))
+        best = trial(_walk(lambda exponent: trial(exponent).judged, start, fine=fine, lowest=lowest))
     if best.factor is None:
         raise ValueError(f"alpha {alpha} is too small: the regression is singular up to rounding")
     coefficients = best.beta * inverse[:, None]
@@ -242,15 +245,15 @@ def _left(factor: Array, rows: Array, counts: Array, weight: float) -> Array:
     return np.asarray(1.0 - leverage * np.minimum(counts, 1.0) / weight, np.float64)
 
 
-def _walk(error: Callable[[float], float], start: float, *, fine: bool) -> float:
+def _walk(error: Callable[[float], float], start: float, *, fine: bool, lowest: float = LOWEST) -> float:
     """Return the exponent of ten at which the walk ends."""
-    at = min(max(start, _LOWEST), _HIGHEST)
-    if error(at - 1.0) < (1.0 - _GAIN) * error(at):
+    at = min(max(start, lowest), _HIGHEST)
+    if at > lowest and error(at - 1.0) < (1.0 - _GAIN) * error(at):
         at -= 1.0
-        while at > _LOWEST and error(at - 1.0) < (1.0 - _GAIN) * error(at):
+        while at > lowest and error(at - 1.0) < (1.0 - _GAIN) * error(at):
             at -= 1.0
     else:
         while at < _HIGHEST and error(at + 1.0) <= error(at):
             at += 1.0
     # Equal errors go to the larger penalty.
-    return min((at + 0.5, at, at - 0.5), key=error) if fine else at
+    return min((at + 0.5, at, max(at - 0.5, lowest)), key=error) if fine else at

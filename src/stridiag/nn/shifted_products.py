@@ -3,7 +3,7 @@ r"""Sums of products of features, of some thousand rows at a time in single prec
 Columns are shifted near mean 0 first: products of columns of large mean would drown in it. Rounding leaves about 1e-7
 of the largest eigenvalue in the sum, hence `SAFE`, the smallest penalty of a regression that such sums may serve.
 
-Cost: n p^2 flops, at twice the speed of float64; 8 p^2 bytes.
+Cost: n p^2 flops, in single precision at twice the speed of double; 8 p^2 bytes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.nn.deviations import mirror
 from stridiag.nn.statistics import Statistics
 
 __all__ = ["SAFE", "ShiftedProducts"]
@@ -58,13 +59,19 @@ class ShiftedProducts:
 
     def add(self, rows: Array, targets: Array, weights: Array) -> None:
         """Add rows (n, columns), targets (n, outputs) and weights (n,)."""
+        from scipy.linalg.blas import dsyrk
+
         h = rows.astype(self._kind, copy=False) - self._centre
         root = np.sqrt(weights)
         # The same array on both sides of @ lets numpy take the symmetric product at half the cost.
         if weights.min() != 1.0 or weights.max() != 1.0:
             h *= root.astype(self._kind)[:, None]
         z = targets * root[:, None]
-        self.gram += h.T @ h
+        if self._kind is np.float64:
+            # In place, on the lower triangle.
+            self.gram = dsyrk(1.0, h.T, beta=1.0, c=self.gram.T, lower=0, overwrite_c=1).T
+        else:
+            self.gram += h.T @ h
         self.cross += h.T @ z.astype(self._kind)
         self.row_sum += root.astype(self._kind) @ h
         self.target_sum += root @ z
@@ -72,10 +79,16 @@ class ShiftedProducts:
         self.weight += float(weights.sum())
         self.count += weights.size
 
+    def complete(self) -> Array:
+        """Return the sum of the products of the shifted features, both triangles, (columns, columns): no copy."""
+        if self._kind is np.float64:
+            mirror(self.gram)
+        return self.gram
+
     def statistics(self) -> Statistics:
         """Return the sums as statistics; little cancels, for means of shifted columns are near 0."""
         shift, target_mean = self.row_sum / self.weight, self.target_sum / self.weight
-        scatter = self.gram - np.outer(self.weight * shift, shift)
+        scatter = self.complete() - np.outer(self.weight * shift, shift)
         squares = self.target_squares - self.weight * target_mean**2
         return Statistics(
             self.weight,
