@@ -51,11 +51,11 @@ def test_product_is_the_mean_of_outer_products_of_gradients():
 
 
 def test_many_outputs_are_combined_without_losing_scale():
-    """Random combinations of outputs: exact where all outputs are the same but for sign and scale."""
+    """Random combinations, each at its share of the rows: exact where outputs are multiples and shares the same."""
     rng = np.random.default_rng(0)
     none = Relevance.none(4)
     hidden = draw_units(rng.standard_normal((20, 4)), 10, 10, "dense", none.scale, none.factor, rng)
-    t, c = rng.standard_normal((9, 4)), rng.standard_normal(hidden.columns)
-    many = gradient_product(hidden, np.outer(c, np.ones(6)), t, np.ones(9))
-    one = gradient_product(hidden, c[:, None], t, np.ones(9))
+    t, c = np.repeat(rng.standard_normal((9, 4)), 4, axis=0), rng.standard_normal(hidden.columns)
+    many = gradient_product(hidden, np.outer(c, np.ones(6)), t, np.ones(36))
+    one = gradient_product(hidden, c[:, None], t, np.ones(36))
     np.testing.assert_allclose(many / np.trace(many), one / np.trace(one), atol=1e-12)

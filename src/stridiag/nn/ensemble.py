@@ -45,7 +45,7 @@ class Sizes(NamedTuple):
 
 # (most rows, sizes): chosen on rows that no reported score was taken from.
 _FAST = (
-    (1500.0, Sizes(500, 4, 300, 1500)),
+    (1500.0, Sizes(800, 4, 300, 1500)),
     (5000.0, Sizes(600, 3, 300, 2000)),
     (12000.0, Sizes(700, 2, 300, 2000)),
     (np.inf, Sizes(1000, 1, 300, 2000)),

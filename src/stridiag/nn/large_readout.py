@@ -30,14 +30,12 @@ from scipy.linalg import lapack
 from stridiag.nn.calibration import leave_one_out
 from stridiag.nn.options import check_penalty
 from stridiag.nn.readout import Readout
+from stridiag.nn.shifted_products import SAFE, ShiftedProducts
 
-__all__ = ["SAFE", "LargeChunk", "LargePenalty", "SolvedLarge", "solve_large"]
+__all__ = ["LargeChunk", "LargePenalty", "SolvedLarge", "solve_large"]
 
 Array = NDArray[Any]
 LargePenalty = float | Literal["holdout"]
-
-SAFE = 1e-5
-"""Smallest penalty for which products in float32 are good enough."""
 
 # Powers of ten, walked from the middle.
 _ALPHAS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -63,41 +61,14 @@ class SolvedLarge(NamedTuple):
     held_out: Array
 
 
-class _Products:
-    """Sums of products of rows shifted by `centre`, in float64."""
-
-    def __init__(self, columns: int, outputs: int, centre: Array, kind: type[np.floating[Any]]) -> None:
-        self.gram = np.zeros((columns, columns))
-        self.cross = np.zeros((columns, outputs))
-        self.row_sum, self.target_sum = np.zeros(columns), np.zeros(outputs)
-        self.target_squares = np.zeros(outputs)
-        self.weight = 0.0
-        self._centre = centre.astype(kind)
-        self._kind = kind
-
-    def add(self, rows: Array, targets: Array, weights: Array) -> None:
-        h = rows.astype(self._kind, copy=False) - self._centre
-        root = np.sqrt(weights)
-        # The same array on both sides of @ lets numpy take the symmetric product at half the cost.
-        if weights.min() != 1.0 or weights.max() != 1.0:
-            h *= root.astype(self._kind)[:, None]
-        z = targets * root[:, None]
-        self.gram += h.T @ h
-        self.cross += h.T @ z.astype(self._kind)
-        self.row_sum += root.astype(self._kind) @ h
-        self.target_sum += root @ z
-        self.target_squares += np.einsum("ij,ij->j", z, z)
-        self.weight += float(weights.sum())
-
-
 class _System:
     """The matrix of the normal equations: kept above the diagonal, factored below it, once for each penalty."""
 
-    def __init__(self, products: _Products) -> None:
+    def __init__(self, products: ShiftedProducts) -> None:
         self.weight = products.weight
         self.row_mean, self.target_mean = products.row_sum / self.weight, products.target_sum / self.weight
         # Means are near 0, so that little cancels here.
-        gram = products.gram
+        gram = products.complete()
         for start in range(0, gram.shape[0], _PANEL):
             gram[start : start + _PANEL] -= np.outer(self.weight * self.row_mean[start : start + _PANEL], self.row_mean)
         # LAPACK reads by columns; the matrix is symmetric.
@@ -192,7 +163,7 @@ def _given(
     centre: Array,
     kind: type[np.floating[Any]],
 ) -> SolvedLarge:
-    products = _Products(*shape, centre, kind)
+    products = ShiftedProducts(*shape, centre, kind)
     kept: list[tuple[Array, Array, Array]] = []
     for rows, targets, weights, held in read():
         if held.any():
@@ -222,7 +193,7 @@ def _given(
 def _by_holdout(
     read: Callable[[], Iterable[LargeChunk]], shape: tuple[int, int], centre: Array, kind: type[np.floating[Any]]
 ) -> SolvedLarge:
-    rest = _Products(*shape, centre, kind)
+    rest = ShiftedProducts(*shape, centre, kind)
     kept: list[tuple[Array, Array, Array]] = []
     for rows, targets, weights, held in read():
         if held.any():
@@ -270,7 +241,7 @@ def _by_holdout(
     return SolvedLarge(readout, outputs[best])
 
 
-def _release(products: _Products, system: _System) -> None:
+def _release(products: ShiftedProducts, system: _System) -> None:
     """Undo in place what `_System` did to the sums: the matrix may be a gigabyte, and there is only one."""
     for start in range(0, system.diagonal.size, _PANEL):
         part = slice(start, start + _PANEL)

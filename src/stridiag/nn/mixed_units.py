@@ -22,7 +22,7 @@ Cost: 2 nnz flops a row (2 d^2 more for a premix) and one activation for each un
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -80,14 +80,25 @@ class MixedUnits:
         return premix + sum(layer.parameter_count for layer in self.sparse + self.mixed)
 
     def features(self, rows: Array) -> Array:
-        """Return the features of transformed rows, (n, columns)."""
-        result = np.empty((rows.shape[0], self.columns))
+        """Return the features of transformed rows, (n, columns): float32 for rows and weights of it, else float64."""
+        single = rows.dtype == np.float32 and self.dtype == np.float32
+        result = np.empty((rows.shape[0], self.columns), np.float32 if single else np.float64)
         result[:, : self.inputs] = rows
         start = self.inputs
         for layer, read in self._reads(rows):
-            result[:, start : start + layer.units] = layer.forward(read)
+            layer.forward(read, out=result[:, start : start + layer.units])
             start += layer.units
         return result
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the weights."""
+        return np.dtype(np.result_type(*(layer.weight.dtype for layer in self.sparse + self.mixed)))
+
+    def single(self) -> MixedUnits:
+        """Return the same units in single precision: half the work."""
+        premix = None if self.premix is None else self.premix.astype(np.float32)
+        return MixedUnits(self.inputs, tuple(map(_single, self.sparse)), premix, tuple(map(_single, self.mixed)))
 
     def gradients(self, rows: Array, coefficients: Array) -> Array:
         """Return the gradients of ``features(rows) @ coefficients`` with respect to the rows.
@@ -184,6 +195,11 @@ def draw_units(
             values = np.take_along_axis(whole, _read(source, mixed, degree), axis=1) / np.sqrt(degree)
         dense.append(_layer(values / gains, source, d, "tanh", behind[start:]))
     return MixedUnits(d, tuple(layers), premix, tuple(dense))
+
+
+def _single(layer: Layer) -> Layer:
+    weight = StridiagMatrix(layer.weight.structure, layer.weight.values.astype(np.float32), copy=False)
+    return replace(layer, weight=weight, bias=layer.bias.astype(np.float32))
 
 
 def _degrees(units: int, d: int, rng: np.random.Generator) -> list[tuple[int, int]]:

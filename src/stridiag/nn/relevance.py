@@ -89,12 +89,15 @@ def gradient_product(hidden: MixedUnits, coefficients: Array, rows: Array, weigh
     root = np.sqrt(weights / weights.sum())[:, None]
     total = np.zeros((hidden.inputs, hidden.inputs))
     outputs = coefficients.shape[1]
+    shares = [slice(None)] * outputs
     if outputs > _DIRECTIONS:
-        # Orthogonal directions among the outputs, always the same ones: the product of all of them in the mean.
+        # Orthogonal directions among the outputs, always the same ones, each at its share of the rows: the product
+        # of all of them in the mean.
         draw = np.random.default_rng(0).standard_normal((outputs, outputs))
-        coefficients = coefficients @ np.linalg.qr(draw)[0][:, :_DIRECTIONS] * np.sqrt(outputs / _DIRECTIONS)
-    for column in coefficients.T:
-        gradient = hidden.gradients(rows, column)
-        gradient *= root
+        coefficients = coefficients @ np.linalg.qr(draw)[0][:, :_DIRECTIONS] * np.sqrt(outputs)
+        shares = [slice(start, None, _DIRECTIONS) for start in range(_DIRECTIONS)]
+    for column, share in zip(coefficients.T, shares, strict=True):
+        gradient = hidden.gradients(rows[share], column)
+        gradient *= root[share]
         total += gradient.T @ gradient
     return total

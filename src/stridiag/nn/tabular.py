@@ -25,16 +25,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag.nn.ensemble import PRESETS, Ensemble, Member, Preset, Sizes, sizes_for
-from stridiag.nn.hidden import row_blocks
 from stridiag.nn.memory import LEAST_GAIN, Memory
 from stridiag.nn.mixed_units import MixedUnits, Mixing, draw_units
 from stridiag.nn.options import check_name, is_integer, is_number
-from stridiag.nn.penalty_walk import START, Judges, Walked, solve_by_walk
+from stridiag.nn.penalty_walk import LOWEST, START, Judges, Walked, solve_by_walk
 from stridiag.nn.ranks import Both
 from stridiag.nn.readout import LEAST_LEFT, Readout
 from stridiag.nn.relevance import Relevance, gradient_product
 from stridiag.nn.sampling import RowSampler
-from stridiag.nn.statistics import Statistics
+from stridiag.nn.shifted_products import SAFE, ShiftedProducts
 from stridiag.nn.training import Clock, LeftOut, ProgressHook, check_training_data
 from stridiag.nn.transforms import Standardization
 
@@ -49,13 +48,17 @@ _PRETEST_JUDGES = 500
 _GRADIENT_ROWS = 1000
 # Where small networks leave less than this share of the variance there is next to no noise: width is all that counts.
 _NOISELESS, _WIDER = 0.005, 1.6
+# Where they leave more than this share, penalties are far above the rounding of single precision.
+_NOISY = 0.1
 _MARGIN = 0.1
 # Units and inputs have deviations of about 1; those of less than this are nearly dead.
 _LEAST_SPREAD = 0.01
 # Relevance takes two turns, and more while each lowers the error to less than this share.
 _MOST_TURNS, _FALLING = 7, 0.8
-# Numbers of features that are kept instead of computed again for leverages: 256 MB.
-_KEPT = 1 << 25
+# Bytes of features that are kept instead of computed again for leverages.
+_KEPT = 1 << 28
+# Flops of a readout from which single precision is worth a thought, and rows that are looked at together.
+_LARGE, _CHUNK = 1e8, 2048
 
 
 class TrainedTable(NamedTuple):
@@ -181,11 +184,15 @@ def train_tabular(
     judges = table.sampler.spread(_JUDGES, generator)
     solved: list[_Solved] = []
     product = np.zeros((inputs.columns, inputs.columns))
-    relevance = plan.relevance
+    relevance, start = plan.relevance, plan.start
+    given = None if alpha == "loo" else float(alpha)
+    single = plan.error > _NOISY if given is None else given >= SAFE
     for _ in range(sizes.networks):
         hidden = table.draw(width, plan.share, plan.mixing, relevance, generator)
-        fit = table.solve(hidden, judges, None if alpha == "loo" else float(alpha), plan.start)
+        fit = table.solve(hidden, judges, given, start, settle=bool(solved), single=single)
         solved.append(fit)
+        # Networks of one law want one penalty: the first finds it.
+        start = float(np.log10(fit.walked.readout.alpha[0]))
         own = table.product(fit, table.sampler.spread(_GRADIENT_ROWS, generator))
         trace = float(np.trace(own))
         product += own / trace if trace > 0.0 else own
@@ -223,7 +230,10 @@ def _check_options(
 
 
 class _Solved(NamedTuple):
+    """Units, as they are and of the precision that the readout was solved with; features of all rows, or None."""
+
     hidden: MixedUnits
+    reader: MixedUnits
     walked: Walked
     kept: Array | None
 
@@ -279,21 +289,48 @@ class _Table:
         anchors = self.t[self.sampler.draw(units, rng)]
         return draw_units(anchors, sparse, units - sparse, mixing, relevance.scale, relevance.factor, rng)
 
+    def features(self, hidden: MixedUnits, rows: slice | Index) -> Array:
+        return hidden.features(self.t[rows].astype(hidden.dtype, copy=False))
+
     def solve(
-        self, hidden: MixedUnits, judges: Index, alpha: float | None, start: float, *, fine: bool = True
+        self,
+        hidden: MixedUnits,
+        judges: Index,
+        alpha: float | None,
+        start: float,
+        *,
+        fine: bool = True,
+        settle: bool = False,
+        single: bool = False,
     ) -> _Solved:
-        kept = hidden.features(self.t) if self.t.shape[0] * hidden.columns <= _KEPT else None
+        """Solve the readout; `single`: in single precision, if there is so much work that this is worth it."""
+        n, columns = self.t.shape[0], hidden.columns
+        large = n * columns**2 >= _LARGE
+        single = single and large
+        reader = hidden.single() if single else hidden
+        kept = self.features(reader, slice(None)) if n * columns * reader.dtype.itemsize <= _KEPT else None
+        features = self.features(reader, judges) if kept is None else kept[judges]
 
-        def chunks() -> Iterator[tuple[Array, Array, Array]]:
-            for block in row_blocks(self.t.shape[0], hidden.columns):
-                yield (hidden.features(self.t[block]) if kept is None else kept[block]), self.z[block], self.d[block]
-
-        features = hidden.features(self.t[judges]) if kept is None else kept[judges]
-        statistics = Statistics.from_chunks(chunks())
-        judged = Judges(features, self.z[judges], self.d[judges])
-        return _Solved(
-            hidden, solve_by_walk(statistics, judged, alpha, start=start, fine=fine, least_spread=_LEAST_SPREAD), kept
+        products = ShiftedProducts(
+            columns, self.z.shape[1], features.mean(axis=0, dtype=np.float64), np.float32 if single else np.float64
         )
+        for block in _blocks(n):
+            rows = self.features(reader, block) if kept is None else kept[block]
+            products.add(rows, self.z[block], self.d[block])
+        statistics = products.statistics()
+        judged = Judges(features, self.z[judges], self.d[judges])
+        walked = solve_by_walk(
+            statistics,
+            judged,
+            alpha,
+            start=start,
+            fine=fine,
+            least_spread=_LEAST_SPREAD,
+            settle=settle,
+            single=large,
+            lowest=np.log10(SAFE) if single else LOWEST,
+        )
+        return _Solved(hidden, reader, walked, kept)
 
     def product(self, fit: _Solved, rows: Index) -> Array:
         return gradient_product(fit.hidden, fit.walked.readout.coefficients, self.t[rows], self.d[rows])
@@ -334,10 +371,17 @@ def _plan(table: _Table, sizes: Sizes, mixing: Mixing | Literal["auto"], rng: np
     return _Plan(chosen, share, kind, start, min(scores) / part.z.shape[1])
 
 
+def _blocks(rows: int) -> Iterator[slice]:
+    """Cut rows into blocks of some megabytes of features: scratch memory is used again, not mapped again."""
+    for start in range(0, rows, _CHUNK):
+        yield slice(start, min(start + _CHUNK, rows))
+
+
 def _errors(table: _Table, fit: _Solved, block: slice | Index) -> tuple[Array, Array]:
     """Return features and residuals of some rows."""
-    features = fit.hidden.features(table.t[block]) if fit.kept is None else fit.kept[block]
-    return features, table.z[block] - fit.walked.readout.apply(features)
+    features = table.features(fit.reader, block) if fit.kept is None else fit.kept[block]
+    readout = fit.walked.readout
+    return features, table.z[block] - features @ readout.coefficients.astype(features.dtype) - readout.intercept
 
 
 def _left_out_errors(table: _Table, solved: list[_Solved], rows: slice | Index) -> Array:
@@ -355,7 +399,7 @@ def _remember(
 ) -> Memory | None:
     """Return the memory, or None where it does not help enough."""
     metrics: tuple[Array, ...] = (np.ones_like(relevance.scale), relevance.scale, relevance.metric)
-    blocks = list(row_blocks(table.t.shape[0], max(fit.hidden.columns for fit in solved)))
+    blocks = list(_blocks(table.t.shape[0]))
     if not always and len(table.d) > _MEMORY_JUDGES:
         # Leverages cost as much as the fit: first a look at residuals over their mean, which are nearly right.
         rough = np.zeros_like(table.z)

@@ -1,0 +1,101 @@
+r"""Sums of products of features, of some thousand rows at a time in single precision, added up in double.
+
+Columns are shifted near mean 0 first: products of columns of large mean would drown in it. Rounding leaves about 1e-7
+of the largest eigenvalue in the sum, hence `SAFE`, the smallest penalty of a regression that such sums may serve.
+
+Cost: n p^2 flops, in single precision at twice the speed of double; 8 p^2 bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag.nn.deviations import mirror
+from stridiag.nn.statistics import Statistics
+
+__all__ = ["SAFE", "ShiftedProducts"]
+
+Array = NDArray[Any]
+
+SAFE = 1e-5
+"""Smallest penalty for which products in float32 are good enough."""
+
+
+class ShiftedProducts:
+    """Sums of products of rows shifted by `centre`, in float64.
+
+    Parameters
+    ----------
+    columns, outputs : int
+        Numbers of features and of targets.
+    centre : ndarray, (columns,)
+        About the mean of the features.
+    kind : type
+        Of the products, numpy.float32 or numpy.float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from stridiag.nn.shifted_products import ShiftedProducts
+    >>> H = np.random.default_rng(0).standard_normal((500, 3)) + 7.0
+    >>> products = ShiftedProducts(3, 1, np.full(3, 7.0), np.float32)
+    >>> products.add(H, H[:, :1], np.ones(500))
+    >>> bool(np.allclose(products.statistics().row_mean, H.mean(axis=0), rtol=1e-6))
+    True
+    """
+
+    def __init__(self, columns: int, outputs: int, centre: Array, kind: type[np.floating[Any]]) -> None:
+        self.gram = np.zeros((columns, columns))
+        self.cross = np.zeros((columns, outputs))
+        self.row_sum, self.target_sum = np.zeros(columns), np.zeros(outputs)
+        self.target_squares = np.zeros(outputs)
+        self.weight = 0.0
+        self.count = 0
+        self._centre = centre.astype(kind)
+        self._kind = kind
+
+    def add(self, rows: Array, targets: Array, weights: Array) -> None:
+        """Add rows (n, columns), targets (n, outputs) and weights (n,)."""
+        from scipy.linalg.blas import dsyrk
+
+        h = rows.astype(self._kind, copy=False) - self._centre
+        root = np.sqrt(weights)
+        # The same array on both sides of @ lets numpy take the symmetric product at half the cost.
+        if weights.min() != 1.0 or weights.max() != 1.0:
+            h *= root.astype(self._kind)[:, None]
+        z = targets * root[:, None]
+        if self._kind is np.float64:
+            # In place, on the lower triangle.
+            self.gram = dsyrk(1.0, h.T, beta=1.0, c=self.gram.T, lower=0, overwrite_c=1).T
+        else:
+            self.gram += h.T @ h
+        self.cross += h.T @ z.astype(self._kind)
+        self.row_sum += root.astype(self._kind) @ h
+        self.target_sum += root @ z
+        self.target_squares += np.einsum("ij,ij->j", z, z)
+        self.weight += float(weights.sum())
+        self.count += weights.size
+
+    def complete(self) -> Array:
+        """Return the sum of the products of the shifted features, both triangles, (columns, columns): no copy."""
+        if self._kind is np.float64:
+            mirror(self.gram)
+        return self.gram
+
+    def statistics(self) -> Statistics:
+        """Return the sums as statistics; little cancels, for means of shifted columns are near 0."""
+        shift, target_mean = self.row_sum / self.weight, self.target_sum / self.weight
+        scatter = self.complete() - np.outer(self.weight * shift, shift)
+        squares = self.target_squares - self.weight * target_mean**2
+        return Statistics(
+            self.weight,
+            self._centre + shift,
+            target_mean,
+            scatter,
+            self.cross - np.outer(shift, self.target_sum),
+            np.maximum(squares, 0.0),
+            self.count,
+        )
