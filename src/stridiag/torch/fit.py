@@ -215,8 +215,8 @@ class _Parts:
         values[0] = weight, bias
         with torch.no_grad():
             for layer, (weight, bias) in zip((*self.hidden, self.readout), values, strict=True):
-                layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
-                layer.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias)))
+                layer.weight.copy_(torch.from_numpy(np.array(weight)))
+                layer.bias.copy_(torch.from_numpy(np.array(bias)))
 
 
 def _penalty(alpha: Penalty | None, *, structured: bool) -> Penalty:
