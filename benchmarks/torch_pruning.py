@@ -20,13 +20,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
+import torch
 from stridiag.torch.prune import prune
+from torch import Tensor, nn
 
 Data = tuple[Tensor, Tensor, Tensor, Tensor]
 

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/torch_start.py [--seeds 3] [--epochs 60] [--out FOLDER]
 
-The same structured network twice, trained by Adam on standardised inputs: once from `reset_parameters`, once from
+The same structured network, trained by Adam on standardised inputs (and targets), from `reset_parameters` and from
 `fit_closed_form`. Digits (mode "random" and "corrected-targets"), accuracy in percent; Friedman-1, R^2. Epoch 0 is the
 start itself. The closed-form fit's own time is given in epochs of the training.
 """
@@ -17,13 +17,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from sklearn.datasets import load_digits, make_friedman1
 from sklearn.model_selection import train_test_split
-from torch import Tensor, nn
 
+import torch
 from stridiag.torch import StridiagLinear
 from stridiag.torch.fit import fit_closed_form
+from torch import Tensor, nn
 
 Data = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -35,9 +35,12 @@ def split(x: np.ndarray, y: np.ndarray, seed: int) -> Data:
     mean, deviation = rows.mean(axis=0), rows.std(axis=0)
     deviation[deviation == 0.0] = 1.0
     rows, new = ((part - mean) / deviation for part in (rows, new))
+    if not classes:
+        aims, truth = ((part - aims.mean()) / aims.std() for part in (aims, truth))
     kind = torch.int64 if classes else torch.float32
     return tuple(  # type: ignore[return-value]
-        torch.as_tensor(part, dtype=target) for part, target in zip((rows, aims, new, truth), (torch.float32, kind) * 2)
+        torch.as_tensor(part, dtype=target)
+        for part, target in zip((rows, aims, new, truth), (torch.float32, kind) * 2, strict=True)
     )
 
 
@@ -45,7 +48,11 @@ def network(inputs: int, outputs: int) -> nn.Sequential:
     offsets = (0, 1, -1, 2, -2)
     wide = (0, 7, -7, 35, -35)
     return nn.Sequential(
-        StridiagLinear(inputs, 512, offsets), nn.Tanh(), StridiagLinear(512, 512, wide), nn.Tanh(), nn.Linear(512, outputs)
+        StridiagLinear(inputs, 512, offsets),
+        nn.Tanh(),
+        StridiagLinear(512, 512, wide),
+        nn.Tanh(),
+        nn.Linear(512, outputs),
     )
 
 
@@ -81,7 +88,9 @@ def reached(scores: Sequence[float], level: float) -> str:
     return f">{len(scores) - 1}" if place is None else str(place)
 
 
-def compare(name: str, make: Callable[[int], Data], levels: Sequence[float], given: argparse.Namespace) -> list[list[str]]:
+def compare(
+    name: str, make: Callable[[int], Data], levels: Sequence[float], given: argparse.Namespace
+) -> list[list[str]]:
     table = []
     for seed in range(given.seeds):
         data = make(seed)

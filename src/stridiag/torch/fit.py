@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
 
+import torch
 from stridiag.nn.architecture import Architecture
 from stridiag.nn.calibration import fit_temperature, leave_one_out
 from stridiag.nn.hidden import Stack, row_blocks
@@ -35,6 +34,7 @@ from stridiag.nn.training import Clock, check_training_data
 from stridiag.nn.transforms import Standardization
 from stridiag.structure import StridiagMatrix
 from stridiag.torch.linear import StridiagLinear
+from torch import Tensor, nn
 
 __all__ = ["fit_closed_form"]
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-import numpy as np
-import torch
 from numpy.typing import NDArray
+
+import torch
 from torch import Tensor, nn
 
 __all__ = ["Calls", "Sample", "calls_of_linears", "first_outputs", "leaves", "observe", "quiet", "to_array"]
@@ -18,7 +18,7 @@ Array = NDArray[Any]
 Batch = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-class _Reached(Exception):  # noqa: N818 - a signal: what was wanted has been seen
+class _Reached(Exception):
     """Ends a pass of which the rest is of no interest."""
 
 
@@ -73,8 +73,8 @@ class Sample:
         """Yield positional and keyword arguments of each batch, on the model's device."""
         parts = self._tensors()
         if parts is not None:
-            for cut in zip(*(part.split(self.batch_size) for part in parts), strict=True):
-                yield tuple(part.to(self.device) for part in cut), {}
+            for start in range(0, parts[0].shape[0], self.batch_size):
+                yield tuple(part[start : start + self.batch_size].to(self.device) for part in parts), {}
             return
         for batch in self.inputs:
             if isinstance(batch, Tensor):
@@ -186,4 +186,4 @@ def leaves(result: Any) -> list[Tensor]:
 
 def to_array(tensor: Tensor) -> Array:
     """Return a tensor's vectors along its last axis as rows, float64."""
-    return cast("Array", tensor.detach().reshape(-1, tensor.shape[-1]).to("cpu", torch.float64).numpy())
+    return tensor.detach().reshape(-1, tensor.shape[-1]).to("cpu", torch.float64).numpy()

@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
+import torch
 from stridiag.structure import StridiagMatrix
 from stridiag.torch.linear import StridiagLinear
+from torch import Tensor, nn
 
 __all__ = ["PermutedLinear", "fold_permutations", "structured"]
 
@@ -63,6 +63,12 @@ class PermutedLinear(StridiagLinear):
         if found is not None:
             return found.cpu().numpy().astype(np.int64)
         return np.arange(self.in_features if name == "source" else self.out_features)
+
+    def plain(self) -> StridiagLinear:
+        """Return the same parameters without orders, of which there must be none left."""
+        layer = StridiagLinear.from_structure(self.structure, device="meta")
+        layer.weight, layer.bias, layer.layout = self.weight, self.bias, self.layout
+        return layer
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs, (..., out_features), for inputs (..., in_features)."""

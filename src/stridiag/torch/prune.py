@@ -21,24 +21,23 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
 
+import torch
 from stridiag._validate import require_finite
-from stridiag.nn.options import is_integer, is_number
 from stridiag.nn.pruning import PrunedLayer, Stage, prune_layer
 from stridiag.nn.readout import solve_ridge
 from stridiag.nn.statistics import Statistics
 from stridiag.torch.passes import Calls, Sample, calls_of_linears, first_outputs, observe, quiet, to_array
-from stridiag.torch.permuted import fold_permutations, structured
+from stridiag.torch.permuted import PermutedLinear, fold_permutations, structured
+from stridiag.torch.prune_plan import Chosen, PruningPlan, plan_pruning
 from stridiag.torch.prune_report import LayerReport, PruneReport
+from torch import Tensor, nn
 
 __all__ = ["prune"]
 
 Array = NDArray[Any]
 Chunk = tuple[Array, Array, Array]
-Chosen = Iterable[str] | Callable[[str, nn.Linear], bool] | None
 
 # Numbers of the readout's inputs that are kept between its two passes: 128 MB.
 _KEPT = 1 << 24
@@ -142,7 +141,7 @@ def prune(
     inputs = Sample(sample, batch_size, first.device)
     with quiet(model):
         calls = calls_of_linears(model, inputs)
-        plan = _plan(model, calls, layers, readout, density, budget)
+        plan = plan_pruning(model, calls, layers, readout, density, budget)
         if targets is not None and plan.readout is None:
             raise ValueError("targets are for a readout, but there is none: name one by readout=")
         work = _Work(model, inputs, calls, plan, alpha, diagonals, permute, _as_targets(targets))
@@ -155,6 +154,11 @@ def prune(
         if evaluate is not None and plan.readout is not None:
             ladder["readout"] = _score(evaluate, pruned)
         final, folded = _folded(pruned, inputs, calls)
+        for part in list(final.modules()):
+            if isinstance(part, PermutedLinear) and part.source is None and part.place is None:
+                final = _replace(final, part, part.plain())
+    for name, part in model.named_modules():
+        final.get_submodule(name).training = part.training
     reports = tuple(
         LayerReport(name, made.weight.structure.shape, made.weight.nnz, made.error, _condition(made, conditions), uses)
         for name, made, uses in outcomes
@@ -168,117 +172,6 @@ def prune(
 _RUNGS = ("dense", "mask", "refit", "permutation", "links", "readout", "random", "random + readout")
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Which layers to prune to how many entries, in order of execution; what stays dense, and why."""
-
-    entries: dict[str, int]
-    dense: dict[str, str]
-    readout: str | None
-
-
-def _plan(
-    model: nn.Module,
-    calls: dict[str, Calls],
-    layers: Chosen,
-    readout: str | None,
-    density: float | Mapping[str, float] | None,
-    budget: int | None,
-) -> _Plan:
-    linears = {name: part for name, part in model.named_modules() if isinstance(part, nn.Linear)}
-    reasons = {name: _refusal(model, part, calls.get(name)) for name, part in linears.items()}
-    solved = _readout_of(linears, calls, reasons, readout)
-    dense: dict[str, str] = {}
-    wanted: set[str]
-    if layers is None:
-        wanted = {name for name, reason in reasons.items() if reason is None}
-    elif callable(layers):
-        wanted = {name for name, part in linears.items() if reasons[name] is None and layers(name, part)}
-    else:
-        if isinstance(layers, str):
-            raise ValueError(f"layers must be several names or a predicate, got the string {layers!r}")
-        wanted = set(layers)
-        for name in sorted(wanted):
-            if name not in linears:
-                raise ValueError(f"layers: no nn.Linear is called {name!r}; there are {', '.join(linears) or 'none'}")
-            if reasons[name] is not None:
-                raise ValueError(f"layer {name!r} cannot be pruned: {reasons[name]}")
-        if solved in wanted:
-            if readout != "auto":
-                raise ValueError(f"layer {solved!r} cannot be both pruned and the readout")
-            solved = None
-    if solved is not None:
-        wanted.discard(solved)
-    for name in linears:
-        if name == solved:
-            dense[name] = "the readout, solved again"
-        elif name not in wanted:
-            dense[name] = reasons[name] or "not chosen"
-    order = [name for name in calls if name in wanted]
-    if not order:
-        raise ValueError(f"there is no layer to prune: {dense or 'the model has no nn.Linear'}")
-    return _Plan(_entries({name: linears[name] for name in order}, density, budget), dense, solved)
-
-
-def _refusal(model: nn.Module, part: nn.Linear, calls: Calls | None) -> str | None:
-    """Return why a linear layer cannot be replaced, or None."""
-    if calls is None:
-        return "no pass calls it (attention reads such weights without calling the module)"
-    if type(part) is not nn.Linear:
-        return f"a {type(part).__name__} may do more than a linear layer"
-    own = {id(p) for p in part.parameters(recurse=False)}
-    for name, other in model.named_modules():
-        if other is not part and any(id(p) in own for p in other.parameters(recurse=False)):
-            return f"its parameters are those of {name!r} too"
-    return None
-
-
-def _readout_of(
-    linears: dict[str, nn.Linear], calls: dict[str, Calls], reasons: dict[str, str | None], readout: str | None
-) -> str | None:
-    if readout is None:
-        return None
-    if readout != "auto":
-        if readout not in linears:
-            raise ValueError(f"readout: no nn.Linear is called {readout!r}; there are {', '.join(linears) or 'none'}")
-        if reasons[readout] is not None or calls[readout].count != 1:
-            raise ValueError(f"{readout!r} cannot be the readout: {reasons[readout] or 'a pass calls it several times'}")
-        return readout
-    found = [name for name, use in calls.items() if use.last and use.count == 1 and reasons[name] is None]
-    return found[-1] if found else None
-
-
-def _entries(
-    layers: dict[str, nn.Linear], density: float | Mapping[str, float] | None, budget: int | None
-) -> dict[str, int]:
-    sizes = {name: part.weight.numel() for name, part in layers.items()}
-    if (density is None) == (budget is None):
-        raise ValueError(f"either density or budget must be given, got {density!r} and {budget!r}")
-    if budget is not None:
-        whole = sum(sizes.values())
-        if not is_integer(budget) or not len(sizes) <= budget <= whole:
-            raise ValueError(f"budget must be an integer from {len(sizes)} to {whole}, got {budget!r}")
-        # Each layer one entry, and the rest in proportion; what rounding leaves goes to the first layers.
-        rest, free = int(budget) - len(sizes), max(1, whole - len(sizes))
-        shares = {name: 1 + rest * (size - 1) // free for name, size in sizes.items()}
-        left = int(budget) - sum(shares.values())
-        for name, size in sizes.items():
-            more = min(left, 1, size - shares[name])
-            shares[name] += more
-            left -= more
-        return shares
-    if isinstance(density, Mapping):
-        if set(density) != set(sizes):
-            raise ValueError(f"density must name the pruned layers {sorted(sizes)}, got {sorted(density)}")
-        given = {name: density[name] for name in sizes}
-    else:
-        given = dict.fromkeys(sizes, density)
-    for name, value in given.items():
-        if not (is_number(value) and 0.0 < value <= 1.0):
-            raise ValueError(f"density must be above 0 and at most 1, got {value!r} for layer {name!r}")
-    return {name: max(1, round(float(given[name]) * size)) for name, size in sizes.items()}
-
-
 def _as_targets(targets: ArrayLike | Tensor | None) -> Array | None:
     if targets is None:
         return None
@@ -286,7 +179,7 @@ def _as_targets(targets: ArrayLike | Tensor | None) -> Array | None:
     if array.ndim == 1 and array.dtype.kind in "iu":
         if array.size and array.min() < 0:
             raise ValueError(f"classes must be integers of at least 0, got {array.min()}")
-        return np.eye(int(array.max(initial=0)) + 1)[array]
+        return np.asarray(np.eye(int(array.max(initial=0)) + 1)[array])
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise ValueError(f"targets must be numbers (rows, outputs) or classes (rows,), got {array.dtype} {array.shape}")
     require_finite(array, "targets")
@@ -309,7 +202,7 @@ class _Work:
     model: nn.Module
     sample: Sample
     calls: dict[str, Calls]
-    plan: _Plan
+    plan: PruningPlan
     alpha: float
     diagonals: int | None
     permute: bool
@@ -323,14 +216,11 @@ class _Work:
             old = pruned.get_submodule(name)
             made = self._layer(pruned, name, entries, stage, rng)
             new = structured(made.weight, made.bias, made.inputs, made.outputs, old.weight)  # type: ignore[arg-type]
-            new.train(old.training)
             pruned = _replace(pruned, old, new)
             outcomes.append((name, made, self.calls[name].count))
         return pruned, outcomes
 
-    def _layer(
-        self, pruned: nn.Module, name: str, entries: int, stage: Stage, rng: np.random.Generator
-    ) -> PrunedLayer:
+    def _layer(self, pruned: nn.Module, name: str, entries: int, stage: Stage, rng: np.random.Generator) -> PrunedLayer:
         dense = self.model.get_submodule(name)
         uses = self.calls[name].count
 
@@ -377,7 +267,7 @@ class _Work:
         like = layer.weight
         layer.weight.copy_(torch.from_numpy((found.coefficients * found.unit).T))
         intercept = torch.from_numpy(found.intercept * found.unit).to(like.device, like.dtype)
-        if layer.bias is None:
+        if getattr(layer, "bias", None) is None:
             layer.bias = nn.Parameter(intercept, requires_grad=like.requires_grad)
         else:
             layer.bias.copy_(intercept)
@@ -419,7 +309,8 @@ def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
     if model is old:
         return new
     for parent in list(model.modules()):
-        for key, child in list(parent.named_children()):
+        # A module that stands in several places is under each of their names here, and only here.
+        for key, child in list(parent._modules.items()):
             if child is old:
                 setattr(parent, key, new)
                 if isinstance(parent, nn.TransformerEncoderLayer):
@@ -441,7 +332,7 @@ def _importance(model: nn.Module, name: str) -> Array | None:
     place = [k for k, _ in parts].index(key)
     for _, part in parts[place + 1 :]:
         if isinstance(part, nn.Linear):
-            return np.square(to_array(part.weight)).sum(axis=0)
+            return np.asarray(np.square(to_array(part.weight)).sum(axis=0))
         if any(True for _ in part.parameters()):
             return None
     return None
