@@ -16,6 +16,7 @@ import copy
 import csv
 import io
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -103,7 +104,9 @@ def as_csr(state: dict[str, Tensor]) -> dict[str, Tensor]:
     found = {}
     for name, value in state.items():
         if value.dim() == 2 and float((value != 0).float().mean()) < 0.5:
-            sparse = value.to_sparse_csr()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # sparse tensors are called a beta
+                sparse = value.to_sparse_csr()
             found[f"{name}.rows"] = sparse.crow_indices().int()
             found[f"{name}.columns"] = sparse.col_indices().int()
             found[f"{name}.values"] = sparse.values()

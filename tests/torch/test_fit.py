@@ -57,7 +57,7 @@ def test_hidden_layers_are_those_of_the_networks(mode, weighted):
     rng = np.random.default_rng(7)
     # What is drawn in the place of the start's layers must take as many numbers.
     shape = Architecture(units=32, layers=2, shuffle=False, offsets=(0,))
-    twin = train(MODES[mode], x, z, shape, weights=weights, rng=rng, start=start_of(net, rng)).network
+    twin = train(MODES[mode], x, z, shape, weights=weights, rng=rng, start=start_of(net, rng)).model
     hidden = twin.hidden.last(twin.inputs.apply(x))
     np.testing.assert_allclose(outputs_of(net[:-1], x), hidden, rtol=1e-7, atol=1e-8)
     readout = ridge_from_rows(hidden, z, np.ones(300) if weights is None else weights, "loo")

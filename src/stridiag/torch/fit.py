@@ -123,8 +123,7 @@ def fit_closed_form(
     if parts.hidden:
         architecture = parts.architecture()
         chosen = MODES[mode]
-        if chosen.check is not None:
-            chosen.check(architecture)
+        chosen.check_architecture(architecture)
         goals = Standardization.fit(z, d).apply(z)
         made = chosen.hidden(x, goals, d, architecture, generator, Clock(None, 0), stack)
         assert isinstance(made, Stack)  # of all modes that are let in
