@@ -24,6 +24,8 @@ TINY = {
         *("--sizes", "20", "--batches", "2", "--orders", "20", "--threads", "1", "--repeat", "1"),
         *("--largest-layer", "10000"),
     ],
+    "torch_pruning.py": ["--density", "0.1", "--repeats", "3"],
+    "torch_start.py": ["--seeds", "1", "--epochs", "1", "--rows", "200"],
 }
 
 
@@ -45,7 +47,7 @@ def test_benchmark(name, capsys, tmp_path):
     given = {
         "speed.py": aside,
         "learning.py": [*aside, "--plots", str(tmp_path)],
-        "torch_layers.py": ["--out", str(tmp_path)],
+        **{f"torch_{part}.py": ["--out", str(tmp_path)] for part in ("layers", "pruning", "start")},
     }.get(name, [])
     load(name).main(TINY[name] + given)
     assert re.search(r"\d", capsys.readouterr().out)

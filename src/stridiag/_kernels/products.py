@@ -74,11 +74,33 @@ def add_links_to_rows(
     values: Array, base: int, link_rows: Array, link_columns: Array, x: Array, y: Array, first: int, last: int
 ) -> None:
     """Add what links in rows first ... last - 1 contribute to vectors stored as rows."""
-    begin = _first_link(link_rows, first)
     end = _first_link(link_rows, last)
-    for s in range(y.shape[0]):
-        for t in range(begin, end):
-            y[s, link_rows[t]] += values[base + t] * x[s, link_columns[t]]
+    t = _first_link(link_rows, first)
+    while t < end:
+        i = link_rows[t]
+        stop = t + 1
+        while stop < end and link_rows[stop] == i:
+            stop += 1
+        # Sums in registers: through memory, each addition would wait for the store before it.
+        s = 0
+        while s + 4 <= y.shape[0]:
+            y0, y1, y2, y3 = y[s, i], y[s + 1, i], y[s + 2, i], y[s + 3, i]
+            for k in range(t, stop):
+                value = values[base + k]
+                j = link_columns[k]
+                y0 += value * x[s, j]
+                y1 += value * x[s + 1, j]
+                y2 += value * x[s + 2, j]
+                y3 += value * x[s + 3, j]
+            y[s, i], y[s + 1, i], y[s + 2, i], y[s + 3, i] = y0, y1, y2, y3
+            s += 4
+        while s < y.shape[0]:
+            total = y[s, i]
+            for k in range(t, stop):
+                total += values[base + k] * x[s, link_columns[k]]
+            y[s, i] = total
+            s += 1
+        t = stop
 
 
 @inlined

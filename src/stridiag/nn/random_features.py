@@ -112,17 +112,18 @@ def draw_layers(
     anchors: list[Array] = []
     size = x.shape[1]
     for shape, offsets in architecture.plan(size):
-        source = draw_source(architecture.units, size, rng) if architecture.shuffle else None
+        units = shape[0]
+        source = draw_source(units, size, rng) if architecture.shuffle else None
         weight = draw_weight(
             shape, offsets, architecture.drawn_links, rng, init=architecture.init, tied=architecture.tied
         )
-        place = np.searchsorted(cumulated, rng.random(architecture.units) * cumulated[-1], side="right")
+        place = np.searchsorted(cumulated, rng.random(units) * cumulated[-1], side="right")
         anchors.append(order[np.minimum(place, order.size - 1)])
-        raw = Layer(weight, np.zeros(architecture.units), architecture.activation, source, size, architecture.tied)
+        raw = Layer(weight, np.zeros(units), architecture.activation, source, size, architecture.tied)
         if len(layers) < len(given):
             raw = fitting(given[len(layers)], raw, len(layers))
         layers = (*layers, settle(raw, x, d, layers, anchors[-1]))
-        size = architecture.units
+        size = units
         clock.tick("layer")
     return layers, anchors
 

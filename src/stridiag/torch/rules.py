@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from torch.autograd import forward_ad
+
 import torch
 
-__all__ = ["Rule"]
+__all__ = ["Rule", "underivable"]
 
 
 class Rule(torch.autograd.Function):
@@ -22,3 +24,13 @@ class Rule(torch.autograd.Function):
         forward: Any = cls.forward
         if "__signature__" not in vars(forward):
             forward.__signature__ = inspect.signature(forward)
+
+
+def underivable() -> bool:
+    """Whether nothing that is computed now can be differentiated or mapped: then a kernel may be called as it is.
+
+    A differentiable function costs more than a small product, and inference is made of these.
+    """
+    return not (
+        torch.is_grad_enabled() or forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
+    )

@@ -37,18 +37,22 @@ def constant(function: F) -> F:
 
 @lru_cache(maxsize=256)
 def _written(structure: Structure) -> str:
-    links = np.stack((structure.link_rows, structure.link_columns)).astype("<i8").tobytes()
     rows, columns = structure.shape
+    # Links are sorted by row and column: from one to the next is a short way, mostly of one byte.
+    steps = np.diff(structure.link_rows * columns + structure.link_columns, prepend=0)
+    size = np.min_scalar_type(steps.max(initial=0)).itemsize
+    links = base64.b64encode(steps.astype(f"<u{size}").tobytes()).decode("ascii")
     offsets = ",".join(map(str, structure.offsets))
-    return f"{rows},{columns};{offsets};{base64.b64encode(links).decode('ascii')}"
+    return f"{rows},{columns};{offsets};{size};{links}"
 
 
 @lru_cache(maxsize=256)
 def _read(text: str) -> Structure:
-    shape, offsets, links = text.split(";")
-    rows, columns = (int(size) for size in shape.split(","))
-    places = np.frombuffer(base64.b64decode(links), "<i8").reshape(2, -1).astype(np.int64)
-    return Structure((rows, columns), [int(o) for o in offsets.split(",") if o], (places[0], places[1]))
+    shape, offsets, size, links = text.split(";")
+    rows, columns = (int(extent) for extent in shape.split(","))
+    steps = np.frombuffer(base64.b64decode(links), f"<u{size}").astype(np.int64)
+    places = np.divmod(np.cumsum(steps), columns) if steps.size else (steps, steps)
+    return Structure((rows, columns), [int(o) for o in offsets.split(",") if o], places)
 
 
 def structure_of(structure: Named) -> Structure:
@@ -58,7 +62,7 @@ def structure_of(structure: Named) -> Structure:
 
 @constant
 def text_of(structure: Structure) -> str:
-    """Return the structure as text: shape, offsets, and the places of the links in base 64."""
+    """Return the structure as text: shape, offsets, and the ways from link to link in base 64."""
     return _written(structure)
 
 

@@ -23,7 +23,7 @@ from stridiag.torch.batches import (
     require_width,
     summed_to,
 )
-from stridiag.torch.rules import Rule
+from stridiag.torch.rules import Rule, underivable
 from stridiag.torch.spec import Named, named
 from torch import Tensor
 
@@ -136,7 +136,12 @@ class _Dots(_CompiledDots):
 
 def apply_matvec(structure: Named, values: Tensor, x: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
     """Return the product for checked operands of one type."""
-    rule: Any = _CompiledMatvec if torch.compiler.is_compiling() else _Matvec
+    if torch.compiler.is_compiling():
+        rule: Any = _CompiledMatvec
+    elif underivable():
+        return kernels.matvec(structure, values, x, bias, transposed)
+    else:
+        rule = _Matvec
     found: Tensor = rule.apply(values, x, bias, structure, transposed)
     return found
 
