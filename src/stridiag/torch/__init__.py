@@ -1,4 +1,4 @@
-"""The PyTorch wing: differentiable functions of structured matrices, linear layers and normalizing flows.
+"""The PyTorch wing: differentiable functions of structured matrices, linear layers, normalizing flows, pruning.
 
 Needs torch; ``pip install "stridiag[torch]"``.
 """
@@ -14,15 +14,19 @@ if find_spec("torch") is None:
 
 if TYPE_CHECKING:
     from stridiag.torch import flows, functional
+    from stridiag.torch.fit import fit_closed_form
     from stridiag.torch.invertible import StridiagInvertible
     from stridiag.torch.linear import StridiagLinear
+    from stridiag.torch.permuted import PermutedLinear
 
-__all__ = ["StridiagInvertible", "StridiagLinear", "flows", "functional"]
+__all__ = ["PermutedLinear", "StridiagInvertible", "StridiagLinear", "fit_closed_form", "flows", "functional"]
 
 # Where the names live: torch itself is loaded when one of them is first asked for.
 _LATER = {
+    "PermutedLinear": "stridiag.torch.permuted",
     "StridiagInvertible": "stridiag.torch.invertible",
     "StridiagLinear": "stridiag.torch.linear",
+    "fit_closed_form": "stridiag.torch.fit",
 }
 
 
