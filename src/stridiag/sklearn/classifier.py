@@ -16,16 +16,17 @@ from stridiag.nn.offsets import OffsetSpec
 from stridiag.nn.readout import Penalty
 from stridiag.nn.training import LeftOut, Progress, as_counts
 from stridiag.nn.transforms import Scaling
-from stridiag.sklearn.base import Seed, StridiagEstimator
+from stridiag.sklearn.base import Seed
 from stridiag.sklearn.checks import as_weights, checked
 from stridiag.sklearn.labels import Labels
+from stridiag.sklearn.predictor import StridiagPredictor
 
 __all__ = ["StridiagClassifier"]
 
 Array = NDArray[Any]
 
 
-class StridiagClassifier(ClassifierMixin, StridiagEstimator):  # type: ignore[misc]
+class StridiagClassifier(ClassifierMixin, StridiagPredictor):  # type: ignore[misc]
     r"""Classifier: structured hidden layers, and a readout by least squares alone. No gradient descent.
 
     Without options it is the recipe for tables: an average of networks whose units read few inputs each, drawn where
@@ -144,7 +145,7 @@ class StridiagClassifier(ClassifierMixin, StridiagEstimator):  # type: ignore[mi
     """
 
     _defaults: ClassVar[dict[str, Any]] = {"units": 512, "layers": 3, "diagonals": 7, "scaling": "arcsinh"}
-    _fitted_names: ClassVar[frozenset[str]] = StridiagEstimator._fitted_names | {"labels_", "temperature_"}
+    _fitted_names: ClassVar[frozenset[str]] = StridiagPredictor._fitted_names | {"labels_", "temperature_"}
 
     def __init__(
         self,

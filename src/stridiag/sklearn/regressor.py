@@ -15,15 +15,16 @@ from stridiag.nn.options import check_name
 from stridiag.nn.readout import Penalty
 from stridiag.nn.training import Progress
 from stridiag.nn.transforms import Scaling
-from stridiag.sklearn.base import Seed, StridiagEstimator
+from stridiag.sklearn.base import Seed
 from stridiag.sklearn.checks import as_weights, checked
+from stridiag.sklearn.predictor import StridiagPredictor
 
 __all__ = ["StridiagRegressor"]
 
 Array = NDArray[Any]
 
 
-class StridiagRegressor(RegressorMixin, MultiOutputMixin, StridiagEstimator):  # type: ignore[misc]
+class StridiagRegressor(RegressorMixin, MultiOutputMixin, StridiagPredictor):  # type: ignore[misc]
     """Regressor: structured hidden layers, and a readout by least squares alone. No gradient descent.
 
     Without options it is the recipe for tables; ``image_shape`` switches to the recipe for images; any of the options
@@ -72,7 +73,7 @@ memory, networks, alpha, warm_start, random_state, verbose, callback
     _approximate: Conformal
 
     _defaults: ClassVar[dict[str, Any]] = {"units": 512, "layers": 2, "diagonals": 3, "scaling": "standard"}
-    _fitted_names: ClassVar[frozenset[str]] = StridiagEstimator._fitted_names | {"_single", "_split", "_approximate"}
+    _fitted_names: ClassVar[frozenset[str]] = StridiagPredictor._fitted_names | {"_single", "_split", "_approximate"}
 
     def __init__(
         self,

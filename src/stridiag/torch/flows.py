@@ -176,12 +176,12 @@ class StridiagFlow(nn.Module):
         return total - 0.5 * ((z * z).sum(-1) + self.features * math.log(2.0 * math.pi))
 
     def sample(self, shape: Sequence[int] = (), *, generator: torch.Generator | None = None) -> Tensor:
-        """Draw vectors, (*shape, n), without a gradient."""
+        """Draw vectors, ``(*shape, n)``, without a gradient."""
         with torch.no_grad():
             return self.rsample(shape, generator=generator)
 
     def rsample(self, shape: Sequence[int] = (), *, generator: torch.Generator | None = None) -> Tensor:
-        """Draw vectors, (*shape, n), that the flow's parameters can be differentiated through."""
+        """Draw vectors, ``(*shape, n)``, that the flow's parameters can be differentiated through."""
         first: Any = self.linear[0]
         like = first.raw_scale
         z = torch.randn(*shape, self.features, generator=generator, dtype=like.dtype, device=like.device)
