@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stridiag.nn.memory import Memory, nearest
+from stridiag.nn.memory import Memory, _least, nearest
 
 
 @pytest.mark.parametrize("d", [2, 30])
@@ -84,3 +84,11 @@ def test_repeated_rows_share_the_weight():
     memory = Memory(t, np.ones(1), e, 8, 4.0, 1.0, 0.0)
     np.testing.assert_allclose(memory.correction(np.array([[3.0]])), e[24:32].mean(), rtol=1e-6)
     assert np.isfinite(memory.left_out(np.arange(80))).all()
+
+
+@pytest.mark.parametrize("n", [333, 1000, 4003])
+@pytest.mark.parametrize("count", [1, 9, 24])
+def test_least_entries_of_many_are_found_by_groups(n, count):
+    square = np.random.default_rng(0).integers(0, 10**6, (13, n)).astype(np.float32)
+    found = np.sort(np.take_along_axis(square, _least(square, count), axis=1), axis=1)
+    np.testing.assert_array_equal(found, np.sort(square, axis=1)[:, :count])

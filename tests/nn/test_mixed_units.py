@@ -90,3 +90,15 @@ def test_seeds_decide_everything():
     first, same, other = (draw("dense", seed=s)[0].features(t) for s in (0, 0, 1))
     np.testing.assert_array_equal(first, same)
     assert np.abs(first - other).max() > 0.1
+
+
+@pytest.mark.parametrize("mixing", ["dense", "structured"])
+def test_single_precision_is_the_same_up_to_rounding(mixing):
+    rng = np.random.default_rng(0)
+    none = Relevance.none(5)
+    units = draw_units(rng.standard_normal((30, 5)), 15, 15, mixing, none.scale, none.factor, rng)
+    rows = rng.standard_normal((40, 5))
+    single = units.single().features(rows.astype(np.float32))
+    assert single.dtype == np.float32
+    assert units.features(rows).dtype == units.single().features(rows).dtype == np.float64
+    np.testing.assert_allclose(single, units.features(rows), atol=1e-4)

@@ -93,3 +93,35 @@ def test_columns_that_are_almost_dead_do_not_speak():
     lit = np.array([[0.0, 0.0, 1.0]])
     assert np.abs(solve_by_walk(statistics, judges, 1e-3).readout.apply(lit)).max() > 1e10
     assert np.abs(solve_by_walk(statistics, judges, 1e-3, least_spread=0.01).readout.apply(lit)).max() < 1.0
+
+
+def test_single_precision_changes_leverages_by_rounding_only():
+    rng = np.random.default_rng(0)
+    h = np.tanh(rng.standard_normal((300, 4)) @ rng.standard_normal((4, 120)))
+    z, d = h[:, :1] + 0.1 * rng.standard_normal((300, 1)), np.ones(300)
+    statistics, judges = Statistics.from_rows(h, z), judge(h, z, d)
+    for alpha in (1e-8, 1e-3):
+        double = solve_by_walk(statistics, judges, alpha)
+        single = solve_by_walk(statistics, judges, alpha, single=True)
+        assert single.factor.dtype == np.float32
+        np.testing.assert_array_equal(single.readout.coefficients, double.readout.coefficients)
+        np.testing.assert_allclose(single.left(h, d), double.left(h, d), rtol=1e-3)
+    assert solve_by_walk(statistics, judges, 1e-10, single=True).factor.dtype == np.float64
+
+
+def test_a_regression_of_the_same_kind_settles_where_the_first_ended():
+    rng = np.random.default_rng(0)
+    h, d = rng.standard_normal((200, 5)), np.ones(200)
+    z = h[:, :1] + rng.standard_normal((200, 1))
+    for start in (-7.5, -2.0):
+        fit = solve_by_walk(Statistics.from_rows(h, z), judge(h, z, d), start=start, settle=True)
+        assert fit.readout.alpha[0] == 10.0**start
+    # Without leave-one-out errors there it walks.
+    h = rng.standard_normal((50, 60))
+    fit = solve_by_walk(Statistics.from_rows(h, z[:50]), judge(h, z[:50], d[:50]), start=-9.0, settle=True)
+    assert fit.readout.alpha[0] > 1e-6
+
+
+def test_walk_stops_at_the_lowest_penalty():
+    assert _walk(lambda e: e + 20.0, -3.0, fine=True, lowest=-5.0) == -5.0
+    assert _walk(lambda e: e + 20.0, -9.0, fine=True, lowest=-5.0) == -5.0

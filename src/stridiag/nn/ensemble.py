@@ -35,26 +35,29 @@ class Sizes(NamedTuple):
         Width of each network, and how many are averaged.
     small_units, small_rows : int
         Of the small networks that relevance comes from.
+    noiseless_units : int
+        Width where there is next to no noise.
     """
 
     units: int
     networks: int
     small_units: int
     small_rows: int
+    noiseless_units: int
 
 
 # (most rows, sizes): chosen on rows that no reported score was taken from.
 _FAST = (
-    (1500.0, Sizes(800, 4, 300, 1500)),
-    (5000.0, Sizes(600, 3, 300, 2000)),
-    (12000.0, Sizes(700, 2, 300, 2000)),
-    (np.inf, Sizes(1000, 1, 300, 2000)),
+    (1500.0, Sizes(800, 4, 300, 1500, 800)),
+    (5000.0, Sizes(600, 3, 300, 2000, 800)),
+    (12000.0, Sizes(700, 2, 300, 2000, 800)),
+    (np.inf, Sizes(1000, 1, 300, 2000, 1400)),
 )
 _ACCURATE = (
-    (1500.0, Sizes(600, 10, 500, 2000)),
-    (5000.0, Sizes(900, 6, 500, 4000)),
-    (12000.0, Sizes(1500, 4, 600, 5000)),
-    (np.inf, Sizes(2000, 3, 600, 5000)),
+    (1500.0, Sizes(600, 10, 500, 2000, 960)),
+    (5000.0, Sizes(900, 6, 500, 4000, 1440)),
+    (12000.0, Sizes(1500, 4, 600, 5000, 2400)),
+    (np.inf, Sizes(2000, 3, 600, 5000, 3200)),
 )
 PRESETS = {"fast": _FAST, "accurate": _ACCURATE}
 
@@ -64,7 +67,11 @@ def sizes_for(observations: float, preset: Preset) -> Sizes:
     found = next(sizes for most, sizes in PRESETS[preset] if observations <= most)
     # Small networks are compared with each other, and near interpolation their leave-one-out errors say little.
     half, twice = max(1, int(observations / 2)), max(1, int(2 * observations))
-    return found._replace(units=min(found.units, twice), small_units=min(found.small_units, half))
+    return found._replace(
+        units=min(found.units, twice),
+        small_units=min(found.small_units, half),
+        noiseless_units=min(found.noiseless_units, 2 * twice),
+    )
 
 
 @storable

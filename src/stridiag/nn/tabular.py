@@ -47,7 +47,7 @@ _JUDGES, _SMALL_JUDGES, _MEMORY_JUDGES = 1024, 512, 1500
 _PRETEST_JUDGES = 500
 _GRADIENT_ROWS = 1000
 # Where small networks leave less than this share of the variance there is next to no noise: width is all that counts.
-_NOISELESS, _WIDER = 0.005, 1.6
+_NOISELESS = 0.005
 # Where they leave more than this share, penalties are far above the rounding of single precision.
 _NOISY = 0.1
 _MARGIN = 0.1
@@ -179,8 +179,7 @@ def train_tabular(
     clock = Clock(progress, sizes.networks + 2)
     plan = _plan(table, sizes, mixing, generator)
     clock.tick("relevance")
-    wide = _WIDER if plan.error < _NOISELESS else 1.0
-    width = units or int(sizes.units * wide)
+    width = units or (sizes.noiseless_units if plan.error < _NOISELESS else sizes.units)
     judges = table.sampler.spread(_JUDGES, generator)
     solved: list[_Solved] = []
     product = np.zeros((inputs.columns, inputs.columns))
