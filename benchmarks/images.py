@@ -46,9 +46,10 @@ def targets(labels: np.ndarray) -> np.ndarray:
 def line(name: str, accuracy: float, wall: float, cpu: float, gemm: float, net: object) -> None:
     """Print one row of the table."""
     count = net.parameter_count()
+    one = getattr(net, "members", (net,))[0]
     print(
         f"| {name} | {100 * accuracy:.2f} | {wall:.2f} | {cpu:.2f} | {count.hidden:,} | {count.readout:,} | "
-        f"{net.readout.alpha[0]:.0e} | {cpu / gemm:.1f} |",
+        f"{one.readout.alpha[0]:.0e} | {cpu / gemm:.1f} |",
         flush=True,
     )
 

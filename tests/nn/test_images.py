@@ -346,7 +346,8 @@ def test_digits():
     train, test = next(StratifiedKFold(5, shuffle=True, random_state=1).split(x, y))
     net = fit_images(x[train], (y[train, None] == np.arange(10)).astype(float), (8, 8), rng=1)
     assert (net.decision(x[test]).argmax(axis=1) == y[test]).mean() >= 0.988
-    assert net.readout.criterion == "loo"
+    assert len(net.members) == 3
+    assert {member.readout.criterion for member in net.members} == {"loo"}
     weight = net.hidden.layer.weight
     assert {offset % 64 for offset in weight.offsets} == {(8 * a + b) % 64 for a in range(-2, 3) for b in range(-2, 3)}
     assert net.parameter_count().hidden == 960 * 26

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stridiag.nn.activations import ACTIVATIONS, Activation, activation
 from stridiag.nn.architecture import Architecture
+from stridiag.nn.average import Average
 from stridiag.nn.calibration import brier_score, fit_temperature, log_loss
 from stridiag.nn.capacity import CapacitySurface, capacity_surface
 from stridiag.nn.compiled import CompiledNetwork, compile_network
@@ -51,6 +52,7 @@ __all__ = [
     "MODES",
     "Activation",
     "Architecture",
+    "Average",
     "Both",
     "CapacitySurface",
     "Choice",

@@ -20,13 +20,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag import structure as structures
 from stridiag.errors import StructureError
+from stridiag.nn.average import Average
 from stridiag.nn.image_features import ImageFeatures, PixelRange, StencilFeatures
 from stridiag.nn.image_settings import ImagePreset, ImageSettings, checked_shape, image_settings
 from stridiag.nn.large_readout import LargeChunk, solve_large
@@ -40,7 +41,6 @@ from stridiag.nn.training import (
     Clock,
     LeftOut,
     ProgressHook,
-    Trained,
     check_training_data,
     in_target_units,
     left_out,
@@ -48,7 +48,7 @@ from stridiag.nn.training import (
 )
 from stridiag.nn.transforms import Standardization
 
-__all__ = ["fit_images", "train_images"]
+__all__ = ["TrainedImages", "fit_images", "train_images"]
 
 Array = NDArray[Any]
 
@@ -62,6 +62,13 @@ _SPREAD_FLOOR = 0.1
 _HELD_SHARE, _HELD = 0.1, 5000
 
 
+class TrainedImages(NamedTuple):
+    """A model, and what it says of training rows without them."""
+
+    model: Network | Average
+    left_out: LeftOut
+
+
 def fit_images(
     X: ArrayLike,
     Z: ArrayLike,
@@ -73,7 +80,7 @@ def fit_images(
     weights: ArrayLike | None = None,
     rng: int | np.random.Generator | None = None,
     progress: ProgressHook | None = None,
-) -> Network:
+) -> Network | Average:
     """Fit a network to images: fixed features and a solved readout.
 
     Parameters
@@ -100,8 +107,9 @@ def fit_images(
 
     Returns
     -------
-    Network
-        Its hidden part is an `ImageFeatures`, or a `StencilFeatures` for small images.
+    Network or Average
+        The hidden part is an `ImageFeatures`, or a `StencilFeatures` for small images, of which several networks may
+        be averaged.
 
     Raises
     ------
@@ -148,7 +156,7 @@ def train_images(
     weights: ArrayLike | None = None,
     rng: int | np.random.Generator | None = None,
     progress: ProgressHook | None = None,
-) -> Trained:
+) -> TrainedImages:
     """Do what `fit_images` says; return also scores of rows that were left out."""
     shape = checked_shape(image_shape)
     check_penalty(alpha, ("auto",))
@@ -160,12 +168,18 @@ def train_images(
     inputs = PixelRange.fit(x)
     x = inputs.apply(x)
     if not chosen.banks:
-        clock = Clock(progress, 2)
-        hidden = StencilFeatures(_stencil(x, d, shape, chosen.units, generator))
-        clock.tick("layer")
-        solved = solve_readout(x, hidden, z, d, "loo" if alpha == "auto" else alpha, per_output=False, keep=True)
-        clock.tick("readout")
-        return Trained(Network(inputs, hidden, solved.readout), left_out(x, hidden, z, solved))
+        clock = Clock(progress, 2 * chosen.networks)
+        members: list[Network] = []
+        scores = np.zeros_like(z)
+        for _ in range(chosen.networks):
+            hidden = StencilFeatures(_stencil(x, d, shape, chosen.units, generator))
+            clock.tick("layer")
+            solved = solve_readout(x, hidden, z, d, "loo" if alpha == "auto" else alpha, per_output=False, keep=True)
+            clock.tick("readout")
+            members.append(Network(inputs, hidden, solved.readout))
+            scores += left_out(x, hidden, z, solved).scores
+        model = members[0] if len(members) == 1 else Average(tuple(members))
+        return TrainedImages(model, LeftOut(np.arange(x.shape[0]), scores / len(members)))
     chunks = len(chosen.shifts) * -(-x.shape[0] // _CHUNK)
     clock = Clock(progress, 2 + chunks + 1)
     features, centre = _draw(x, d, shape, chosen, generator, clock)
@@ -187,8 +201,8 @@ def train_images(
     clock.tick("readout")
     # The first of the shifted copies is the image itself.
     rows = np.flatnonzero(held)
-    scores = outputs.undo(solved_large.held_out[: rows.size])
-    return Trained(Network(inputs, features, in_target_units(solved_large.readout, outputs)), LeftOut(rows, scores))
+    network = Network(inputs, features, in_target_units(solved_large.readout, outputs))
+    return TrainedImages(network, LeftOut(rows, outputs.undo(solved_large.held_out[: rows.size])))
 
 
 def _draws(x: Array, d: Array, count: int, rng: np.random.Generator) -> NDArray[np.int64]:

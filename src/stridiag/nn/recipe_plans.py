@@ -107,6 +107,7 @@ def plan_images(
         raise ValueError(f"images of {height} x {width} have {height * width} pixels, got {columns} columns")
     chosen = image_settings(image_shape, rows, preset)
     if not chosen.banks:
+        count = chosen.networks
         weights = 25 * max(chosen.units, columns)
         return TrainingPlan(
             f"images, {preset}",
@@ -114,12 +115,12 @@ def plan_images(
             columns,
             outputs,
             chosen.units,
-            Operations(layers=2 * rows * weights),
-            2 * rows * weights,
-            readout_operations(rows, chosen.units, outputs, "loo"),
-            2 * weights + 2 * chosen.units * outputs,
-            weights + chosen.units,
-            (chosen.units + 1) * outputs,
+            Operations(layers=2 * rows * weights * count),
+            2 * rows * weights * count,
+            readout_operations(rows, chosen.units, outputs, "loo") * count,
+            2 * (weights + chosen.units * outputs) * count,
+            (weights + chosen.units) * count,
+            (chosen.units + 1) * outputs * count,
         )
     windows = ((height - chosen.window) // chosen.step + 1) * ((width - chosen.window) // chosen.step + 1)
     pooled = sum(2 * count * windows for _, count in chosen.banks)

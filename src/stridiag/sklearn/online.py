@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.nn.average import Average
 from stridiag.nn.ensemble import Ensemble
 from stridiag.nn.model import Model
 from stridiag.nn.network import Network
@@ -27,7 +28,7 @@ class Online:
 
     Parameters
     ----------
-    frame : Network or Ensemble
+    frame : Network, Average or Ensemble
         The model of the first rows; its readouts are solved anew.
     streams : tuple of Stream
         One for a network, one for each member of an average.
@@ -37,7 +38,7 @@ class Online:
         For each stream: the penalty that the first fit chose, times the weight of its rows.
     """
 
-    frame: Network | Ensemble
+    frame: Network | Average | Ensemble
     streams: tuple[Stream, ...]
     per_output: bool
     penalties: tuple[Array, ...]
@@ -45,9 +46,10 @@ class Online:
     @classmethod
     def begin(cls, model: Model, x: Array, z: Array, weights: Array | None, *, per_output: bool) -> Online:
         """Start with the rows that the model was fitted to; these can not be taken back."""
-        assert isinstance(model, Network | Ensemble)
+        assert isinstance(model, Network | Average | Ensemble)
         parts = [model.hidden] if isinstance(model, Network) else [member.hidden for member in model.members]
-        streams = tuple(Stream.begin(model.inputs, part, x, z, weights, held=x) for part in parts)
+        inputs = model.members[0].inputs if isinstance(model, Average) else model.inputs
+        streams = tuple(Stream.begin(inputs, part, x, z, weights, held=x) for part in parts)
         readouts = [model.readout] if isinstance(model, Network) else [member.readout for member in model.members]
         penalties = tuple(r.alpha * s.statistics.weight for r, s in zip(readouts, streams, strict=True))
         return cls(model, streams, per_output, penalties)
@@ -86,6 +88,8 @@ class Online:
         ]
         if isinstance(self.frame, Network):
             return replace(self.frame, readout=readouts[0])
+        if isinstance(self.frame, Average):
+            return Average(tuple(replace(m, readout=r) for m, r in zip(self.frame.members, readouts, strict=True)))
         members = (replace(m, readout=r) for m, r in zip(self.frame.members, readouts, strict=True))
         outputs = readouts[0].intercept.size
         more = outputs - self.frame.lower.size
