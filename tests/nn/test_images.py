@@ -348,9 +348,9 @@ def test_digits():
     assert (net.decision(x[test]).argmax(axis=1) == y[test]).mean() >= 0.988
     assert len(net.members) == 3
     assert {member.readout.criterion for member in net.members} == {"loo"}
-    weight = net.hidden.layer.weight
+    weight = net.members[1].hidden.layer.weight
     assert {offset % 64 for offset in weight.offsets} == {(8 * a + b) % 64 for a in range(-2, 3) for b in range(-2, 3)}
-    assert net.parameter_count().hidden == 960 * 26
+    assert net.parameter_count().hidden == 3 * 960 * 26
 
 
 def test_statistics_agree_with_the_small_readout(regression):
