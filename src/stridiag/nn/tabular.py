@@ -185,12 +185,13 @@ def train_tabular(
     product = np.zeros((inputs.columns, inputs.columns))
     relevance, start = plan.relevance, plan.start
     given = None if alpha == "loo" else float(alpha)
-    single = plan.error > _NOISY if given is None else given >= SAFE
+    noisy = plan.error > _NOISY
+    single = noisy if given is None else given >= SAFE
     for _ in range(sizes.networks):
         hidden = table.draw(width, plan.share, plan.mixing, relevance, generator)
-        fit = table.solve(hidden, judges, given, start, settle=bool(solved), single=single)
+        fit = table.solve(hidden, judges, given, start, settle=noisy and bool(solved), single=single)
         solved.append(fit)
-        # Networks of one law want one penalty: the first finds it.
+        # Networks of one law want about one penalty: under noise the first finds it, else it is where the next begin.
         start = float(np.log10(fit.walked.readout.alpha[0]))
         own = table.product(fit, table.sampler.spread(_GRADIENT_ROWS, generator))
         trace = float(np.trace(own))
