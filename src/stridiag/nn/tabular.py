@@ -11,14 +11,15 @@ r"""Networks for tables: ranks beside values, units that follow relevance, an av
 
 No gradient descent: gradients are with respect to rows, of functions that are linear in what was solved for.
 
-Cost, for n rows, E networks of D units: E (n D^2 + 5 (D^3 / 3 + 1000 D^2)) flops; exact leverages for the memory, which
-are computed only if a memory of approximate residuals looks useful, as much as E n D^2 again.
+Cost, for n rows, E networks of D units: E n D^2 + (E + 4) (D^3 / 3 + 1000 D^2) flops (5 E without noise); exact
+leverages for the memory, which are computed only if a memory of approximate residuals looks useful, as much as E n D^2
+again. Under noise, where small networks leave more than a tenth of the variance, all but D^3 / 3 is in single precision
+and the penalty at least 1e-5.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -26,14 +27,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from stridiag.nn.ensemble import PRESETS, Ensemble, Member, Preset, Sizes, sizes_for
 from stridiag.nn.memory import LEAST_GAIN, Memory
-from stridiag.nn.mixed_units import MixedUnits, Mixing, draw_units
+from stridiag.nn.mixed_units import Mixing
 from stridiag.nn.options import check_name, is_integer, is_number
-from stridiag.nn.penalty_walk import LOWEST, START, Judges, Walked, solve_by_walk
+from stridiag.nn.penalty_walk import START
 from stridiag.nn.ranks import Both
-from stridiag.nn.readout import LEAST_LEFT, Readout
-from stridiag.nn.relevance import Relevance, gradient_product
-from stridiag.nn.sampling import RowSampler
-from stridiag.nn.shifted_products import SAFE, ShiftedProducts
+from stridiag.nn.readout import Readout
+from stridiag.nn.relevance import Relevance
+from stridiag.nn.shifted_products import SAFE
+from stridiag.nn.table_rows import SolvedUnits, TableRows, errors_at, left_out_errors, short_blocks
 from stridiag.nn.training import Clock, LeftOut, ProgressHook, check_training_data
 from stridiag.nn.transforms import Standardization
 
@@ -51,14 +52,8 @@ _NOISELESS = 0.005
 # Where they leave more than this share, penalties are far above the rounding of single precision.
 _NOISY = 0.1
 _MARGIN = 0.1
-# Units and inputs have deviations of about 1; those of less than this are nearly dead.
-_LEAST_SPREAD = 0.01
 # Relevance takes two turns, and more while each lowers the error to less than this share.
 _MOST_TURNS, _FALLING = 7, 0.8
-# Bytes of features that are kept instead of computed again for leverages.
-_KEPT = 1 << 28
-# Flops of a readout from which single precision is worth a thought, and rows that are looked at together.
-_LARGE, _CHUNK = 1e8, 2048
 
 
 class TrainedTable(NamedTuple):
@@ -173,7 +168,7 @@ def train_tabular(
     generator = np.random.default_rng(rng)
     inputs = Both.fit(x, d)
     outputs = Standardization.fit(z, d)
-    table = _Table(inputs.apply(x), outputs.apply(z), d, generator)
+    table = TableRows(inputs.apply(x), outputs.apply(z), d, generator)
     sizes = sizes_for(float(d.sum()), preset)
     sizes = sizes._replace(networks=networks or sizes.networks)
     clock = Clock(progress, sizes.networks + 2)
@@ -181,23 +176,24 @@ def train_tabular(
     clock.tick("relevance")
     width = units or (sizes.noiseless_units if plan.error < _NOISELESS else sizes.units)
     judges = table.sampler.spread(_JUDGES, generator)
-    solved: list[_Solved] = []
+    solved: list[SolvedUnits] = []
     product = np.zeros((inputs.columns, inputs.columns))
     relevance, start = plan.relevance, plan.start
     given = None if alpha == "loo" else float(alpha)
-    single = plan.error > _NOISY if given is None else given >= SAFE
+    noisy = plan.error > _NOISY
+    single = noisy if given is None else given >= SAFE
     for _ in range(sizes.networks):
         hidden = table.draw(width, plan.share, plan.mixing, relevance, generator)
-        fit = table.solve(hidden, judges, given, start, settle=bool(solved), single=single)
+        fit = table.solve(hidden, judges, given, start, settle=noisy and bool(solved), single=single)
         solved.append(fit)
-        # Networks of one law want one penalty: the first finds it.
+        # Networks of one law want about one penalty: under noise the first finds it, else it is where the next begin.
         start = float(np.log10(fit.walked.readout.alpha[0]))
         own = table.product(fit, table.sampler.spread(_GRADIENT_ROWS, generator))
         trace = float(np.trace(own))
         product += own / trace if trace > 0.0 else own
         relevance = Relevance.from_product(product)
         clock.tick("network")
-    memory_of, errors = None, _left_out_errors(table, solved, judges)
+    memory_of, errors = None, left_out_errors(table, solved, judges)
     if memory is not False:
         memory_of = _remember(table, solved, relevance, always=memory is True, rng=generator)
     clock.tick("memory")
@@ -228,15 +224,6 @@ def _check_options(
         raise ValueError(f"alpha must be 'loo' or a finite positive number, got {alpha!r}")
 
 
-class _Solved(NamedTuple):
-    """Units, as they are and of the precision that the readout was solved with; features of all rows, or None."""
-
-    hidden: MixedUnits
-    reader: MixedUnits
-    walked: Walked
-    kept: Array | None
-
-
 class _Plan(NamedTuple):
     relevance: Relevance
     share: float
@@ -265,83 +252,13 @@ class _Back(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False, init=False)
-class _Table:
-    """Transformed rows, targets in units of their spread, weights."""
-
-    t: Array
-    z: Array
-    d: Array
-    sampler: RowSampler
-
-    def __init__(self, t: Array, z: Array, d: Array, rng: np.random.Generator) -> None:
-        for name, value in (("t", t), ("z", z), ("d", d), ("sampler", RowSampler(t, d, rng))):
-            object.__setattr__(self, name, value)
-
-    def part(self, rows: Index, rng: np.random.Generator) -> _Table:
-        return _Table(self.t[rows], self.z[rows], self.d[rows], rng)
-
-    def draw(
-        self, units: int, share: float, mixing: Mixing, relevance: Relevance, rng: np.random.Generator
-    ) -> MixedUnits:
-        sparse = round(units * share)
-        anchors = self.t[self.sampler.draw(units, rng)]
-        return draw_units(anchors, sparse, units - sparse, mixing, relevance.scale, relevance.factor, rng)
-
-    def features(self, hidden: MixedUnits, rows: slice | Index) -> Array:
-        return hidden.features(self.t[rows].astype(hidden.dtype, copy=False))
-
-    def solve(
-        self,
-        hidden: MixedUnits,
-        judges: Index,
-        alpha: float | None,
-        start: float,
-        *,
-        fine: bool = True,
-        settle: bool = False,
-        single: bool = False,
-    ) -> _Solved:
-        """Solve the readout; `single`: in single precision, if there is so much work that this is worth it."""
-        n, columns = self.t.shape[0], hidden.columns
-        large = n * columns**2 >= _LARGE
-        single = single and large
-        reader = hidden.single() if single else hidden
-        kept = self.features(reader, slice(None)) if n * columns * reader.dtype.itemsize <= _KEPT else None
-        features = self.features(reader, judges) if kept is None else kept[judges]
-
-        products = ShiftedProducts(
-            columns, self.z.shape[1], features.mean(axis=0, dtype=np.float64), np.float32 if single else np.float64
-        )
-        for block in _blocks(n):
-            rows = self.features(reader, block) if kept is None else kept[block]
-            products.add(rows, self.z[block], self.d[block])
-        statistics = products.statistics()
-        judged = Judges(features, self.z[judges], self.d[judges])
-        walked = solve_by_walk(
-            statistics,
-            judged,
-            alpha,
-            start=start,
-            fine=fine,
-            least_spread=_LEAST_SPREAD,
-            settle=settle,
-            single=large,
-            lowest=np.log10(SAFE) if single else LOWEST,
-        )
-        return _Solved(hidden, reader, walked, kept)
-
-    def product(self, fit: _Solved, rows: Index) -> Array:
-        return gradient_product(fit.hidden, fit.walked.readout.coefficients, self.t[rows], self.d[rows])
-
-
-def _plan(table: _Table, sizes: Sizes, mixing: Mixing | Literal["auto"], rng: np.random.Generator) -> _Plan:
+def _plan(table: TableRows, sizes: Sizes, mixing: Mixing | Literal["auto"], rng: np.random.Generator) -> _Plan:
     """Choose relevance, share of sparse units and mixing by small networks."""
     part = table.part(table.sampler.spread(sizes.small_rows, rng), rng)
     judges = part.sampler.spread(_SMALL_JUDGES, rng)
     start = START
 
-    def small(relevance: Relevance, share: float, kind: Mixing) -> tuple[float, _Solved]:
+    def small(relevance: Relevance, share: float, kind: Mixing) -> tuple[float, SolvedUnits]:
         nonlocal start
         hidden = part.draw(sizes.small_units, share, kind, relevance, rng)
         fit = part.solve(hidden, judges, None, start, fine=False)
@@ -370,47 +287,24 @@ def _plan(table: _Table, sizes: Sizes, mixing: Mixing | Literal["auto"], rng: np
     return _Plan(chosen, share, kind, start, min(scores) / part.z.shape[1])
 
 
-def _blocks(rows: int) -> Iterator[slice]:
-    """Cut rows into blocks of some megabytes of features: scratch memory is used again, not mapped again."""
-    for start in range(0, rows, _CHUNK):
-        yield slice(start, min(start + _CHUNK, rows))
-
-
-def _errors(table: _Table, fit: _Solved, block: slice | Index) -> tuple[Array, Array]:
-    """Return features and residuals of some rows."""
-    features = table.features(fit.reader, block) if fit.kept is None else fit.kept[block]
-    readout = fit.walked.readout
-    return features, table.z[block] - features @ readout.coefficients.astype(features.dtype) - readout.intercept
-
-
-def _left_out_errors(table: _Table, solved: list[_Solved], rows: slice | Index) -> Array:
-    """Return the mean over the networks of the exact leave-one-out residuals of some rows."""
-    total = np.zeros_like(table.z[rows])
-    for fit in solved:
-        features, error = _errors(table, fit, rows)
-        left = fit.walked.left(features, table.d[rows])
-        total += error / np.where(left > LEAST_LEFT, left, 1.0)[:, None]
-    return total / len(solved)
-
-
 def _remember(
-    table: _Table, solved: list[_Solved], relevance: Relevance, *, always: bool, rng: np.random.Generator
+    table: TableRows, solved: list[SolvedUnits], relevance: Relevance, *, always: bool, rng: np.random.Generator
 ) -> Memory | None:
     """Return the memory, or None where it does not help enough."""
     metrics: tuple[Array, ...] = (np.ones_like(relevance.scale), relevance.scale, relevance.metric)
-    blocks = list(_blocks(table.t.shape[0]))
+    blocks = list(short_blocks(table.t.shape[0]))
     if not always and len(table.d) > _MEMORY_JUDGES:
         # Leverages cost as much as the fit: first a look at residuals over their mean, which are nearly right.
         rough = np.zeros_like(table.z)
         for fit in solved:
             used = fit.walked.readout.degrees_of_freedom[0] / fit.walked.weight
             for block in blocks:
-                rough[block] += _errors(table, fit, block)[1] / max(1.0 - used, 0.1)
+                rough[block] += errors_at(table, fit, block)[1] / max(1.0 - used, 0.1)
         looked = Memory.fit(table.t, rough, table.d, metrics, table.sampler.spread(_PRETEST_JUDGES, rng))
         if looked.gain <= LEAST_GAIN / 2.0:
             return None
         metrics = (looked.metric,)
-    exact = np.concatenate([_left_out_errors(table, solved, block) for block in blocks])
+    exact = np.concatenate([left_out_errors(table, solved, block) for block in blocks])
     judges = table.sampler.spread(_MEMORY_JUDGES, rng)
     memory = Memory.fit(table.t, exact, table.d, metrics, judges)
     return memory if always or memory.gain > LEAST_GAIN else None
