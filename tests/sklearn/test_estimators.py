@@ -98,6 +98,12 @@ def test_probabilities_sum_to_one_agree_with_predict_and_beat_raw_scores(digits)
     np.testing.assert_array_equal(model.classes_[proba.argmax(axis=1)], model.predict(x[1000:]))
     np.testing.assert_array_equal(model.decision_function(x[1000:]).argmax(axis=1), proba.argmax(axis=1))
     fitted = log_loss(y[1000:], proba)
+    # What the fit expects of new rows, from its own rows left out, is about what comes.
+    told = model.calibration_
+    brier = ((proba - np.eye(10)[y[1000:]]) ** 2).sum(axis=1).mean()
+    assert told.temperature == model.temperature_
+    assert 0.4 < told.log_loss / fitted < 1.2
+    assert 0.4 < told.brier_score / brier < 1.2
     model.temperature_ = 1.0
     assert fitted < 0.7 * log_loss(y[1000:], model.predict_proba(x[1000:]))
 

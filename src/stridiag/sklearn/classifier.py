@@ -18,7 +18,7 @@ from stridiag.nn.training import LeftOut, Progress, as_counts
 from stridiag.nn.transforms import Scaling
 from stridiag.sklearn.base import Seed
 from stridiag.sklearn.checks import as_weights, checked
-from stridiag.sklearn.labels import Labels
+from stridiag.sklearn.labels import Calibration, Labels
 from stridiag.sklearn.predictor import StridiagPredictor
 
 __all__ = ["StridiagClassifier"]
@@ -115,6 +115,8 @@ class StridiagClassifier(ClassifierMixin, StridiagPredictor):  # type: ignore[mi
         ``(hidden, readout, total)`` numbers in the model.
     temperature_ : float
         Divides the scores in `predict_proba`.
+    calibration_ : Calibration
+        ``(temperature, log_loss, brier_score)``, the last two of the probabilities of training rows left out.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
@@ -145,7 +147,11 @@ class StridiagClassifier(ClassifierMixin, StridiagPredictor):  # type: ignore[mi
     """
 
     _defaults: ClassVar[dict[str, Any]] = {"units": 512, "layers": 3, "diagonals": 7, "scaling": "arcsinh"}
-    _fitted_names: ClassVar[frozenset[str]] = StridiagPredictor._fitted_names | {"labels_", "temperature_"}
+    _fitted_names: ClassVar[frozenset[str]] = StridiagPredictor._fitted_names | {
+        "labels_",
+        "calibration_",
+        "temperature_",
+    }
 
     def __init__(
         self,
@@ -225,10 +231,11 @@ class StridiagClassifier(ClassifierMixin, StridiagPredictor):  # type: ignore[mi
         labels = Labels.of(y)
         z = labels.targets(y)
         model, left_out = self._fit_model(x, z, weights, regression=False)
-        temperature = _temperature(labels, z, weights, left_out)
+        calibration = _calibrate(labels, z, weights, left_out)
         self._keep(model, X)
         self.labels_ = labels
-        self.temperature_ = temperature
+        self.calibration_ = calibration
+        self.temperature_ = calibration.temperature
         return self
 
     def partial_fit(
@@ -270,49 +277,24 @@ class StridiagClassifier(ClassifierMixin, StridiagPredictor):  # type: ignore[mi
             labels = Labels(labels.classes, labels.multilabel, False)
             z = labels.targets(y)
             online, left_out = self._begin(x, z, weights, regression=False)
-            temperature = _temperature(labels, z, weights, left_out)
+            calibration = _calibrate(labels, z, weights, left_out)
             self._keep(online.frame, X)
-            self.temperature_ = temperature
+            self.calibration_ = calibration
+            self.temperature_ = calibration.temperature
             self._online = online if labels.multilabel else online.named(labels.classes)
         else:
             self._part(X)
-            x, y, weights = self._labelled(X, y, sample_weight, least=1)
+            self._online = online.update(*self._later(X, y, sample_weight))
             labels = self.labels_
-            if labels.multilabel:
-                self._online = online.update(x, self._indicators(y), weights)
-            else:
-                self._online = online.update(x, y, weights)
+            if not labels.multilabel:
                 labels = Labels(np.asarray(self._online.streams[0].classes), False, False)
         self.labels_ = labels
         self._model = None
         return self
 
-    def forget(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Take rows back that came by `partial_fit`: the readout is that of the rows left, given the hidden part.
-
-        Rows of the first call are refused, since transform and hidden part were made of them. What is left is checked
-        to be possible, which finds most rows that never came.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As they came.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If a row is one of the first call, or the rows never came. Nothing has changed then.
-        """
-        online = self._started()
-        self._part(X)
-        x, y, weights = self._labelled(X, y, sample_weight, least=1)
-        self._online = online.forget(x, self._indicators(y) if self.labels_.multilabel else y, weights)
-        self._model = None
-        return self
+    def _later(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Array, Array, Array | None]:
+        x, labels, weights = self._labelled(X, y, sample_weight, least=1)
+        return x, self._indicators(labels) if self.labels_.multilabel else labels, weights
 
     def _labelled(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, *, least: int = 2
@@ -386,7 +368,7 @@ class StridiagClassifier(ClassifierMixin, StridiagPredictor):  # type: ignore[mi
         return self.labels_, False
 
 
-def _temperature(labels: Labels, z: Array, weights: Array | None, left_out: LeftOut) -> float:
+def _calibrate(labels: Labels, z: Array, weights: Array | None, left_out: LeftOut) -> Calibration:
     counts = as_counts(np.ones(z.shape[0]) if weights is None else weights)
     rows = left_out.rows
-    return labels.temperature(left_out.scores, z[rows], counts[rows])
+    return labels.calibrate(left_out.scores, z[rows], counts[rows])

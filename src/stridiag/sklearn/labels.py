@@ -9,12 +9,32 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-from stridiag.nn.calibration import fit_temperature, softmax
+from stridiag.nn.calibration import brier_score, fit_temperature, log_loss, softmax
 from stridiag.nn.storage import storable
 
-__all__ = ["Labels"]
+__all__ = ["Calibration", "Labels"]
 
 Array = NDArray[Any]
+
+
+@storable
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How probabilities are made of scores, and how good they are on rows that were left out.
+
+    Parameters
+    ----------
+    temperature : float
+        Divides the scores.
+    log_loss : float
+        Mean of -log of the true class's probability.
+    brier_score : float
+        Mean of squared differences to the indicators of the true class, summed over classes: 0 to 2.
+    """
+
+    temperature: float
+    log_loss: float
+    brier_score: float
 
 
 @storable
@@ -82,11 +102,14 @@ class Labels:
             return (scores > 0.0).astype(np.int64)
         return np.asarray(self.classes[self._sides(scores).argmax(axis=1)])
 
-    def temperature(self, scores: Array, targets: Array, weights: Array) -> float:
-        """Fit the temperature to scores of rows that did not take part in making them."""
+    def calibrate(self, scores: Array, targets: Array, weights: Array) -> Calibration:
+        """Fit the temperature to scores of rows that did not take part in making them, and say how good that is."""
         sides = self._sides(scores)
         truth = self._sides(targets).argmax(axis=1)
-        return fit_temperature(sides, truth, np.repeat(weights, sides.shape[0] // scores.shape[0]))
+        counts = np.repeat(weights, sides.shape[0] // scores.shape[0])
+        temperature = fit_temperature(sides, truth, counts)
+        made = softmax(sides, temperature)
+        return Calibration(temperature, log_loss(made, truth, counts), brier_score(made, truth, counts))
 
     def probabilities(self, scores: Array, temperature: float) -> Array:
         """Return softmax(scores / temperature), (n, n_classes), or the probability of each label, (n, n_labels)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -174,6 +174,36 @@ class StridiagPredictor(StridiagEstimator):
         without = {} if self._recipe() is None or self.image_shape is not None else {"memory": False}
         model, left_out = self._fit_model(x, z, weights, regression=regression, **without)
         return Online.begin(model, x, z, weights, per_output=regression), left_out
+
+    def forget(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Take rows back that came by `partial_fit`: the readout is that of the rows left, given the hidden part.
+
+        Rows of the first call are refused, since transform and hidden part were made of them. What is left is checked
+        to be possible, which finds most rows that never came.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As they came.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a row is one of the first call, or the rows never came. Nothing has changed then.
+        """
+        online = self._started()
+        self._part(X)
+        self._online = online.forget(*self._later(X, y, sample_weight))
+        self._model = None
+        return self
+
+    def _later(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Array, Array, Array | None]:
+        """Return rows of positive weight that come after the first ones, their labels or targets, and weights."""
+        raise NotImplementedError
 
     def compile(self) -> CompiledPredictor:
         """Return a callable that predicts without validation, for single rows in a hurry.

@@ -178,37 +178,13 @@ memory, networks, alpha, warm_start, random_state, verbose, callback
             self._online = online
         else:
             self._part(X)
-            x, z, weights, _ = self._numbers(X, y, sample_weight, least=1)
-            self._online = online.update(x, z, weights)
+            self._online = online.update(*self._later(X, y, sample_weight))
         self._model = None
         return self
 
-    def forget(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Take rows back that came by `partial_fit`: the readout is that of the rows left, given the hidden part.
-
-        Rows of the first call are refused, since transform and hidden part were made of them. What is left is checked
-        to be possible, which finds most rows that never came.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As they came.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If a row is one of the first call, or the rows never came. Nothing has changed then.
-        """
-        online = self._started()
-        self._part(X)
+    def _later(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Array, Array, Array | None]:
         x, z, weights, _ = self._numbers(X, y, sample_weight, least=1)
-        self._online = online.forget(x, z, weights)
-        self._model = None
-        return self
+        return x, z, weights
 
     def predict(self, X: ArrayLike) -> Array:
         """Return the predictions, (n_samples,) or (n_samples, n_outputs), as the y of `fit` was."""
