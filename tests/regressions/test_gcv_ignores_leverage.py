@@ -5,6 +5,7 @@ while its own estimate of that error was half a deviation. Exact leave-one-out (
 """
 
 import numpy as np
+import pytest
 
 from stridiag.sklearn import StridiagRegressor
 
@@ -16,14 +17,15 @@ def heavy_tails():
     return x, np.log1p(np.abs(z[:, 0])) + 0.1 * rng.standard_normal(3000)
 
 
-def test_default_is_no_worse_than_the_mean():
+@pytest.mark.parametrize("options", [{}, {"units": 512}])
+def test_it_is_no_worse_than_the_mean(options):
     x, y = heavy_tails()
-    model = StridiagRegressor(random_state=0).fit(x[:2000], y[:2000])
+    model = StridiagRegressor(random_state=0, **options).fit(x[:2000], y[:2000])
     assert model.score(x[2000:], y[2000:]) > -0.1
 
 
 def test_score_estimates_the_error_on_new_rows():
     x, y = heavy_tails()
-    model = StridiagRegressor(random_state=0).fit(x[:2000], y[:2000])
+    model = StridiagRegressor(units=512, random_state=0).fit(x[:2000], y[:2000])
     error = np.mean((model.predict(x[2000:]) - y[2000:]) ** 2)
     assert error < 4 * model.network_.readout.score[0]

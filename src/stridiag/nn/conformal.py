@@ -99,7 +99,8 @@ class Conformal:
             raise ValueError(f"targets and predictions must both be (n, q) with n > 0, got {z.shape} and {f.shape}")
         require_finite(z, "targets")
         require_finite(f, "predictions")
-        scores = np.abs(z - f)
+        with np.errstate(over="ignore"):
+            scores = np.minimum(np.abs(z - f), np.finfo(np.float64).max)
         if scale is not None:
             scores /= _positive(scale, z.shape)
         return cls(np.sort(scores, axis=0), "split", scale is not None)

@@ -212,7 +212,11 @@ def left_out(x: Array, hidden: Hidden, z: Array, solved: Solved) -> LeftOut:
     fitted = np.empty_like(z)
     for block in row_blocks(x.shape[0], hidden.columns):
         fitted[block] = readout.apply(hidden.features(x[block]))
-    return LeftOut(np.arange(x.shape[0]), leave_one_out(z, fitted, left))
+    largest = np.finfo(np.float64).max
+    # Targets near the ends of the number range leave residuals beyond it.
+    with np.errstate(over="ignore"):
+        scores = np.clip(leave_one_out(z, fitted, left), -largest, largest)
+    return LeftOut(np.arange(x.shape[0]), scores)
 
 
 def check_training_data(rows: ArrayLike, targets: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array, Array]:
