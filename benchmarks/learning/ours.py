@@ -113,11 +113,14 @@ def _choices(estimator: type) -> dict[str, tuple[Any, ...] | None]:
 
 
 def _literals(hint: Any) -> tuple[Any, ...] | None:
+    """Return what a hint lists; None where it names a type beside that, or lists nothing."""
     if get_origin(hint) is Literal:
         return get_args(hint)
-    inside = [_literals(part) for part in get_args(hint)]
-    values = tuple(value for part in inside if part for value in part)
-    return values or None
+    parts = [part for part in get_args(hint) if part is not type(None)]
+    listed = [_literals(part) for part in parts]
+    if not listed or None in listed:
+        return None
+    return tuple(value for values in listed if values for value in values)
 
 
 class Ours:
