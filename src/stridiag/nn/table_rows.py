@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stridiag.nn.mixed_units import MixedUnits, Mixing, draw_units
 from stridiag.nn.penalty_walk import LOWEST, Judges, Walked, solve_by_walk
-from stridiag.nn.readout import LEAST_LEFT
+from stridiag.nn.readout import LEAST_LEFT, LEAST_SPREAD
 from stridiag.nn.relevance import Relevance, gradient_product
 from stridiag.nn.sampling import RowSampler
 from stridiag.nn.shifted_products import SAFE, ShiftedProducts
@@ -25,8 +25,6 @@ __all__ = ["SolvedUnits", "TableRows", "errors_at", "left_out_errors", "short_bl
 Array = NDArray[Any]
 Index = NDArray[np.int64]
 
-# Units and inputs have deviations of about 1; those of less than this are nearly dead.
-_LEAST_SPREAD = 0.01
 # Bytes of features that are kept instead of computed again for leverages.
 _KEPT = 1 << 28
 # Flops of a readout from which single precision is worth a thought, and rows that are looked at together.
@@ -104,7 +102,7 @@ class TableRows:
             alpha,
             start=start,
             fine=fine,
-            least_spread=_LEAST_SPREAD,
+            least_spread=LEAST_SPREAD,
             settle=settle,
             single=large,
             lowest=np.log10(SAFE) if single else LOWEST,
