@@ -59,6 +59,9 @@ def test_what_makes_a_recipe_and_what_a_network(friedman):
         ({"warm_start": True}, "warm_start is for"),
         ({"units": 8, "tied": True, "links": 3}, "tied"),
         ({"units": 8, "init": "orthogonal"}, "init must be one of"),
+        ({"units": 8, "image_shape": (2, 5)}, "image_shape is for offsets='stencil2d'"),
+        ({"offsets": "auto", "image_shape": (2, 5)}, "only with shuffle=False"),
+        ({"units": 8, "link_choice": "correlation"}, "give links too"),
     ):
         with pytest.raises(ValueError, match=message):
             StridiagRegressor(**options).fit(x, y)
@@ -104,8 +107,8 @@ def test_schedules_are_chosen_on_held_out_rows(digits):
     model = StridiagClassifier(offsets="auto", shuffle=False, image_shape=(8, 8), units=128, layers=1, random_state=0)
     model.fit(x[:500], y[:500])
     fixed = [
-        clone(model).set_params(offsets=name).fit(x[:500], y[:500]).predict(x[500:]).tolist()
-        for name in ("ternary", "random", "stencil2d")
+        clone(model).set_params(offsets=name, image_shape=shape).fit(x[:500], y[:500]).predict(x[500:]).tolist()
+        for name, shape in (("ternary", None), ("random", None), ("stencil2d", (8, 8)))
     ]
     assert model.predict(x[500:]).tolist() in fixed
 
@@ -205,6 +208,8 @@ def test_features_of_frames_and_of_labels(friedman):
     assert features.fit_transform(frame, np.where(y > 10, "a", "b")).shape == out.shape
     by_labels = StridiagTransformer(training="projection", **SMALL).fit(x, np.where(y > 10, "a", "b"))
     assert by_labels.transform(x).shape == out.shape
+    with pytest.raises(ValueError, match="image_shape is for offsets='stencil2d'"):
+        StridiagTransformer(image_shape=(2, 5)).fit(x)
     with pytest.raises(ValueError, match="say which"):
         StridiagTransformer(offsets="auto").fit(x)
 

@@ -81,10 +81,15 @@ class Architecture:
         if self.tied and self.links:
             raise ValueError(f"tied diagonals go without links, got {self.links}")
         check_name(self.link_choice, "link_choice", ("random", "correlation"))
+        if self.link_choice != "random" and not self.links:
+            raise ValueError(f"link_choice={self.link_choice!r} says where links are: give links too")
+        stencil = isinstance(self.offsets, str) and self.offsets == "stencil2d"
+        if self.image_shape is not None and not stencil:
+            raise ValueError(f"image_shape is for offsets='stencil2d', got offsets={self.offsets!r}")
         check_name(self.init, "init", INITS)
         activation(self.activation)
         check_name(self.scaling, "scaling", ("standard", "arcsinh"))
-        if isinstance(self.offsets, str) and self.offsets == "stencil2d":
+        if stencil:
             if self.shuffle:
                 raise ValueError("offsets 'stencil2d' needs shuffle=False: neighbours are to stay together")
             if self.image_shape is None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._files import written_whole
 from stridiag.nn.hidden import Stack
 from stridiag.nn.network import Network
 from stridiag.nn.transforms import Standardization
@@ -122,7 +123,6 @@ def export_numpy(network: Network, file: str | os.PathLike[str]) -> str:
         weights[place, rows[order]] = layer.weight.values[order]
         arrays |= {f"reads{t}": reads, f"weights{t}": weights, f"bias{t}": layer.bias}
         arrays[f"activation{t}"] = np.array(layer.activation)
-    # Opened here, since NumPy would add a suffix to the name.
-    with open(file, "wb") as stream:
+    with written_whole(file) as stream:
         np.savez(stream, **arrays)  # type: ignore[arg-type]
     return _SOURCE

@@ -19,7 +19,6 @@ import io
 import json
 import math
 import os
-import secrets
 import types
 import zipfile
 from functools import cache
@@ -29,6 +28,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._files import written_whole
 from stridiag.errors import FileFormatError
 from stridiag.structure import StridiagMatrix, Structure
 
@@ -124,16 +124,8 @@ def save(model: object, file: str | os.PathLike[str]) -> None:
     header = json.dumps({"format": _FORMAT, "version": _VERSION, "root": root, "arrays": told}, allow_nan=False)
     members = {_HEADER[:-4]: np.frombuffer(header.encode(), np.uint8)}
     members.update((f"a{i}", array) for i, array in enumerate(arrays))
-    path = Path(file)
-    # Not tempfile: its files are for the owner alone, and this one is to get the usual permissions.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as stream:
-            np.savez(stream, allow_pickle=False, **members)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with written_whole(file) as stream:
+        np.savez(stream, allow_pickle=False, **members)
 
 
 def load(file: str | os.PathLike[str]) -> Any:

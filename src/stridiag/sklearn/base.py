@@ -74,13 +74,17 @@ class StridiagEstimator(BaseEstimator):  # type: ignore[misc]
         """Return the network that the options describe; several where offsets="auto" leaves a choice."""
         offsets = "ternary" if self.offsets is None else self.offsets
         if not (isinstance(offsets, str) and offsets == "auto"):
-            return [self._described(offsets)]
-        shapes = [shape for shape, _ in self._described("ternary").plan(inputs)]
-        stencils = self.image_shape if self.shuffle is False else None
-        return [self._described(name) for name in candidate_schedules(shapes, stencils)]
+            return [self._described(offsets, self.image_shape)]
+        if self.image_shape is not None and self.shuffle is not False:
+            raise ValueError("offsets='auto' takes stencils of image_shape only with shuffle=False")
+        shapes = [shape for shape, _ in self._described("ternary", None).plan(inputs)]
+        return [
+            self._described(name, self.image_shape if name == "stencil2d" else None)
+            for name in candidate_schedules(shapes, self.image_shape)
+        ]
 
-    def _described(self, offsets: OffsetSpec) -> Architecture:
-        options = {**self._defaults, "image_shape": self.image_shape}
+    def _described(self, offsets: OffsetSpec, image_shape: tuple[int, int] | None) -> Architecture:
+        options = {**self._defaults, "image_shape": image_shape}
         options.update((name, getattr(self, name)) for name in DESCRIPTION[1:] if getattr(self, name) is not None)
         # Stencils have a number of diagonals of their own, and explicit offsets none.
         if self.diagonals is None and not (isinstance(offsets, str) and offsets != "stencil2d"):

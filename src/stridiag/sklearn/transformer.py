@@ -36,8 +36,7 @@ class StridiagTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Str
     training, offsets, diagonals, links, link_choice, shuffle, init, tied, activation, scaling, image_shape, \
 warm_start, random_state, verbose, callback
         As for `StridiagClassifier`, with ``scaling="standard"`` and 3 diagonals. "random" and "autoencoder" do not look
-        at targets; the other modes need them. Without any description `image_shape` is an error here: ask for a stencil
-        by ``offsets="stencil2d"``.
+        at targets; the other modes need them. `image_shape` is for ``offsets="stencil2d"``, with ``shuffle=False``.
     units : int, optional
         Width of each layer. Default 512.
     layers : int, optional

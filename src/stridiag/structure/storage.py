@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import math
 import os
-import secrets
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._files import written_whole
 from stridiag._validate import VALUE_TYPES
 from stridiag.errors import FileFormatError, StructureError
 from stridiag.structure.matrix import StridiagMatrix
@@ -61,16 +61,8 @@ def save(file: str | os.PathLike[str], matrix: StridiagMatrix) -> None:
         structure.link_columns,
         matrix.values,
     )
-    path = Path(file)
-    # Not tempfile: its files are for the owner alone, and this one is to get the usual permissions.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as stream:
-            np.savez(stream, **dict(zip(_MEMBERS, members, strict=True)))  # type: ignore[arg-type]
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with written_whole(file) as stream:
+        np.savez(stream, **dict(zip(_MEMBERS, members, strict=True)))  # type: ignore[arg-type]
 
 
 def load(file: str | os.PathLike[str]) -> StridiagMatrix:
