@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check static format docs bench clean
+.PHONY: demo test check static format docs oldest wheels bench clean
 
 ## demo: train a structured network by pseudoinverse, run the matrix experiment, write stridiag-report/
 demo: $(VENV)/.demo
@@ -16,13 +16,15 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2
 
 ## check: everything that must hold before a change goes in
-check: static docs test
+check: static docs test oldest
 
 ## static: format, lint, types, directions between the rooms
 static: $(VENV)/.check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing/user_code.py
+	$(BIN)/basedpyright --level error --pythonpath $(BIN)/python tests/typing/user_code.py
 	$(BIN)/lint-imports
 
 ## format: put the code into the house's form
@@ -34,12 +36,26 @@ format: $(VENV)/.check
 docs: $(VENV)/.check
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
+## oldest: the tests against the oldest dependencies that pyproject.toml allows (on Python 3.11 or 3.12, which they support)
+oldest: $(VENV)-oldest/.test
+	$(VENV)-oldest/bin/python -m pytest -n 2
+
+$(VENV)-oldest/.test: pyproject.toml requirements/oldest.txt
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements/oldest.txt --editable '.[test]'
+	@touch $@
+
+## wheels: build the wheel and try it on each Python that is here, alone and with every extra: make wheels PYTHONS="python3.11 python3.12"
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14
+wheels:
+	.ci/wheels $(PYTHONS)
+
 ## bench: everything that has a target beside every rival, and docs/speed.md from it (a quarter of an hour or more)
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/speed.py
 
 clean:
-	rm -rf $(VENV) build dist docs/_build docs/api/generated stridiag-report
+	rm -rf $(VENV) $(VENV)-oldest build dist docs/_build docs/api/generated stridiag-report
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

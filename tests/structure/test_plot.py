@@ -60,6 +60,6 @@ def test_given_axes_are_used():
 
 
 def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.pyplot", None)
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"pip install 'stridiag\[plot\]'"):
         stridiag.random(5, rng=0).plot_structure()

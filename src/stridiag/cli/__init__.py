@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import sys
 
+from stridiag._extras import require
+
 __all__ = ["main"]
 
 
@@ -22,13 +24,10 @@ def main() -> None:
         Always, as command lines do: 0 when all went well, 1 for an error, 2 for a wrong option.
     """
     try:
-        import rich
-        import typer
+        require("the stridiag command", "demo", "rich", "typer")
     except ImportError as error:
-        message = f"the stridiag command needs {error.name}: pip install 'stridiag[demo]'"
-        print(message, file=sys.stderr)
+        print(error, file=sys.stderr)
         raise SystemExit(1) from None
-    del rich, typer
     from stridiag.cli.app import app
 
     app()

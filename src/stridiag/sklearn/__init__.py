@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from stridiag._extras import require
+
+require("stridiag.sklearn", "sklearn", "sklearn")
+
 from stridiag.sklearn.classifier import StridiagClassifier
 from stridiag.sklearn.pruning import PrunedMLPClassifier, PrunedMLPRegressor, prune_sklearn
 from stridiag.sklearn.regressor import StridiagRegressor

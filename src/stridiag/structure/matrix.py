@@ -6,7 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -74,9 +74,8 @@ class StridiagMatrix:
 
     # ndarray @ StridiagMatrix comes to __rmatmul__ instead of being taken apart element by element.
     __array_ufunc__ = None
-    __hash__ = object.__hash__
     # Or Python would iterate by A[0], take the IndexError for the end, and find nothing.
-    __iter__ = None
+    __iter__: ClassVar[None] = None
 
     _structure: Structure
     _values: Array
@@ -257,6 +256,9 @@ class StridiagMatrix:
             and self.dtype == other.dtype
             and np.array_equal(self._values, other._values)
         )
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, StridiagMatrix | np.ndarray):

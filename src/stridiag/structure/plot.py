@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from stridiag._extras import require
 from stridiag.structure.structure import Structure, diagonal_length
 
 __all__ = ["new_axes", "plot_structure"]
@@ -17,10 +18,9 @@ def new_axes(purpose: str, figsize: tuple[float, float] = (4.5, 4.5)) -> Any:
     ImportError
         If matplotlib is not installed; the message says what needs it and how to get it.
     """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(f"{purpose} needs matplotlib: pip install 'stridiag[plot]'") from error
+    require(purpose, "plot", "matplotlib")
+    import matplotlib.pyplot as plt
+
     return plt.subplots(figsize=figsize)[1]
 
 

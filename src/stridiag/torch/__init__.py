@@ -6,11 +6,11 @@ Needs torch; ``pip install "stridiag[torch]"``.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-if find_spec("torch") is None:
-    raise ImportError('stridiag.torch needs PyTorch, which is not installed: pip install "stridiag[torch]"')
+from stridiag._extras import require
+
+require("stridiag.torch", "torch", "torch")
 
 if TYPE_CHECKING:
     from stridiag.torch import flows, functional
