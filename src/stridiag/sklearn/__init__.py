@@ -6,18 +6,24 @@ from stridiag._extras import require
 
 require("stridiag.sklearn", "sklearn", "sklearn")
 
+from stridiag.sklearn.checkpoint import Checkpoint, load_checkpoint
 from stridiag.sklearn.classifier import StridiagClassifier
+from stridiag.sklearn.out_of_core import fit_stream, predict_stream
 from stridiag.sklearn.pruning import PrunedMLPClassifier, PrunedMLPRegressor, prune_sklearn
 from stridiag.sklearn.regressor import StridiagRegressor
 from stridiag.sklearn.saved import load
 from stridiag.sklearn.transformer import StridiagTransformer
 
 __all__ = [
+    "Checkpoint",
     "PrunedMLPClassifier",
     "PrunedMLPRegressor",
     "StridiagClassifier",
     "StridiagRegressor",
     "StridiagTransformer",
+    "fit_stream",
     "load",
+    "load_checkpoint",
+    "predict_stream",
     "prune_sklearn",
 ]

@@ -46,11 +46,14 @@ def reporter(name: str, verbose: int, callback: Callable[[Progress], object] | N
 def _shown(name: str) -> Iterator[Callable[[Progress], None]]:
     bar = _bar() if sys.stdout.isatty() else None
     if bar is None:
-        yield lambda p: print(f"[{name}] {p.step} of {p.steps}: {p.stage}, {p.seconds:.2f} s")
+        # How much there is to do need not be known.
+        yield lambda p: print(
+            f"[{name}] {p.step}{f' of {p.steps}' if p.steps else ''}: {p.stage}, {p.seconds:.2f} s", flush=True
+        )
         return
     with bar:
         task = bar.add_task(name, total=None)
-        yield lambda p: bar.update(task, total=p.steps, completed=p.step, description=f"{name}: {p.stage}")
+        yield lambda p: bar.update(task, total=p.steps or None, completed=p.step, description=f"{name}: {p.stage}")
 
 
 def _bar() -> Any:

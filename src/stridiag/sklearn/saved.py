@@ -14,7 +14,7 @@ from stridiag.nn import storage
 if TYPE_CHECKING:
     from stridiag.sklearn.base import StridiagEstimator
 
-__all__ = ["load", "save_estimator"]
+__all__ = ["SavedEstimator", "from_saved", "load", "save_estimator", "to_saved"]
 
 _KINDS = ("StridiagClassifier", "StridiagRegressor", "StridiagTransformer")
 
@@ -45,6 +45,11 @@ class SavedEstimator:
 
 def save_estimator(estimator: StridiagEstimator, file: str | PathLike[str]) -> None:
     """Write a fitted estimator; the parameters are those of ``estimator.save``."""
+    storage.save(to_saved(estimator), file)
+
+
+def to_saved(estimator: StridiagEstimator) -> SavedEstimator:
+    """Return a fitted estimator as what a file holds of it."""
     options = estimator.get_params(deep=False)
     fitted = {name: value for name, value in vars(estimator).items() if name not in options}
     options["callback"] = None
@@ -57,7 +62,7 @@ def save_estimator(estimator: StridiagEstimator, file: str | PathLike[str]) -> N
     names = fitted.pop("feature_names_in_", None)
     if names is not None:
         fitted["feature_names_in_"] = np.asarray(names, str)
-    storage.save(SavedEstimator(type(estimator).__name__, options, fitted), file)
+    return SavedEstimator(type(estimator).__name__, options, fitted)
 
 
 def load(file: str | PathLike[str]) -> StridiagEstimator:
@@ -91,11 +96,16 @@ def load(file: str | PathLike[str]) -> StridiagEstimator:
     >>> bool((load(path).predict(X) == model.predict(X)).all())
     True
     """
-    from stridiag import sklearn as wing
-
     content = storage.load(file)
     if not isinstance(content, SavedEstimator):
         raise FileFormatError(f"{file} holds a {type(content).__name__}, not an estimator")
+    return from_saved(content, file)
+
+
+def from_saved(content: SavedEstimator, file: str | PathLike[str]) -> StridiagEstimator:
+    """Return the estimator that a file held; `file` is for messages."""
+    from stridiag import sklearn as wing
+
     kind = getattr(wing, content.kind)
     options = dict(content.options)
     if isinstance(options.get("class_weight"), list):

@@ -26,7 +26,7 @@ _BUFFER = 1 << 20
 
 
 class CsvForm(NamedTuple):
-    """What a CSV file does not tell of itself; `kinds` are the types of labels, as they were found in the first file."""
+    """What a CSV file does not tell of itself; `kinds` are the types of labels, as the first file shows them."""
 
     delimiter: str
     names: tuple[str, ...] | None

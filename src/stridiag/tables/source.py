@@ -89,8 +89,8 @@ def check_numbers(values: Array, place: str, names: tuple[str, ...], first: int 
     if bad.any():
         row, column = np.unravel_index(int(bad.argmax()), values.shape)
         raise NonFiniteError(
-            f"{place}: row {number_of(int(row), first)} has {values[row, column]} in column {names[column]!r} (rows count from 0): "
-            "fill or drop such rows first"
+            f"{place}: row {number_of(int(row), first)} has {values[row, column]} in column {names[column]!r} "
+            "(rows count from 0): fill or drop such rows first"
         )
 
 
