@@ -42,6 +42,7 @@ from stridiag.nn.statistics import Statistics
 from stridiag.nn.storage import load, save, storable
 from stridiag.nn.streaming import Stream, row_keys
 from stridiag.nn.tabular import fit_tabular
+from stridiag.nn.tally import Gauge, Tally
 from stridiag.nn.targets import fit_targets
 from stridiag.nn.training import LeftOut, Mode, Progress, Trained, train, train_features
 from stridiag.nn.training_plan import TrainingPlan, plan_training
@@ -61,6 +62,7 @@ __all__ = [
     "Conformal",
     "Ensemble",
     "FeatureMap",
+    "Gauge",
     "Hidden",
     "ImageFeatures",
     "ImageSettings",
@@ -90,6 +92,7 @@ __all__ = [
     "Statistics",
     "StencilFeatures",
     "Stream",
+    "Tally",
     "TiedPatches",
     "Trained",
     "TrainingPlan",

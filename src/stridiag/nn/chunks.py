@@ -29,10 +29,12 @@ def read_chunks(
     weights: Any = None,
     *,
     features: Callable[[Array], Array] | None = None,
+    width: int = 1,
 ) -> Iterator[Chunk]:
     """Yield ``(rows, targets, weights)`` chunks of about 32 MB; see `Statistics.from_data` for the parameters.
 
-    Rows are float64, targets as they come.
+    Rows are float64, targets as they come. `width` is how many numbers `features` makes of a row, where that is known:
+    then that counts too.
     """
     if targets is None:
         if weights is not None:
@@ -42,15 +44,14 @@ def read_chunks(
         for chunk in rows:
             if not (isinstance(chunk, tuple | list) and len(chunk) in (2, 3) and chunk[1] is not None):
                 raise TypeError(f"a chunk must be (rows, targets) or (rows, targets, weights), got {_told(chunk)}")
-            yield from read_chunks(*chunk, features=features)
+            yield from read_chunks(*chunk, features=features, width=width)
         return
     x, z = _cuttable(rows), _cuttable(targets)
     n = _length(x)
     d = np.ones(n) if weights is None else _as_array(_cuttable(weights), "weights")
     if _length(z) != n or d.shape != (n,):
         raise ValueError(f"rows, targets and weights must be as many, got {n}, {_length(z)} and {d.shape}")
-    width = _width(x)
-    step = max(1, _CHUNK // max(1, width))
+    step = max(1, _CHUNK // max(1, width, _width(x)))
     for start in range(0, n, step):
         end = min(start + step, n)
         values = _as_array(_cut(x, start, end), "rows")

@@ -15,7 +15,8 @@ bent to (anchors of hidden units, stored neighbours) can be registered by their 
 without them is the only way.
 
 Cost of an update or a removal of m rows with p features: m p^2 flops and three passes over p^2 numbers, and the
-definiteness check, p^3 / 3 flops, for a removal; the readout is solved when asked for.
+definiteness check, p^3 / 3 flops, for a removal; the readout is solved when asked for. An update is a measure of the
+rows (`stridiag.nn.tally`), which can be made elsewhere, and its absorption, p^2 flops.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag.nn.chunks import indicators, read_chunks
+from stridiag.nn.chunks import read_chunks
 from stridiag.nn.hidden import Hidden
-from stridiag.nn.network import Network, checked_rows
+from stridiag.nn.network import Network
 from stridiag.nn.options import check_penalty
 from stridiag.nn.readout import LEAST_SPREAD, Penalty, Readout, ridge
 from stridiag.nn.statistics import Statistics
 from stridiag.nn.storage import storable
+from stridiag.nn.tally import Gauge, Tally, labels_of
 from stridiag.nn.transforms import Transform
 
 __all__ = ["Stream", "row_keys"]
@@ -116,10 +118,8 @@ class Stream:
             raise ValueError(
                 f"statistics must be of {self.hidden.columns} features, got {self.statistics.row_mean.size}"
             )
-        if self.classes is not None and self.classes.shape != self.statistics.target_mean.shape:
-            raise ValueError(
-                f"{self.classes.size} classes need as many targets, got {self.statistics.target_mean.size}"
-            )
+        # It asks for one class for each target.
+        _ = self.tally
         if self.held.ndim != 2 or self.held.shape[1] != _KEY_BYTES or self.held.dtype != np.uint8:
             raise ValueError(f"held must be (m, {_KEY_BYTES}) of uint8, got {self.held.shape} of {self.held.dtype}")
 
@@ -153,14 +153,38 @@ class Stream:
             Rows that the frozen parts hold or were bent to: anchors, stored neighbours. Only their hashes are kept.
         """
         keys = np.empty((0, _KEY_BYTES), np.uint8) if held is None else row_keys(held)
-        classes = _labels(y) if classify else None
-        statistics = _statistics(inputs, hidden, classes, X, y, weights)
-        return cls(inputs, hidden, statistics, classes, keys)
+        first = Gauge(inputs, hidden, labels_of(y) if classify else None).measure_known(X, y, weights)
+        return cls(inputs, hidden, first.statistics, first.classes, keys)
 
     @property
     def rows(self) -> int:
         """How many rows of positive weight there are."""
         return self.statistics.count
+
+    @property
+    def gauge(self) -> Gauge:
+        """What measures rows for `absorb`: the frozen parts and the classes, without the statistics."""
+        return Gauge(self.inputs, self.hidden, self.classes)
+
+    @property
+    def tally(self) -> Tally:
+        """Statistics and classes of all rows so far."""
+        return Tally(self.statistics, self.classes)
+
+    def measure(self, X: Any, y: Any, weights: ArrayLike | None = None) -> Tally:
+        """Return what `absorb` needs to know of these rows; ``gauge.measure`` is the same elsewhere."""
+        return self.gauge.measure(X, y, weights)
+
+    def absorb(self, tally: Tally) -> Stream:
+        """Return a stream that has the rows of a tally too, or those of a sum of several.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the tally is of other features or another kind of targets.
+        """
+        total = self.tally + tally
+        return replace(self, statistics=total.statistics, classes=total.classes)
 
     def update(self, X: Any, y: Any, weights: ArrayLike | None = None) -> Stream:
         """Return a stream that has these rows too; labels may be new.
@@ -179,8 +203,7 @@ class Stream:
         TypeError
             If labels are of another kind than the classes.
         """
-        wide = self.with_classes(y)
-        return replace(wide, statistics=wide.statistics + wide._read(X, y, weights))
+        return self.absorb(self.measure(X, y, weights))
 
     def forget(self, X: Any, y: Any, weights: ArrayLike | None = None) -> Stream:
         """Return a stream without these rows, which must have come with the same targets and weights.
@@ -202,7 +225,7 @@ class Stream:
                         f"{int(held.sum())} of these rows are held by the hidden part, as anchors or memory, such as "
                         f"{rows[int(np.argmax(held))][:4]}: they cannot be taken back; fit anew without them"
                     )
-        return replace(self, statistics=self.statistics - self._read(X, y, weights))
+        return replace(self, statistics=self.statistics - self.gauge.measure_known(X, y, weights).statistics)
 
     def readout(self, alpha: Penalty = "gcv", *, per_output: bool = False) -> Readout:
         """Solve the readout for all rows so far.
@@ -237,46 +260,10 @@ class Stream:
         """Return the frozen parts with the readout of all rows so far; the parameters are those of `readout`."""
         return Network(self.inputs, self.hidden, self.readout(alpha, per_output=per_output))
 
-    def _read(self, X: Any, y: Any, weights: ArrayLike | None) -> Statistics:
-        return _statistics(self.inputs, self.hidden, self.classes, X, y, weights)
-
     def with_classes(self, y: Any) -> Stream:
         """Return a stream that has a column for each class in y too."""
-        if self.classes is None:
-            return self
-        labels = _labels(y)
-        if (labels.dtype.kind in "US") != (self.classes.dtype.kind in "US"):
-            raise TypeError(f"labels must be of the kind of the classes {self.classes.dtype}, got {labels.dtype}")
-        new = np.setdiff1d(labels, self.classes)
-        if not new.size:
-            return self
-        together = np.concatenate((self.classes, new))
-        order = np.argsort(together, kind="stable")
-        wide = self.statistics.with_constant_targets(np.full(new.size, -1.0)).with_targets(order)
-        return replace(self, statistics=wide, classes=together[order])
-
-
-def _statistics(
-    inputs: Transform, hidden: Hidden, classes: Array | None, X: Any, y: Any, weights: ArrayLike | None
-) -> Statistics:
-    def features(rows: Array) -> Array:
-        return hidden.features(inputs.apply(checked_rows(rows, inputs.inputs)))
-
-    def chunks() -> Any:
-        for rows, targets, d in read_chunks(X, y, weights, features=features):
-            yield rows, targets if classes is None else indicators(targets, classes), d
-
-    return Statistics.from_chunks(chunks())
-
-
-def _labels(y: Any) -> Array:
-    """Return the labels there are, sorted; strings as such, also where a data frame holds them as objects."""
-    labels = np.unique(np.asarray(y))
-    if labels.dtype.kind == "O":
-        if not all(isinstance(label, str) for label in labels):
-            raise TypeError(f"labels must be all numbers or all strings, got {labels[:5]}")
-        labels = labels.astype(str)
-    return labels
+        wide = self.tally.with_classes(y)
+        return replace(self, statistics=wide.statistics, classes=wide.classes)
 
 
 def _packed(keys: Array) -> Array:

@@ -9,6 +9,7 @@ require("stridiag.sklearn", "sklearn", "sklearn")
 from stridiag.sklearn.checkpoint import Checkpoint, load_checkpoint
 from stridiag.sklearn.classifier import StridiagClassifier
 from stridiag.sklearn.out_of_core import fit_stream, predict_stream
+from stridiag.sklearn.partial_sums import Measurer, PartialSums
 from stridiag.sklearn.pruning import PrunedMLPClassifier, PrunedMLPRegressor, prune_sklearn
 from stridiag.sklearn.regressor import StridiagRegressor
 from stridiag.sklearn.saved import load
@@ -16,6 +17,8 @@ from stridiag.sklearn.transformer import StridiagTransformer
 
 __all__ = [
     "Checkpoint",
+    "Measurer",
+    "PartialSums",
     "PrunedMLPClassifier",
     "PrunedMLPRegressor",
     "StridiagClassifier",

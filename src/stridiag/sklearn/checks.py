@@ -40,8 +40,8 @@ def checked(
     return x, targets
 
 
-def as_weights(sample_weight: ArrayLike | None, rows: int) -> Array | None:
-    """Return sample weights, (rows,); complain about what cannot be one."""
+def as_weights(sample_weight: ArrayLike | None, rows: int, *, may_vanish: bool = False) -> Array | None:
+    """Return sample weights, (rows,); complain about what cannot be one, and if all are 0 unless that is allowed."""
     if sample_weight is None:
         return None
     weights = np.asarray(sample_weight, np.float64)
@@ -50,8 +50,8 @@ def as_weights(sample_weight: ArrayLike | None, rows: int) -> Array | None:
     if weights.shape != (rows,):
         raise ValueError(f"sample_weight must have shape ({rows},), got {weights.shape}")
     require_finite(weights, "sample_weight")
-    if not weights.min() >= 0.0:
+    if not weights.min(initial=0.0) >= 0.0:
         raise ValueError(f"sample_weight must be nonnegative, got {weights.min()}")
-    if not weights.max() > 0.0:
+    if not (may_vanish or weights.max(initial=0.0) > 0.0):
         raise ValueError("sample_weight must not be zero for all rows")
     return weights

@@ -18,7 +18,8 @@ from stridiag.nn.training import LeftOut, Progress, as_counts
 from stridiag.nn.transforms import Scaling
 from stridiag.sklearn.base import Seed
 from stridiag.sklearn.checks import as_weights, checked
-from stridiag.sklearn.labels import Calibration, Labels
+from stridiag.sklearn.labels import Calibration, Labels, as_labels
+from stridiag.sklearn.partial_sums import PartialSums
 from stridiag.sklearn.predictor import StridiagPredictor
 
 __all__ = ["StridiagClassifier"]
@@ -273,7 +274,8 @@ class StridiagClassifier(ClassifierMixin, StridiagPredictor):  # type: ignore[mi
         online = getattr(self, "_online", None)
         if online is None:
             x, y, weights = self._labelled(X, y, sample_weight)
-            labels = Labels.of(y if classes is None or y.ndim > 1 else np.union1d(y, np.asarray(classes)))
+            y = as_labels(y)
+            labels = Labels.of(y if classes is None or y.ndim > 1 else np.union1d(y, as_labels(np.asarray(classes))))
             labels = Labels(labels.classes, labels.multilabel, False)
             z = labels.targets(y)
             online, left_out = self._begin(x, z, weights, regression=False)
@@ -282,19 +284,40 @@ class StridiagClassifier(ClassifierMixin, StridiagPredictor):  # type: ignore[mi
             self.calibration_ = calibration
             self.temperature_ = calibration.temperature
             self._online = online if labels.multilabel else online.named(labels.classes)
+            self.labels_ = labels
+            self._model = None
         else:
-            self._part(X)
-            self._online = online.update(*self._later(X, y, sample_weight))
-            labels = self.labels_
-            if not labels.multilabel:
-                labels = Labels(np.asarray(self._online.streams[0].classes), False, False)
-        self.labels_ = labels
-        self._model = None
+            self.absorb(online.gauges.measure(*self._rows_to_measure(X, y, sample_weight, least=1)))
         return self
 
-    def _later(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Array, Array, Array | None]:
-        x, labels, weights = self._labelled(X, y, sample_weight, least=1)
-        return x, self._indicators(labels) if self.labels_.multilabel else labels, weights
+    def absorb(self, sums: PartialSums) -> Self:
+        """Take rows that were measured elsewhere, of new classes too; the rest is as in `partial_fit`.
+
+        Parameters
+        ----------
+        sums : stridiag.sklearn.PartialSums
+            Of one call of `measurer`, or the sum of several.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the sums are of another model, or there was no first call of `partial_fit`.
+        """
+        super().absorb(sums)
+        assert self._online is not None
+        if not self.labels_.multilabel:
+            self.labels_ = Labels(np.asarray(self._online.streams[0].classes), False, False)
+        return self
+
+    def _later(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, *, least: int
+    ) -> tuple[Array, Array, Array | None]:
+        x, labels, weights = self._labelled(X, y, sample_weight, least=least)
+        return x, self._indicators(labels) if self.labels_.multilabel else as_labels(labels), weights
 
     def _labelled(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, *, least: int = 2
@@ -303,14 +326,24 @@ class StridiagClassifier(ClassifierMixin, StridiagPredictor):  # type: ignore[mi
         x, labels = checked(self, X, y, multi_output=True, least=least)
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = column_or_1d(labels, warn=True)
-        weights = as_weights(sample_weight, x.shape[0])
+        weights = as_weights(sample_weight, x.shape[0], may_vanish=not least)
         if self.class_weight is not None:
-            by_class = compute_sample_weight(self.class_weight, labels)
+            by_class = self._by_class(labels, part=least < 2)
             weights = by_class if weights is None else weights * by_class
         if weights is not None:
             some = weights > 0.0
             x, labels, weights = x[some], labels[some], weights[some]
         return x, labels, weights
+
+    def _by_class(self, labels: Array, *, part: bool) -> Array:
+        """Return what class_weight says of each row."""
+        if not (part and isinstance(self.class_weight, dict) and labels.ndim == 1):
+            return np.asarray(compute_sample_weight(self.class_weight, labels))
+        # Part of the rows need not have every class, on which scikit-learn's function insists.
+        factors = np.ones(labels.size)
+        for label, factor in self.class_weight.items():
+            factors[labels == label] = factor
+        return factors
 
     def _indicators(self, y: Array) -> Array:
         if y.shape[1:] != self.labels_.classes.shape:

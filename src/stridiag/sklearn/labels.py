@@ -12,9 +12,14 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from stridiag.nn.calibration import brier_score, fit_temperature, log_loss, softmax
 from stridiag.nn.storage import storable
 
-__all__ = ["Calibration", "Labels"]
+__all__ = ["Calibration", "Labels", "as_labels"]
 
 Array = NDArray[Any]
+
+
+def as_labels(y: Array) -> Array:
+    """Return strings that a data frame holds as objects as strings, of which parts can be compared; others as is."""
+    return y.astype(str) if y.dtype.kind == "O" and all(isinstance(label, str) for label in y.flat) else y
 
 
 @storable

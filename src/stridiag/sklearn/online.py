@@ -15,6 +15,7 @@ from stridiag.nn.network import Network
 from stridiag.nn.readout import Penalty
 from stridiag.nn.storage import storable
 from stridiag.nn.streaming import Stream
+from stridiag.sklearn.partial_sums import Gauges, PartialSums
 
 __all__ = ["Online"]
 
@@ -58,14 +59,37 @@ class Online:
         """Return it with names for the columns of the targets, which are indicators."""
         return replace(self, streams=tuple(replace(stream, classes=classes) for stream in self.streams))
 
-    def update(self, x: Array, y: Array, weights: Array | None) -> Online:
-        """Return it with these rows too."""
-        streams = tuple(stream.update(x, y, weights) for stream in self.streams)
-        frame = self.frame
-        if isinstance(frame, Ensemble) and np.isfinite(frame.lower).all():
-            frame = replace(
-                frame, lower=np.minimum(frame.lower, y.min(axis=0)), upper=np.maximum(frame.upper, y.max(axis=0))
+    @property
+    def gauges(self) -> Gauges:
+        """What measures rows for `absorb`, without the statistics."""
+        first = self.streams[0]
+        outputs = first.statistics.target_mean.size if first.classes is None else None
+        return Gauges(tuple(stream.gauge for stream in self.streams), self._bounded, outputs)
+
+    @property
+    def _bounded(self) -> bool:
+        """Whether predictions stop at the targets' bounds, which scores of classes do not have."""
+        return isinstance(self.frame, Ensemble) and bool(np.isfinite(self.frame.lower).all())
+
+    def absorb(self, sums: PartialSums) -> Online:
+        """Return it with the rows of these sums too.
+
+        Raises
+        ------
+        ValueError
+            If they are of another model.
+        """
+        if sums.empty:
+            return self
+        if len(sums.tallies) != len(self.streams) or (sums.bounds is not None) != self._bounded:
+            raise ValueError(
+                f"sums must be of this model, of {len(self.streams)} networks, got sums of {len(sums.tallies)}"
             )
+        streams = tuple(stream.absorb(tally) for stream, tally in zip(self.streams, sums.tallies, strict=True))
+        frame = self.frame
+        if isinstance(frame, Ensemble) and sums.bounds is not None:
+            lower, upper = sums.bounds
+            frame = replace(frame, lower=np.minimum(frame.lower, lower), upper=np.maximum(frame.upper, upper))
         return replace(self, frame=frame, streams=streams)
 
     def forget(self, x: Array, y: Array, weights: Array | None) -> Online:

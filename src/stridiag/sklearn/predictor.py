@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from os import PathLike
 from typing import Any, ClassVar, Self
 
@@ -25,6 +26,7 @@ from stridiag.nn.training_plan import TrainingPlan, plan_training
 from stridiag.sklearn.base import DESCRIPTION, StridiagEstimator
 from stridiag.sklearn.compiled import CompiledPredictor
 from stridiag.sklearn.online import Online
+from stridiag.sklearn.partial_sums import Measurer, PartialSums
 from stridiag.sklearn.progress import reporter
 
 __all__ = ["StridiagPredictor"]
@@ -154,15 +156,62 @@ class StridiagPredictor(StridiagEstimator):
             x = validate_data(self, X, reset=False, dtype=np.float64)
         return self.model_.decision(x)
 
-    def _part(self, X: ArrayLike) -> Array:
-        """Return rows that come after the first call of `partial_fit`."""
+    def _rows_to_measure(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, *, least: int = 0
+    ) -> tuple[Array, Array, Array | None]:
+        """Return rows that come after the first call of `partial_fit`, as `_later` does."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(validate_data(self, X, reset=False, dtype=np.float64))
+            validate_data(self, X, reset=False, dtype=np.float64, ensure_min_samples=least)
+        return self._later(X, y, sample_weight, least=least)
+
+    def measurer(self) -> Measurer:
+        """Return a callable that measures rows for `absorb`, here or in other processes and machines.
+
+        ``model.absorb(measurer(X, y, sample_weight))`` is ``model.partial_fit(X, y, sample_weight=sample_weight)``, and
+        sums of several parts are added by ``+``, in any order: the model is the same up to rounding.
+
+        Returns
+        -------
+        stridiag.sklearn.Measurer
+            It has the hidden part, and can be pickled.
+
+        Raises
+        ------
+        ValueError
+            Before a first call of `partial_fit`.
+        """
+        gauges = self._started().gauges
+        checker = copy.copy(self)
+        # What measuring does without: the model, the statistics, and whatever hangs on these.
+        checker.callback = None
+        checker._model = checker._online = None
+        return Measurer(checker, gauges)
+
+    def absorb(self, sums: PartialSums) -> Self:
+        """Take rows that were measured elsewhere; the rest is as in `partial_fit`.
+
+        Parameters
+        ----------
+        sums : stridiag.sklearn.PartialSums
+            Of one call of `measurer`, or the sum of several.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the sums are of another model, or there was no first call of `partial_fit`.
+        """
+        self._online = self._started().absorb(sums)
+        self._model = None
+        return self
 
     def _started(self) -> Online:
         online: Online | None = getattr(self, "_online", None)
         if online is None:
-            raise ValueError("rows can be taken back that came by partial_fit; there are none")
+            raise ValueError("this needs rows that came by partial_fit, which keeps their statistics; there are none")
         return online
 
     def _begin(self, x: Array, z: Array, weights: Array | None, *, regression: bool) -> tuple[Online, LeftOut]:
@@ -196,13 +245,17 @@ class StridiagPredictor(StridiagEstimator):
             If a row is one of the first call, or the rows never came. Nothing has changed then.
         """
         online = self._started()
-        self._part(X)
-        self._online = online.forget(*self._later(X, y, sample_weight))
+        self._online = online.forget(*self._rows_to_measure(X, y, sample_weight, least=1))
         self._model = None
         return self
 
-    def _later(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Array, Array, Array | None]:
-        """Return rows of positive weight that come after the first ones, their labels or targets, and weights."""
+    def _later(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, *, least: int
+    ) -> tuple[Array, Array, Array | None]:
+        """Return rows of positive weight that come after the first ones, their labels or targets, and weights.
+
+        With `least` 0 there may be none.
+        """
         raise NotImplementedError
 
     def compile(self) -> CompiledPredictor:

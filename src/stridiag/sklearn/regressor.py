@@ -177,13 +177,14 @@ memory, networks, alpha, warm_start, random_state, verbose, callback
             self._set(single, approximate)
             self._online = online
         else:
-            self._part(X)
-            self._online = online.update(*self._later(X, y, sample_weight))
+            self.absorb(online.gauges.measure(*self._rows_to_measure(X, y, sample_weight, least=1)))
         self._model = None
         return self
 
-    def _later(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Array, Array, Array | None]:
-        x, z, weights, _ = self._numbers(X, y, sample_weight, least=1)
+    def _later(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, *, least: int
+    ) -> tuple[Array, Array, Array | None]:
+        x, z, weights, _ = self._numbers(X, y, sample_weight, least=least)
         return x, z, weights
 
     def predict(self, X: ArrayLike) -> Array:
@@ -254,7 +255,7 @@ memory, networks, alpha, warm_start, random_state, verbose, callback
     ) -> tuple[Array, Array, Array | None, bool]:
         """Return rows of positive weight, their targets (n, q) and weights, and whether y was one column."""
         x, targets = checked(self, X, y, multi_output=True, y_numeric=True, least=least)
-        weights = as_weights(sample_weight, x.shape[0])
+        weights = as_weights(sample_weight, x.shape[0], may_vanish=not least)
         single = targets.ndim == 1
         z = np.asarray(targets, np.float64).reshape(x.shape[0], -1)
         if weights is not None:
