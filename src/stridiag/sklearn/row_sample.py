@@ -52,13 +52,14 @@ def _least_keys(source: RowSource, rows: int, seed: int, watch: Callable[[int], 
     rng = np.random.default_rng(seed)
     keys, index = np.empty(0), np.empty(0, np.int64)
     pieces: list[Piece] = []
-    bound, seen = float("inf"), 0
+    bound: float = np.inf
+    seen = 0
     for chunk in source.read():
         count = chunk.rows.shape[0]
-        drawn: Array = rng.random(count)
+        drawn = np.asarray(rng.random(count))
         # Fewer and fewer: the share of what is wanted in what has been seen.
         low = np.flatnonzero(drawn < bound)
-        keys, index = np.concatenate((keys, drawn[low])), np.concatenate((index, low + seen))
+        keys, index = np.append(keys, drawn[low]), np.append(index, low + seen)
         weights = None if chunk.weights is None else chunk.weights[low]
         pieces.append(Piece(chunk.rows[low], chunk.targets[low], weights))
         seen += count

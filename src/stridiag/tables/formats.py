@@ -23,6 +23,11 @@ __all__ = ["CsvForm", "batches", "readable", "row_count", "schema_of"]
 # Bytes of text that are parsed together; a line may not be longer.
 _BLOCK = 1 << 23
 _BUFFER = 1 << 20
+# How pyarrow tells of a text that it could not convert; the row is not always there.
+_WRONG = re.compile(
+    r"CSV column #(?P<column>\d+):(?: Row #(?P<row>\d+):)? CSV conversion error to .+?: invalid value '(?P<value>.*)'",
+    re.DOTALL,
+)
 
 
 class CsvForm(NamedTuple):
@@ -178,8 +183,6 @@ def _csv_reader(path: Path, form: CsvForm, choice: Choice | None) -> Iterator[An
 
 
 def _csv(path: Path, choice: Choice, form: CsvForm) -> Iterator[Any]:
-    import pyarrow as pa
-
     names: list[str] | None = None
     try:
         with readable(path):
@@ -188,16 +191,17 @@ def _csv(path: Path, choice: Choice, form: CsvForm) -> Iterator[Any]:
             with _csv_reader(path, form, choice) as reader:
                 yield from reader
     except FileFormatError as error:
-        wrong = re.search(
-            r"CSV column #(\d+): CSV conversion error to (.+?): invalid value '(.*)'", str(error), re.DOTALL
-        )
+        wrong = _WRONG.search(str(error))
         if wrong is None or names is None:
             raise
-        name, value = names[int(wrong[1])], wrong[2][:80]
-        kind = form.kinds.get(name, pa.float64())
+        name, value = names[int(wrong["column"])], wrong["value"][:80]
+        # Arrow counts from 1, and the line of names too.
+        row = "" if wrong["row"] is None else f"row {int(wrong['row']) - (2 if form.names is None else 1)} of "
         if name in choice.targets and choice.labels:
             raise ValueError(
-                f"{path}: labels in column {name!r} looked like {kind} at first, then came {value!r}: labels='text' "
-                "reads all of them as text"
+                f"{path}: labels in column {name!r} looked like {form.kinds[name]} at first, then {row}it has "
+                f"{value!r}: labels='text' reads all of them as text"
             ) from None
-        raise ValueError(f"{path}: column {name!r} holds {value!r}, which is no number: {not_numbers_cure()}") from None
+        raise ValueError(
+            f"{path}: {row}column {name!r} has {value!r}, which is no number: {not_numbers_cure()}"
+        ) from None
