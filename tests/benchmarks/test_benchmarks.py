@@ -15,6 +15,7 @@ TINY = {
     "latency.py": ["--calls", "3", "--quick"],
     "learning.py": ["--page-only"],
     "modes.py": ["--quick"],
+    "out_of_core.py": ["--gigabytes", "0.001", "--format", "parquet", "--columns", "6", "--units", "8"],
     "paper_mode.py": ["--quick"],
     "pruning.py": ["--seeds", "1", "--density", "0.05", "--iterations", "3"],
     "real_matrices.py": ["--repeats", "1"],

@@ -118,3 +118,17 @@ def test_bad_chunks():
     source = open_chunks(lambda first: [(X, Y), (bad, Y)][first:], key="bad")
     with pytest.raises(NonFiniteError, match="chunk 1: row 3 has inf in column '1'"):
         list(source.read())
+
+
+def test_scattered_rows_are_read_through_small_maps(tmp_path, monkeypatch):
+    source = open_arrays(stored(tmp_path, "x.npy", X), -1, chunk_rows=100)
+    spans, usual = [], type(source)._piece
+    monkeypatch.setattr(
+        type(source),
+        "_piece",
+        lambda self, part, some, first: spans.append(np.ptp(some)) or usual(self, part, some, first),
+    )
+    index = np.arange(0, 500, 7)
+    np.testing.assert_array_equal(source.take(index).rows, X[index, :3])
+    assert max(spans) < 100
+    assert len(spans) == 5

@@ -95,10 +95,9 @@ def fit_stream(
 
     Notes
     -----
-    Cost: that of ``partial_fit``, n D^2 flops for n rows and D features, and reading. Memory, in numbers of 8 bytes for
-    rows of p columns: about ``3 chunk (p + q)``, with chunks as the source makes them, about ``5 D (D + q)`` for each
-    network, and 12 million for a block of features; before that, what a fit of the sample takes, a few times
-    ``sample_rows (p + D)``.
+    Cost: that of ``partial_fit``, n D^2 flops for n rows and D features, and reading. Memory does not grow with n:
+    about 16 ``sample_rows`` (p + D) bytes for the fit of the sample, rows being of p columns; then three chunks, 48 D^2
+    bytes for each network, and 100 MB for a block of features.
 
     Examples
     --------

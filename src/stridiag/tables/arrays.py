@@ -134,7 +134,9 @@ class ArrayRows(RowSource):
             low, high = np.searchsorted(wanted, (seen, seen + stored.shape[0]))
             if high > low:
                 own = wanted[low:high] - seen
-                found.append(self._piece(part, own, own))
+                # In as many maps as rows would be read in: scattered rows touch almost every page.
+                for some in np.split(own, np.flatnonzero(np.diff(own // self.chunk_rows)) + 1):
+                    found.append(self._piece(part, some, some))
             seen += stored.shape[0]
             if watch is not None:
                 watch(seen)
