@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from stridiag._extras import require
 from stridiag._validate import check_option
 from stridiag.tables.columns import Choice, Labels, choose, require_numbers
 from stridiag.tables.formats import CsvForm, batches, row_count, schema_of
@@ -121,10 +122,7 @@ def open_tables(
     >>> source.columns, chunk.rows.shape, chunk.targets.tolist()
     (('length', 'width'), (2, 2), ['iris', 'rose'])
     """
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise ImportError("reading tables from files needs pyarrow: pip install 'stridiag[files]'") from None
+    require("reading tables from files", "files", "pyarrow")
     found = found_files(files)
     kind = _format(found, format)
     if kind != "csv" and (delimiter is not None or names is not None):
