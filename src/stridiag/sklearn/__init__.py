@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from stridiag._extras import require
+from stridiag import _extras
 
-require("stridiag.sklearn", "sklearn", "sklearn")
+_extras.require("stridiag.sklearn", "sklearn", "sklearn")
 
 from stridiag.sklearn.checkpoint import Checkpoint, load_checkpoint
 from stridiag.sklearn.classifier import StridiagClassifier

@@ -8,9 +8,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from stridiag._extras import require
+from stridiag import _extras
 
-require("stridiag.torch", "torch", "torch")
+_extras.require("stridiag.torch", "torch", "torch")
 
 if TYPE_CHECKING:
     from stridiag.torch import flows, functional
