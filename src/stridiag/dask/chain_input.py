@@ -1,5 +1,8 @@
 """Diagonals, links and right-hand sides as users have them, made alike: row by row, in the same chunks."""
 
+# Dask has types, but not all over.
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 import operator
@@ -33,8 +36,8 @@ class DaskChain:
     rows : tuple of int
         Rows of each partition, none of them 0.
     diagonals : tuple of dask array, (n,) each, or ndarray, ()
-        ``A[i, i - p]``, ``A[i, i]`` and ``A[i, i + p]`` by row i, zeros where there is none; chunks `rows`. Numbers stay
-        numbers: made into arrays, they would travel.
+        ``A[i, i - p]``, ``A[i, i]`` and ``A[i, i + p]`` by row i, zeros where there is none; chunks `rows`. Numbers
+        stay numbers: made into arrays, they would travel.
     links, on_chains : tuple of ndarray
         Rows, columns and values: off the three diagonals by (row, column), each place once; and on them.
     dtype : dtype
@@ -91,7 +94,7 @@ class DaskChain:
 
 
 def right_sides(b: da.Array | ArrayLike, chain: DaskChain) -> tuple[da.Array, Callable[[da.Array], da.Array]]:
-    """Return right-hand sides as (n, k), one chunk for each partition, and what gives the solution b's shape and chunks."""
+    """Return right-hand sides as (n, k), a chunk for each partition, and what gives a solution b's chunks."""
     given = b if isinstance(b, da.Array) else as_values(b, "b")
     if given.ndim not in (1, 2) or given.shape[0] != chain.n:
         raise ValueError(f"b must have shape ({chain.n},) or ({chain.n}, k), got {given.shape}")
@@ -106,7 +109,8 @@ def right_sides(b: da.Array | ArrayLike, chain: DaskChain) -> tuple[da.Array, Ca
     columns = columns.rechunk((chain.rows, -1), method="tasks")
 
     def finish(x: da.Array) -> da.Array:
-        return (x[:, 0] if vector else x).rechunk(chunks, method="tasks")
+        result: da.Array = (x[:, 0] if vector else x).rechunk(chunks, method="tasks")
+        return result
 
     return columns, finish
 
@@ -156,7 +160,8 @@ def _by_row(part: Diagonal, rows: tuple[int, ...], before: int = 0, behind: int 
     zeros = [da.zeros(size, dtype=part.dtype, chunks=size) if size else None for size in (before, behind)]
     pieces = [piece for piece in (zeros[0], part, zeros[1]) if piece is not None]
     # By tasks: but for a few entries at the seams, chunks stay where they are.
-    return da.concatenate(pieces).rechunk((rows,), method="tasks")
+    result: da.Array = da.concatenate(pieces).rechunk((rows,), method="tasks")
+    return result
 
 
 def _of_value_type(part: da.Array, name: str) -> da.Array:

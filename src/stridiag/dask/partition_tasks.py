@@ -68,7 +68,8 @@ def condense(
 ) -> tuple[parts.Carried | None, parts.Equations]:
     """Eliminate the interior columns; what stays on the worker, and what goes to the reduced system."""
     if check_finite and not np.isfinite(b).all():
-        parts.require_finite_chunk(b, "b", piece.partition.start)
+        # A single right-hand side has one index.
+        parts.require_finite_chunk(b[:, 0] if b.shape[1] == 1 else b, "b", piece.partition.start)
     with num_threads(1):
         values = _values(piece, lower, diagonal, upper, check_finite=check_finite)
         return parts.condense(piece.partition, values, _columns(b, work))
@@ -126,8 +127,10 @@ def determinant(kind: np.dtype[Any], equations: Sequence[parts.Equations]) -> tu
 def _values(piece: Piece, lower: Array, diagonal: Array, upper: Array, *, check_finite: bool) -> Array:
     # Numbers stand for diagonals of equal entries.
     rows = (piece.partition.rows,)
-    diagonals = (np.broadcast_to(part, rows) for part in (lower, diagonal, upper))
-    return parts.gather(piece.partition, *diagonals, piece.links, piece.on_chains, check_finite=check_finite)
+    lower, diagonal, upper = (np.broadcast_to(part, rows) for part in (lower, diagonal, upper))
+    return parts.gather(
+        piece.partition, lower, diagonal, upper, piece.links, piece.on_chains, check_finite=check_finite
+    )
 
 
 def _columns(b: Array, work: np.dtype[Any]) -> Array:

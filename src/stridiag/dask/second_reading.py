@@ -4,14 +4,18 @@ A task that merely depended on a chunk once more would keep the first computatio
 task brings along the few tasks that make its chunks, and runs them itself.
 """
 
+# Dask has types, but not all over.
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import dask
 import dask.array as da
+from dask.base import optimize
+from dask.local import get_sync
 from dask.optimization import cull
 from numpy.typing import NDArray
 
@@ -37,7 +41,7 @@ class Reading:
 
     def compute(self) -> tuple[Any, ...]:
         """Return the chunks, made in this thread."""
-        found = iter(dask.get(self.graph, [key for key in self.keys if key is not None]))
+        found = iter(get_sync(self.graph, [key for key in self.keys if key is not None]))
         return tuple(
             number if key is None else next(found) for key, number in zip(self.keys, self.numbers, strict=True)
         )
@@ -53,6 +57,7 @@ class SecondReading:
         self.__name__ = "recover_again"
 
     def __call__(self, *given: Any) -> Any:
+        """Return what the function makes of what is given, and of the chunks."""
         return self.function(*given, *self.reading.compute())
 
 
@@ -67,7 +72,7 @@ def readings(arrays: Sequence[da.Array | NDArray[Any]], count: int) -> list[Read
     for array in arrays:
         if isinstance(array, da.Array) and any(map(_is_elsewhere, dict(array.__dask_graph__()).values())):
             raise ValueError("read_again is for chunks that are computed when needed; these are persisted on a cluster")
-    optimized = dask.optimize(*arrays)
+    optimized = optimize(*arrays)
     graph: dict[Any, Any] = {}
     for array in optimized:
         if isinstance(array, da.Array):

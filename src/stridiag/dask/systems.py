@@ -5,6 +5,9 @@ each link, make up the reduced system, which one worker solves; then each partit
 works, what it costs and what moves: docs/dask-systems.md.
 """
 
+# Dask has types, but not all over.
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -13,7 +16,7 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-from dask import delayed
+from dask.delayed import delayed
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag.dask import partition_tasks as tasks

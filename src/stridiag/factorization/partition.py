@@ -28,7 +28,17 @@ from stridiag.planning.summed import SummedColumns, summed_columns
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
-__all__ = ["Equations", "condense", "condense_for_determinant", "determinant", "gather", "recover", "solve_reduced"]
+__all__ = [
+    "Carried",
+    "Equations",
+    "condense",
+    "condense_for_determinant",
+    "determinant",
+    "gather",
+    "recover",
+    "require_finite_chunk",
+    "solve_reduced",
+]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -234,9 +244,7 @@ def condense(partition: Partition, values: Array, b: Array) -> tuple[Carried | N
     return None, _equations(partition, values, condensed.matrix, sides, _whole_column(partition, condensed))
 
 
-def recover(
-    partition: Partition, values: Array, b: Array, carried: Carried | None, core: Array
-) -> tuple[Array, float]:
+def recover(partition: Partition, values: Array, b: Array, carried: Carried | None, core: Array) -> tuple[Array, float]:
     """Return the solution in the partition's rows, (rows, m), and the norm of that for random numbers.
 
     Parameters

@@ -147,9 +147,7 @@ class Sweeps:
         return sides, leftover
 
     def slogdet(self) -> tuple[float, float] | None:
-        """Return sign and logarithm of the determinant; None if that needs another way.
-
-        """
+        """Return sign and logarithm of the determinant; None if that needs another way."""
         own = self.slogdet_of_interior()
         if own is None:
             return None
