@@ -38,10 +38,10 @@ def _find(ascending: Array, count: int, value: int) -> int:
 
 @inlined
 def _keep(starts: Array, rows: Array, targets: Array, kept: Array) -> int:
-    """List what links keep: rows, the positions behind them within their chains, and columns; return their number."""
-    links = rows.size
+    """List what is kept: rows, the positions behind them within their chains, and columns; return their number."""
+    links, columns = rows.size, targets.size
     count = i = j = t = chain = 0
-    while i < links or j < links or t < links:
+    while i < links or j < links or t < columns:
         low = np.int64(9223372036854775807)
         if i < links:
             low = min(low, rows[i])
@@ -52,11 +52,11 @@ def _keep(starts: Array, rows: Array, targets: Array, kept: Array) -> int:
                 j += 1
                 continue
             low = min(low, rows[j] + 1)
-        if t < links:
+        if t < columns:
             low = min(low, targets[t])
         if i < links and rows[i] == low:
             i += 1
-        elif t < links and targets[t] == low:
+        elif t < columns and targets[t] == low:
             t += 1
         else:
             j += 1
@@ -93,10 +93,12 @@ def lay_out(
     starts : (chains + 1,)
         First position of each chain.
     rows, columns : (links,)
-        Of the links, by (row, column); `sorted_columns` the columns ascending.
+        Of the links, by (row, column).
+    sorted_columns : (links or more,)
+        The columns of the links, and others to be kept, ascending; repeats allowed.
     longest : int
         Longest segment, 3 or more.
-    kept : (3 links,)
+    kept : (2 links + sorted columns,)
         Work space.
     order, among, core : (columns,)
         Become the kept columns, their index among those of the reduced system (-1 for dummies), and those indices.

@@ -150,7 +150,7 @@ class Condensation:
         work = np.empty((4, 7), double_type(values.dtype))
         node_info = node_kernels.eliminate(tree.children, segments, leftover, self._nodes, work)
         matrix = layout.reduced.assemble(leftover, self._links, tridiagonal, values)
-        self._reduced: Decomposition = factor_reduced(matrix, layout.reduced_method)
+        self._take(matrix)
         self.singularity: Singularity | None = None
         if info >= 0:
             self.singularity = Singularity(column=layout.chain.index(info))
@@ -163,6 +163,10 @@ class Condensation:
             self.singularity = Singularity(
                 column=None if column is None else layout.chain.index(int(layout.columns[layout.core[column]]))
             )
+
+    def _take(self, matrix: csc_array[Any]) -> None:
+        """Factor the reduced system."""
+        self._reduced: Decomposition = factor_reduced(matrix, self._layout.reduced_method)
 
     @property
     def _segments(self) -> tuple[Array, Index, Index, Index]:
@@ -196,14 +200,23 @@ class Condensation:
             node_kernels.reflect_nodes(self._nodes, slots, x, True)
             kernels.reflect(*self._segments, x, True)
         else:
-            kernels.reflect(*self._segments, x, False)
-            node_kernels.reflect_nodes(self._nodes, slots, x, False)
-            z = np.empty((layout.columns.size, x.shape[1]), x.dtype)
-            z[layout.core] = self._reduced.solve(x[layout.leftover])
-            node_kernels.substitute_nodes(*self._tree, x, z)
-            kernels.back_substitute(*self._segments, *self._last_row_links, z, x)
-            x[layout.columns] = z
+            self._down(x)
+            self._up(x, self._reduced.solve(x[layout.leftover]))
         return layout.chain.from_chains(x)
+
+    def _down(self, x: Array) -> None:
+        """Apply all reflections to right-hand sides in chain order: the reduced system's are then among them."""
+        kernels.reflect(*self._segments, x, False)
+        node_kernels.reflect_nodes(self._nodes, self._layout.tree.slots, x, False)
+
+    def _up(self, x: Array, core: Array) -> None:
+        """Turn what `_down` left into solutions, given those of the reduced system."""
+        layout = self._layout
+        z = np.empty((layout.columns.size, x.shape[1]), x.dtype)
+        z[layout.core] = core
+        node_kernels.substitute_nodes(*self._tree, x, z)
+        kernels.back_substitute(*self._segments, *self._last_row_links, z, x)
+        x[layout.columns] = z
 
     def _solve_columns(self, b: Array) -> Array:
         """Solve for many right-hand sides: see `stridiag._kernels.column_lanes`."""
@@ -249,13 +262,18 @@ class Condensation:
 
     def slogdet(self) -> tuple[Any, float]:
         """See `Decomposition.slogdet`."""
+        phase, log = self._slogdet_of_interior()
+        reduced_phase, reduced_log = self._reduced.slogdet()
+        return phase * reduced_phase, log + reduced_log
+
+    def _slogdet_of_interior(self) -> tuple[Any, float]:
+        """Return what the determinant is but for that of the reduced system."""
         _, interior = self._interior()
         pivots = self._rows[interior, kernels.D]
         # A reflection has determinant -1. There is one for every interior column, and two for every node.
         phase, log = phase_and_log(pivots, sign_of_flips(self._layout.odd + pivots.size))
         node_phase, node_log = phase_and_log(self._nodes[:, [node_kernels.D0, node_kernels.D1]].ravel())
-        reduced_phase, reduced_log = self._reduced.slogdet()
-        return phase * node_phase * reduced_phase, log + node_log + reduced_log
+        return phase * node_phase, log + node_log
 
     @property
     def _inverse(self) -> CondensedInverse:

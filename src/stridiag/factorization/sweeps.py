@@ -18,8 +18,11 @@ from stridiag._kernels.lane_steps import FACTORS, STEADY
 from stridiag._kernels.threads import run_ranges
 from stridiag.factorization.condition import probe
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
+from stridiag.factorization.reduced import factor_reduced
 
 if TYPE_CHECKING:
+    from scipy.sparse import csc_array
+
     from stridiag.factorization.decomposition import Decomposition
     from stridiag.planning.condensation import CondensationLayout
 
@@ -71,22 +74,44 @@ class Sweeps:
         And the 2-norm of the solution for a random right-hand side of unit variance, if `probing`, or 0; NaN where an
         entry of the solution is not finite.
         """
+        sides, core = self.down(b, probing=probing)
+        if core.size and self._reduced is not None:
+            core = self._reduced.solve(core)
+        return self.up(b, sides, core, probing=probing)
+
+    def down(self, b: Array, *, probing: bool = False) -> tuple[Array, Array]:
+        """Eliminate the interior columns: the first half of `solve`, for `b`, (n,).
+
+        Returns
+        -------
+        sides : ndarray of float64, (2 segments, 1 or 2)
+            What `up` takes: right-hand sides of the leftover rows, after the nodes of the trees.
+        core : ndarray, (r, 1 or 2)
+            Right-hand sides of the reduced system.
+        """
         layout = self._layout
-        tree, segments = layout.tree, layout.first.size
         count = 2 if probing else 1
         b = _frozen(b)
         sides, leftover = self._reduce(b, probing=probing)
         nodes = self._factor(leftover) if self._nodes is None else self._nodes
-        flat = sides.reshape(2 * segments, count)
-        z = np.empty((layout.columns.size, count))
-        if tree.tail.size:
+        flat = sides.reshape(2 * layout.first.size, count)
+        if layout.tree.tail.size:
             trees.reflect_nodes(nodes, layout.places, flat, False)
-        if layout.core.size and self._reduced is not None:
-            core = np.empty((layout.core.size, count))
-            kept_columns.core_sides(layout.leftover, layout.core_places, flat, b, self._numbers, core)
-            z[layout.core] = self._reduced.solve(core.astype(self._values.dtype, copy=False))
+        core = np.empty((layout.core.size, count))
+        kept_columns.core_sides(layout.leftover, layout.core_places, flat, b, self._numbers, core)
+        return flat, core.astype(self._values.dtype, copy=False)
+
+    def up(self, b: Array, flat: Array, core: Array, *, probing: bool = False) -> tuple[Array, float]:
+        """Substitute back: the second half of `solve`, given what `down` made and the reduced system's solution."""
+        layout = self._layout
+        tree, segments = layout.tree, layout.first.size
+        count = 2 if probing else 1
+        b = _frozen(b)
+        z = np.empty((layout.columns.size, count))
+        z[layout.core] = core
+        nodes = self._nodes
         links = (layout.link_start, layout.link_kept, self._links)
-        if tree.tail.size:
+        if tree.tail.size and nodes is not None:
             trees.substitute_nodes(nodes, layout.places, tree.around, tree.tail, *links, flat, z)
         known = np.empty((segments, 5, count))
         x = np.empty(b.size, self._values.dtype)
@@ -122,7 +147,18 @@ class Sweeps:
         return sides, leftover
 
     def slogdet(self) -> tuple[float, float] | None:
-        """Return sign and logarithm of the determinant; None if that needs another way.
+        """Return sign and logarithm of the determinant; None if that needs another way."""
+        own = self.slogdet_of_interior()
+        if own is None:
+            return None
+        sign, log, matrix = own
+        if matrix is not None:
+            phase, part = factor_reduced(matrix, self._layout.reduced_method).slogdet()
+            sign, log = sign * float(phase), log + part
+        return (sign, log) if np.isfinite(log) else None
+
+    def slogdet_of_interior(self) -> tuple[float, float, csc_array[Any] | None] | None:
+        """Return the part of the interior columns in the determinant, and the reduced system; None as `slogdet`.
 
         From the pivots of one sweep without a right-hand side, whose product lanes form as they go. Each reflection has
         determinant -1, and what the carried rows were multiplied by is divided out again. The lanes give the segments
@@ -152,9 +188,6 @@ class Sweeps:
         made = np.empty((nodes, trees.WIDTH))
         node_info = trees.eliminate(layout.tree.children, segments, leftover, made, np.empty((4, 7)))
         parts = [phase_and_log(pivots), phase_and_log(made[:, [trees.D0, trees.D1]].ravel())]
-        if layout.core.size:
-            reduced = self._assembled(leftover)
-            parts.append(reduced.slogdet())
         lengths = layout.last - layout.first + 1
         steady = 2.0 * _LEVEL[lengths // STEADY]
         steady[begins] = 0.0
@@ -165,16 +198,12 @@ class Sweeps:
             sign, log = sign * float(phase), log + part
         if info >= 0 or node_info >= 0 or (dependent >= 0).any() or not np.isfinite(log):
             return None
-        return sign, log
+        return sign, log, self._assembled(leftover) if layout.core.size else None
 
-    def _assembled(self, leftover: Array) -> Decomposition:
-        """Return the reduced system, factored."""
-        from stridiag.factorization.reduced import factor_reduced
-
-        layout = self._layout
+    def _assembled(self, leftover: Array) -> csc_array[Any]:
+        """Return the reduced system."""
         rows = leftover.astype(self._values.dtype, copy=False)
-        matrix = layout.reduced.assemble(rows, self._links, self._tridiagonal, self._values)
-        return factor_reduced(matrix, layout.reduced_method)
+        return self._layout.reduced.assemble(rows, self._links, self._tridiagonal, self._values)
 
     def _factor(self, leftover: Array) -> Array:
         """Factor what belongs to the kept columns; return what the nodes of the trees are."""
@@ -184,10 +213,14 @@ class Sweeps:
         info = trees.eliminate(tree.children, layout.first.size, leftover, nodes, np.empty((4, 7)))
         self.regular = bool(self.regular and info < 0)
         if layout.core.size:
-            self._reduced = self._assembled(leftover)
-            self.regular = self.regular and self._reduced.singularity is None
+            self._take(self._assembled(leftover))
         self._nodes = nodes
         return nodes
+
+    def _take(self, matrix: csc_array[Any]) -> None:
+        """Factor the reduced system."""
+        self._reduced = factor_reduced(matrix, self._layout.reduced_method)
+        self.regular = bool(self.regular and self._reduced.singularity is None)
 
     @property
     def nbytes(self) -> int:

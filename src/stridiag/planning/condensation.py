@@ -239,7 +239,7 @@ class CondensationLayout:
         return places
 
     @classmethod
-    def build(cls, chain: ChainLayout, segment: int | None = None) -> CondensationLayout:
+    def build(cls, chain: ChainLayout, segment: int | None = None, kept: Index | None = None) -> CondensationLayout:
         """Choose the kept columns for the links of `chain`, if there are any, and lay out the rest.
 
         Parameters
@@ -248,6 +248,8 @@ class CondensationLayout:
         segment : int, optional
             Longest segment, 3 or more; default `SEGMENT`. Longer stretches are cut into pieces whose lengths differ by
             one at most.
+        kept : ndarray of int64, optional
+            Columns, as chain positions in any order, that are to be in the reduced system although no link is there.
 
         Returns
         -------
@@ -258,8 +260,9 @@ class CondensationLayout:
             raise ValueError(f"segments must be 3 columns long or more, got {longest}")
         slots, rows, targets = chain.links
         starts, links = chain.starts, rows.size
+        sorted_columns = np.sort(targets if kept is None else np.concatenate((targets, kept)))
         # Kept columns fall into two runs a link at most.
-        pieces = starts.size + 2 * links
+        pieces = starts.size + links + sorted_columns.size
         pieces += (chain.n + pieces) // (longest + 2)
         width = 2 * links + 2 * pieces
         columns, among, core = np.empty((3, width), np.int64)
@@ -267,15 +270,16 @@ class CondensationLayout:
         neighbours = np.empty((pieces, 4), np.int64)
         joined = np.empty(pieces, np.bool_)
         link_start = np.empty(pieces + 1, np.int64)
-        kept, link_order, link_kept = np.empty(3 * links, np.int64), *np.empty((2, links), np.int64)
+        scratch = np.empty(2 * links + sorted_columns.size, np.int64)
+        link_order, link_kept = np.empty((2, links), np.int64)
         sizes = np.empty(4, np.int64)
         kernels.lay_out(
             starts,
             rows,
-            np.sort(targets),
+            sorted_columns,
             targets,
             longest,
-            kept,
+            scratch,
             columns,
             among,
             core,
