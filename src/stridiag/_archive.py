@@ -80,7 +80,7 @@ def opened_archive(
 def check_version(version: object, newest: int) -> None:
     """Raise `FileFormatError` unless this release reads files of that version, 1 to `newest`."""
     if type(version) is not int or version < 1:
-        raise FileFormatError(f"version {str(version)[:80]!r} is none; this release reads versions 1 to {newest}")
+        raise FileFormatError(f"it has version {str(version)[:80]}; this release reads versions 1 to {newest}")
     if version > newest:
         raise FileFormatError(
             f"it has version {str(version)[:80]}, and this release reads versions 1 to {newest}: "
@@ -168,9 +168,9 @@ def read_npy(stream: Any, size: int, kinds: str, *, foreign: bool) -> Array:
     left = size - start.tell()
     # True would be taken for 1; and math.prod, since a product in int64 could wrap round to the true size.
     if not all(type(k) is int and 0 <= k <= np.iinfo(np.int64).max for k in shape):
-        raise FileFormatError(f"shape {str(shape)[:80]} is none")
+        raise FileFormatError(f"it claims shape {str(shape)[:80]}, which is none")
     if math.prod(shape) * dtype.itemsize != left:
-        raise FileFormatError(f"shape {str(shape)[:80]} of {str(dtype)[:80]} is claimed for {left} bytes")
+        raise FileFormatError(f"it claims shape {str(shape)[:80]} of {str(dtype)[:80]} for {left} bytes")
     data = np.empty(left, np.uint8)
     head = start.read()
     data[: len(head)] = np.frombuffer(head, np.uint8)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from stridiag._version import __version__
-from stridiag.cli import learning_commands
+from stridiag.cli import algebra_commands, learning_commands
 
 __all__ = ["app"]
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 
 
 # Each set of commands has a file of its own, which knows their arguments.
+algebra_commands.register(app)
 learning_commands.register(app)
 
 

@@ -345,7 +345,12 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, float | int) and not isinstance(value, bool)
     if hint is int:
         return type(value) is int
-    if isinstance(hint, type) and not getattr(hint, "_is_protocol", False):
+    if isinstance(hint, type) and getattr(hint, "_is_protocol", False):
+        # Of the class, since properties of the value itself might compute.
+        return dataclasses.is_dataclass(value) and all(
+            hasattr(type(value), name) for name in vars(hint) if not name.startswith("_")
+        )
+    if isinstance(hint, type):
         return isinstance(value, hint)
     return dataclasses.is_dataclass(value) or isinstance(value, tuple | list | dict)
 
