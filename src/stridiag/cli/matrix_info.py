@@ -276,8 +276,8 @@ def _show_plan(console: Console, plan: dict[str, Any], say: Any) -> None:
         columns = ("method", "times the price", "factor", "solve", "bytes")
         no = [f"{method}: {cost['no']}" for method, cost in plan["alternatives"].items() if "no" in cost]
         print_table(console, Table("Instead", "", columns, rows, expendable=("bytes", "solve", "factor")))
-        for line in no:
-            say("Not", line)
+        for k, line in enumerate(no):
+            say("" if k else "Not", line)
     console.print()
 
 

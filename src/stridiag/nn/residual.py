@@ -79,7 +79,9 @@ class ResidualBlock:
     def __post_init__(self) -> None:
         expected = (self.branch.inputs, self.branch.units)
         if self.mix.shape != expected or self.mix.dtype.kind != "f":
-            raise StructureError(f"mix must be real of shape {expected}, got {self.mix.dtype} {self.mix.shape}")
+            raise StructureError(
+                f"mix must have shape {expected}, got {self.mix.shape} of {self.mix.dtype}; it is real"
+            )
 
 
 @storable
