@@ -6,16 +6,13 @@ its length before memory is taken for them, and nothing in it is executed.
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,35 +20,18 @@ from numpy.typing import NDArray
 from stridiag import FileFormatError, StridiagMatrix, load
 from stridiag._archive import Archive, opened_archive, read_npy
 from stridiag._files import opened_file
+from stridiag.cli.market_files import GZIP, MARKET, read_market
 
 if TYPE_CHECKING:
     from scipy.sparse import sparray
 
-__all__ = [
-    "GZIP",
-    "MARKET",
-    "NPY",
-    "STDIN",
-    "ZIP",
-    "first_bytes",
-    "market_entries",
-    "on_disk",
-    "read_array",
-    "read_matrix",
-]
+__all__ = ["NPY", "STDIN", "ZIP", "first_bytes", "on_disk", "read_array", "read_matrix"]
 
 Array = NDArray[Any]
 
 STDIN = Path("-")
-ZIP, NPY, GZIP, MARKET = b"PK", b"\x93NUMPY", b"\x1f\x8b", b"%%MatrixMarket"
+ZIP, NPY = b"PK", b"\x93NUMPY"
 
-_BANNER = re.compile(
-    r"%%MatrixMarket\s+matrix\s+(coordinate|array)\s+(real|double|integer|unsigned-integer|complex|pattern)\s+"
-    r"(general|symmetric|skew-symmetric|hermitian)\s*",
-    re.ASCII | re.IGNORECASE,
-)
-# What is unpacked of a compressed text: that many bytes, or that many times its size if this is more.
-_UNPACKED, _RATIO = 1 << 28, 100
 # Rows and columns that a matrix may have without entries to show for them.
 _FREE = 1 << 24
 # Arrays of each of scipy's formats, beside format, shape and data.
@@ -108,7 +88,7 @@ def read_matrix(file: Path) -> tuple[Any, str]:
         if matrix.ndim != 2:
             raise FileFormatError(f"{file} holds an array of shape {matrix.shape}, and a matrix has two axes")
     elif start.startswith((MARKET, GZIP)):
-        matrix, kind = market_entries(file), "Matrix Market"
+        matrix, kind = read_market(file), "Matrix Market"
     else:
         raise FileFormatError(
             f"{file} is no matrix file: expected Matrix Market (.mtx, .mtx.gz), .npz of scipy.sparse.save_npz or of "
@@ -198,73 +178,3 @@ def _from_scipy(archive: Archive) -> sparray:
     matrix.check_format(full_check=True)
     result: sparray = matrix
     return result
-
-
-# ------------------------------------------------------------------ Matrix Market
-
-
-def market_entries(file: Path) -> Any:
-    """Read a Matrix Market file, gzipped or not: a sparse array in coordinates, or a dense one.
-
-    Raises
-    ------
-    FileFormatError
-        If it is none, or claims more entries than it has room for.
-    """
-    from scipy.io import mmread
-
-    with opened_file(file) as stream:
-        text = _unpacked(stream, file) if first_bytes(file).startswith(GZIP) else stream
-        size = text.seek(0, os.SEEK_END)
-        text.seek(0)
-        _check_market_header(text, size, file)
-        text.seek(0)
-        try:
-            return mmread(text, spmatrix=False)
-        except Exception as error:
-            # Of the parser: ValueError, OverflowError, MemoryError and others.
-            raise FileFormatError(f"{file} is not a readable Matrix Market file: {error}") from error
-
-
-def _unpacked(stream: BinaryIO, file: Path) -> io.BytesIO:
-    most = max(_UNPACKED, _RATIO * os.fstat(stream.fileno()).st_size)
-    result = io.BytesIO()
-    try:
-        with gzip.open(stream) as text:
-            while result.tell() <= most and (part := text.read(1 << 20)):
-                result.write(part)
-    except Exception as error:
-        # EOFError, BadGzipFile, which is an OSError, and zlib's own error.
-        raise FileFormatError(f"{file} is not a readable gzip file: {error}") from error
-    if result.tell() > most:
-        raise FileFormatError(f"{file} unpacks to more than {most:,} bytes: unpack it first")
-    return result
-
-
-def _check_market_header(text: Any, size: int, file: Path) -> None:
-    banner = _BANNER.fullmatch(text.readline(200).decode("latin-1"))
-    if banner is None:
-        raise FileFormatError(f"{file} is no Matrix Market file of a matrix: its first line is another")
-    layout, field = banner[1].lower(), banner[2].lower()
-    # scipy's reader takes comments of any length before the sizes.
-    line = text.readline(4096)
-    while line and (line.startswith(b"%") or not line.strip()):
-        line = text.readline(1 << 16)
-    found = line.split()
-    try:
-        numbers = [int(word) for word in found if len(word) < 20]
-    except ValueError:
-        numbers = []
-    if len(numbers) != (3 if layout == "coordinate" else 2) or len(found) != len(numbers) or min(numbers) < 0:
-        raise FileFormatError(f"{file}: expected the sizes of the matrix, got {line[:60].decode('latin-1').strip()!r}")
-    rows, columns = numbers[:2]
-    if layout == "coordinate":
-        # Two indices, a value, and what stands between and behind them.
-        claimed, least = numbers[2], {"pattern": 4, "complex": 8}.get(field, 6)
-    else:
-        # Of a symmetric matrix one triangle is written, in any case more than a third of all entries.
-        claimed, least = rows * columns // 3, {"complex": 4}.get(field, 2)
-    if claimed * least > size + least or max(rows, columns) > np.iinfo(np.int64).max:
-        raise FileFormatError(
-            f"{file} claims {' x '.join(map(str, numbers[:2]))} and {claimed} entries in {size} bytes"
-        )

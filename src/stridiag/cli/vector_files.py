@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from stridiag import FileFormatError
 from stridiag._files import opened_file, written_whole
 from stridiag.cli.errors import UsageError
-from stridiag.cli.matrix_files import GZIP, MARKET, NPY, ZIP, first_bytes, market_entries, read_array
+from stridiag.cli.market_files import GZIP, MARKET, read_market
+from stridiag.cli.matrix_files import NPY, ZIP, first_bytes, read_array
 
 __all__ = ["check_output", "print_array", "read_columns", "write_array"]
 
@@ -49,7 +50,7 @@ def read_columns(file: Path, rows: int) -> Array:
     if start.startswith(NPY):
         found = read_array(file)
     elif start.startswith((MARKET, GZIP)):
-        found = market_entries(file)
+        found = read_market(file)
         if not isinstance(found, np.ndarray):
             # Before zeros fill it: the number of columns of a sparse file costs it nothing.
             if found.shape[0] != rows or rows * found.shape[1] > max(_FILLED, 100 * found.nnz):
