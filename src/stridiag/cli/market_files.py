@@ -1,7 +1,7 @@
 """Matrix Market files, gzipped or not.
 
-Not by ``scipy.io.mmread``: on some damaged files that ends the process with a segmentation fault (a file cut off within
-a number after a byte 0, scipy 1.16), and it takes memory for as many entries as a file claims.
+Not by ``scipy.io.mmread``: some damaged files end the process with a segmentation fault there (bytes 0 within a number,
+and cut off later; scipy 1.17.1), and it takes memory for as many entries as a file claims.
 
 Reference: Boisvert, Pozo, Remington 1996, The Matrix Market Exchange Formats, NISTIR 5935.
 """
