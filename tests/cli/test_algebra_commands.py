@@ -151,7 +151,14 @@ def test_matrices_that_are_none(tmp_path, text, message):
 def test_indices_of_scipys_files_are_checked(tmp_path):
     """Scipy itself follows them wherever they lead."""
     S = A.to_scipy("csr")
-    for name, place, value in (("indices", 0, 99), ("indices", 0, -1), ("indptr", 1, 10**6), ("indptr", 3, 0)):
+    # The last of these passes scipy's own full check and ruins the heap.
+    for name, place, value in (
+        ("indices", 0, 99),
+        ("indices", 0, -1),
+        ("indptr", 1, 10**6),
+        ("indptr", 3, 0),
+        ("indptr", -1, 0),
+    ):
         parts = {"indices": S.indices.copy(), "indptr": S.indptr.copy()}
         parts[name][place] = value
         np.savez(tmp_path / "S.npz", data=S.data, shape=np.array(S.shape), format=np.array("csr"), **parts)
@@ -161,7 +168,6 @@ def test_indices_of_scipys_files_are_checked(tmp_path):
 
 def test_a_zip_of_zeros_is_not_unpacked(tmp_path):
     np.savez_compressed(tmp_path / "S.npz", format="csr", shape=[3, 3], data=np.zeros(1 << 26, np.uint8), indices=1)
-    os.truncate(tmp_path / "S.npz", os.path.getsize(tmp_path / "S.npz"))
     with pytest.raises(stridiag.FileFormatError, match="indptr"):
         read_matrix(tmp_path / "S.npz")
     np.savez_compressed(tmp_path / "S.npz", **{f"x{k}": np.zeros(1 << 26, np.uint8) for k in range(5)})

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from stridiag import FileFormatError, StridiagMatrix, load
 from stridiag._archive import Archive, opened_archive, read_npy
 from stridiag._files import opened_file
+from stridiag._validate import as_index
 from stridiag.cli.market_files import GZIP, MARKET, read_market
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _from_archive(file: Path) -> tuple[Any, str]:
             ours = True
         elif {"format", "shape", "data"} <= names:
             ours = False
-            sparse = _from_scipy(archive)
+            sparse, format = _from_scipy(archive)
         else:
             raise FileFormatError(
                 "expected the arrays of scipy.sparse.save_npz or of stridiag.save, got "
@@ -142,10 +143,10 @@ def _from_archive(file: Path) -> tuple[Any, str]:
             )
     if ours:
         return load(file), "stridiag"
-    return sparse, f"scipy {sparse.format}"
+    return sparse, f"scipy {format}"
 
 
-def _from_scipy(archive: Archive) -> sparray:
+def _from_scipy(archive: Archive) -> tuple[sparray, str]:
     import scipy.sparse as sp
 
     mark = archive["format"]
@@ -167,14 +168,57 @@ def _from_scipy(archive: Archive) -> sparray:
     for name, part in zip(_PARTS[format], parts, strict=True):
         if part.ndim != 1 or part.dtype.kind not in "iu":
             raise FileFormatError(f"{name} must be integers along one axis, got {part.dtype} {part.shape}")
-    size = int(shape[0]), int(shape[1])
-    if format == "coo":
-        return sp.coo_array((data, (parts[0], parts[1])), shape=size)
+    rows, columns = int(shape[0]), int(shape[1])
+    places = [as_index(part, name) for name, part in zip(_PARTS[format], parts, strict=True)]
     if format == "dia":
-        return sp.dia_array((data, parts[0]), shape=size)
-    made: Any = {"csr": sp.csr_array, "csc": sp.csc_array, "bsr": sp.bsr_array}[format]
-    matrix = made((data, *parts), shape=size)
-    # Or scipy's loops would follow indices wherever they lead.
-    matrix.check_format(full_check=True)
-    result: sparray = matrix
-    return result
+        i, j, data = _of_diagonals(places[0], data, (rows, columns))
+    elif format == "coo":
+        i, j = places
+    elif format == "bsr":
+        i, j, data = _of_blocks(places[0], places[1], data, (rows, columns))
+    elif format == "csc":
+        i, j = places[0], _lines(places[1], columns, places[0].size)
+    else:
+        i, j = _lines(places[1], rows, places[0].size), places[0]
+    if not i.shape == j.shape == data.shape:
+        raise FileFormatError(f"it has {i.size} and {j.size} indices for data of shape {data.shape}")
+    for index, size in ((i, rows), (j, columns)):
+        if index.size and not (index.min() >= 0 and index.max() < size):
+            raise FileFormatError(f"indices must lie in 0 ... {size - 1}, got {index.min()} ... {index.max()}")
+    return sp.coo_array((data, (i, j)), shape=(rows, columns)), format
+
+
+# Not by scipy's own formats: its loops follow pointers wherever they lead, and its full check (1.17.1) lets pass those
+# that rise and fall back to 0.
+def _lines(pointers: Array, lines: int, entries: int) -> Array:
+    """Return the line of each entry from where lines begin, (lines + 1,)."""
+    counts = np.diff(pointers)
+    if pointers.size != lines + 1 or pointers[0] != 0 or pointers[-1] != entries or (counts < 0).any():
+        raise FileFormatError(f"indptr must ascend from 0 to {entries} in {lines} steps")
+    return np.repeat(np.arange(lines), counts)
+
+
+def _of_diagonals(offsets: Array, data: Array, shape: tuple[int, int]) -> tuple[Array, Array, Array]:
+    """Return rows, columns and values of what lies inside the matrix; a row of data is a diagonal, by column."""
+    if data.ndim != 2 or offsets.size != data.shape[0] or np.unique(offsets).size != offsets.size:
+        raise FileFormatError(f"data of shape {data.shape} need as many offsets, each once, got {offsets.size}")
+    # Beyond the matrix anyway, and differences would leave int64.
+    far = np.clip(offsets, -(2**62), 2**62)
+    j = np.arange(data.shape[1]) + np.zeros((offsets.size, 1), np.int64)
+    i = j - far[:, None]
+    inside = (i >= 0) & (i < shape[0]) & (j < shape[1])
+    return i[inside], j[inside], data[inside]
+
+
+def _of_blocks(indices: Array, pointers: Array, data: Array, shape: tuple[int, int]) -> tuple[Array, Array, Array]:
+    """Return rows, columns and values of the entries of dense blocks, (blocks, height, width)."""
+    if data.ndim != 3 or 0 in data.shape[1:] or shape[0] % data.shape[1] or shape[1] % data.shape[2]:
+        raise FileFormatError(f"blocks of shape {data.shape[1:]} do not fill a matrix of shape {shape}")
+    blocks, height, width = data.shape
+    across = shape[1] // width
+    if indices.size != blocks or (blocks and not (indices.min() >= 0 and indices.max() < across)):
+        raise FileFormatError(f"{blocks} blocks need as many indices, each below {across}")
+    down = _lines(pointers, shape[0] // height, blocks)
+    i = down[:, None, None] * height + np.arange(height)[:, None] + np.zeros(width, np.int64)
+    j = indices[:, None, None] * width + np.zeros((height, 1), np.int64) + np.arange(width)
+    return i.ravel(), j.ravel(), data.ravel()
