@@ -179,7 +179,7 @@ def find_inverse(file: Path, output: Output, *, diagonal: bool) -> None:
         matrix = found.matrix
     n = matrix.shape[0]
     if not diagonal:
-        _require_room(*matrix.shape, "--diagonal finds its diagonal, and solve multiplies by it, without forming it")
+        _require_room(n, n, "--diagonal finds its diagonal, and solve multiplies by it, without forming it")
     report: dict[str, Any] = {"shape": [n] if diagonal else [n, n]}
     with _warnings_told(report, output.quiet):
         factor = matrix.factor()

@@ -6,6 +6,8 @@ are about square. Small matrices are drawn entry by entry instead.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
@@ -101,7 +103,7 @@ def _dots(structure: Structure, room: int, *, fancy: bool) -> list[Text]:
     cells = filled.reshape(high, 4, wide, 2).swapaxes(1, 2)
     codes = (cells * _BITS).sum(axis=(2, 3))
     counts = cells.sum(axis=(2, 3))
-    red = linked.reshape(high, 4, wide, 2).any(axis=(1, 3))
+    red: Any = linked.reshape(high, 4, wide, 2).any(axis=(1, 3))
     lines = []
     for i in range(high):
         line = Text()
