@@ -334,7 +334,7 @@ def test_bad_input_is_said():
     with pytest.raises(NonFiniteError):
         fit_images(x, z, (18, 18))
     pair = TiedPatches((18, 18), np.ones((1, 3, 3), np.float32))
-    with pytest.raises(StructureError, match="mean and scale"):
+    with pytest.raises(StructureError, match="mean must have shape"):
         ImageFeatures((pair,), np.ones(3), np.ones(3))
     with pytest.raises(StructureError, match="of one shape"):
         ImageFeatures((), np.ones(0), np.ones(0))

@@ -230,7 +230,7 @@ def test_links_out_of_order_are_refused(tmp_path):
 def test_names_compression_and_claimed_sizes(tmp_path):
     path = tmp_path / "x"
     written(path, head(ARRAY, ONES), (ONES,), names=["header", "../../a0"])
-    with pytest.raises(FileFormatError, match="other members"):
+    with pytest.raises(FileFormatError, match=r"'\.\./\.\./a0\.npy' is no array"):
         load(path)
     written(path, head(ARRAY, ONES), (ONES,), compression=zipfile.ZIP_DEFLATED)
     with pytest.raises(FileFormatError, match="compressed"):
@@ -241,7 +241,7 @@ def test_names_compression_and_claimed_sizes(tmp_path):
         load(tmp_path)
     with path.open("wb") as stream:
         np.savez(stream, header=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(FileFormatError, match="claims"):
+    with pytest.raises(FileFormatError, match="arrays of object"):
         load(path)
 
 

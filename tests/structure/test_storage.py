@@ -176,7 +176,7 @@ def test_foreign_files(path, tmp_path):
         np.save(stream, np.ones(3))
     refused(path)
     np.savez(path, a=np.ones(3))
-    refused(path, "not a stridiag matrix file: expected members .*, got a.npy")
+    refused(path, "not a readable stridiag matrix file: expected members .*, got a")
     np.savez(path, **{f"a{k}": np.ones(1) for k in range(50)})
     refused(path, "and 40 more")
 
@@ -326,7 +326,7 @@ def test_missing_additional_and_repeated_members(path):
     write_members(path, content)
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("values.npy", b"other")
-    refused(path, "expected members")
+    refused(path, "a member twice")
 
 
 def test_size_in_the_directory_that_lies(path, good):

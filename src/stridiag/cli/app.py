@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from stridiag._version import __version__
+from stridiag.cli import algebra_commands, learning_commands
 
 __all__ = ["app"]
 
@@ -18,9 +19,13 @@ app = typer.Typer(
     name="stridiag",
     help="Sparse-plus-tridiagonal matrices with strided diagonals, and structured networks trained by pseudoinverse.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+# Each set of commands has a file of its own, which knows their arguments.
+algebra_commands.register(app)
+learning_commands.register(app)
 
 
 def _print_version(asked: bool) -> None:

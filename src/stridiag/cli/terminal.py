@@ -72,7 +72,8 @@ def print_table(console: Console, table: Table) -> None:
     note = table.note
     if dropped and not stacked:
         note += f" Not shown for want of width: {', '.join(c for c in full.columns if c not in table.columns)}."
-    console.print(Text(note, style="dim italic"))
+    if note:
+        console.print(Text(note, style="dim italic"))
     console.print()
 
 

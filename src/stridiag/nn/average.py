@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag.nn.network import Network, ParameterCount
+from stridiag.nn.parts import require_array, require_columns
 from stridiag.nn.storage import storable
 
 __all__ = ["Average"]
@@ -37,6 +38,10 @@ class Average:
     def __post_init__(self) -> None:
         if not self.members:
             raise ValueError("an average needs at least one network, got none")
+        first = self.members[0]
+        for member in self.members:
+            require_columns(first.inputs.inputs, member.inputs.inputs, "a member")
+            require_array(member.readout.intercept, "intercepts of members", first.readout.intercept.shape)
 
     def decision(self, rows: ArrayLike) -> Array:
         """Return the outputs, (samples, outputs), of finite rows of shape (samples, inputs).

@@ -71,7 +71,12 @@ class Conformal:
 
     def __post_init__(self) -> None:
         scores = self.scores
-        if scores.ndim != 2 or not scores.shape[0] or not (np.diff(scores, axis=0) >= 0.0).all():
+        if (
+            scores.ndim != 2
+            or scores.dtype.kind != "f"
+            or not scores.shape[0]
+            or not (np.diff(scores, axis=0) >= 0.0).all()
+        ):
             raise ValueError(f"scores must be (n, q) with ascending columns, got shape {scores.shape}")
         if not scores[0].min(initial=0.0) >= 0.0:
             raise ValueError(f"scores must be nonnegative, got {scores[0].min()}")

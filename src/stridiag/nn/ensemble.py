@@ -12,10 +12,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag.errors import StructureError
 from stridiag.nn.hidden import row_blocks
 from stridiag.nn.memory import Memory
 from stridiag.nn.mixed_units import MixedUnits
 from stridiag.nn.network import ParameterCount, checked_rows
+from stridiag.nn.parts import require_array, require_columns
 from stridiag.nn.ranks import Both
 from stridiag.nn.readout import Readout
 from stridiag.nn.storage import storable
@@ -90,6 +92,9 @@ class Member:
     hidden: MixedUnits
     readout: Readout
 
+    def __post_init__(self) -> None:
+        require_columns(self.hidden.columns, self.readout.coefficients.shape[0], "the readout")
+
 
 @storable
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +118,19 @@ class Ensemble:
     memory: Memory | None
     lower: Array
     upper: Array
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise StructureError("an ensemble needs at least one member, got none")
+        outputs = self.members[0].readout.intercept.size
+        for member in self.members:
+            require_columns(self.inputs.columns, member.hidden.inputs, "a member")
+            require_array(member.readout.intercept, "intercepts of members", (outputs,))
+        require_array(self.lower, "lower", (outputs,))
+        require_array(self.upper, "upper", (outputs,))
+        if self.memory is not None:
+            require_columns(self.inputs.columns, self.memory.metric.shape[0], "the memory")
+            require_array(self.memory.residuals, "residuals", (self.memory.rows.shape[0], outputs))
 
     def decision(self, rows: ArrayLike) -> Array:
         """Return the outputs, (n, q), of rows of shape (n, d).

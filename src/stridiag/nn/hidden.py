@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stridiag.errors import StructureError
 from stridiag.nn.layers import Layer
+from stridiag.nn.parts import require_count
 from stridiag.nn.storage import storable
 
 __all__ = ["Hidden", "Stack", "row_blocks"]
@@ -69,6 +70,7 @@ class Stack:
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
+        require_count(self.inputs, "inputs")
         size = self.inputs
         for i, layer in enumerate(self.layers):
             if layer.inputs != size:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stridiag.errors import StructureError
 from stridiag.nn.layers import Layer
+from stridiag.nn.parts import require_array, require_count
 from stridiag.nn.patches import TiedPatches
 from stridiag.nn.storage import storable
 
@@ -34,6 +35,9 @@ class PixelRange:
     inputs: int
     lowest: float
     highest: float
+
+    def __post_init__(self) -> None:
+        require_count(self.inputs, "inputs")
 
     @property
     def columns(self) -> int:
@@ -83,8 +87,8 @@ class ImageFeatures:
         pooled = sum(bank.columns for bank in self.patches)
         if not self.patches or len({bank.image_shape for bank in self.patches}) != 1:
             raise StructureError("an image network needs banks of filters for images of one shape")
-        if not self.mean.shape == self.scale.shape == (pooled,):
-            raise StructureError(f"mean and scale must be ({pooled},), got {self.mean.shape} and {self.scale.shape}")
+        require_array(self.mean, "mean", (pooled,))
+        require_array(self.scale, "scale", (pooled,))
         if self.layer is not None and self.layer.inputs != pooled:
             raise StructureError(f"the layer reads {self.layer.inputs} values, but {pooled} come to it")
 

@@ -15,6 +15,7 @@ from stridiag._kernels.forward import IDENTITY
 from stridiag.errors import StructureError
 from stridiag.nn.activations import activation
 from stridiag.nn.forward import affine, result_type
+from stridiag.nn.parts import require_array
 from stridiag.nn.storage import storable
 from stridiag.structure import StridiagMatrix
 
@@ -74,8 +75,7 @@ class Layer:
         if self.weight.batch_shape or self.weight.dtype.kind == "c":
             raise StructureError(f"a layer's weight must be one real matrix, got {self.weight}")
         rows, columns = self.weight.structure.shape
-        if self.bias.shape != (rows,):
-            raise StructureError(f"bias must have shape ({rows},), got {self.bias.shape}")
+        require_array(self.bias, "bias", (rows,))
         activation(self.activation)
         if self.source is None:
             if self.inputs not in (-1, columns):
@@ -83,6 +83,8 @@ class Layer:
             object.__setattr__(self, "inputs", columns)
         elif self.inputs < 0:
             raise StructureError("with source, inputs must say how many inputs there are; it was left out")
+        elif self.source.dtype != np.int64:
+            raise StructureError(f"source must be int64, got {self.source.dtype}")
         elif self.source.shape != (columns,) or not (
             self.source.min(initial=0) >= 0 and self.source.max(initial=-1) < self.inputs
         ):

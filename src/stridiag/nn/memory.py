@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.errors import StructureError
+from stridiag.nn.parts import require_array
 from stridiag.nn.storage import storable
 
 __all__ = ["Memory", "nearest"]
@@ -126,6 +128,16 @@ class Memory:
     power: float
     alpha: float
     gain: float
+
+    def __post_init__(self) -> None:
+        if self.rows.ndim != 2 or self.residuals.ndim != 2:
+            raise StructureError(f"rows and residuals have two axes, got {self.rows.shape}, {self.residuals.shape}")
+        n, d = self.rows.shape
+        require_array(self.rows, "rows", (n, d))
+        require_array(self.metric, "metric", (d,) * (1 if self.metric.ndim == 1 else 2))
+        require_array(self.residuals, "residuals", (n, self.residuals.shape[1]))
+        if not 1 <= self.neighbours <= n:
+            raise StructureError(f"neighbours must be between 1 and {n}, got {self.neighbours}")
 
     @classmethod
     def fit(cls, rows: Array, residuals: Array, weights: Array, metrics: tuple[Array, ...], judges: Index) -> Memory:

@@ -28,8 +28,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.errors import StructureError
 from stridiag.nn.layers import Layer
 from stridiag.nn.offsets import wrapped_structure
+from stridiag.nn.parts import require_array, require_columns, require_count
 from stridiag.nn.storage import storable
 from stridiag.structure import StridiagMatrix
 
@@ -67,6 +69,15 @@ class MixedUnits:
     sparse: tuple[Layer, ...]
     premix: Array | None
     mixed: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        require_count(self.inputs, "inputs")
+        if not self.sparse + self.mixed:
+            raise StructureError("hidden units need at least one layer, got none")
+        for layer in self.sparse + self.mixed:
+            require_columns(self.inputs, layer.inputs, "a layer")
+        if self.premix is not None:
+            require_array(self.premix, "premix", (self.inputs, self.inputs))
 
     @property
     def columns(self) -> int:

@@ -12,6 +12,7 @@ from stridiag._validate import require_finite
 from stridiag.errors import StructureError
 from stridiag.nn.hidden import Hidden, row_blocks
 from stridiag.nn.layers import Layer
+from stridiag.nn.parts import require_columns
 from stridiag.nn.readout import Readout
 from stridiag.nn.storage import storable
 from stridiag.nn.transforms import Transform
@@ -62,6 +63,9 @@ class FeatureMap:
     inputs: Transform
     hidden: Hidden
 
+    def __post_init__(self) -> None:
+        require_columns(self.inputs.columns, self.hidden.inputs, "the hidden part")
+
     def features(self, rows: ArrayLike) -> Array:
         """Return all features, (samples, columns), of rows of shape (samples, inputs), at once.
 
@@ -104,6 +108,10 @@ class Network:
     inputs: Transform
     hidden: Hidden
     readout: Readout
+
+    def __post_init__(self) -> None:
+        require_columns(self.inputs.columns, self.hidden.inputs, "the hidden part")
+        require_columns(self.hidden.columns, self.readout.coefficients.shape[0], "the readout")
 
     @property
     def layers(self) -> tuple[Layer, ...]:

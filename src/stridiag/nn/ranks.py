@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.errors import StructureError
+from stridiag.nn.parts import require_array, require_columns, require_count
 from stridiag.nn.storage import storable
 from stridiag.nn.transforms import Standardization
 
@@ -68,6 +70,19 @@ class Ranks:
     starts: NDArray[np.int64]
     knots: Array
     values: Array
+
+    def __post_init__(self) -> None:
+        require_count(self.inputs, "inputs")
+        require_array(self.picked, "picked", (self.picked.size,), "i")
+        require_array(self.starts, "starts", (self.picked.size + 1,), "i")
+        length = self.knots.size
+        for name in ("knots", "values"):
+            require_array(getattr(self, name), name, (length,))
+        if not (self.picked.min(initial=0) >= 0 and self.picked.max(initial=-1) < self.inputs):
+            raise StructureError(f"picked must hold indices below {self.inputs}")
+        # Each column has a knot, or nothing could be interpolated.
+        if self.starts[0] != 0 or self.starts[-1] != length or (np.diff(self.starts) < 1).any():
+            raise StructureError(f"starts must ascend from 0 to {length}")
 
     @classmethod
     def fit(cls, rows: Array, weights: Array) -> Ranks:
@@ -140,6 +155,9 @@ class Both:
 
     standard: Standardization
     ranks: Ranks
+
+    def __post_init__(self) -> None:
+        require_columns(self.standard.columns, self.ranks.inputs, "the part with ranks")
 
     @classmethod
     def fit(cls, rows: Array, weights: Array) -> Both:

@@ -50,9 +50,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.errors import StructureError
 from stridiag.nn.cholesky_ridge import CholeskyForm
 from stridiag.nn.eigen_ridge import EigenForm
 from stridiag.nn.options import check_penalty
+from stridiag.nn.parts import require_array
 from stridiag.nn.ridge_forms import (
     ALPHAS,
     FREEDOM_LIMIT,
@@ -127,6 +129,17 @@ class Readout:
     score: Array
     criterion: Criterion | Literal["holdout"]
     unit: Array = field(default_factory=lambda: np.ones(1))
+
+    def __post_init__(self) -> None:
+        if self.coefficients.ndim != 2:
+            raise StructureError(f"coefficients must be (columns, outputs), got {self.coefficients.shape}")
+        require_array(self.coefficients, "coefficients", self.coefficients.shape)
+        outputs = self.coefficients.shape[1]
+        require_array(self.intercept, "intercept", (outputs,))
+        # What only tells of the fit may be of a larger one.
+        for name in ("alpha", "degrees_of_freedom", "score"):
+            require_array(getattr(self, name), name, (getattr(self, name).size,))
+        require_array(self.unit, "unit", (1 if self.unit.shape == (1,) else outputs,))
 
     def apply(self, rows: Array) -> Array:
         """Return the outputs for rows of features, (n, q); they stop at the largest number."""

@@ -38,6 +38,7 @@ from stridiag.nn.hidden import Hidden, row_blocks
 from stridiag.nn.joint import DIRECT_LIMIT, direct_size, hadamard_product, joint_masked_least_squares
 from stridiag.nn.layers import Layer
 from stridiag.nn.operations import Operations, layer_sizes, random_operations, statistics_operations
+from stridiag.nn.parts import require_array
 from stridiag.nn.random_features import draw_layers, settle
 from stridiag.nn.statistics import Statistics
 from stridiag.nn.storage import storable
@@ -77,8 +78,10 @@ class ResidualBlock:
 
     def __post_init__(self) -> None:
         expected = (self.branch.inputs, self.branch.units)
-        if self.mix.shape != expected:
-            raise StructureError(f"mix must have shape {expected}, got {self.mix.shape}")
+        if self.mix.shape != expected or self.mix.dtype.kind != "f":
+            raise StructureError(
+                f"mix must have shape {expected}, got {self.mix.shape} of {self.mix.dtype}; it is real"
+            )
 
 
 @storable
@@ -110,6 +113,7 @@ class ResidualBlocks:
     losses: Array
 
     def __post_init__(self) -> None:
+        require_array(self.losses, "losses", (self.losses.size,))
         for i, layer in enumerate(self.layers[1:], 1):
             if layer.inputs != self.lift.units:
                 raise StructureError(f"layer {i} reads {layer.inputs} values, but the state has {self.lift.units}")

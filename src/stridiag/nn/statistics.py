@@ -32,6 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag.errors import FileFormatError, NonFiniteError
 from stridiag.nn.chunks import labelled, read_chunks
 from stridiag.nn.deviations import deviations, mirror
+from stridiag.nn.parts import require_array
 from stridiag.nn.storage import load, save, storable
 
 __all__ = ["Statistics"]
@@ -348,6 +349,8 @@ class Statistics:
         shapes = [a.shape for a in (self.row_mean, self.target_mean, self.scatter, self.cross, self.target_scatter)]
         if shapes != [(p,), (q,), (p, p), (p, q), (q,)]:
             raise ValueError(f"statistics of {p} columns and {q} targets cannot have arrays of shapes {shapes}")
+        for name in ("row_mean", "target_mean", "scatter", "cross", "target_scatter"):
+            require_array(getattr(self, name), name, getattr(self, name).shape)
 
     def with_constant_targets(self, values: ArrayLike) -> Statistics:
         """Return statistics with further targets behind these, which are the same for all rows.

@@ -15,20 +15,19 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
 import math
 import os
 import types
-import zipfile
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._archive import MAX_MEMBERS, Archive, check_version, opened_archive
 from stridiag._files import written_whole
+from stridiag._json import MAX_BYTES, MAX_DIGITS, parse_json
 from stridiag.errors import FileFormatError
 from stridiag.structure import StridiagMatrix, Structure
 
@@ -39,7 +38,7 @@ T = TypeVar("T")
 
 _FORMAT = "stridiag model"
 _VERSION = 1
-_HEADER = "header.npy"
+_HEADER = "header"
 # Trees of models are a handful deep; deeper ones are made to exhaust the stack.
 _DEPTH = 64
 # Kinds of dtype: booleans, integers, floats, complex numbers, strings. No objects.
@@ -122,7 +121,12 @@ def save(model: object, file: str | os.PathLike[str]) -> None:
     root = _encode(model, arrays, "model", 0)
     told = [{"dtype": a.dtype.str, "shape": list(a.shape), "digest": _digest(a)} for a in arrays]
     header = json.dumps({"format": _FORMAT, "version": _VERSION, "root": root, "arrays": told}, allow_nan=False)
-    members = {_HEADER[:-4]: np.frombuffer(header.encode(), np.uint8)}
+    members = {_HEADER: np.frombuffer(header.encode(), np.uint8)}
+    if len(arrays) >= MAX_MEMBERS or members[_HEADER].size > MAX_BYTES:
+        raise TypeError(
+            f"a model file holds up to {MAX_MEMBERS - 1:,} arrays and a header of up to {MAX_BYTES:,} bytes, "
+            f"got {len(arrays):,} and {members[_HEADER].size:,}"
+        )
     members.update((f"a{i}", array) for i, array in enumerate(arrays))
     with written_whole(file) as stream:
         np.savez(stream, allow_pickle=False, **members)
@@ -147,20 +151,10 @@ def load(file: str | os.PathLike[str]) -> Any:
         If the file is not one of ours, is of a newer version, names a class that is not known here, or is damaged. It
         is a ValueError.
     OSError
-        If there is no such file, or it may not be read.
+        If there is no such file, it may not be read, or it is a folder, a pipe or a device.
     """
-    path = Path(file)
-    # Opened first, so that a file that is missing or may not be read says so itself.
-    with path.open("rb") as stream:
-        try:
-            with zipfile.ZipFile(stream) as archive:
-                return _read(archive, os.fstat(stream.fileno()).st_size)
-        except FileFormatError as error:
-            raise FileFormatError(f"{path}: {error}") from None
-        except Exception as error:
-            # Damage makes the parsers of zip, JSON and array headers, and the checks of the dataclasses, raise almost
-            # anything: NotImplementedError, RecursionError and tokenize.TokenError among others.
-            raise FileFormatError(f"{path} is not a readable stridiag model file: {error}") from error
+    with opened_archive(file, "stridiag model file") as archive:
+        return _read(archive)
 
 
 def _digest(array: Array) -> str:
@@ -182,6 +176,8 @@ def _encode(value: object, arrays: list[Array], place: str, depth: int) -> Any:
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, int | np.integer):
+        if abs(int(value)) >= 10 ** (MAX_DIGITS - 1):
+            raise TypeError(f"{place} is an integer of {MAX_DIGITS} digits or more, which no model file holds")
         return int(value)
     if isinstance(value, float | np.floating):
         number = float(value)
@@ -223,66 +219,33 @@ def _fields(cls: type) -> dict[str, bool]:
 # ------------------------------------------------------------------ and back, trusting nothing
 
 
-def _read(archive: zipfile.ZipFile, size: int) -> Any:
-    members = archive.infolist()
-    found = {member.filename: member for member in members}
-    if _HEADER not in found or len(found) != len(members):
-        raise FileFormatError("not a stridiag model file: it has no header, or a member twice")
-    for member in members:
-        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
-            raise FileFormatError(f"member {member.filename!r} is compressed; ours never are")
-    if sum(member.file_size for member in members) > size:
-        raise FileFormatError("members claim more bytes than the file has")
-    header = json.loads(_array(archive, found[_HEADER]).tobytes().decode())
+def _read(archive: Archive) -> Any:
+    if _HEADER not in archive:
+        raise FileFormatError("it has no header")
+    text = archive[_HEADER]
+    if text.dtype != np.uint8 or text.ndim != 1:
+        raise FileFormatError(f"its header must be bytes, got {text.dtype} {text.shape}")
+    header = parse_json(text)
     if not isinstance(header, dict) or header.get("format") != _FORMAT:
-        raise FileFormatError("not a stridiag model file: its format mark is missing")
-    version = header.get("version")
-    if type(version) is not int or not 1 <= version <= _VERSION:
-        raise FileFormatError(f"the file has version {version!r}; this release reads versions 1 to {_VERSION}")
+        raise FileFormatError("its format mark is missing")
+    check_version(header.get("version"), _VERSION)
+    if set(header) != {"format", "version", "root", "arrays"} or not isinstance(header["arrays"], list):
+        raise FileFormatError(f"the header must have format, version, root and arrays, got {list(header)[:10]}")
     told = header["arrays"]
-    if set(found) != {_HEADER, *(f"a{i}.npy" for i in range(len(told)))}:
-        raise FileFormatError(f"the header lists {len(told)} arrays, the file has other members: {sorted(found)[:10]}")
+    if set(archive) != {_HEADER, *(f"a{i}" for i in range(len(told)))}:
+        raise FileFormatError(
+            f"the header lists {len(told)} arrays, the file has other members: {sorted(archive)[:10]}"
+        )
     arrays: list[Array | None] = []
     for i, entry in enumerate(told):
-        array = _array(archive, found[f"a{i}.npy"])
-        if [array.dtype.str, list(array.shape), _digest(array)] != [entry["dtype"], entry["shape"], entry["digest"]]:
+        array = archive[f"a{i}"]
+        if entry != {"dtype": array.dtype.str, "shape": list(array.shape), "digest": _digest(array)}:
             raise FileFormatError(f"array {i} is not the one that the header describes")
         arrays.append(array)
     model = _decode(header["root"], arrays, 0)
     if any(array is not None for array in arrays):
         raise FileFormatError("the file holds arrays that the model does not use")
     return model
-
-
-def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
-    """Return the array of an ``.npy`` member, without pickle and without trusting its header."""
-    with archive.open(member) as stream:
-        # The array's header is short, and longer ones are refused by numpy.
-        start = io.BytesIO(stream.read(min(member.file_size, 1 << 16)))
-        if np.lib.format.read_magic(start) != (1, 0):
-            raise FileFormatError(f"{member.filename} is in another array format than 1.0")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(start)
-        size = member.file_size - start.tell()
-        # math.prod, since a product in int64 could wrap round to the true size.
-        if (
-            fortran
-            or dtype.kind not in _KINDS
-            or not (dtype.isnative and dtype.itemsize)
-            or min(shape, default=0) < 0
-            or math.prod(shape) * dtype.itemsize != size
-        ):
-            raise FileFormatError(f"{member.filename} claims shape {shape} of {dtype} for {size} bytes")
-        data = np.empty(size, np.uint8)
-        head = start.read()
-        data[: len(head)] = np.frombuffer(head, np.uint8)
-        filled = len(head)
-        # To the very end, where the checksum of the member is compared.
-        while part := stream.read(1 << 20):
-            data[filled : filled + len(part)] = np.frombuffer(part, np.uint8)
-            filled += len(part)
-        if filled != size:
-            raise FileFormatError(f"{member.filename} ends after {filled} of {size} bytes")
-    return data.view(dtype).reshape(shape) if size else np.empty(shape, dtype)
 
 
 def _decode(node: Any, arrays: list[Array | None], depth: int) -> Any:
@@ -382,7 +345,12 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, float | int) and not isinstance(value, bool)
     if hint is int:
         return type(value) is int
-    if isinstance(hint, type) and not getattr(hint, "_is_protocol", False):
+    if isinstance(hint, type) and getattr(hint, "_is_protocol", False):
+        # Of the class, since properties of the value itself might compute.
+        return dataclasses.is_dataclass(value) and all(
+            hasattr(type(value), name) for name in vars(hint) if not name.startswith("_")
+        )
+    if isinstance(hint, type):
         return isinstance(value, hint)
     return dataclasses.is_dataclass(value) or isinstance(value, tuple | list | dict)
 

@@ -8,6 +8,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.errors import StructureError
+from stridiag.nn.parts import require_array
 from stridiag.nn.storage import storable
 
 __all__ = ["Scaling", "Standardization", "Transform"]
@@ -55,6 +57,12 @@ class Standardization:
     lower: Array
     upper: Array
     scaling: Scaling = "standard"
+
+    def __post_init__(self) -> None:
+        if self.mean.ndim != 1:
+            raise StructureError(f"mean must be one-dimensional, got {self.mean.shape}")
+        for name in ("magnitude", "mean", "deviation", "lower", "upper"):
+            require_array(getattr(self, name), name, self.mean.shape)
 
     @property
     def inputs(self) -> int:

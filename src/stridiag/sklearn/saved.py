@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,27 @@ def to_saved(estimator: StridiagEstimator) -> SavedEstimator:
     return SavedEstimator(type(estimator).__name__, options, fitted)
 
 
+def _fits(name: str, value: Any) -> bool:
+    """Whether a fit may have set that: what is used later without being looked at again."""
+    from stridiag.nn.average import Average
+    from stridiag.nn.ensemble import Ensemble
+    from stridiag.nn.network import FeatureMap, Network
+
+    match name:
+        case "_model":
+            return value is None or isinstance(value, Network | Average | Ensemble)
+        case "map_":
+            return isinstance(value, FeatureMap)
+        case "n_features_in_":
+            return type(value) is int and value >= 0
+        case "feature_names_in_":
+            return isinstance(value, np.ndarray) and value.ndim == 1
+        case "temperature_":
+            return isinstance(value, float)
+    # Classes of this wing, which have looked at their own fields, and truth values.
+    return value is None or isinstance(value, bool) or is_dataclass(value)
+
+
 def load(file: str | PathLike[str]) -> StridiagEstimator:
     """Read a fitted estimator that its `save` wrote.
 
@@ -122,5 +143,7 @@ def from_saved(content: SavedEstimator, file: str | PathLike[str]) -> StridiagEs
     if not set(fitted) <= allowed:
         raise FileFormatError(f"{file} would set {sorted(set(fitted) - allowed)} of {content.kind}, which it has not")
     for name, value in fitted.items():
+        if not _fits(name, value):
+            raise FileFormatError(f"{file}: {name} of {content.kind} cannot be a {type(value).__name__}")
         setattr(estimator, name, value)
     return estimator

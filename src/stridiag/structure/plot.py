@@ -36,13 +36,21 @@ def plot_structure(structure: Structure, ax: Any = None) -> Any:
         # A line of one entry has no length: draw it as a dot.
         style = "." if length == 1 else "-"
         ax.plot([k + offset for k in ends], ends, style, color="C0" if offset == 0 else "C1", lw=1.5)
-    ax.plot(structure.link_columns, structure.link_rows, "o", color="C3", ms=3, label="links")
+    # Dots that overlap hide the pattern: the more there are, the smaller.
+    size = 3.0 if structure.link_count <= 500 else 1.5 if structure.link_count <= 5000 else 0.5
+    ax.plot(structure.link_columns, structure.link_rows, "o", color="C3", ms=size, mew=0, label="links")
     ax.set(
         xlim=(-0.5, max(columns, 1) - 0.5),
         ylim=(max(rows, 1) - 0.5, -0.5),
         aspect="equal",
         xlabel="column",
         ylabel="row",
-        title=f"{rows} x {columns}, offsets {structure.offsets}, {structure.link_count} links",
+        title=f"{rows} x {columns}, {_told(structure.offsets)}, {structure.link_count} links",
     )
+    ax.locator_params(nbins=6)
     return ax
+
+
+def _told(offsets: tuple[int, ...]) -> str:
+    # A longer list would be wider than the picture.
+    return f"offsets {offsets}" if len(offsets) <= 5 else f"{len(offsets)} diagonals"
