@@ -55,7 +55,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/speed.py
 
 clean:
-	rm -rf $(VENV) $(VENV)-oldest build dist docs/_build docs/api/generated stridiag-report
+	rm -rf $(VENV) $(VENV)-oldest build dist docs/_build docs/api/generated docs/gallery stridiag-report
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

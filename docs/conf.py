@@ -3,6 +3,7 @@
 import html
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from docutils import nodes
@@ -14,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from stridiag._version import __version__
 
+ROOT = Path(__file__).resolve().parents[1]
+
 project = "stridiag"
 author = "The stridiag developers"
 copyright = "The stridiag developers. BSD 3-Clause License"
@@ -24,6 +27,9 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
 ]
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -36,6 +42,37 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
+
+
+def _left_out():
+    """Pattern of the examples that need what is not installed, and of nothing if all is there."""
+    absent = [name for name in ("torch",) if find_spec(name) is None]
+    wants = re.compile(rf"^(?:import|from) (?:{'|'.join(absent)})\b", re.MULTILINE)
+    files = [path for path in (ROOT / "examples").rglob("*.py") if absent and wants.search(path.read_text("utf-8"))]
+    return "|".join(["__init__", *(re.escape(path.name) for path in files)])
+
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"plot_",
+    "ignore_pattern": _left_out(),
+    "within_subsection_order": "FileNameSortKey",
+    "doc_module": ("stridiag",),
+    "reference_url": {"stridiag": None},
+    "backreferences_dir": "gallery/backreferences",
+    "image_srcset": ["2x"],
+    "remove_config_comments": True,
+    "show_signature": False,
+    "download_all_examples": False,
+    # What a page shows should not differ from one build to the next: no running times.
+    "min_reported_time": 1e9,
+    "write_computation_times": False,
+}
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
 
 html_theme = "furo"
 html_title = f"stridiag {release}"
