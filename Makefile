@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check static format docs oldest wheels bench clean
+.PHONY: demo test check static format docs pages oldest wheels bench clean
 
 ## demo: train a structured network by pseudoinverse, run the matrix experiment, write stridiag-report/
 demo: $(VENV)/.demo
@@ -35,6 +35,10 @@ format: $(VENV)/.check
 ## docs: the documentation, warnings as errors
 docs: $(VENV)/.check
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+## pages: the documentation's pages of measurements, made anew from the stored results
+pages: $(VENV)/.check
+	$(BIN)/python benchmarks/pages.py
 
 ## oldest: the tests against the oldest dependencies that pyproject.toml allows (on Python 3.11 or 3.12, which they support)
 oldest: $(VENV)-oldest/.test

@@ -185,7 +185,7 @@ def main(arguments: list[str] | None = None, *, perform: Perform = in_fork) -> N
     if not options.no_page:
         from learning.page import write_page
 
-        write_page(read(options.results), left_out, options.page, options.plots)
+        write_page(read(options.results), options.page, options.plots)
         print(f"Written: {options.page}")
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from stridiag.cli.bench.command import Options, results
 from stridiag.cli.bench.document import speed_page
 from stridiag.cli.bench.limits import Limits, measure_limits
+from stridiag.cli.bench.measuring import Record
 from stridiag.cli.bench.operations import OPERATIONS
 from stridiag.cli.bench.store import read, to_csv
 from stridiag.cli.report import write_atomically
@@ -31,17 +32,22 @@ CHANGING = ("date", "load")
 
 def page_of(folder: Path) -> str:
     """Return the page of all results in a folder."""
-    records, facts = [], {}
+    records: list[Record] = []
+    # For each label the texts that the files hold, and which operations each stands for.
+    told: dict[str, dict[str, list[str]]] = {}
     for name in NAMES:
         path = folder / f"{name}.csv"
         if path.exists():
             found, these = read(path)
             records += found
-            differing = [label for label in these if label in facts and facts[label] != these[label]]
-            facts |= {f"{label} ({name})" if label in differing else label: text for label, text in these.items()}
-    facts = {
-        label: text for label, text in facts.items() if label.partition(" (")[0] not in CHANGING or " (" not in label
-    }
+            for label, text in these.items():
+                told.setdefault(label, {}).setdefault(text, []).append(name)
+    facts = {}
+    for label, texts in told.items():
+        if len(texts) == 1 or label in CHANGING:
+            facts[label] = next(iter(texts))
+        else:
+            facts |= {f"{label} ({', '.join(of)})": text for text, of in texts.items()}
     limits = folder / "limits.json"
     stored = Limits.from_json(limits.read_text(encoding="utf-8")) if limits.exists() else None
     cores = max((record.cell.threads for record in records), default=1)

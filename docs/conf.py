@@ -43,6 +43,10 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
+# Names of our own must resolve. Names of others would need their sites, and the build does without a network.
+nitpicky = True
+nitpick_ignore_regex = [(r"py:.*", r"(?!stridiag\b).*")]
+
 
 def _left_out():
     """Pattern of the examples that need what is not installed, and of nothing if all is there."""
@@ -77,7 +81,9 @@ copybutton_only_copy_prompt_lines = True
 html_theme = "furo"
 html_title = f"stridiag {release}"
 html_static_path = ["_static"]
-html_css_files = ["math.css"]
+html_css_files = ["math.css", "site.css"]
+html_show_sphinx = False
+html_copy_source = False
 html_math_renderer = "mathml"
 
 
@@ -111,6 +117,24 @@ def _visit_block(self, node):
     raise nodes.SkipNode
 
 
+def _link_pages(app, what, name, obj, options, lines):
+    # Docstrings name pages as files of the tree, which is what reads best in an editor.
+    for k, line in enumerate(lines):
+        lines[k] = re.sub(r"`*\bdocs/([\w/-]+)\.md\b`*", r":doc:`/\1`", line)
+
+
+def _describe(app, page, template, context, doctree):
+    """Give each page a description for search engines and previews: its first paragraph."""
+    if doctree is None or "meta" in context.get("metatags", ""):
+        return
+    first = next((p.astext() for p in doctree.findall(nodes.paragraph) if len(p.astext()) > 20), "")
+    text = " ".join(first.split())
+    if len(text) > 160:
+        text = text[:157].rsplit(" ", 1)[0] + " ..."
+    if text:
+        context["metatags"] = context.get("metatags", "") + f'<meta name="description" content="{html.escape(text)}" />'
+
+
 def _close_examples(app, docname, source):
     # doctest needs an empty line behind the last result of an example; readers do not.
     source[0] = re.sub(r"\n\n```$", "\n```", source[0], flags=re.MULTILINE)
@@ -120,3 +144,5 @@ def setup(app):
     """Formulas become MathML when the pages are built, so that they need neither scripts nor a network to be read."""
     app.add_html_math_renderer("mathml", (_visit_inline, None), (_visit_block, None))
     app.connect("source-read", _close_examples)
+    app.connect("autodoc-process-docstring", _link_pages)
+    app.connect("html-page-context", _describe)

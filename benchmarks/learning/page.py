@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from learning.models import DENSE_UNITS
+from learning.models import DENSE_UNITS, models
 from learning.ours import LINES
 from learning.plots import BASE, draw
 from learning.store import Result
@@ -23,6 +23,7 @@ from learning.summary import (
     wilcoxon_holm,
 )
 from stridiag.cli.report import write_atomically
+from stridiag.sklearn import StridiagRegressor
 
 __all__ = ["page", "write_page"]
 
@@ -55,14 +56,14 @@ empirical distribution functions, the controls what ours read. A trained mode's 
 """
 
 
-def write_page(results: list[Result], skipped: Mapping[str, str], path: Path, pictures: Path) -> None:
+def write_page(results: list[Result], path: Path, pictures: Path) -> None:
     """Write the page and its pictures."""
     pictures.mkdir(parents=True, exist_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, page(results, skipped, pictures, path.parent))
+    write_atomically(path, page(results, pictures, path.parent))
 
 
-def page(results: list[Result], skipped: Mapping[str, str], pictures: Path, beside: Path) -> str:
+def page(results: list[Result], pictures: Path, beside: Path) -> str:
     """Return the text of the page; the pictures are written into a folder, and named from another one."""
     runs = runs_of(results)
     tables = sorted({r.data for r in results if r.done} - set(IMAGES))
@@ -96,8 +97,8 @@ def page(results: list[Result], skipped: Mapping[str, str], pictures: Path, besi
             files = draw(runs, drawn, [m for m in FAMILY if m in runs], shared, pictures)
             folder = Path(*([".."] if pictures.parent != beside else []), pictures.name)
             text = f"## Loss against cost\n\nOver {len(shared)} tables: {', '.join(shared)}.\n\n"
-            parts.append(text + "\n\n".join(f"![{name}]({(folder / name).as_posix()})" for name in files))
-    parts.append(_left_out(results, skipped))
+            parts.append(text + "\n\n".join(f"![{said}]({(folder / name).as_posix()})" for name, said in files.items()))
+    parts.append(_left_out(results))
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
@@ -279,9 +280,9 @@ def _costs(runs: Runs, models: list[str], tables: Sequence[str], title: str) -> 
     return f"## {title}\n\n{text}\n\n{_table(head, rows)}" if rows else ""
 
 
-def _left_out(results: Sequence[Result], skipped: Mapping[str, str]) -> str:
+def _left_out(results: Sequence[Result]) -> str:
     measured = {r.model for r in results}
-    lines = [f"* `{name}`: {reason}" for name, reason in skipped.items() if name not in measured]
+    lines = [f"* `{name}`: no result is stored" for name in models(StridiagRegressor) if name not in measured]
     lines += [f"* `{r.model}` on {r.data}, split {r.split}: {r.status}" for r in results if not r.done]
     return "## Not measured\n\n" + "\n".join(lines) if lines else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +14,11 @@ __all__ = ["draw"]
 BASE = "histgb"
 
 
-def draw(runs: Runs, models: Sequence[str], family: Sequence[str], data: Sequence[str], folder: Path) -> list[str]:
-    """Write the pictures of models that have these data sets; return the names of the files.
+def draw(runs: Runs, models: Sequence[str], family: Sequence[str], data: Sequence[str], folder: Path) -> dict[str, str]:
+    """Write the pictures of models that have these data sets; return what each shows, by the name of its file.
+
+    A file says in its description what numbers it draws, by their digest: other versions of matplotlib draw the same
+    numbers in other words.
 
     Parameters
     ----------
@@ -35,11 +39,13 @@ def draw(runs: Runs, models: Sequence[str], family: Sequence[str], data: Sequenc
 
     points = {model: _point(runs, model, data) for model in [*models, *family]}
     kept = {model: point for model, point in points.items() if point is not None}
-    written = []
-    for k, (name, label) in enumerate(
+    told = "; ".join(f"{model}: {', '.join(f'{x:.6g}' for x in point)}" for model, point in kept.items())
+    drawn = hashlib.sha256(told.encode()).hexdigest()[:16]
+    written = {}
+    for k, (name, label, said) in enumerate(
         (
-            ("learning-time.svg", "seconds of CPU for all fits"),
-            ("learning-numbers.svg", "numbers in the model, median"),
+            ("learning-time.svg", "seconds of CPU for all fits", "Loss of each model against the seconds of its fits"),
+            ("learning-numbers.svg", "numbers in the model, median", "Loss of each model against its size in numbers"),
         ),
         start=1,
     ):
@@ -60,8 +66,8 @@ def draw(runs: Runs, models: Sequence[str], family: Sequence[str], data: Sequenc
             axes.grid(alpha=0.3, which="both")
             if kept:
                 axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-            figure.savefig(folder / name, metadata={"Date": None})
-        written.append(name)
+            figure.savefig(folder / name, metadata={"Date": None, "Description": f"numbers drawn: {drawn}"})
+        written[name] = said
     return written
 
 

@@ -38,7 +38,8 @@ def load(name):
 
 
 def test_each_benchmark_is_run_here():
-    assert {path.name for path in FOLDER.glob("*.py")} == set(TINY)
+    # That one measures nothing: it makes pages of what is stored, see test_pages.py.
+    assert {path.name for path in FOLDER.glob("*.py")} - {"pages.py"} == set(TINY)
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -361,7 +361,7 @@ class TestProgram:
         learning.main(given, perform=lambda job, limit: {"status": "failed: tired"})
         assert "Skipped: hpelm: hpelm is not installed" in capsys.readouterr().out
         text = (folder / "page.md").read_text()
-        assert "* `hpelm`: hpelm is not installed" in text
+        assert "* `hpelm`: no result is stored" in text
         assert "* `linear` on waves, split 0: failed: tired" in text
 
     @pytest.mark.parametrize(
@@ -415,13 +415,13 @@ print(measuring.in_fork(job, 0.2)["status"])
                     counts = {"hidden": 10, "readout": 5, "units": 64, "gemm_cpu": 0.1, "predict_cpu": 0.1}
                     found.append(result(data_set, split, model, score + k, fit_cpu=score, latency=1e-4, **counts))
         aside = tmp_path / "_static"
-        page.write_page(found, {}, tmp_path / "page.md", aside)
+        page.write_page(found, tmp_path / "page.md", aside)
         text, pictures = (tmp_path / "page.md").read_text(), {p.name: p.read_bytes() for p in aside.iterdir()}
         assert "| `ours` | 1.00 | 0.71 |" in text
         assert "| `ours` | 4 / 0 / 0 | 4 / 0 / 0 | 4 / 0 / 0 |" in text
         assert "fit seconds of histgb over ours (4 tables) | ≥ 1 | 2.00 | met" in text
         assert "_static/learning-time.svg" in text
         assert set(pictures) == {"learning-time.svg", "learning-numbers.svg"}
-        page.write_page(found, {}, tmp_path / "page.md", aside)
+        page.write_page(found, tmp_path / "page.md", aside)
         assert (tmp_path / "page.md").read_text() == text
         assert {p.name: p.read_bytes() for p in aside.iterdir()} == pictures

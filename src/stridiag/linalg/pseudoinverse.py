@@ -256,9 +256,9 @@ def pinv(
     Small connected blocks get a dense singular value decomposition. Large ones are treated directly, in time linear
     in their size and in the number of singular values dropped, if they have few links: the singular values below the
     cutoff are counted, their vectors found by inverse iteration, and the rest inverted through an orthogonal
-    factorization. The error is a small multiple of eps times the condition of what is kept, as with numpy. See
-    `stridiag.linalg.direct`. A real chain whose rank is clear, with some forty links at most, takes a few passes over
-    its rows only: see `stridiag.linalg.direct_chain`.
+    factorization. The error is a small multiple of eps times the condition of what is kept, as with numpy. A real
+    chain whose rank is clear, with some forty links at most, takes a few passes over its rows only. See
+    docs/theory/pseudoinverse.md.
 
     Examples
     --------

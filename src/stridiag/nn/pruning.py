@@ -71,7 +71,7 @@ class PrunedLayer:
         Squared error on the statistics, summed over outputs, over the outputs' summed variance: 0 is perfect, 1 is
         what constants do.
     errors : dict of str to float
-        The same for each stage that was asked for, this one included; see `stridiag.nn.pruning`.
+        The same for each stage that was asked for, this one included; see docs/theory/pruning.md.
     """
 
     weight: StridiagMatrix
@@ -187,7 +187,7 @@ def prune_layer(
         Whether stage "links" puts rows and columns in order for its diagonals. With False (and in the first two
         stages) the best diagonals of the given order are taken.
     stage : {"links", "permutation", "refit", "mask", "random"}, default "links"
-        How far to go; see `stridiag.nn.pruning`. The stages before "links" have as many whole diagonals as the entries
+        How far to go; see docs/theory/pruning.md. The stages before "links" have as many whole diagonals as the entries
         fill; "random" is the control.
     compare : sequence of stages, optional
         Further ones whose error is wanted.

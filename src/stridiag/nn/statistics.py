@@ -327,7 +327,7 @@ class Statistics:
             )._finite()
 
     def save(self, file: str | os.PathLike[str]) -> None:
-        """Write the statistics to an ``.npz`` file; see `stridiag.nn.storage`."""
+        """Write the statistics to an ``.npz`` file; see `stridiag.nn.save` for the format."""
         save(self, file)
 
     @classmethod

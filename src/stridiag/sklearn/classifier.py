@@ -391,8 +391,8 @@ class StridiagClassifier(ClassifierMixin, StridiagPredictor):  # type: ignore[mi
         r"""Return softmax(scores / temperature), (n_samples, n_classes); rows sum to 1.
 
         Least-squares scores are not log-odds. The temperature makes them the best probabilities that one
-        number can: it minimises the log-loss of leave-one-out scores (see
-        `stridiag.nn.calibration`). For multi-label targets: the probability of each label by itself.
+        number can: it minimises the log-loss of leave-one-out scores (`stridiag.nn.fit_temperature`). For
+        multi-label targets: the probability of each label by itself.
         """
         scores = self._decide(X)
         return self.labels_.probabilities(scores, self.temperature_)

@@ -113,7 +113,7 @@ def prune_sklearn(
     X : array_like, (n, n_features)
         Inputs to be true on: training rows, a few thousand or more. Labels are not needed.
     density, diagonals, permute, alpha, readout_alpha
-        As for `stridiag.nn.network_pruning.prune_mlp`. ``diagonals=0`` keeps most accuracy.
+        As for `stridiag.nn.prune_mlp`. ``diagonals=0`` keeps most accuracy.
 
     Returns
     -------

@@ -167,7 +167,7 @@ def plain_twin(kernel: Any) -> Any:
     Parameters
     ----------
     kernel : callable
-        A function made by the decorators of `stridiag._kernels.compile`.
+        A function made by the decorators of ``stridiag._kernels.compile``.
     """
     return _twin(kernel, {})
 

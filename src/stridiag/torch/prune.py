@@ -67,8 +67,7 @@ def prune(
     model : Module
         Trained. It is not changed.
     sample : Tensor, tuple of Tensor, or re-iterable of batches
-        Inputs to be true on, a few thousand rows or more, as the model takes them: see
-        `stridiag.torch.passes.Sample`.
+        Inputs to be true on, a few thousand rows or more, as the model takes them.
     density : float or mapping of str to float, optional
         Entries to keep in each weight over all of it, or one such number for each layer by name. Either this or
         `budget`.
@@ -81,7 +80,7 @@ def prune(
         What the readout is solved for, in the order of the sample: numbers, or classes. By default what the dense
         model's readout puts out, so that no labels are needed.
     permute, diagonals, alpha
-        As for `stridiag.nn.pruning.prune_layer`; `diagonals` for every layer. Links only, ``diagonals=0``, keep most
+        As for `stridiag.nn.prune_layer`; `diagonals` for every layer. Links only, ``diagonals=0``, keep most
         accuracy; diagonals are faster.
     readout : str, "auto" or None, default "auto"
         The layer that is solved again and stays dense. "auto": that whose output is the model's, if there is one.
