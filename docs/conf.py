@@ -79,6 +79,8 @@ copybutton_prompt_is_regexp = True
 copybutton_only_copy_prompt_lines = True
 
 html_theme = "furo"
+pygments_style = "friendly"
+pygments_dark_style = "github-dark"
 html_title = f"stridiag {release}"
 html_static_path = ["_static"]
 html_css_files = ["math.css", "site.css"]

@@ -102,7 +102,7 @@ def log_loss(probabilities: Array, labels: Array, weights: Array | None = None) 
     Examples
     --------
     >>> import numpy as np
-    >>> from stridiag.nn.calibration import brier_score, log_loss
+    >>> from stridiag.nn import brier_score, log_loss
     >>> p, labels = np.array([[0.5, 0.5], [0.2, 0.8]]), np.array([0, 1])
     >>> round(log_loss(p, labels), 4), round(brier_score(p, labels), 4)
     (0.4581, 0.29)

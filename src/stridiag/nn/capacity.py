@@ -141,7 +141,7 @@ def capacity_surface(
     --------
     >>> import numpy as np
     >>> from stridiag.nn import Architecture, fit_random
-    >>> from stridiag.nn.capacity import capacity_surface
+    >>> from stridiag.nn import capacity_surface
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((120, 4))
     >>> y = np.sin(X[:, :1]) * X[:, 1:2] + 0.5 * rng.standard_normal((120, 1))

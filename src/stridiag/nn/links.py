@@ -134,7 +134,7 @@ def choose_links(
     >>> import numpy as np
     >>> from stridiag import StridiagMatrix
     >>> from stridiag.nn import Statistics, wrapped_structure
-    >>> from stridiag.nn.links import choose_links
+    >>> from stridiag.nn import choose_links
     >>> S = wrapped_structure((6, 6), (0, 1))
     >>> W = StridiagMatrix(S, np.ones(12)).toarray()
     >>> W[0, 4], W[3, 1] = 2.0, -1.0

@@ -132,7 +132,7 @@ def prune_mlp(
     Examples
     --------
     >>> import numpy as np
-    >>> from stridiag.nn.network_pruning import prune_mlp
+    >>> from stridiag.nn import prune_mlp
     >>> rng = np.random.default_rng(0)
     >>> weights = [rng.standard_normal((64, 20)) / 4, rng.standard_normal((3, 64)) / 8]
     >>> biases = [np.zeros(64), np.zeros(3)]

@@ -66,7 +66,7 @@ class TiedPatches:
     Examples
     --------
     >>> import numpy as np
-    >>> from stridiag.nn.patches import TiedPatches
+    >>> from stridiag.nn import TiedPatches
     >>> edges = np.array([[[-1.0, 1.0]]])
     >>> layer = TiedPatches((2, 3), edges, window=2, step=1)
     >>> layer.features(np.array([[0.0, 1.0, 1.0, 0.0, 1.0, 1.0]])).round(3)

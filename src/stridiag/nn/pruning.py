@@ -216,7 +216,7 @@ def prune_layer(
     --------
     >>> import numpy as np
     >>> from stridiag.nn import Statistics
-    >>> from stridiag.nn.pruning import prune_layer
+    >>> from stridiag.nn import prune_layer
     >>> rng = np.random.default_rng(0)
     >>> W, b = rng.standard_normal((40, 60)) ** 3, np.zeros(40)
     >>> rows = rng.standard_normal((500, 60)) @ rng.standard_normal((60, 60))

@@ -56,7 +56,7 @@ class Ranks:
     Examples
     --------
     >>> import numpy as np
-    >>> from stridiag.nn.ranks import Ranks
+    >>> from stridiag.nn import Ranks
     >>> x = np.array([[1.0, 0.0], [10.0, 1.0], [100.0, 0.0], [1e3, 1.0], [1e9, 0.0]])
     >>> ranks = Ranks.fit(x, np.ones(5))
     >>> ranks.picked
@@ -144,7 +144,7 @@ class Both:
     Examples
     --------
     >>> import numpy as np
-    >>> from stridiag.nn.ranks import Both
+    >>> from stridiag.nn import Both
     >>> x = np.random.default_rng(0).lognormal(size=(100, 3))
     >>> both = Both.fit(x, np.ones(100))
     >>> both.inputs, both.columns

@@ -41,7 +41,7 @@ def plan_tabular(
 
     Examples
     --------
-    >>> from stridiag.nn.recipe_plans import plan_tabular
+    >>> from stridiag.nn import plan_tabular
     >>> plan_tabular((10_000, 20), 1).total < 1e11
     True
     """
@@ -97,7 +97,7 @@ def plan_images(
 
     Examples
     --------
-    >>> from stridiag.nn.recipe_plans import plan_images
+    >>> from stridiag.nn import plan_images
     >>> plan_images((60_000, 784), 10, (28, 28)).features
     3456
     """

@@ -103,7 +103,7 @@ def choose(
 
     >>> import numpy as np
     >>> from stridiag.nn import Architecture, fit_random
-    >>> from stridiag.nn.selection import choose
+    >>> from stridiag.nn import choose
     >>> X = np.random.default_rng(0).uniform(-2, 2, (200, 1))
     >>> depths = [Architecture(units=32, layers=k) for k in (1, 2, 3)]
     >>> def fit(architecture, X, Z, weights, rng):

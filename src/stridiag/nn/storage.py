@@ -66,7 +66,7 @@ def storable(cls: type[T]) -> type[T]:
     --------
     >>> from dataclasses import dataclass
     >>> import os, tempfile
-    >>> from stridiag.nn.storage import load, save, storable
+    >>> from stridiag.nn import load, save, storable
     >>> @storable
     ... @dataclass(frozen=True)
     ... class Gain:
@@ -110,7 +110,7 @@ def save(model: object, file: str | os.PathLike[str]) -> None:
     >>> import os, tempfile
     >>> import numpy as np
     >>> from stridiag.nn import Statistics
-    >>> from stridiag.nn.storage import load, save
+    >>> from stridiag.nn import load, save
     >>> path = os.path.join(tempfile.mkdtemp(), "model.npz")
     >>> save({"of": Statistics.from_rows(np.eye(3), np.ones(3)), "rounds": (1, 2)}, path)
     >>> content = load(path)

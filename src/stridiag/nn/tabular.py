@@ -123,7 +123,7 @@ def fit_tabular(
     Examples
     --------
     >>> import numpy as np
-    >>> from stridiag.nn.tabular import fit_tabular
+    >>> from stridiag.nn import fit_tabular
     >>> X = np.random.default_rng(0).uniform(-2, 2, (600, 5))
     >>> Z = np.sin(2 * X[:, :1]) * X[:, 1:2]
     >>> model = fit_tabular(X[:500], Z[:500], rng=0)

@@ -133,7 +133,7 @@ def prune_sklearn(
     --------
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.neural_network import MLPClassifier
-    >>> from stridiag.sklearn.pruning import prune_sklearn
+    >>> from stridiag.sklearn import prune_sklearn
     >>> X, y = load_iris(return_X_y=True)
     >>> mlp = MLPClassifier((32, 32), solver="lbfgs", random_state=0, max_iter=1000).fit(X, y)
     >>> small = prune_sklearn(mlp, X, density=0.25)

@@ -99,7 +99,7 @@ def fit_closed_form(
     >>> import torch
     >>> from torch import nn
     >>> from stridiag.torch import StridiagLinear
-    >>> from stridiag.torch.fit import fit_closed_form
+    >>> from stridiag.torch import fit_closed_form
     >>> X = torch.rand(500, 10, generator=torch.Generator().manual_seed(0)) * 100 + 7
     >>> Y = (X[:, :1] / 50).sin()
     >>> net = nn.Sequential(StridiagLinear(10, 128), nn.Tanh(), nn.Linear(128, 1))
