@@ -12,6 +12,7 @@ from sphinx.util import logging
 
 # The tree at hand, not an installed copy.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "_ext"))
 
 from stridiag._version import __version__
 
@@ -30,10 +31,11 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "local_links",
 ]
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_ext"]
 # A name in single backticks is a reference where there is something to refer to, and code elsewhere.
 default_role = "py:obj"
 
@@ -127,7 +129,7 @@ def _link_pages(app, what, name, obj, options, lines):
 
 def _describe(app, page, template, context, doctree):
     """Give each page a description for search engines and previews: its first paragraph."""
-    if doctree is None or "meta" in context.get("metatags", ""):
+    if doctree is None or 'name="description"' in context.get("metatags", ""):
         return
     first = next((p.astext() for p in doctree.findall(nodes.paragraph) if len(p.astext()) > 20), "")
     text = " ".join(first.split())
