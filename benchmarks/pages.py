@@ -57,17 +57,39 @@ _COMPARED = (
     ("matvec-64", (1, 1, 0), 1_000_000, "random", "matrix times 64 vectors, 1,000,000 rows"),
 )
 
+# Files of the PyTorch part: a title, and what the columns are.
 _TORCH = (
-    ("linear-cpu", "A layer on a processor", "Microseconds of processor time, float32, batch of rows; *both* is forward and backward."),
+    (
+        "linear-cpu",
+        "A layer on a processor",
+        "Microseconds of processor time, float32, a batch of rows; *both* is forward and backward.",
+    ),
     ("linear-cuda", "A layer on a GPU", "Microseconds, float32."),
-    ("solve-cpu", "`solve` and `slogdet` with gradients, processor", "One matrix, both functions and the gradients of both."),
+    (
+        "solve-cpu",
+        "`solve` and `slogdet` with gradients, processor",
+        "One matrix, both functions and the gradients of both.",
+    ),
     ("solve-cuda", "The same on a GPU", ""),
-    ("flow-cpu", "A training step of an invertible layer", "32 vectors: map, log-determinant, gradients; processor."),
+    (
+        "flow-cpu",
+        "A training step of an invertible layer",
+        "32 vectors: map, log-determinant, gradients; processor.",
+    ),
     ("memory-cpu", "Memory of a layer, processor", "Bytes for each unit, three diagonals, float32."),
     ("memory-cuda", "Memory of a layer, GPU", ""),
-    ("pruning", "Pruning", "Accuracy in percent, *points* lost, bytes of the state dict, microseconds for one row, CPU seconds of `prune`."),
-    ("start", "A closed-form start for Adam", "*first*, *second*, *third level*: epochs until 95, 97, 98 % accuracy (digits) or .90, .95, .97 in R² (Friedman-1)."),
-)  # fmt: skip
+    (
+        "pruning",
+        "Pruning",
+        "Accuracy in percent, *points* lost, bytes of the state dict, microseconds a row, CPU seconds of `prune`.",
+    ),
+    (
+        "start",
+        "A closed-form start for Adam",
+        "*first*, *second*, *third level*: epochs until 95, 97, 98 % accuracy (digits) or .90, .95, .97 in R² "
+        "(Friedman-1).",
+    ),
+)
 
 
 def compared(folder: Path) -> str:

@@ -187,30 +187,23 @@ def _scores(runs: Runs, title: str, names: list[str], models: list[str]) -> str:
     present = [m for m in models if any(d in runs[m] for d in names)]
     rows = []
     for data in names:
-        splits = common(runs, [m for m in present if data in runs[m]]).get(data, [])
-        means = {
-            m: statistics.mean(runs[m][data][s].loss for s in splits) for m in present if data in runs[m] and splits
-        }
-        best = min(means.values(), default=None)
+        # The splits that our own model was measured on, so that a row is about the same test rows.
+        wanted = next((set(runs[m][data]) for m in _CHAMPIONS if data in runs.get(m, {})), None)
+        found = {m: [r for s, r in runs[m].get(data, {}).items() if wanted is None or s in wanted] for m in present}
+        most = max(len(of) for of in found.values())
+        means = {m: statistics.mean(r.loss for r in of) for m, of in found.items() if len(of) == most}
+        best = min(means.values())
         cells = [data]
-        for model in present:
-            text = _spread([r.score for r in runs[model].get(data, {}).values()])
-            cells.append(f"**{text}**" if text and best is not None and means[model] == best else text)
+        for model, of in found.items():
+            text = _spread([r.score for r in of])
+            text = f"**{text}**" if means.get(model) == best else text
+            cells.append(f"{text} [{len(of)}]" if text and len(of) < most else text)
         rows.append(tuple(cells))
     note = (
-        "Mean ± deviation over the splits measured, whose number is in brackets where it is not the most of its row; "
-        "bold is the best over the splits that all of the row have."
+        "Mean ± deviation over the splits that `ours` was measured on; in brackets their number for a model that was "
+        "measured on fewer of them. Bold is the best of those that were measured on all."
     )
-    return f"## {title}\n\n{note}\n\n" + _table(("", *present), _with_counts(rows, runs, present))
-
-
-def _with_counts(rows: list[tuple[str, ...]], runs: Runs, models: list[str]) -> list[tuple[str, ...]]:
-    told = []
-    for data, *cells in rows:
-        counts = [len(runs[m].get(data, {})) for m in models]
-        most = max(counts, default=0)
-        told.append((data, *(f"{c} [{k}]" if c and k < most else c for c, k in zip(cells, counts, strict=True))))
-    return told
+    return f"## {title}\n\n{note}\n\n" + _table(("", *present), rows)
 
 
 def _against_dense(runs: Runs) -> str:
