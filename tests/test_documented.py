@@ -14,6 +14,7 @@ PAGES = {
     "linalg": "linalg.md",
     "nn": "nn.md",
     "sklearn": "sklearn.md",
+    "tables": "tables.md",
     "testing": "testing.md",
     "torch": "torch.md",
     "torch.flows": "torch.md",

@@ -87,7 +87,7 @@ def fit_stream(
     ------
     ValueError
         If the checkpoint is of another source or of other options, the source has no rows or no targets, or
-        something in it is bad: see `stridiag.tables`.
+        something in it is bad: see ``stridiag.tables``.
     TypeError
         If estimator or source are of other kinds.
     FileFormatError
