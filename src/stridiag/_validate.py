@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def as_values(array: ArrayLike, name: str) -> NDArray[Any]:
-    """Give `array`, of any library that `as_array` reads, one of the four value types; integers and booleans: float64."""
+    """Give `array`, of any library, one of the four value types; integers and booleans become float64."""
     result = as_array(array, name)
     if result.dtype in VALUE_TYPES and result.dtype.isnative:
         return result

@@ -12,9 +12,9 @@ import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse
-import torch
 
 import stridiag
+import torch
 from stridiag import StridiagMatrix, linalg
 from stridiag._arrays import as_array, is_array
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._dtypes import double_type
 from stridiag._arrays import as_array
+from stridiag._dtypes import double_type
 from stridiag._validate import as_values, require_finite
 from stridiag.errors import NonFiniteError, SizeLimitError
 from stridiag.factorization.front_qr import FrontQR, front_layout

@@ -131,19 +131,19 @@ class PseudoInverse:
 
     def matvec(self, b: ArrayLike) -> Array:
         """Return A^+ b."""
-        return self @ b
+        return self @ as_values(b, "b")
 
     def rmatvec(self, x: ArrayLike) -> Array:
         """Return (A^+)^H x."""
-        return self.H @ x
+        return self.H @ as_values(x, "x")
 
     def matmat(self, b: ArrayLike) -> Array:
         """Return A^+ B."""
-        return self @ b
+        return self @ as_values(b, "b")
 
     def rmatmat(self, x: ArrayLike) -> Array:
         """Return (A^+)^H X."""
-        return self.H @ x
+        return self.H @ as_values(x, "x")
 
     def entries(self, rows: ArrayLike, columns: ArrayLike) -> Array:
         """Return single entries.
