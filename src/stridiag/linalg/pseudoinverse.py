@@ -113,7 +113,7 @@ class PseudoInverse:
 
     def __matmul__(self, b: ArrayLike) -> Array:
         """Return A^+ b for a vector (m,) or a block (m, k)."""
-        if not is_array(b):
+        if not isinstance(b, np.generic) and not is_array(b):
             return NotImplemented
         right = as_values(b, "the right operand")
         if right.ndim not in (1, 2) or right.shape[0] != self.shape[1]:
