@@ -14,13 +14,13 @@ so is a switch. Two classics: the passive dendrite of a neuron, and a ladder of 
 #
 # .. math:: C \, \dot v = G_a \, v_{xx} - G_m \, v .
 #
-# Cut into compartments it is :math:`C \dot v = -K v + i` with a symmetric :math:`K` whose graph is that of the cable. Hines
-# (1984) numbered the compartments from the tips to the root, so that Gaussian elimination fills nothing in. Here nobody
-# has to number anything: :func:`stridiag.plan` sees that the graph is a tree.
+# Cut into compartments it is :math:`C \dot v = -K v + i` with a symmetric :math:`K` whose graph is that of the
+# cable. Hines (1984) numbered the compartments from the tips to the root, so that Gaussian elimination fills
+# nothing in. Here nobody has to number anything: :func:`stridiag.plan` sees that the graph is a tree.
 #
 # Rall (1959) gave a case to check against. Where a parent of diameter :math:`d_0` splits into two daughters with
-# :math:`d_1^{3/2} + d_2^{3/2} = d_0^{3/2}`, the steady voltage is that of one unbranched cylinder in units of the length
-# constant :math:`\lambda \propto \sqrt d`.
+# :math:`d_1^{3/2} + d_2^{3/2} = d_0^{3/2}`, the steady voltage is that of one unbranched cylinder in units of the
+# length constant :math:`\lambda \propto \sqrt d`.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -109,10 +109,11 @@ assert abs(balance) < 1e-12
 # A ladder with switches
 # ----------------------
 #
-# A street of power distribution: two feeders of 3,000 nodes, loads to the ground and from one feeder to the other, and a
-# switch, open as a rule, that ties the far end of one feeder to the near part of the other. Nodal analysis gives :math:`G v = i` with the conductance matrix :math:`G`: node :math:`2k` on the
-# one feeder and :math:`2k + 1` on the other put all of it on the offsets 0, 1, -1, 2, -2. A closed switch between nodes
-# :math:`a` and :math:`b` adds :math:`g` to two diagonal entries and :math:`-g` to two others.
+# A street of power distribution: two feeders of 3,000 nodes, loads to the ground and from one feeder to the other,
+# and a switch, open as a rule, that ties the far end of one feeder to the near part of the other. Nodal analysis
+# gives :math:`G v = i` with the conductance matrix :math:`G`: node :math:`2k` on the one feeder and :math:`2k + 1`
+# on the other put all of it on the offsets 0, 1, -1, 2, -2. A closed switch between nodes :math:`a` and :math:`b`
+# adds :math:`g` to two diagonal entries and :math:`-g` to two others.
 rng = np.random.default_rng(1)
 m = 6000
 series, load = rng.uniform(2000, 4000, m - 2), rng.uniform(0.0, 5e-5, m)
@@ -126,9 +127,9 @@ open_factor = G.factor()
 open_voltage = open_factor.solve(supply)
 
 # %%
-# ``updated`` gives the factor of a matrix with a few other entries, in new places too. It compares the predicted costs of
-# a correction of low rank and of a new factorization, and takes the cheaper one. Every solution with a correction is
-# checked by its residual. Either way can be asked for by name.
+# ``updated`` gives the factor of a matrix with a few other entries, in new places too. It compares the predicted
+# costs of a correction of low rank and of a new factorization, and takes the cheaper one. Every solution with a
+# correction is checked by its residual. Either way can be asked for by name.
 a, b, g = 200, m - 101, 1000.0
 positions = [a, b, a, b], [a, b, b, a]
 entries = [main[a] + g, main[b] + g, -g, -g]

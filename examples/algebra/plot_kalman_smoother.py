@@ -19,7 +19,8 @@ And a measurement that ties two distant times together, for which a filter has n
 #
 # .. math:: x_{t+1} = \varphi\, x_t + w_t, \quad w_t \sim N(0, q), \qquad y_t = x_t + v_t, \quad v_t \sim N(0, r),
 #
-# with :math:`x_1` from the stationary distribution :math:`N(0, q / (1 - \varphi^2))`. One observation in three is missing.
+# with :math:`x_1` from the stationary distribution :math:`N(0, q / (1 - \varphi^2))`. One observation in three is
+# missing.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -95,8 +96,9 @@ assert abs(draws.var(axis=0).mean() / variance.mean() - 1) < 0.02
 # Closing loops
 # -------------
 #
-# Now an instrument compares distant times directly: it saw that :math:`x_s - x_t` is 0 up to a variance of 0.001, as when a
-# survey comes back to a known place. Each such comparison adds four entries: two on the diagonal, and two links.
+# Now an instrument compares distant times directly: it saw that :math:`x_s - x_t` is 0 up to a variance of 0.001,
+# as when a survey comes back to a known place. Each such comparison adds four entries: two on the diagonal, and two
+# links.
 pairs = np.array([(300, 2300), (600, 1900), (1000, 1500)])
 pairs = np.array([(s, t + np.argmin(abs(x[t : t + 60] - x[s]))) for s, t in pairs])
 s, t = pairs.T

@@ -2,8 +2,8 @@ r"""
 Markov chains: stationary vectors and passage times
 ===================================================
 
-In a birth-death chain the state changes by one at a time, and its generator has three diagonals. Real systems jump too: a
-server is reset, a batch arrives. Each jump is a link.
+In a birth-death chain the state changes by one at a time, and its generator has three diagonals. Real systems jump
+too: a server is reset, a batch arrives. Each jump is a link.
 
 The stationary distribution :math:`\pi` spans the left null space of the generator: :math:`\pi^T Q = 0`.
 """
@@ -13,7 +13,8 @@ The stationary distribution :math:`\pi` spans the left null space of the generat
 # -----------------------
 #
 # Customers arrive at rate 27, each server needs 1 unit of time on average, and at most 1999 customers fit. Without
-# jumps the balance of each step, :math:`\pi_k \lambda_k = \pi_{k+1} \mu_{k+1}`, gives the distribution in closed form.
+# jumps the balance of each step, :math:`\pi_k \lambda_k = \pi_{k+1} \mu_{k+1}`, gives the distribution in closed
+# form.
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy import sparse
@@ -56,7 +57,8 @@ assert abs(plain - closed).max() < 1e-12
 # With jumps
 # ----------
 #
-# At 60 waiting the room is cleared, at a small rate; on some days 100 come at once; an alarm at 150 sends all but 10 away.
+# At 60 waiting the room is cleared, at a small rate; on some days 100 come at once; an alarm at 150 sends all but
+# 10 away.
 jumps = [(60, 0, 0.5), (61, 0, 0.5), (5, 105, 0.02), (20, 120, 0.02), (30, 130, 0.02), (150, 10, 3.0)]
 Q = generator(jumps)
 print(Q)
@@ -64,7 +66,8 @@ pi = stationary(Q)
 balance = abs(Q.T @ pi).max()
 
 # %%
-# A well-known other way to :math:`\pi` replaces one equation by :math:`\sum \pi = 1`, a full row. It serves as the check.
+# A well-known other way to :math:`\pi` replaces one equation by :math:`\sum \pi = 1`, a full row. It serves as the
+# check.
 system = Q.T.to_scipy("lil")
 system[0] = 1.0
 right = np.zeros(n)
@@ -78,9 +81,9 @@ assert abs(pi - trusted).max() < 1e-12
 # Mean first passage times
 # ------------------------
 #
-# The mean time from state :math:`k` until 150 customers are there solves :math:`Q_0 t = -1` on the states below 150, where
-# :math:`Q_0` is the generator without that state. For the plain chain a sum gives it:
-# the time to go one up is :math:`u_k = (1 + \mu_k u_{k-1}) / \lambda_k`.
+# The mean time from state :math:`k` until 150 customers are there solves :math:`Q_0 t = -1` on the states below
+# 150, where :math:`Q_0` is the generator without that state. For the plain chain a sum gives it: the time to go one
+# up is :math:`u_k = (1 + \mu_k u_{k-1}) / \lambda_k`.
 
 
 def until(Q, level):
@@ -95,17 +98,16 @@ for k in range(level):
     up[k] = (1.0 + (death[k - 1] * up[k - 1] if k else 0.0)) / birth[k]
 exact = np.cumsum(up[::-1])[::-1]
 times = until(generator(), level)
-print(
-    f"from empty to {level} waiting: {times[0]:.3f}; relative difference from the sum {abs(times / exact - 1).max():.1e}"
-)
+error = abs(times / exact - 1).max()
+print(f"from empty to {level} there: {times[0]:.3f}; relative difference from the sum {error:.1e}")
 assert abs(times / exact - 1).max() < 1e-10
 
 with_jumps = until(Q, level)
 
 # %%
-# With jumps there is a subtlety: a burst leaps from 5 to 105 without being at 60. The time until *at least* 60 are there
-# needs no more than what was done, since all of those states are left out, and the rates into them stay in the
-# diagonal. A simulation agrees.
+# With jumps there is a subtlety: a burst leaps from 5 to 105 without being at 60. The time until *at least* 60 are
+# there needs no more than what was done, since all of those states are left out, and the rates into them stay in
+# the diagonal. A simulation agrees.
 with_jumps = until(Q, level)
 rng = np.random.default_rng(7)
 targets = {source: (to, rate) for source, to, rate in jumps}

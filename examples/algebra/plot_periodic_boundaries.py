@@ -2,9 +2,9 @@ r"""
 Periodic boundaries
 ===================
 
-On a ring the last point is the neighbor of the first. The matrix of a finite difference scheme is then tridiagonal but
-for its two corners; tridiagonal solvers refuse it, and general sparse solvers do not see how close it is. Here the
-corners are two links.
+On a ring the last point is the neighbor of the first. The matrix of a finite difference scheme is then tridiagonal
+but for its two corners; tridiagonal solvers refuse it, and general sparse solvers do not see how close it is. Here
+the corners are two links.
 
 The equation is advection and diffusion on a ring of length 1,
 
@@ -47,8 +47,8 @@ for _ in range(1000):
     u = factor.solve(explicit @ u)
 
 # %%
-# A matrix of constant diagonals on a ring is diagonalized by the discrete Fourier transform, which gives the result of
-# the same 1000 steps in another way. The rows of the matrix are known by their first column.
+# A matrix of constant diagonals on a ring is diagonalized by the discrete Fourier transform, which gives the result
+# of the same 1000 steps in another way. The rows of the matrix are known by their first column.
 wave = np.exp(2j * np.pi * np.fft.fftfreq(n))
 symbol = 2 * diffusion / width**2 + ahead * wave + behind / wave
 growth = (1 - 0.5 * step * symbol) / (1 + 0.5 * step * symbol)
@@ -61,8 +61,8 @@ assert error < 1e-11
 assert abs(u.sum() - start.sum()) * width < 1e-12
 
 # %%
-# The differential equation has a solution in closed form too: the pulse comes back to where it was, wider by diffusion.
-# What is left is the scheme's error, of second order in both steps.
+# The differential equation has a solution in closed form too: the pulse comes back to where it was, wider by
+# diffusion. What is left is the scheme's error, of second order in both steps.
 exact = 0.05 / np.sqrt(0.05**2 + 4 * diffusion) * np.exp(-((x - 0.5) ** 2) / (0.05**2 + 4 * diffusion))
 print(f"largest difference from the differential equation: {abs(u - exact).max():.1e}")
 assert abs(u - exact).max() < 5e-3
@@ -80,8 +80,9 @@ plt.show()
 # ----------------------------------
 #
 # In two dimensions, heat spreads by :math:`u_t = \kappa (u_{xx} + u_{yy})`. Peaceman and Rachford step half a step
-# implicitly along one axis, then half a step along the other: each half step is one ring for every row of the grid, and
-# all of them have the same matrix. ``factor.solve`` takes the whole grid at once, its columns as right-hand sides.
+# implicitly along one axis, then half a step along the other: each half step is one ring for every row of the grid,
+# and all of them have the same matrix. ``factor.solve`` takes the whole grid at once, its columns as right-hand
+# sides.
 m, step = 300, 2e-4
 width = 1.0 / m
 around = ([m - 1, 0], [0, m - 1], [-1.0, -1.0])
@@ -116,5 +117,5 @@ figure.colorbar(image)
 plt.show()
 
 # %%
-# Fourier transforms need constant coefficients, and these problems were chosen to have them so that there is something
-# to compare with. The solves do not: let the conductivity vary, and the code stays as it is.
+# Fourier transforms need constant coefficients, and these problems were chosen to have them so that there is
+# something to compare with. The solves do not: let the conductivity vary, and the code stays as it is.

@@ -2,9 +2,9 @@ r"""
 Splines: natural, periodic, smoothing
 =====================================
 
-A cubic spline is known by its second derivatives at the knots, and these solve a system with three diagonals. If it is
-periodic there are two corners more. A *smoothing* spline solves one with five diagonals, and the diagonal of its hat
-matrix, on which cross-validation rests, needs a few entries of an inverse: no more than the matrix itself has.
+A cubic spline is known by its second derivatives at the knots, and these solve a system with three diagonals. If it
+is periodic there are two corners more. A *smoothing* spline solves one with five diagonals, and the diagonal of its
+hat matrix, on which cross-validation rests, needs a few entries of an inverse: no more than the matrix itself has.
 """
 
 # %%
@@ -62,8 +62,8 @@ for name, gamma, reference in (
 # A smoothing spline
 # ------------------
 #
-# It minimizes :math:`\sum_i (y_i - f(x_i))^2 + \alpha \int f''^2`. In the form of Reinsch (1967), with :math:`Q` the second
-# divided differences and :math:`R` the matrix above,
+# It minimizes :math:`\sum_i (y_i - f(x_i))^2 + \alpha \int f''^2`. In the form of Reinsch (1967), with :math:`Q`
+# the second divided differences and :math:`R` the matrix above,
 #
 # .. math:: (R + \alpha Q^T Q)\, \gamma = Q^T y, \qquad f(x) = y - \alpha\, Q \gamma .
 #
@@ -81,10 +81,10 @@ def pieces(x):
 
 
 # %%
-# Leaving one out needs no refitting: :math:`y_i - f^{(-i)}(x_i) = (y_i - f(x_i)) / (1 - S_{ii})`, where
-# :math:`1 - S_{ii} = \alpha\, (Q B^{-1} Q^T)_{ii}` with :math:`B = R + \alpha Q^T Q`. Row :math:`i` of :math:`Q` has three
-# neighboring entries, so only the five middle diagonals of :math:`B^{-1}` enter:
-# ``factor.inverse_on_pattern()``, in a number of operations linear in :math:`n` (Hutchinson and de Hoog, 1985).
+# Leaving one out needs no refitting: :math:`y_i - f^{(-i)}(x_i) = (y_i - f(x_i)) / (1 - S_{ii})`, where :math:`1 -
+# S_{ii} = \alpha\, (Q B^{-1} Q^T)_{ii}` with :math:`B = R + \alpha Q^T Q`. Row :math:`i` of :math:`Q` has three
+# neighboring entries, so only the five middle diagonals of :math:`B^{-1}` enter: ``factor.inverse_on_pattern()``,
+# in a number of operations linear in :math:`n` (Hutchinson and de Hoog, 1985).
 
 
 def smooth(x, y, alpha):
