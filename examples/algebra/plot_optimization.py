@@ -2,17 +2,18 @@ r"""
 Optimization and nonlinear systems with ``scipy.optimize``
 ==========================================================
 
-Where unknowns interact with their neighbors, Hessians and Jacobians have few diagonals, and long-range terms are links.
-:mod:`scipy.optimize` takes them in different clothes: as a sparse array, as a linear operator, or as a preconditioner. A
-matrix of this library is a linear operator as it stands, and a factor becomes one by ``linalg.inv_operator``.
+Where unknowns interact with their neighbors, Hessians and Jacobians have few diagonals, and long-range terms are
+links. :mod:`scipy.optimize` takes them in different clothes: as a sparse array, as a linear operator, or as a
+preconditioner. A matrix of this library is a linear operator as it stands, and a factor becomes one by
+``linalg.inv_operator``.
 """
 
 # %%
 # A chain of atoms on a corrugated surface
 # ----------------------------------------
 #
-# The energy of Frenkel and Kontorova (1938): springs between neighbors, a surface of period :math:`2 \pi`, and a few springs
-# between distant atoms,
+# The energy of Frenkel and Kontorova (1938): springs between neighbors, a surface of period :math:`2 \pi`, and a
+# few springs between distant atoms,
 #
 # .. math:: E(x) = \sum_i \tfrac12 (x_{i+1} - x_i - a)^2 + K \sum_i (1 - \cos x_i)
 #           + \sum_{(i,j)} \tfrac s2 (x_j - x_i - l_{ij})^2 .
@@ -62,8 +63,8 @@ def hessian(x):
 start = spacing * np.arange(n)
 
 # %%
-# ``minimize`` takes Hessians as products (``hessp``) or as linear operators; its trust regions then iterate with conjugate
-# gradients. ``trust-constr`` takes a sparse array or a linear operator from ``hess``.
+# ``minimize`` takes Hessians as products (``hessp``) or as linear operators; its trust regions then iterate with
+# conjugate gradients. ``trust-constr`` takes a sparse array or a linear operator from ``hess``.
 found = minimize(
     energy,
     start,
@@ -84,8 +85,9 @@ interior = minimize(
 print(f"trust-constr: energy {interior.fun:.8f}, {interior.nit} steps")
 
 # %%
-# With a direct solver Newton's method needs no inner iteration. Far from a minimum the Hessian may be indefinite: Cholesky's
-# method notices, ``NotPositiveDefiniteError`` says so, and a multiple of the identity is added until it is not.
+# With a direct solver Newton's method needs no inner iteration. Far from a minimum the Hessian may be indefinite:
+# Cholesky's method notices, ``NotPositiveDefiniteError`` says so, and a multiple of the identity is added until it
+# is not.
 from stridiag import NotPositiveDefiniteError
 
 identity = StridiagMatrix.from_diagonals({0: 1.0}, shape=n)
@@ -142,8 +144,10 @@ evaluations = {}
 def bratu(name):
     def residual(u):
         evaluations[name] = evaluations.get(name, 0) + 1
-        return preconditioner @ (laplacian @ u - strength * np.exp(u)) if name == "from the left" else (
-            laplacian @ u - strength * np.exp(u)
+        return (
+            preconditioner @ (laplacian @ u - strength * np.exp(u))
+            if name == "from the left"
+            else (laplacian @ u - strength * np.exp(u))
         )
 
     return residual
@@ -166,14 +170,14 @@ for name, answer in (("inner_M", with_inner), ("from the left", from_left)):
 # Least squares
 # -------------
 #
-# ``least_squares`` takes a Jacobian as a sparse array or a linear operator, with ``tr_solver="lsmr"``. Here a road is surveyed:
-# unknown positions, measured distances between neighbors and a few across, and a known scale of nonlinearity,
-# :math:`r_k = \sinh(p_j - p_i) - d_k`. The Jacobian has one row for each measurement.
-k = 1500
+# ``least_squares`` takes a Jacobian as a sparse array or a linear operator, with ``tr_solver="lsmr"``. Here a road
+# is surveyed: unknown positions, measured distances between neighbors and a few across, and a known scale of
+# nonlinearity, :math:`r_k = \sinh(p_j - p_i) - d_k`. The Jacobian has one row for each measurement.
+k = 150
 rng = np.random.default_rng(0)
 truth = np.cumsum(rng.uniform(0.05, 0.2, k)) - 1.0
-first = np.r_[np.arange(k - 1), [10, 300, 800, 1100]]
-second = np.r_[np.arange(1, k), [14, 305, 803, 1106]]
+first = np.r_[np.arange(k - 1), [10, 30, 80, 110]]
+second = np.r_[np.arange(1, k), [14, 35, 83, 116]]
 measured = np.sinh(truth[second] - truth[first]) + rng.normal(scale=1e-3, size=first.size)
 rows = np.arange(first.size)
 
@@ -194,10 +198,18 @@ def jacobian(p):
 
 guess = 0.12 * np.arange(k) - 1.0
 fitted = least_squares(
-    residuals, guess, jac=lambda p: jacobian(p).to_scipy("csr"), tr_solver="lsmr", xtol=1e-15, ftol=1e-15, gtol=1e-12
+    residuals,
+    guess,
+    jac=lambda p: jacobian(p).to_scipy("csr"),
+    tr_solver="lsmr",
+    xtol=1e-12,
+    ftol=1e-12,
+    gtol=1e-10,
+    max_nfev=50,
 )
 
 # %%
+# LSMR iterates, and on a chain it takes about as many iterations as there are places: hence the small size here.
 # Gauss and Newton, with the direct least squares of this library in place of LSMR.
 p = guess
 for _ in range(8):
@@ -205,7 +217,7 @@ for _ in range(8):
 print(f"gradients: least_squares {fitted.optimality:.1e}, Gauss-Newton {abs(jacobian(p).T @ residuals(p)).max():.1e}")
 print(f"cost {fitted.cost:.12f} and {0.5 * residuals(p) @ residuals(p):.12f}")
 assert abs(jacobian(p).T @ residuals(p)).max() < 1e-11
-assert 0.5 * residuals(p) @ residuals(p) <= fitted.cost + 1e-12
+assert 0.5 * residuals(p) @ residuals(p) <= fitted.cost + 1e-10
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.2), layout="constrained")
 left.plot(np.mod(x, 2 * np.pi), ".", color="C0", ms=2)

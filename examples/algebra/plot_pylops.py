@@ -2,17 +2,18 @@ r"""
 Together with PyLops: structured plus something else
 ====================================================
 
-`PyLops <https://pylops.readthedocs.io>`_ builds inverse problems out of linear operators. A matrix of this library, a
-factor's inverse and a pseudoinverse are linear operators for SciPy, and ``scipy.sparse.linalg.aslinearoperator`` makes of
-them what PyLops composes: sums, products, stacks. This example needs PyLops: ``pip install pylops``.
+`PyLops <https://pylops.readthedocs.io>`_ builds inverse problems out of linear operators. A matrix of this library,
+a factor's inverse and a pseudoinverse are linear operators for SciPy, and ``scipy.sparse.linalg.aslinearoperator``
+makes of them what PyLops composes: sums, products, stacks. This example needs PyLops: ``pip install pylops``.
 """
 
 # %%
 # Deconvolution of a seismic trace
 # --------------------------------
 #
-# A trace is the reflectivity of the ground, smeared out by a wavelet: a convolution, which PyLops has. To undo it one asks
-# for a smooth answer, by second differences :math:`D`, which along a closed line of stations are a chain with corners:
+# A trace is the reflectivity of the ground, smeared out by a wavelet: a convolution, which PyLops has. To undo it
+# one asks for a smooth answer, by second differences :math:`D`, which along a closed line of stations are a chain
+# with corners:
 #
 # .. math:: \min_x \| C x - d \|^2 + \varepsilon^2 \| D x \|^2 + \delta^2 \| x \|^2 .
 import matplotlib.pyplot as plt
@@ -50,9 +51,9 @@ by_lsqr, *rest = pylops.optimization.basic.lsqr(stacked, np.r_[data, np.zeros(2 
 # A preconditioner
 # ----------------
 #
-# The normal equations are structured plus something else: :math:`C^T C` has 81 diagonals, but acts on smooth signals nearly
-# like the identity, and the rest is ours. So the factor of
-# :math:`P = \epsilon^2 D^T D + (1 + \delta^2) I` is a good preconditioner: five diagonals and a few links.
+# The normal equations are structured plus something else: :math:`C^T C` has 81 diagonals, but acts on smooth
+# signals nearly like the identity, and the rest is ours. So the factor of :math:`P = \epsilon^2 D^T D + (1 +
+# \delta^2) I` is a good preconditioner: five diagonals and a few links.
 identity = StridiagMatrix.from_diagonals({0: 1.0}, shape=n)
 P = (epsilon**2) * (D.T @ D) + (1 + delta**2) * identity
 print(P)

@@ -2,8 +2,8 @@ r"""
 Stiff equations: what ``solve_ivp`` takes, and a loop of one's own
 ==================================================================
 
-The implicit methods of :func:`scipy.integrate.solve_ivp` solve linear systems with a Jacobian. What they accept decides
-what this library can do for them:
+The implicit methods of :func:`scipy.integrate.solve_ivp` solve linear systems with a Jacobian. What they accept
+decides what this library can do for them:
 
 * ``"Radau"`` and ``"BDF"`` take a Jacobian as a dense or a SciPy sparse array, or a function that returns one, and factor it
   by SuperLU. A matrix of this library is handed over by ``to_scipy()``; its own solver has no way in.
@@ -15,8 +15,8 @@ what this library can do for them:
 # The problem
 # -----------
 #
-# Fisher's equation, :math:`u_t = D\,u_{xx} + u (1 - u)`, for a population that spreads along the shore of a lake, a ring of
-# 2,000 places, with three ferry lines across it: links.
+# Fisher's equation, :math:`u_t = D\,u_{xx} + u (1 - u)`, for a population that spreads along the shore of a lake, a
+# ring of 2,000 places, with three ferry lines across it: links.
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -62,8 +62,8 @@ radau = solve_ivp(
 print(f"Radau: {radau.t.size - 1} steps, {radau.nlu} factorizations by SuperLU, real and complex ones")
 
 # %%
-# If only the pattern of the Jacobian is known, ``jac_sparsity`` lets SciPy find the values by differences, with as many
-# evaluations as it needs groups of columns: few, for a matrix like this.
+# If only the pattern of the Jacobian is known, ``jac_sparsity`` lets SciPy find the values by differences, with as
+# many evaluations as it needs groups of columns: few, for a matrix like this.
 pattern = transport.to_scipy("csc")
 differences = solve_ivp(rhs, (0, end), start, method="Radau", jac_sparsity=pattern, rtol=1e-5, atol=1e-7)
 assert abs(differences.y[:, -1] - radau.y[:, -1]).max() < 1e-4
@@ -72,8 +72,9 @@ assert abs(differences.y[:, -1] - radau.y[:, -1]).max() < 1e-4
 # A Rosenbrock method
 # -------------------
 #
-# ROS2 (Verwer, Spee, Blom and Hundsdorfer, 1999) is of second order and L-stable with :math:`\gamma = 1 - 1/\sqrt2`, and has
-# an estimate of its error inside. One step factors :math:`I - \gamma h J` once and solves with it twice:
+# ROS2 (Verwer, Spee, Blom and Hundsdorfer, 1999) is of second order and L-stable with :math:`\gamma = 1 -
+# 1/\sqrt2`, and has an estimate of its error inside. One step factors :math:`I - \gamma h J` once and solves with
+# it twice:
 #
 # .. math:: (I - \gamma h J)\, k_1 = f(u), \qquad (I - \gamma h J)\, k_2 = f(u + h k_1) - 2 k_1, \qquad
 #           u_+ = u + \tfrac32 h k_1 + \tfrac12 h k_2 .
