@@ -187,7 +187,8 @@ def residuals(p):
 
 
 def jacobian(p):
-    """Return the rectangular matrix: two diagonals, links for what was measured across, and the fixed first position."""
+    """Return the rectangular matrix: two diagonals, links for what was measured across, and the fixed first
+    position."""
     slope = np.cosh(p[second] - p[first])
     return StridiagMatrix.from_diagonals(
         {0: 0.0, 1: 0.0},
