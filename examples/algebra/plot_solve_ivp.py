@@ -5,8 +5,8 @@ Stiff equations: what ``solve_ivp`` takes, and a loop of one's own
 The implicit methods of :func:`scipy.integrate.solve_ivp` solve linear systems with a Jacobian. What they accept
 decides what this library can do for them:
 
-* ``"Radau"`` and ``"BDF"`` take a Jacobian as a dense or a SciPy sparse array, or a function that returns one, and factor
-  it by SuperLU. A matrix of this library is handed over by ``to_scipy()``; its own solver has no way in.
+* ``"Radau"`` and ``"BDF"`` take a Jacobian as a dense or a SciPy sparse array, or a function that returns one, and
+  factor it by SuperLU. A matrix of this library is handed over by ``to_scipy()``; its own solver has no way in.
 * ``"LSODA"`` takes a band (``lband``, ``uband``). One link across the domain makes that band as wide as the matrix.
 * A Rosenbrock method is twenty lines. Its systems are then solved here, factored anew in each step by one plan.
 """
