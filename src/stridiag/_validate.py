@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._arrays import as_array
 from stridiag.errors import NonFiniteError, StructureError
 
 __all__ = ["VALUE_TYPES", "as_index", "as_values", "check_option", "require_finite", "warn_user"]
@@ -20,8 +21,8 @@ T = TypeVar("T")
 
 
 def as_values(array: ArrayLike, name: str) -> NDArray[Any]:
-    """Give `array` one of the four value types; integers and booleans become float64."""
-    result = np.asarray(array)
+    """Give `array`, of any library, one of the four value types; integers and booleans become float64."""
+    result = as_array(array, name)
     if result.dtype in VALUE_TYPES and result.dtype.isnative:
         return result
     if result.dtype.kind in "biu":
@@ -38,7 +39,7 @@ def as_values(array: ArrayLike, name: str) -> NDArray[Any]:
 
 def as_index(array: ArrayLike, name: str) -> NDArray[np.int64]:
     """Give `array` as a one-dimensional int64 array; a float with a fraction is refused, not rounded."""
-    result = np.asarray(array)
+    result = as_array(array, name)
     if result.ndim != 1:
         raise StructureError(f"{name} must be one-dimensional, got shape {result.shape}")
     if result.size == 0:

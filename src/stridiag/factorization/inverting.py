@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._arrays import as_array
 from stridiag._validate import as_index, check_option
 from stridiag.errors import StructureError
 from stridiag.factorization.changes import Changeable
@@ -90,7 +91,7 @@ class Inverting(Changeable):
         >>> A.factor().inverse_entries([0, 0, 2], [0, 2, 0])
         array([0.75, 0.25, 0.25])
         """
-        row, column = np.broadcast_arrays(np.asarray(rows), np.asarray(columns))
+        row, column = np.broadcast_arrays(as_array(rows, "rows"), as_array(columns, "columns"))
         n = self.matrix.structure.shape[0]
         i, j = as_index(row.ravel(), "rows"), as_index(column.ravel(), "columns")
         for name, index in (("rows", i), ("columns", j)):

@@ -8,6 +8,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._arrays import is_array
 from stridiag._validate import as_values
 from stridiag.errors import SingularMatrixError
 from stridiag.factorization import Factor, SolveResult, Transposition
@@ -282,7 +283,7 @@ class InverseOperator:
 
     def __matmul__(self, x: Any) -> Array:
         """Multiply a vector, (n,), or a block, (..., n, m): `Factor.solve`, with its errors and warnings."""
-        if not isinstance(x, np.ndarray | list | tuple):
+        if not is_array(x):
             return NotImplemented
         right = as_values(x, "the right operand")
         if self._conjugated and not self._transposed:
@@ -298,19 +299,19 @@ class InverseOperator:
 
     def matvec(self, x: ArrayLike) -> Array:
         """Return the product with x, (n,) or (n, 1), in x's form."""
-        return self @ np.asarray(x)
+        return self @ as_values(x, "x")
 
     def rmatvec(self, x: ArrayLike) -> Array:
         """Return the product of the conjugate transpose with x, (n,) or (n, 1), in x's form."""
-        return self.H @ np.asarray(x)
+        return self.H @ as_values(x, "x")
 
     def matmat(self, x: ArrayLike) -> Array:
         """Return the product with x, (n, k)."""
-        return self @ np.asarray(x)
+        return self @ as_values(x, "x")
 
     def rmatmat(self, x: ArrayLike) -> Array:
         """Return the product of the conjugate transpose with x, (n, k)."""
-        return self.H @ np.asarray(x)
+        return self.H @ as_values(x, "x")
 
     def toarray(self) -> Array:
         """Return the dense inverse, (..., n, n)."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._arrays import as_array
 from stridiag._dtypes import double_type
 from stridiag._validate import as_values, require_finite
 from stridiag.errors import NonFiniteError, SizeLimitError
@@ -147,7 +148,7 @@ def lstsq(
 
 
 def _roots(weights: ArrayLike, m: int) -> Array:
-    given = np.asarray(weights)
+    given = as_array(weights, "weights")
     if given.shape != (m,) or given.dtype.kind not in "biuf":
         raise ValueError(f"weights must be {m} real numbers, got dtype {given.dtype} and shape {given.shape}")
     require_finite(given, "weights")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._arrays import as_array, is_array
 from stridiag._validate import as_index, as_values, require_finite
 from stridiag.errors import StructureError
 from stridiag.linalg import blocks
@@ -112,6 +113,8 @@ class PseudoInverse:
 
     def __matmul__(self, b: ArrayLike) -> Array:
         """Return A^+ b for a vector (m,) or a block (m, k)."""
+        if not isinstance(b, np.generic) and not is_array(b):
+            return NotImplemented
         right = as_values(b, "the right operand")
         if right.ndim not in (1, 2) or right.shape[0] != self.shape[1]:
             raise ValueError(f"A^+ @ b needs b of shape ({self.shape[1]},) or ({self.shape[1]}, k), got {right.shape}")
@@ -128,19 +131,19 @@ class PseudoInverse:
 
     def matvec(self, b: ArrayLike) -> Array:
         """Return A^+ b."""
-        return self @ b
+        return self @ as_values(b, "b")
 
     def rmatvec(self, x: ArrayLike) -> Array:
         """Return (A^+)^H x."""
-        return self.H @ x
+        return self.H @ as_values(x, "x")
 
     def matmat(self, b: ArrayLike) -> Array:
         """Return A^+ B."""
-        return self @ b
+        return self @ as_values(b, "b")
 
     def rmatmat(self, x: ArrayLike) -> Array:
         """Return (A^+)^H X."""
-        return self.H @ x
+        return self.H @ as_values(x, "x")
 
     def entries(self, rows: ArrayLike, columns: ArrayLike) -> Array:
         """Return single entries.
@@ -172,7 +175,7 @@ class PseudoInverse:
         >>> P.entries([0, 1, 2], [0, 1, 2])
         array([0.5 , 0.25, 0.  ])
         """
-        first, second = np.broadcast_arrays(np.asarray(rows), np.asarray(columns))
+        first, second = np.broadcast_arrays(as_array(rows, "rows"), as_array(columns, "columns"))
         shape = first.shape
         row, column = as_index(first.ravel(), "rows"), as_index(second.ravel(), "columns")
         for name, index, size in (("row", row, self.shape[0]), ("column", column, self.shape[1])):

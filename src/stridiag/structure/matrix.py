@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from stridiag._arrays import as_array, is_array
 from stridiag._validate import VALUE_TYPES, as_values
 from stridiag.errors import StructureError
 from stridiag.structure.structure import Structure, diagonal_length
@@ -85,10 +86,11 @@ class StridiagMatrix:
     def __init__(self, structure: Structure, values: ArrayLike, *, copy: bool = True) -> None:
         if not isinstance(structure, Structure):
             raise TypeError(f"structure must be a Structure, got {type(structure).__name__}")
-        array = as_values(values, "values")
+        given = as_array(values, "values")
+        array = as_values(given, "values")
         if array.ndim == 0 or array.shape[-1] != structure.nnz:
             raise StructureError(f"values must have shape (..., {structure.nnz}) for {structure}, got {array.shape}")
-        if copy and (array is values or np.may_share_memory(array, np.asarray(values))):
+        if copy and np.may_share_memory(array, given):
             array = array.copy()
         array = np.ascontiguousarray(array).view()
         array.setflags(write=False)
@@ -292,7 +294,7 @@ class StridiagMatrix:
         """Return ``A[i, j]`` for integers or integer arrays that broadcast; zero where nothing is stored."""
         if not isinstance(index, tuple) or len(index) != 2:
             raise IndexError("index a matrix with two indices, A[i, j], integers or integer arrays")
-        pair = [np.asarray(k) for k in index]
+        pair = [as_array(k, "an index") for k in index]
         if any(k.dtype.kind not in "iu" for k in pair):
             raise IndexError("A[i, j] takes integers or integer arrays; for slices use A.to_scipy() or A.toarray()")
         for axis, (k, size) in enumerate(zip(pair, self._structure.shape, strict=True)):
@@ -445,7 +447,7 @@ class StridiagMatrix:
             return StridiagMatrix.from_scipy(self @ other.to_scipy())
         if is_scipy_sparse(other):
             return cast("Any", self.to_scipy()) @ other
-        if not isinstance(other, np.ndarray | list | tuple):
+        if not is_array(other):
             return NotImplemented
         x = as_values(other, "the right operand")
         columns = self._structure.shape[1]
@@ -471,19 +473,19 @@ class StridiagMatrix:
 
     def matvec(self, x: ArrayLike) -> Array:
         """Return ``A @ x`` for x of shape (n,) or (n, 1), in x's form."""
-        return cast("Array", self @ np.asarray(x))
+        return cast("Array", self @ as_values(x, "x"))
 
     def rmatvec(self, x: ArrayLike) -> Array:
         """Return ``A.H @ x`` for x of shape (m,) or (m, 1), in x's form."""
-        return cast("Array", self.H @ np.asarray(x))
+        return cast("Array", self.H @ as_values(x, "x"))
 
     def matmat(self, x: ArrayLike) -> Array:
         """Return ``A @ x`` for x of shape (n, k)."""
-        return cast("Array", self @ np.asarray(x))
+        return cast("Array", self @ as_values(x, "x"))
 
     def rmatmat(self, x: ArrayLike) -> Array:
         """Return ``A.H @ x`` for x of shape (m, k)."""
-        return cast("Array", self.H @ np.asarray(x))
+        return cast("Array", self.H @ as_values(x, "x"))
 
     # ------------------------------------------------------------------ the other rooms, and files
 
