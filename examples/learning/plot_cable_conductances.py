@@ -13,8 +13,8 @@ conductances are sought. The gradient of the misfit goes backwards through the s
 # line in the numbering, so that its first segment is joined by a link in the place of a diagonal's entry.
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 
+import torch
 from stridiag import Structure, plan
 from stridiag.torch import functional as F
 
@@ -28,8 +28,8 @@ right = np.array([*range(1, first), *range(first + 1, n), first])  # ... and ano
 edges = len(left)
 
 # %%
-# The matrix is the graph's Laplacian, weighted by the axial conductances g, plus the leaks. Its values stand in the order of
-# the structure's slots, which :meth:`stridiag.Structure.coordinates` tells; one sparse matrix leads there from g.
+# The matrix is the graph's Laplacian, weighted by the axial conductances g, plus the leaks. Its values stand in the
+# order of the structure's slots, which `Structure.coordinates` tells; one sum for each slot leads there from g.
 rows, columns = structure.coordinates()
 slot = {(int(i), int(j)): k for k, (i, j) in enumerate(zip(rows, columns, strict=True))}
 entries = [

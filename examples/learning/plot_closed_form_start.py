@@ -2,8 +2,8 @@
 Start gradient training from a closed form
 ==========================================
 
-`stridiag.torch.fit.fit_closed_form` sets the parameters of a torch network by linear algebra, in place, without a gradient step.
-What follows may be ordinary training. How many epochs does that save, and what does it cost?
+`stridiag.torch.fit.fit_closed_form` sets the parameters of a torch network by linear algebra, in place, without a
+gradient step. What follows may be ordinary training. How many epochs does that save, and what does it cost?
 """
 
 # %%
@@ -13,13 +13,13 @@ import time
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from torch import nn
 
+import torch
 from stridiag.torch import StridiagLinear
 from stridiag.torch.fit import fit_closed_form
+from torch import nn
 
 torch.manual_seed(0)
 torch.set_num_threads(1)

@@ -14,13 +14,13 @@ import math
 import time
 
 import matplotlib.pyplot as plt
-import torch
 import zuko
 from sklearn.datasets import make_moons
-from torch import nn
 
+import torch
 from stridiag.torch import StridiagInvertible
 from stridiag.torch.flows import StridiagFlow, StridiagTransform
+from torch import nn
 
 torch.set_num_threads(1)
 
@@ -33,8 +33,8 @@ def moons(seed):
 train, test = moons(0), moons(1)
 
 # %%
-# The first flow is :class:`stridiag.torch.flows.StridiagFlow` as it comes, with sinh-arcsinh functions between the layers: two
-# numbers for each unit. In 1,000 dimensions that is much; here it is a stiff family.
+# The first flow is :class:`stridiag.torch.flows.StridiagFlow` as it comes, with sinh-arcsinh functions between the
+# layers: two numbers for each unit. In 1,000 dimensions that is much; here it is a stiff family.
 torch.manual_seed(0)
 stiff = StridiagFlow(2, layers=16, rho=0.9)
 

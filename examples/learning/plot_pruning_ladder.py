@@ -13,13 +13,13 @@ import copy
 import io
 
 import matplotlib.pyplot as plt
-import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from torch import nn
 from torch.nn.utils import prune as torch_prune
 
+import torch
 from stridiag.torch.prune import prune
+from torch import nn
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
