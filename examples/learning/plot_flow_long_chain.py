@@ -3,9 +3,9 @@ A density of a thousand dimensions
 ==================================
 
 Series of 1,000 values each, as hourly measurements of six weeks would be: every value depends on the one before and on
-the one a day earlier, and none is normally distributed. A flow of structured layers learns such a density in seconds, since its
-layers cost O(n) and know where dependence can be. A Gaussian of full covariance and a masked autoregressive flow (MAF)
-are beside it, and so is the truth, for these data are generated.
+the one a day earlier, and none is normally distributed. A flow of structured layers learns such a density in seconds,
+since its layers cost O(n) and know where dependence can be. A Gaussian of full covariance and a masked autoregressive
+flow (MAF) are beside it, and so is the truth, for these data are generated.
 """
 
 # %%

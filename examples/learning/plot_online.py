@@ -55,8 +55,8 @@ assert scores[-1] > scores[0]
 # A sensor that drifts
 # --------------------
 # Eight channels of a gas sensor; the concentration is a linear function of them, whose coefficients wander, and jump
-# when the sensor is cleaned at sample 2,500. A model that was calibrated once goes wrong. One that learns from all samples
-# equally grows sluggish. One that forgets, half of what it knows in 35 samples, follows.
+# when the sensor is cleaned at sample 2,500. A model that was calibrated once goes wrong. One that learns from all
+# samples equally grows sluggish. One that forgets, half of what it knows in 35 samples, follows.
 random = np.random.default_rng(0)
 samples, channels = 4000, 8
 readings = random.standard_normal((samples, channels))

@@ -102,10 +102,11 @@ right.legend()
 plt.show()
 
 # %%
-# At 5 % less than a point is lost. Look at the control before believing much: on a task as easy as this, random places do as well
-# *once the readout is solved again*, so most of the gain there is the readout's. Without it, chosen entries are far
-# ahead. On MNIST (784-512-512-10), where hidden layers matter more, the full benchmark finds 98.2 % at 5 % where dense
-# has 98.4, random places with a new readout 93.4, and magnitudes 82.9: see the page on pruning of torch models.
+# At 5 % less than a point is lost. Look at the control before believing much: on a task as easy as this, random
+# places do as well *once the readout is solved again*, so most of the gain there is the readout's. Without it, chosen
+# entries are far ahead. On MNIST (784-512-512-10), where hidden layers matter more, the full benchmark finds 98.2 % at
+# 5 % where dense has 98.4, random places with a new readout 93.4, and magnitudes 82.9: see the page on pruning of torch
+# models.
 assert ladders[0.05]["readout"] > accuracy(dense) - 1.0
 assert ladders[0.05]["links"] > max(ladders[0.05]["random"], magnitude[0.05]) + 3.0
 assert ladders[0.025]["readout"] > accuracy(dense) - 2.5
