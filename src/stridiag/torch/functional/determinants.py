@@ -139,9 +139,10 @@ def _apply_slogdet(structure: Named, values: Tensor, kept: kernels.Kept | None) 
 
 def _apply_inverse(structure: Named, values: Tensor, kept: kernels.Kept | None) -> Tensor:
     if isinstance(structure, str):
-        return kernels.inverse_operator(values, structure)
-    rule: Any = _Inverse
-    found: Tensor = rule.apply(values, structure, kept)
+        found: Tensor = kernels.inverse_operator(values, structure)
+    else:
+        rule: Any = _Inverse
+        found = rule.apply(values, structure, kept)
     return found
 
 
