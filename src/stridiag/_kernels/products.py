@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
@@ -76,28 +77,35 @@ def add_links_to_rows(
     """Add what links in rows first ... last - 1 contribute to vectors stored as rows."""
     end = _first_link(link_rows, last)
     t = _first_link(link_rows, first)
+    entries = values[base:]
     while t < end:
         i = link_rows[t]
         stop = t + 1
+        # Links are sorted by row: where the eighth one ahead is of this row, all between are.
+        while stop + 8 <= end and link_rows[stop + 7] == i:
+            stop += 8
         while stop < end and link_rows[stop] == i:
             stop += 1
-        # Sums in registers: through memory, each addition would wait for the store before it.
+        # Sums in registers: through memory, each addition would wait for the store before it. Columns unsigned: a
+        # signed index is first tested for counting from the end.
         s = 0
         while s + 4 <= y.shape[0]:
             y0, y1, y2, y3 = y[s, i], y[s + 1, i], y[s + 2, i], y[s + 3, i]
-            for k in range(t, stop):
-                value = values[base + k]
-                j = link_columns[k]
-                y0 += value * x[s, j]
-                y1 += value * x[s + 1, j]
-                y2 += value * x[s + 2, j]
-                y3 += value * x[s + 3, j]
+            x0, x1, x2, x3 = x[s], x[s + 1], x[s + 2], x[s + 3]
+            for k in range(np.uint64(t), np.uint64(stop)):
+                value = entries[k]
+                j = np.uint64(link_columns[k])
+                y0 += value * x0[j]
+                y1 += value * x1[j]
+                y2 += value * x2[j]
+                y3 += value * x3[j]
             y[s, i], y[s + 1, i], y[s + 2, i], y[s + 3, i] = y0, y1, y2, y3
             s += 4
         while s < y.shape[0]:
             total = y[s, i]
-            for k in range(t, stop):
-                total += values[base + k] * x[s, link_columns[k]]
+            row = x[s]
+            for k in range(np.uint64(t), np.uint64(stop)):
+                total += entries[k] * row[np.uint64(link_columns[k])]
             y[s, i] = total
             s += 1
         t = stop

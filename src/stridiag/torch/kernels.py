@@ -2,21 +2,34 @@
 
 Each function here takes detached tensors of one type, float32 or float64, and broadcasts their batches. The operators
 ``stridiag::...`` are what a compiled graph holds: opaque, with the shapes of their results known without running them.
+How they are differentiated and mapped is registered beside the differentiable functions; see `rules.register`.
 """
 
 from __future__ import annotations
-
-from typing import cast
 
 import torch
 from stridiag.structure import Structure
 from stridiag.torch import device_kernels, host_kernels, reduction
 from stridiag.torch.batches import broadcast_shape
 from stridiag.torch.paths import on_host
-from stridiag.torch.spec import Named, structure_of, text_of
+from stridiag.torch.spec import Named, structure_of
 from torch import Tensor
 
-__all__ = ["Kept", "dots", "inverse_on_pattern", "matvec", "pinv_apply", "slogdet", "solve"]
+__all__ = [
+    "Kept",
+    "dots",
+    "dots_operator",
+    "inverse_on_pattern",
+    "inverse_operator",
+    "matvec",
+    "matvec_operator",
+    "pinv_apply",
+    "pinv_operator",
+    "slogdet",
+    "slogdet_operator",
+    "solve",
+    "solve_operator",
+]
 
 
 class Kept:
@@ -26,10 +39,6 @@ class Kept:
 
     def __init__(self) -> None:
         self.factors: host_kernels.Factored | None = None
-
-
-def _text(structure: Named) -> str:
-    return structure if isinstance(structure, str) else text_of(structure)
 
 
 def _factors(structure: Structure, values: Tensor, kept: Kept | None) -> host_kernels.Factored:
@@ -42,8 +51,6 @@ def _factors(structure: Structure, values: Tensor, kept: Kept | None) -> host_ke
 
 def matvec(structure: Named, values: Tensor, x: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
     """Return ``A x + bias`` or ``A' x + bias``."""
-    if torch.compiler.is_compiling():
-        return cast("Tensor", _matvec_operator(values, x, bias, _text(structure), transposed))
     structure = structure_of(structure)
     run = host_kernels.matvec if on_host(values) else device_kernels.matvec
     return run(structure, values, x, bias, transposed=transposed)
@@ -51,8 +58,6 @@ def matvec(structure: Named, values: Tensor, x: Tensor, bias: Tensor | None, tra
 
 def dots(structure: Named, left: Tensor, right: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return ``left_i right_j`` at every slot, summed over the batch down to a batch of the given shape."""
-    if torch.compiler.is_compiling():
-        return cast("Tensor", _dots_operator(left, right, _text(structure), list(shape)))
     structure = structure_of(structure)
     run = host_kernels.dots if on_host(left) else device_kernels.dots
     sums = run(structure, left, right, shape)
@@ -63,8 +68,6 @@ def dots(structure: Named, left: Tensor, right: Tensor, shape: tuple[int, ...]) 
 
 def solve(structure: Named, values: Tensor, b: Tensor, transposed: bool, kept: Kept | None) -> tuple[Tensor, Tensor]:
     """Return the solutions, and `info` for each matrix."""
-    if torch.compiler.is_compiling():
-        return cast("tuple[Tensor, Tensor]", _solve_operator(values, b, _text(structure), transposed))
     structure = structure_of(structure)
     if not on_host(values):
         return reduction.solve(structure, values, b, transposed=transposed)
@@ -74,8 +77,6 @@ def solve(structure: Named, values: Tensor, b: Tensor, transposed: bool, kept: K
 
 def slogdet(structure: Named, values: Tensor, kept: Kept | None) -> tuple[Tensor, Tensor]:
     """Return signs and logarithms of the magnitudes."""
-    if torch.compiler.is_compiling():
-        return cast("tuple[Tensor, Tensor]", _slogdet_operator(values, _text(structure)))
     structure = structure_of(structure)
     if not on_host(values):
         return reduction.slogdet(structure, values)
@@ -84,8 +85,6 @@ def slogdet(structure: Named, values: Tensor, kept: Kept | None) -> tuple[Tensor
 
 def inverse_on_pattern(structure: Named, values: Tensor, kept: Kept | None) -> Tensor:
     """Return the entry (j, i) of the inverse at every slot (i, j)."""
-    if torch.compiler.is_compiling():
-        return cast("Tensor", _inverse_operator(values, _text(structure)))
     structure = structure_of(structure)
     if not on_host(values):
         return reduction.inverse_on_pattern(structure, values)
@@ -94,8 +93,6 @@ def inverse_on_pattern(structure: Named, values: Tensor, kept: Kept | None) -> T
 
 def pinv_apply(structure: Named, values: Tensor, b: Tensor, transposed: bool, rtol: float | None) -> Tensor:
     """Return the minimum-norm least-squares solutions. Ranks are decided on the host, wherever the tensors are."""
-    if torch.compiler.is_compiling():
-        return cast("Tensor", _pinv_operator(values, b, _text(structure), transposed, rtol))
     found = host_kernels.pinv_apply(structure_of(structure), values.cpu(), b.cpu(), transposed=transposed, rtol=rtol)
     return found.to(values.device)
 
@@ -108,60 +105,66 @@ def _batch(*tensors: Tensor) -> tuple[int, ...]:
 
 
 @torch.library.custom_op("stridiag::matvec", mutates_args=())
-def _matvec_operator(values: Tensor, x: Tensor, bias: Tensor | None, structure: str, transposed: bool) -> Tensor:
+def matvec_operator(values: Tensor, x: Tensor, bias: Tensor | None, structure: str, transposed: bool) -> Tensor:
+    """Return what `matvec` does."""
     return matvec(structure, values, x, bias, transposed)
 
 
-@_matvec_operator.register_fake
+@matvec_operator.register_fake
 def _(values: Tensor, x: Tensor, bias: Tensor | None, structure: str, transposed: bool) -> Tensor:
     return x.new_empty((*_batch(values, x), structure_of(structure).shape[1 if transposed else 0]))
 
 
 @torch.library.custom_op("stridiag::dots", mutates_args=())
-def _dots_operator(left: Tensor, right: Tensor, structure: str, shape: list[int]) -> Tensor:
+def dots_operator(left: Tensor, right: Tensor, structure: str, shape: list[int]) -> Tensor:
+    """Return what `dots` does."""
     return dots(structure, left, right, tuple(shape)).clone()
 
 
-@_dots_operator.register_fake
+@dots_operator.register_fake
 def _(left: Tensor, right: Tensor, structure: str, shape: list[int]) -> Tensor:
     return left.new_empty((*shape, structure_of(structure).nnz))
 
 
 @torch.library.custom_op("stridiag::solve", mutates_args=())
-def _solve_operator(values: Tensor, b: Tensor, structure: str, transposed: bool) -> tuple[Tensor, Tensor]:
+def solve_operator(values: Tensor, b: Tensor, structure: str, transposed: bool) -> tuple[Tensor, Tensor]:
+    """Return what `solve` does; nothing is kept."""
     return solve(structure, values, b, transposed, None)
 
 
-@_solve_operator.register_fake
+@solve_operator.register_fake
 def _(values: Tensor, b: Tensor, structure: str, transposed: bool) -> tuple[Tensor, Tensor]:
     return b.new_empty((*_batch(values, b), b.shape[-1])), values.new_empty(values.shape[:-1], dtype=torch.int64)
 
 
 @torch.library.custom_op("stridiag::slogdet", mutates_args=())
-def _slogdet_operator(values: Tensor, structure: str) -> tuple[Tensor, Tensor]:
+def slogdet_operator(values: Tensor, structure: str) -> tuple[Tensor, Tensor]:
+    """Return what `slogdet` does; nothing is kept."""
     return slogdet(structure, values, None)
 
 
-@_slogdet_operator.register_fake
+@slogdet_operator.register_fake
 def _(values: Tensor, structure: str) -> tuple[Tensor, Tensor]:
     return values.new_empty(values.shape[:-1]), values.new_empty(values.shape[:-1])
 
 
 @torch.library.custom_op("stridiag::inverse_on_pattern", mutates_args=())
-def _inverse_operator(values: Tensor, structure: str) -> Tensor:
+def inverse_operator(values: Tensor, structure: str) -> Tensor:
+    """Return what `inverse_on_pattern` does; nothing is kept."""
     return inverse_on_pattern(structure, values, None)
 
 
-@_inverse_operator.register_fake
+@inverse_operator.register_fake
 def _(values: Tensor, structure: str) -> Tensor:
     return values.new_empty(values.shape)
 
 
 @torch.library.custom_op("stridiag::pinv_apply", mutates_args=())
-def _pinv_operator(values: Tensor, b: Tensor, structure: str, transposed: bool, rtol: float | None) -> Tensor:
+def pinv_operator(values: Tensor, b: Tensor, structure: str, transposed: bool, rtol: float | None) -> Tensor:
+    """Return what `pinv_apply` does."""
     return pinv_apply(structure, values, b, transposed, rtol)
 
 
-@_pinv_operator.register_fake
+@pinv_operator.register_fake
 def _(values: Tensor, b: Tensor, structure: str, transposed: bool, rtol: float | None) -> Tensor:
     return b.new_empty((*_batch(values, b), structure_of(structure).shape[0 if transposed else 1]))

@@ -9,7 +9,7 @@ from torch.autograd import forward_ad
 
 import torch
 
-__all__ = ["Rule", "underivable"]
+__all__ = ["Rule", "register", "underivable"]
 
 
 class Rule(torch.autograd.Function):
@@ -24,6 +24,37 @@ class Rule(torch.autograd.Function):
         forward: Any = cls.forward
         if "__signature__" not in vars(forward):
             forward.__signature__ = inspect.signature(forward)
+
+
+def register(operator: Any, rule: type[Rule], *, further: int = 0) -> None:
+    """Give an operator of torch a rule's derivative and its way of being mapped.
+
+    While torch compiles, operators are called by themselves: its tracer cannot map an autograd function
+    (``torch.func.vmap``), nor take one with a forward mode.
+
+    Parameters
+    ----------
+    operator : torch.library.CustomOpDef
+        With the same arguments as the rule, but for the last ones.
+    rule : type of Rule
+    further : int, default 0
+        How many last arguments of the rule the operator lacks; they are None.
+    """
+    rest = (None,) * further
+    given: Any = rule
+
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        given.setup_context(ctx, (*inputs, *rest), output)
+
+    def backward(ctx: Any, *grads: Any) -> tuple[Any, ...]:
+        found: tuple[Any, ...] = given.backward(ctx, *grads)
+        return found[: len(found) - further]
+
+    def mapped(info: Any, dims: Any, *arguments: Any) -> Any:
+        return given.vmap(info, (*dims, *rest), *arguments, *rest)
+
+    operator.register_autograd(backward, setup_context=setup_context)
+    operator.register_vmap(mapped)
 
 
 def underivable() -> bool:

@@ -34,7 +34,7 @@ from stridiag.torch.places import (
     slots_within,
     with_diagonal,
 )
-from stridiag.torch.rules import Rule
+from stridiag.torch.rules import Rule, register
 from stridiag.torch.spec import Named, named
 from torch import Tensor
 
@@ -48,8 +48,8 @@ class SlogdetResult(NamedTuple):
     logabsdet: Tensor
 
 
-class _CompiledSlogdet(Rule):
-    """The determinant as torch's compiler takes it: without a forward-mode rule."""
+class _Slogdet(Rule):
+    """The determinant."""
 
     @staticmethod
     def forward(values: Tensor, structure: Named, kept: kernels.Kept | None) -> tuple[Tensor, Tensor]:
@@ -74,16 +74,14 @@ class _CompiledSlogdet(Rule):
         (mapped,) = aligned_for_vmap(info.batch_size, dims[:1], (values,))
         return _apply_slogdet(structure, mapped, None), (0, 0)
 
-
-class _Slogdet(_CompiledSlogdet):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> tuple[None, Tensor]:
         (values,) = ctx.saved_tensors
         return None, (_apply_inverse(ctx.structure, values, ctx.kept) * tangents[0]).sum(-1)
 
 
-class _CompiledInverse(Rule):
-    """The selected inverse as torch's compiler takes it."""
+class _Inverse(Rule):
+    """The selected inverse."""
 
     @staticmethod
     def forward(values: Tensor, structure: Named, kept: kernels.Kept | None) -> Tensor:
@@ -105,8 +103,6 @@ class _CompiledInverse(Rule):
         (mapped,) = aligned_for_vmap(info.batch_size, dims[:1], (values,))
         return _apply_inverse(structure, mapped, None), 0
 
-
-class _Inverse(_CompiledInverse):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
         (values,) = ctx.saved_tensors
@@ -128,17 +124,25 @@ def _change_of_inverse(structure: Named, values: Tensor, direction: Tensor) -> T
     return _apply_inverse(wide, filled, None).index_select(-1, doubled_room(structure, values.device)) * size
 
 
+register(kernels.slogdet_operator, _Slogdet, further=1)
+register(kernels.inverse_operator, _Inverse, further=1)
+
+
 def _apply_slogdet(structure: Named, values: Tensor, kept: kernels.Kept | None) -> tuple[Tensor, Tensor]:
-    compiling = torch.compiler.is_compiling()
-    rule: Any = _CompiledSlogdet if compiling else _Slogdet
-    sign, logarithm = rule.apply(values, structure, None if compiling else kept)
+    if isinstance(structure, str):
+        sign, logarithm = kernels.slogdet_operator(values, structure)
+    else:
+        rule: Any = _Slogdet
+        sign, logarithm = rule.apply(values, structure, kept)
     return sign, logarithm
 
 
 def _apply_inverse(structure: Named, values: Tensor, kept: kernels.Kept | None) -> Tensor:
-    compiling = torch.compiler.is_compiling()
-    rule: Any = _CompiledInverse if compiling else _Inverse
-    found: Tensor = rule.apply(values, structure, None if compiling else kept)
+    if isinstance(structure, str):
+        found: Tensor = kernels.inverse_operator(values, structure)
+    else:
+        rule: Any = _Inverse
+        found = rule.apply(values, structure, kept)
     return found
 
 

@@ -29,7 +29,7 @@ from stridiag.torch.batches import (
 )
 from stridiag.torch.functional.products import apply_dots, apply_matvec
 from stridiag.torch.places import diagonal_start, slot_count, slots_within, stacked
-from stridiag.torch.rules import Rule
+from stridiag.torch.rules import Rule, register
 from stridiag.torch.spec import Named, named
 from torch import Tensor
 
@@ -43,8 +43,8 @@ class LstsqResult(NamedTuple):
     residuals: Tensor
 
 
-class _CompiledPinv(Rule):
-    """The pseudoinverse's product as torch's compiler takes it: without a forward-mode rule."""
+class _Pinv(Rule):
+    """The pseudoinverse's product."""
 
     @staticmethod
     def forward(values: Tensor, b: Tensor, structure: Named, transposed: bool, rtol: float | None) -> Tensor:
@@ -81,8 +81,6 @@ class _CompiledPinv(Rule):
         values, b = aligned_for_vmap(info.batch_size, dims[:2], (values, b))
         return _apply_pinv(structure, values, b, transposed, rtol), 0
 
-
-class _Pinv(_CompiledPinv):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
         values, b, x = ctx.saved_tensors
@@ -102,9 +100,12 @@ class _Pinv(_CompiledPinv):
         return _apply_pinv(structure, values, right, turned, ctx.rtol) + second
 
 
+register(kernels.pinv_operator, _Pinv)
+
+
 def _apply_pinv(structure: Named, values: Tensor, b: Tensor, transposed: bool, rtol: float | None) -> Tensor:
-    rule: Any = _CompiledPinv if torch.compiler.is_compiling() else _Pinv
-    found: Tensor = rule.apply(values, b, structure, transposed, rtol)
+    run: Any = kernels.pinv_operator if isinstance(structure, str) else _Pinv.apply
+    found: Tensor = run(values, b, structure, transposed, rtol)
     return found
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from stridiag.structure import Structure
 from stridiag.torch import kernels
 from stridiag.torch.batches import (
@@ -23,15 +22,15 @@ from stridiag.torch.batches import (
     require_width,
     summed_to,
 )
-from stridiag.torch.rules import Rule, underivable
+from stridiag.torch.rules import Rule, register, underivable
 from stridiag.torch.spec import Named, named
 from torch import Tensor
 
 __all__ = ["apply_dots", "apply_matvec", "linear", "matvec"]
 
 
-class _CompiledMatvec(Rule):
-    """The product as torch's compiler takes it: without a forward-mode rule."""
+class _Matvec(Rule):
+    """The product."""
 
     @staticmethod
     def forward(values: Tensor, x: Tensor, bias: Tensor | None, structure: Named, transposed: bool) -> Tensor:
@@ -67,8 +66,6 @@ class _CompiledMatvec(Rule):
         product = apply_matvec(structure, values, x, None, transposed)
         return (product + rest[0] if rest else product), 0
 
-
-class _Matvec(_CompiledMatvec):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
         values, x = ctx.saved_tensors
@@ -86,8 +83,8 @@ class _Matvec(_CompiledMatvec):
         return terms[0] if len(terms) == 1 else terms[0] + terms[1]
 
 
-class _CompiledDots(Rule):
-    """The sums on the pattern as torch's compiler takes them."""
+class _Dots(Rule):
+    """The sums on the pattern."""
 
     @staticmethod
     def forward(left: Tensor, right: Tensor, structure: Named, shape: tuple[int, ...]) -> Tensor:
@@ -120,8 +117,6 @@ class _CompiledDots(Rule):
         sums = apply_dots(structure, left, right, (info.batch_size, *(1,) * (rank - len(shape)), *shape))
         return sums.reshape(info.batch_size, *shape, sums.shape[-1]), 0
 
-
-class _Dots(_CompiledDots):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
         left, right = ctx.saved_tensors
@@ -134,22 +129,25 @@ class _Dots(_CompiledDots):
         return terms[0] if len(terms) == 1 else terms[0] + terms[1]
 
 
+register(kernels.matvec_operator, _Matvec)
+register(kernels.dots_operator, _Dots)
+
+
 def apply_matvec(structure: Named, values: Tensor, x: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
     """Return the product for checked operands of one type."""
-    if torch.compiler.is_compiling():
-        rule: Any = _CompiledMatvec
+    run: Any = _Matvec.apply
+    if isinstance(structure, str):
+        run = kernels.matvec_operator
     elif underivable():
         return kernels.matvec(structure, values, x, bias, transposed)
-    else:
-        rule = _Matvec
-    found: Tensor = rule.apply(values, x, bias, structure, transposed)
+    found: Tensor = run(values, x, bias, structure, transposed)
     return found
 
 
 def apply_dots(structure: Named, left: Tensor, right: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return ``left_i right_j`` at every slot (i, j), summed over the batch down to a batch of the given shape."""
-    rule: Any = _CompiledDots if torch.compiler.is_compiling() else _Dots
-    found: Tensor = rule.apply(left, right, structure, tuple(shape))
+    run: Any = kernels.dots_operator if isinstance(structure, str) else _Dots.apply
+    found: Tensor = run(left, right, structure, tuple(shape))
     return found
 
 

@@ -21,7 +21,7 @@ from stridiag.torch.batches import (
     summed_to,
 )
 from stridiag.torch.functional.products import apply_dots, apply_matvec
-from stridiag.torch.rules import Rule
+from stridiag.torch.rules import Rule, register
 from stridiag.torch.spec import Named, named
 from torch import Tensor
 
@@ -35,8 +35,8 @@ class SolveResult(NamedTuple):
     info: Tensor
 
 
-class _CompiledSolve(Rule):
-    """The solution as torch's compiler takes it: without a forward-mode rule."""
+class _Solve(Rule):
+    """The solution, and `info`."""
 
     @staticmethod
     def forward(
@@ -79,8 +79,6 @@ class _CompiledSolve(Rule):
         x, where = apply_solve(structure, values, b, transposed, None if mapped else kept)
         return (x, where.reshape(shape)), (0, 0 if mapped else None)
 
-
-class _Solve(_CompiledSolve):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, None]:
         values, x = ctx.saved_tensors
@@ -91,13 +89,18 @@ class _Solve(_CompiledSolve):
         return apply_solve(ctx.structure, values, right, ctx.transposed, ctx.kept)[0], None
 
 
+register(kernels.solve_operator, _Solve, further=1)
+
+
 def apply_solve(
     structure: Named, values: Tensor, b: Tensor, transposed: bool, kept: kernels.Kept | None
 ) -> tuple[Tensor, Tensor]:
     """Return solutions and `info` for checked operands of one type."""
-    compiling = torch.compiler.is_compiling()
-    rule: Any = _CompiledSolve if compiling else _Solve
-    x, info = rule.apply(values, b, structure, transposed, None if compiling else kept)
+    if isinstance(structure, str):
+        x, info = kernels.solve_operator(values, b, structure, transposed)
+    else:
+        rule: Any = _Solve
+        x, info = rule.apply(values, b, structure, transposed, kept)
     return x, info
 
 

@@ -1,0 +1,91 @@
+"""What torch's compiler makes of functions and layers: equal to eager, mapped too, with and without a C++ compiler."""
+
+import numpy as np
+import pytest
+from torch.utils import cpp_extension
+
+import torch
+from stridiag import Structure
+from stridiag.torch import StridiagLinear
+from stridiag.torch import functional as F
+from stridiag.torch.paths import forced_path
+
+S = Structure(9, (-1, 0, 1), ([0, 7], [8, 2]))
+
+
+@pytest.fixture
+def operands():
+    generator = torch.Generator().manual_seed(0)
+    values = torch.rand(S.nnz, generator=generator, dtype=torch.float64)
+    values[S.diagonal_slots(0)] += 4.0
+    return values.requires_grad_(), torch.randn(5, 9, generator=generator, dtype=torch.float64)
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+def _scaled(function):
+    """Return a function of values and vectors that is mapped over both."""
+    return lambda values, rows: torch.func.vmap(lambda row: function(values * (1 + 0.1 * row[0]), row))(rows)
+
+
+MAPPED = {
+    "matvec": _scaled(lambda v, b: F.matvec(S, v, b)),
+    "matvec, vectors": lambda v, rows: torch.func.vmap(lambda b: F.matvec(S, v, b))(rows),
+    "solve": _scaled(lambda v, b: F.solve(S, v, b)),
+    "solve, vectors": lambda v, rows: torch.func.vmap(lambda b: F.solve(S, v, b, transposed=True))(rows),
+    "slogdet": _scaled(lambda v, b: F.slogdet(S, v).logabsdet),
+    "inverse_diagonal": _scaled(lambda v, b: F.inverse_diagonal(S, v)),
+    "pinv_apply": _scaled(lambda v, b: F.pinv_apply(S, v, b)),
+}
+
+
+@pytest.mark.parametrize("path", ["auto", "torch"])
+@pytest.mark.parametrize("name", MAPPED)
+def test_vmap_within_a_compiled_function(name, path, operands):
+    values, rows = operands
+    function = MAPPED[name]
+    expected = function(values, rows)
+    (gradient,) = torch.autograd.grad(expected.square().sum(), values)
+    with forced_path(path):
+        found = torch.compile(function, backend="aot_eager", fullgraph=True)(values, rows)
+        (compiled,) = torch.autograd.grad(found.square().sum(), values)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(compiled, gradient, rtol=1e-9, atol=1e-11)
+
+
+def _compiler():
+    """Whether the default backend can make a library of its own here."""
+    try:
+        return bool(cpp_extension.check_compiler_ok_for_platform(cpp_extension.get_cxx_compiler()))
+    except (OSError, RuntimeError):
+        return False
+
+
+@pytest.mark.skipif(not _compiler(), reason="Inductor needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("path", ["auto", "torch"])
+def test_inductor_equals_eager(path, operands):
+    values, rows = operands
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        StridiagLinear(9, 12, (0, 1, -1), links=([1, 2], [3, 7])), torch.nn.Tanh(), StridiagLinear(12, 9, (0, 1))
+    ).double()
+
+    def whole(values, rows):
+        y = model(rows)
+        return F.solve(S, values, y).square().sum() + F.slogdet(S, values).logabsdet
+
+    targets = [values, *model.parameters()]
+    expected = whole(values, rows)
+    gradients = torch.autograd.grad(expected, targets)
+    with forced_path(path):
+        found = torch.compile(whole, backend="inductor", fullgraph=True)(values, rows)
+        compiled = torch.autograd.grad(found, targets)
+    np.testing.assert_allclose(found.item(), expected.item(), rtol=1e-10)
+    for one, other in zip(compiled, gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
