@@ -52,7 +52,7 @@ nitpick_ignore_regex = [(r"py:.*", r"(?!stridiag\b).*")]
 
 def _left_out():
     """Pattern of the examples that need what is not installed, and of nothing if all is there."""
-    absent = [name for name in ("torch",) if find_spec(name) is None]
+    absent = [name for name in ("torch", "zuko", "pylops") if find_spec(name) is None]
     wants = re.compile(rf"^(?:import|from) (?:{'|'.join(absent)})\b", re.MULTILINE)
     files = [path for path in (ROOT / "examples").rglob("*.py") if absent and wants.search(path.read_text("utf-8"))]
     return "|".join(["__init__", *(re.escape(path.name) for path in files)])
