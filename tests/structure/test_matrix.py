@@ -307,6 +307,34 @@ def test_entries(A, data):
     assert np.count_nonzero(dense) <= A.nnz
 
 
+@given(matrices(), st.data())
+def test_blocks_rows_and_columns(A, data):
+    dense = A.toarray()
+    rows, columns = (data.draw(st.slices(size).filter(lambda part: part.step in (None, 1))) for size in A.shape)
+    block = A[rows, columns]
+    assert isinstance(block, StridiagMatrix)
+    assert np.array_equal(block.toarray(), dense[rows, columns])
+    assert block.dtype == A.dtype
+    assert block.nnz <= A.nnz
+    if all(A.shape):
+        assert A[: A.shape[0] + 5, -A.shape[1] - 5 :].equals(A)
+        assert np.array_equal(A[rows, -1], dense[rows, -1])
+        assert np.array_equal(A[0, columns], dense[0, columns])
+
+
+def test_blocks_of_a_batch():
+    block = BATCH[1:5, 2:]
+    assert block.batch_shape == BATCH.batch_shape
+    assert np.array_equal(block.toarray(), BATCH.toarray()[..., 1:5, 2:])
+    assert np.array_equal(BATCH[3, :], BATCH.toarray()[..., 3, :])
+
+
+def test_a_block_of_a_chain_is_a_chain():
+    A = stridiag.random(50, offsets=(-2, 0, 2), rng=0)
+    assert A[10:30, 10:30].offsets == (-2, 0, 2)
+    assert A[10:30, 12:30].offsets == (-4, -2, 0)
+
+
 def test_entries_of_a_batch():
     dense = BATCH.toarray()
     assert np.array_equal(BATCH[2, 0], dense[..., 2, 0])
@@ -334,7 +362,11 @@ def test_entries_of_a_matrix_without_any():
         ((1, 2, 3), "two indices"),
         ((0.0, 1), "integers"),
         ((True, False), "integers"),
-        ((slice(None), 0), "integers or integer arrays"),
+        ((slice(None, None, 2), 0), "steps of 1, got 2"),
+        ((slice(None, None, -1), slice(None)), "steps of 1, got -1"),
+        ((slice(None), [0, 1]), "with an array, use"),
+        ((slice(None), 7), "axis 1 of size 7"),
+        ((slice(None), 1.0), "integers"),
     ],
 )
 def test_refused_indices(index, message):

@@ -291,24 +291,29 @@ class StridiagMatrix:
     # ------------------------------------------------------------------ entries
 
     def __getitem__(self, index: tuple[Any, Any]) -> Any:
-        """Return ``A[i, j]`` for integers or integer arrays that broadcast; zero where nothing is stored."""
-        if not isinstance(index, tuple) or len(index) != 2:
-            raise IndexError("index a matrix with two indices, A[i, j], integers or integer arrays")
-        pair = [as_array(k, "an index") for k in index]
-        if any(k.dtype.kind not in "iu" for k in pair):
-            raise IndexError("A[i, j] takes integers or integer arrays; for slices use A.to_scipy() or A.toarray()")
-        for axis, (k, size) in enumerate(zip(pair, self._structure.shape, strict=True)):
-            if k.size and not (k.min() >= -size and k.max() < size):
-                raise IndexError(f"index out of range for axis {axis} of size {size}")
-        rows, columns = np.broadcast_arrays(
-            *(np.where(k < 0, k + size, k) for k, size in zip(pair, self._structure.shape, strict=True))
-        )
-        slots = self._structure.slots(rows.ravel(), columns.ravel())
-        entries = np.zeros(self.batch_shape + slots.shape, self.dtype)
-        stored = slots >= 0
-        entries[..., stored] = self._values[..., slots[stored]]
-        result = entries.reshape(self.batch_shape + rows.shape)
-        return result if result.ndim else result[()]
+        """Return entries, a row, a column or a block.
+
+        ``A[i, j]`` for integers, or integer arrays that broadcast, gives entries: zero where nothing is stored. A slice
+        and an integer give a part of a row or column as an array. Two slices, in steps of 1, give the block as a
+        `StridiagMatrix`, whose diagonals are those of A, shifted. All are copies.
+
+        Raises
+        ------
+        IndexError
+            If an index is of another kind or out of range.
+
+        Examples
+        --------
+        >>> import stridiag
+        >>> A = stridiag.StridiagMatrix.from_diagonals({0: 2.0, 1: -1.0}, ([5], [0], [7.0]), shape=6)
+        >>> float(A[5, 0]), A[0, :3].tolist()
+        (7.0, [2.0, -1.0, 0.0])
+        >>> A[2:, 1:]
+        StridiagMatrix(4 x 5, float64, offsets (1, 2), 0 links)
+        """
+        from stridiag.structure.indexing import pick
+
+        return pick(self, index)
 
     def diagonal(self, offset: int = 0) -> Array:
         """Return the diagonal at `offset`, (..., length): zeros where nothing is stored. A copy.
