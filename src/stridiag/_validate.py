@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 import warnings
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._arrays import as_array
 from stridiag.errors import NonFiniteError, StructureError
 
-__all__ = ["VALUE_TYPES", "as_index", "as_values", "check_option", "require_finite", "warn_user"]
+__all__ = ["VALUE_TYPES", "as_index", "as_values", "check_option", "nearest", "require_finite", "warn_user"]
 
 VALUE_TYPES = (np.dtype("f4"), np.dtype("f8"), np.dtype("c8"), np.dtype("c16"))
 
@@ -76,3 +77,19 @@ def check_option(value: T, name: str, allowed: Iterable[T]) -> T:
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return the end of a sentence that names the likeliest meaning; empty where nothing is near.
+
+    Examples
+    --------
+    >>> from stridiag._validate import nearest
+    >>> nearest("Pirce", ["price", "rooms"])
+    "; did you mean 'price'?"
+    """
+    lowered: dict[str, str] = {}
+    for other in names:
+        lowered.setdefault(other.lower(), other)
+    near = [lowered[found] for found in difflib.get_close_matches(name.lower(), lowered, n=2, cutoff=0.6)]
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

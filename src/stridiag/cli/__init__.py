@@ -1,4 +1,4 @@
-"""The command line: `stridiag demo`, `stridiag warmup`.
+"""The command line: `stridiag fit`, `stridiag demo` and others.
 
 `app` holds the arguments; the other files measure, draw and write for it.
 
@@ -8,7 +8,9 @@ which extra to install where they are missing.
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 
 from stridiag._extras import require
 
@@ -21,7 +23,7 @@ def main() -> None:
     Raises
     ------
     SystemExit
-        Always, as command lines do: 0 when all went well, 1 for an error, 2 for a wrong option.
+        Always: 0 when all went well, 1 for an error, 2 for a wrong option, 130 or 143 when stopped.
     """
     try:
         require("the stridiag command", "demo", "rich", "typer")
@@ -30,4 +32,10 @@ def main() -> None:
         raise SystemExit(1) from None
     from stridiag.cli.app import app
 
+    # As an exception, so that files that are half written are taken away.
+    signal.signal(signal.SIGTERM, _terminated)
     app()
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

@@ -6,15 +6,16 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import wraps
 from typing import NoReturn, ParamSpec, TypeVar
 
 import typer
+
+from stridiag._validate import nearest
 
 __all__ = ["CommandError", "UsageError", "nearest", "reported"]
 
@@ -103,21 +104,3 @@ def _hush() -> None:
     except (OSError, ValueError):
         # A standard output that is no file, as in tests.
         return
-
-
-def nearest(name: str, names: Iterable[str], *, most: int = 3) -> str:
-    """Return the end of a sentence that names what may have been meant; empty where nothing is near.
-
-    Examples
-    --------
-    >>> from stridiag.cli.errors import nearest
-    >>> nearest("pirce", ["price", "rooms"])
-    "; did you mean 'price'?"
-    >>> nearest("x", ["price", "rooms"])
-    ''
-    """
-    lowered: dict[str, str] = {}
-    for other in names:
-        lowered.setdefault(other.lower(), other)
-    near = [lowered[found] for found in difflib.get_close_matches(name.lower(), lowered, n=most, cutoff=0.6)]
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -11,10 +11,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.text import Text
-
-from stridiag.cli.terminal import encodable
 
 __all__ = ["JsonOption", "QuietOption", "note", "plain", "print_json", "steps_shown"]
 
@@ -26,6 +22,12 @@ def note(text: str, *, quiet: bool = False) -> None:
     """Write a sentence to standard error, wrapped at words on a terminal."""
     if quiet:
         return
+    # Here, since these take longer to import than `--help` to print.
+    from rich.console import Console
+    from rich.text import Text
+
+    from stridiag.cli.terminal import encodable
+
     if sys.stderr.isatty():
         console = Console(stderr=True, highlight=False)
         console.print(Text(encodable(text, console.encoding), style="dim"))
@@ -69,6 +71,8 @@ def steps_shown(title: str, *, quiet: bool = False) -> Iterator[Callable[[str, i
     if quiet or not sys.stderr.isatty():
         yield None
         return
+    from rich.console import Console
+
     from stridiag.cli.terminal import progress
 
     console = Console(stderr=True, highlight=False)

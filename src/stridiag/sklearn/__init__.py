@@ -13,6 +13,7 @@ from stridiag.sklearn.partial_sums import Measurer, PartialSums
 from stridiag.sklearn.pruning import PrunedMLPClassifier, PrunedMLPRegressor, prune_sklearn
 from stridiag.sklearn.regressor import StridiagRegressor
 from stridiag.sklearn.saved import load
+from stridiag.sklearn.table_model import TableModel
 from stridiag.sklearn.transformer import StridiagTransformer
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "StridiagClassifier",
     "StridiagRegressor",
     "StridiagTransformer",
+    "TableModel",
     "fit_stream",
     "load",
     "load_checkpoint",

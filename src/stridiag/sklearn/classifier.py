@@ -117,7 +117,7 @@ class StridiagClassifier(ClassifierMixin, StridiagPredictor):  # type: ignore[mi
     temperature_ : float
         Divides the scores in `predict_proba`.
     calibration_ : Calibration
-        ``(temperature, log_loss, brier_score)``, the last two of the probabilities of training rows left out.
+        ``(temperature, log_loss, brier_score, accuracy)``, the last three of training rows left out.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str

@@ -35,11 +35,14 @@ class Calibration:
         Mean of -log of the true class's probability.
     brier_score : float
         Mean of squared differences to the indicators of the true class, summed over classes: 0 to 2.
+    accuracy : float, default nan
+        Share of the weight of rows whose true class has the highest score; nan in files of older releases.
     """
 
     temperature: float
     log_loss: float
     brier_score: float
+    accuracy: float = float("nan")
 
 
 @storable
@@ -114,7 +117,8 @@ class Labels:
         counts = np.repeat(weights, sides.shape[0] // scores.shape[0])
         temperature = fit_temperature(sides, truth, counts)
         made = softmax(sides, temperature)
-        return Calibration(temperature, log_loss(made, truth, counts), brier_score(made, truth, counts))
+        right = float(np.average(sides.argmax(axis=1) == truth, weights=counts))
+        return Calibration(temperature, log_loss(made, truth, counts), brier_score(made, truth, counts), right)
 
     def probabilities(self, scores: Array, temperature: float) -> Array:
         """Return softmax(scores / temperature), (n, n_classes), or the probability of each label, (n, n_labels)."""

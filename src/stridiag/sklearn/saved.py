@@ -10,11 +10,14 @@ import numpy as np
 
 from stridiag.errors import FileFormatError
 from stridiag.nn import storage
+from stridiag.sklearn.table_encoding import TableEncoding
+from stridiag.sklearn.table_targets import Target
 
 if TYPE_CHECKING:
     from stridiag.sklearn.base import StridiagEstimator
+    from stridiag.sklearn.table_model import TableModel
 
-__all__ = ["SavedEstimator", "from_saved", "load", "save_estimator", "to_saved"]
+__all__ = ["SavedEstimator", "from_saved", "load", "save_estimator", "save_table_model", "to_saved"]
 
 _KINDS = ("StridiagClassifier", "StridiagRegressor", "StridiagTransformer")
 
@@ -43,9 +46,42 @@ class SavedEstimator:
             raise ValueError(f"kind must be one of {_KINDS}, got {self.kind!r}")
 
 
+@storage.storable
+@dataclass(frozen=True, slots=True, eq=False)
+class SavedTableModel:
+    """A model of tables with named columns.
+
+    Parameters
+    ----------
+    estimator : SavedEstimator
+        A classifier or a regressor.
+    encoding : TableEncoding
+        How columns become its numbers.
+    targets : tuple of Target
+        What it predicts.
+    facts : dict
+        Of its training.
+    """
+
+    estimator: SavedEstimator
+    encoding: TableEncoding
+    targets: tuple[Target, ...]
+    facts: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.estimator.kind == "StridiagTransformer" or not self.targets:
+            raise ValueError("a model of tables needs a classifier or regressor, and targets")
+
+
 def save_estimator(estimator: StridiagEstimator, file: str | PathLike[str]) -> None:
     """Write a fitted estimator; the parameters are those of ``estimator.save``."""
     storage.save(to_saved(estimator), file)
+
+
+def save_table_model(model: TableModel, file: str | PathLike[str]) -> None:
+    """Write a model of tables; the parameters are those of ``model.save``."""
+    content = SavedTableModel(to_saved(model.estimator), model.encoding, model.targets, model.facts)
+    storage.save(content, file)
 
 
 def to_saved(estimator: StridiagEstimator) -> SavedEstimator:
@@ -86,8 +122,8 @@ def _fits(name: str, value: Any) -> bool:
     return value is None or isinstance(value, bool) or is_dataclass(value)
 
 
-def load(file: str | PathLike[str]) -> StridiagEstimator:
-    """Read a fitted estimator that its `save` wrote.
+def load(file: str | PathLike[str]) -> StridiagEstimator | TableModel:
+    """Read a fitted estimator, or a model of tables, that its `save` or the command line wrote.
 
     Parameters
     ----------
@@ -96,7 +132,7 @@ def load(file: str | PathLike[str]) -> StridiagEstimator:
 
     Returns
     -------
-    StridiagClassifier, StridiagRegressor or StridiagTransformer
+    StridiagClassifier, StridiagRegressor, StridiagTransformer or TableModel
 
     Raises
     ------
@@ -118,9 +154,17 @@ def load(file: str | PathLike[str]) -> StridiagEstimator:
     True
     """
     content = storage.load(file)
-    if not isinstance(content, SavedEstimator):
+    if isinstance(content, SavedEstimator):
+        return from_saved(content, file)
+    if not isinstance(content, SavedTableModel):
         raise FileFormatError(f"{file} holds a {type(content).__name__}, not an estimator")
-    return from_saved(content, file)
+    from stridiag.sklearn.table_model import TableModel
+
+    estimator: Any = from_saved(content.estimator, file)
+    width = len(content.encoding.names)
+    if getattr(estimator, "n_features_in_", None) != width:
+        raise FileFormatError(f"{file} has columns that make {width} numbers, and an estimator of others")
+    return TableModel(estimator, content.encoding, content.targets, content.facts)
 
 
 def from_saved(content: SavedEstimator, file: str | PathLike[str]) -> StridiagEstimator:

@@ -1,0 +1,49 @@
+"""`stridiag update`: more rows into a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from stridiag.cli.errors import CommandError
+from stridiag.cli.fit import told
+from stridiag.cli.model_files import load_model, require_place
+from stridiag.cli.output import note, print_json
+from stridiag.cli.table_files import Dialect, cleaned, open_rows
+
+__all__ = ["run"]
+
+
+def run(
+    file: Path, data: str, output: Path | None, weight: str | None, dialect: Dialect, *, as_json: bool, quiet: bool
+) -> None:
+    """Take all rows, then write; where one of them does not fit, the file stays as it was."""
+    target = file if output is None else output
+    require_place(target)
+    model = load_model(file)
+    if not model.updatable:
+        raise CommandError(f"{file} was fitted without --updatable and keeps no statistics: fit it again with that")
+    taken, before = 0, list(model.facts["updates"])
+
+    def say(sentence: str) -> None:
+        note(sentence, quiet=quiet)
+
+    with open_rows(data, dialect) as rows:
+        model.encoding.require(rows.names)
+        numbers = [column.name for column in model.encoding.columns if column.kind == "number"]
+        numbers += [one.name for one in model.targets if one.kind in ("number", "integer")] + [weight or ""]
+        first = 0
+        for table in rows.tables:
+            taken += model.update(cleaned(table, rows.dialect, numbers), weight=weight, first_row=first, note=say)
+            first += table.num_rows
+    if not taken:
+        raise CommandError(f"{data} has no row with a target: nothing has changed")
+    # However many pieces the rows came in, it was one update.
+    model.facts["updates"] = [*before, {**model.facts["updates"][-1], "rows": taken}]
+    model.save(target)
+    if as_json:
+        print_json(told(model, target))
+    elif not quiet:
+        total = model.facts["rows"] + sum(one["rows"] for one in model.facts["updates"])
+        typer.echo(f"{target}: {taken:,} rows more, {total:,} in all")

@@ -1,0 +1,117 @@
+"""Commands as processes: readers that leave, writers that are stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("pyarrow")
+pytest.importorskip("typer")
+
+from typer.testing import CliRunner
+
+from stridiag.cli.app import app
+
+COMMAND = [sys.executable, "-c", "from stridiag.cli import main; main()"]
+ROWS = "a,b,y\n" + "".join(f"{k % 13},{'xyz'[k % 3]},{k % 13 + 20 * (k % 3)}.5\n" for k in range(400))
+LONG = "a,b\n" + "7,x\n" * 60_000
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and pipes of POSIX")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    file = tmp_path_factory.mktemp("process") / "m.stridiag"
+    made = CliRunner().invoke(
+        app, ["fit", "-", "-t", "y", "-o", str(file), "--units", "16", "--layers", "1"], input=ROWS
+    )
+    assert made.exit_code == 0, made.output
+    return file
+
+
+def start(*arguments):
+    pipe = subprocess.PIPE
+    return subprocess.Popen([*COMMAND, *map(str, arguments)], stdin=pipe, stdout=pipe, stderr=pipe)
+
+
+def test_a_reader_that_has_had_enough(model, tmp_path):
+    (tmp_path / "rows.csv").write_text(LONG)
+    # More than a pipe holds, so that the command writes on when nobody reads.
+    process = start("predict", model, tmp_path / "rows.csv")
+    assert process.stdout.readline() == b"prediction\n"
+    process.stdout.close()
+    complaints = process.stderr.read()
+    assert (process.wait(timeout=120), complaints) == (0, b"")
+    process.stdin.close()
+    process.stderr.close()
+
+
+def test_standard_input_to_standard_output(model):
+    done = subprocess.run(
+        [*COMMAND, "predict", model, "--json"], input=b"b;a\nz;3\n;\n", capture_output=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stdout.startswith(b'{"prediction": ')
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL", "SIGINT"])
+def test_a_stopped_command_leaves_the_old_file(model, tmp_path, name):
+    out = tmp_path / "out.csv"
+    out.write_text("old\n")
+    process = start("predict", model, "-", "-o", out)
+    # Rows are written to a file beside the old one, while more of them are waited for.
+    process.stdin.write(LONG.encode())
+    process.stdin.flush()
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(".out.csv.*")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert len(list(tmp_path.iterdir())) == 2
+    process.send_signal(getattr(signal, name))
+    wanted = {"SIGTERM": 143, "SIGKILL": -9, "SIGINT": 130}[name]
+    assert process.wait(timeout=120) == wanted
+    assert b"Traceback" not in process.stderr.read()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        stream.close()
+    assert out.read_text() == "old\n"
+    if name != "SIGKILL":
+        # Who can still do it takes the half file away.
+        assert [one.name for one in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_a_killed_update_leaves_the_model(tmp_path):
+    file = tmp_path / "m.stridiag"
+    options = ["-t", "y", "-o", str(file), "--units", "16", "--layers", "1", "--updatable"]
+    assert CliRunner().invoke(app, ["fit", "-", *options], input=ROWS).exit_code == 0
+    before = file.read_bytes()
+    # Killed while the archive is written, at its first array.
+    killer = (
+        "import os, signal, numpy as np\n"
+        "def half(stream, **arrays):\n"
+        "    stream.write(b'PK half a model'); stream.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "np.savez = half\n"
+        "from stridiag.cli import main; main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", killer, "update", file, "-"], input=ROWS.encode(), capture_output=True, timeout=120
+    )
+    assert done.returncode == -9
+    assert file.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_completion_is_offered():
+    environment = {
+        **os.environ,
+        "_STRIDIAG_COMPLETE": "complete_bash",
+        "COMP_WORDS": "stridiag fit --tr",
+        "COMP_CWORD": "2",
+    }
+    code = "import sys; sys.argv = ['stridiag']; from stridiag.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, timeout=120, check=False)
+    assert done.stdout.split() == [b"--training"]
