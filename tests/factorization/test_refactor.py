@@ -126,7 +126,7 @@ def test_chains_allocate_nothing_of_the_size_of_the_matrix(members, stride, dtyp
         F.refactor(values, overwrite=True)
     # The matrix itself takes about a million bytes.
     assert A.values.nbytes > 900_000
-    assert peak(F, values) < 20_000
+    assert peak(F, values) < values.nbytes / 10
 
 
 def test_chains_with_links_allocate_no_more_than_the_reduced_system():

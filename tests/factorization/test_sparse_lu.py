@@ -183,7 +183,8 @@ def test_singular_matrices_stay_singular(rows, dtype):
     factored = factor_sparse(matrix)
     assert factored.singularity is not None
     without = np.delete(np.array(rows), factored.singularity.column, axis=1)
-    assert np.linalg.matrix_rank(without) == np.linalg.matrix_rank(np.array(rows))
+    # NumPy before 2.3 refuses matrices without columns.
+    assert (np.linalg.matrix_rank(without) if without.size else 0) == np.linalg.matrix_rank(np.array(rows))
     phase, log = factored.slogdet()
     assert phase == 0
     assert log == -np.inf

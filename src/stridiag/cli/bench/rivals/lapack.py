@@ -244,6 +244,9 @@ class Dense(Rival):
             return None
         import scipy.linalg
 
+        if tuple(int(part) for part in scipy.__version__.split(".")[:2]) < (1, 16):
+            # It takes no stacks of matrices there.
+            return None
         full, b = problem.matrix.toarray(), problem.right[..., None]
         return lambda: scipy.linalg.solve(full, b, check_finite=False)
 
