@@ -9,15 +9,14 @@ data, and what a penalty does in the same place.
 
 # %%
 # Entries that are solved for: 256 drawn units, and an output that reads a few of them, chosen by the data.
-# :func:`stridiag.nn.links.choose_links` adds one entry after another, each the one that lowers the error most.
+# :func:`stridiag.nn.choose_links` adds one entry after another, each the one that lowers the error most.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_diabetes
 from sklearn.model_selection import train_test_split
 
 from stridiag import Structure
-from stridiag.nn import Architecture, Statistics, capacity_surface, fit_random
-from stridiag.nn.links import choose_links
+from stridiag.nn import Architecture, Statistics, capacity_surface, choose_links, fit_random
 from stridiag.sklearn import StridiagRegressor
 
 X, y = load_diabetes(return_X_y=True)

@@ -2,7 +2,7 @@
 Start gradient training from a closed form
 ==========================================
 
-`stridiag.torch.fit.fit_closed_form` sets the parameters of a torch network by linear algebra, in place, without a
+`stridiag.torch.fit_closed_form` sets the parameters of a torch network by linear algebra, in place, without a
 gradient step. What follows may be ordinary training. How many epochs does that save, and what does it cost?
 """
 
@@ -17,8 +17,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 import torch
-from stridiag.torch import StridiagLinear
-from stridiag.torch.fit import fit_closed_form
+from stridiag.torch import StridiagLinear, fit_closed_form
 from torch import nn
 
 torch.manual_seed(0)
