@@ -53,8 +53,9 @@ def side_by_side(X: Any, y: Any, sample_weight: Any) -> list[Delayed]:
     given = [rows, _like(rows, y, "y", (1, 2))]
     if sample_weight is not None:
         given.append(_like(rows, sample_weight, "sample_weight", (1,)))
-    # Together, so that what X and y come from is read once. (`dask.optimize` on several data frames mixes them up,
-    # and each by itself may be optimised to another number of partitions.)
+    # In one collection, so that what X and y come from is made once, and in one task with what reads it.
+    # (`dask.optimize` on several data frames mixes them up, and each by itself may be optimised to another number of
+    # partitions.)
     if all(map(is_frame, given)):
         import dask.dataframe as frames
 
@@ -62,8 +63,16 @@ def side_by_side(X: Any, y: Any, sample_weight: Any) -> list[Delayed]:
             _packed, *given, align_dataframes=False, enforce_metadata=False, meta=(None, object)
         )
         return list(together.to_delayed())
+    if not any(map(is_frame, given)):
+        columns = iter("jk")
+        indexed = [part for one in given for part in (one, "i" if one.ndim == 1 else f"i{next(columns)}")]
+        return _parts(
+            da.blockwise(
+                _packed, "i", *indexed, dtype=object, meta=np.empty(0, object), align_arrays=False, concatenate=True
+            )
+        )
     pack = delayed(_packed, pure=False)
-    return [pack(*parts) for parts in zip(*map(_parts, dask.optimize(*given)), strict=True)]
+    return [pack(*parts) for parts in zip(*map(_parts, given), strict=True)]
 
 
 def lengths(X: Any, parts: list[Delayed], **options: Any) -> NDArray[np.int64]:
@@ -114,4 +123,4 @@ def _like(rows: Any, value: Any, name: str, axes: tuple[int, ...]) -> Any:
 
 
 def _parts(collection: Any) -> list[Delayed]:
-    return list(np.ravel(np.asarray(collection.to_delayed(optimize_graph=False), object)))
+    return list(np.ravel(np.asarray(collection.to_delayed(), object)))
