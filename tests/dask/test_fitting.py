@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import dask.array as da
 import dask.dataframe as dd
 import numpy as np
@@ -278,7 +281,21 @@ def test_what_is_refused(friedman):
     np.testing.assert_array_equal(started.predict(x), before)
 
 
-def test_one_half_needs_not_what_the_other_needs():
+def test_systems_need_no_scikit_learn_and_fits_say_so():
+    code = """
+import sys
+sys.modules["sklearn"] = None
+import stridiag.dask as wing
+assert {"fit", "solve"} <= set(dir(wing))
+wing.solve
+try:
+    wing.fit
+except ImportError as error:
+    assert "stridiag[dask,sklearn]" in str(error), error
+else:
+    raise AssertionError
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
     with pytest.raises(AttributeError, match="no attribute 'train'"):
         wing.train  # noqa: B018
-    assert "fit" in dir(wing)

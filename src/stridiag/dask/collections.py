@@ -1,16 +1,18 @@
 """Dask arrays and data frames as lists of partitions that lie side by side."""
 
+# Dask has types, but not all over.
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 from typing import Any
 
 import dask.array as da
 import numpy as np
+from dask.base import compute, is_dask_collection
 from dask.delayed import Delayed, delayed
 from dask.utils import is_dataframe_like, is_series_like
 from numpy.typing import NDArray
-
-import dask
 
 __all__ = ["as_rows", "is_frame", "lengths", "side_by_side"]
 
@@ -19,7 +21,7 @@ Array = NDArray[Any]
 
 def is_frame(value: Any) -> bool:
     """Whether it is a Dask data frame or one of its columns."""
-    return bool(dask.is_dask_collection(value) and (is_dataframe_like(value) or is_series_like(value)))
+    return bool(is_dask_collection(value) and (is_dataframe_like(value) or is_series_like(value)))
 
 
 def as_rows(X: Any) -> Any:
@@ -80,7 +82,7 @@ def lengths(X: Any, parts: list[Delayed], **options: Any) -> NDArray[np.int64]:
     if not is_frame(X) and not np.isnan(X.chunks[0]).any():
         return np.asarray(X.chunks[0], np.int64)
     count = delayed(_rows_of, pure=False)
-    (counts,) = dask.compute([count(part) for part in parts], **options)
+    (counts,) = compute([count(part) for part in parts], **options)
     return np.asarray(counts, np.int64)
 
 

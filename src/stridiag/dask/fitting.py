@@ -1,15 +1,18 @@
 """Fits on Dask collections: a model of a sample, and sums of all other rows, measured where they lie."""
 
+# Dask has types, but not all over.
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 from typing import Any, TypeVar
 
 import numpy as np
+from dask.base import compute
 from dask.delayed import Delayed, delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
-import dask
 from stridiag.dask.collections import lengths, side_by_side
 from stridiag.dask.reduction import tree_sum
 from stridiag.dask.threads import task_threads
@@ -204,7 +207,7 @@ def _fit_sample(
 ) -> None:
     take = delayed(_take, pure=False)
     wanted = [take(part, places) for part, places in zip(parts, taken, strict=True) if places.size]
-    (found,) = dask.compute(wanted, **options)
+    (found,) = compute(wanted, **options)
     x, y, weights = (_joined(pieces) for pieces in zip(*found, strict=True))
     given: dict[str, Any] = {} if classes is None else {"classes": classes}
     model.partial_fit(x, y, sample_weight=weights, **given)
@@ -217,7 +220,7 @@ def _absorb(
     measurer = delayed(model.measurer(), traverse=False, pure=False)
     measure = delayed(_measure, pure=False)
     sums = [measure(measurer, part, places, threads) for part, places in zip(parts, taken, strict=True)]
-    (total,) = dask.compute(tree_sum(sums, fan_in), **options)
+    (total,) = compute(tree_sum(sums, fan_in), **options)
     return model.absorb(total)
 
 

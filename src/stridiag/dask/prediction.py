@@ -1,5 +1,8 @@
 """Predictions for Dask collections, a partition at a time and only when they are computed."""
 
+# Dask has types, but not all over.
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,8 @@
 """Sums over partitions by a tree of fixed shape: Dask's own reduction of bags."""
 
+# Dask has types, but not all over.
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 import operator
@@ -23,7 +26,8 @@ def tree_sum(parts: Sequence[Delayed], fan_in: int) -> Delayed:
     total = bag.from_delayed(parts).reduction(_added, _added, split_every=fan_in, name="stridiag-sums")
     # A bag's optimisation gives other tasks the names that those of an earlier pass over the same partitions have, of
     # which a cluster may still know the old ones (dask/dask#9888); partitions come optimised.
-    return total.to_delayed(optimize_graph=False)
+    delayed: Delayed = total.to_delayed(optimize_graph=False)
+    return delayed
 
 
 def _added(parts: Iterable[PartialSums]) -> PartialSums:
