@@ -182,7 +182,7 @@ class StridiagPredictor(StridiagEstimator):
         """
         gauges = self._started().gauges
         checker = copy.copy(self)
-        # What measuring does without: the model, the statistics, and whatever hangs on these.
+        # Measuring does without these, and callbacks need not be such that they can be pickled.
         checker.callback = None
         checker._model = checker._online = None
         return Measurer(checker, gauges)
@@ -223,6 +223,22 @@ class StridiagPredictor(StridiagEstimator):
         without = {} if self._recipe() is None or self.image_shape is not None else {"memory": False}
         model, left_out = self._fit_model(x, z, weights, regression=regression, **without)
         return Online.begin(model, x, z, weights, per_output=regression), left_out
+
+    def without_statistics(self) -> Self:
+        """Return a copy that predicts the same and takes no more rows: smaller, to be sent or saved.
+
+        Statistics of `partial_fit` are p^2 numbers for p features, beside a model of a few thousand.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before a fit.
+        """
+        check_is_fitted(self)
+        light = copy.copy(self)
+        light.callback = None
+        light._model, light._online = self.model_, None
+        return light
 
     def forget(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Take rows back that came by `partial_fit`: the readout is that of the rows left, given the hidden part.
