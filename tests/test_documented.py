@@ -11,6 +11,7 @@ import pytest
 API = Path(__file__).parents[1] / "docs" / "api"
 # The file of the reference for each room, and the names there that are rooms themselves.
 PAGES = {
+    "dask": "dask.md",
     "linalg": "linalg.md",
     "nn": "nn.md",
     "sklearn": "sklearn.md",

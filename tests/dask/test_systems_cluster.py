@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import dask.array as da
 import numpy as np
 import pytest
@@ -25,6 +27,8 @@ LINKS = ([0, N - 1, 5, 70_000], [N - 1, 0, 90_000, 3], [1.0, 1.0, 0.5, -2.0])
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
+    # Workers cannot import this file.
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
     settings = {"distributed.worker.memory.terminate": False, "distributed.comm.timeouts.connect": "60s"}
     with (
         dask.config.set(settings),
