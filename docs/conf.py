@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from docutils import nodes
-from docutils.utils.math import latex2mathml
+from docutils.utils.math import MathError, latex2mathml
 from sphinx.util import logging
 
 # The tree at hand, not an installed copy.
@@ -103,7 +103,7 @@ def _mathml(tex, node, *, block):
             r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>',
             latex2mathml.tex2mathml(tex, as_block=block),
         )
-    except SyntaxError as error:
+    except (SyntaxError, MathError) as error:
         logging.getLogger(__name__).warning("formula not understood: %s: %s", error, tex, location=node)
         return f"<code>{html.escape(tex)}</code>"
 
