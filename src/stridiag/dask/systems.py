@@ -42,7 +42,7 @@ def solve(
 ) -> da.Array:
     r"""Solve :math:`A x = b` for a chain with links that is cut into partitions.
 
-    .. math:: A_{i,i} = d_i, \quad A_{i,i+p} = u_i, \quad A_{i+p,i} = l_i, \quad A_{r_k,c_k} \leftarrow A_{r_k,c_k} + v_k
+    .. math:: A_{i,i} = d_i, \quad A_{i,i+p} = u_i, \quad A_{i+p,i} = l_i, \quad \text{links added}
 
     Nothing is computed before the result is. The chunks of `diagonal` are the partitions; some 100,000 to some
     millions of rows each serve best.
