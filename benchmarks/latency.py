@@ -7,6 +7,9 @@ Networks of 64 inputs and 10 outputs. *plain* is `Network.decision` of one row, 
 `predict` of scikit-learn's MLPClassifier of the same layers and of HistGradientBoostingClassifier, both with their
 checks, and the dense layers of that MLP written in NumPy, without any. Every call takes another row, and calls of all
 that stand in a table alternate, so that a busy machine disturbs them alike.
+
+A second table has the estimators with the recipe that is their default, after a fit of 1,000 rows: `predict` of one row
+with its checks, `decision` of the model, with fewer, and `estimator.compile()`.
 """
 
 from __future__ import annotations
@@ -23,10 +26,22 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from stridiag.nn import Architecture, compile_network, fit_random
+from stridiag.sklearn import StridiagClassifier, StridiagRegressor
 
 INPUTS, OUTPUTS, ROWS = 64, 10, 2000
 # Units, layers, diagonals, links.
 CASES = ((256, 3, 7, 0), (256, 1, 7, 0), (512, 3, 3, 0), (512, 3, 3, 200), (2048, 1, 7, 0))
+# Columns, preset, memory, outputs (more than one: classes) of recipes.
+RECIPES = (
+    (10, "fast", False, 1),
+    (20, "fast", False, 1),
+    (20, "fast", False, 5),
+    (4, "fast", True, 1),
+    (20, "fast", True, 1),
+    (20, "accurate", False, 1),
+    (20, "accurate", True, 1),
+)
+FITTED = 1000
 # Rivals take milliseconds, and their percentiles settle sooner.
 SLOWER = 10
 
@@ -60,6 +75,34 @@ def dense_in_numpy(model: MLPClassifier) -> Call:
     return scores
 
 
+def print_recipes(cases: Sequence[tuple[int, str, bool, int]], count: int) -> None:
+    """Print the table of the default models."""
+    print(
+        "\n| columns | preset | memory | outputs | predict p50 | p99 | decision p50 | compiled p50 | p99 | difference |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for columns, preset, memory, outputs in cases:
+        rng = np.random.default_rng(0)
+        x = rng.standard_normal((FITTED, columns))
+        y = np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2] + 0.3 * rng.standard_normal(FITTED)
+        kind = StridiagRegressor if outputs == 1 else StridiagClassifier
+        if outputs > 1:
+            y = np.argsort(np.argsort(y)) * outputs // FITTED
+        model = kind(preset=preset, memory=memory, random_state=0).fit(x, y)
+        compiled = model.compile()
+        calls: dict[str, Call] = {
+            "predict": lambda row, m=model: m.predict(row[None]),
+            "decision": lambda row, m=model: m.model_.decision(row[None]),
+            "compiled": compiled,
+        }
+        found = percentiles(calls, x, count)
+        plain = model.model_.decision(x[:200])
+        worst = float(np.abs(np.stack([compiled.scores(row) for row in x[:200]]) - plain).max())
+        (a, b), (c, _), (d, e) = found["predict"], found["decision"], found["compiled"]
+        title = f"{columns} | {preset} | {'yes' if memory else 'no'} | {outputs}"
+        print(f"| {title} | {a:.0f} | {b:.0f} | {c:.0f} | {d:.1f} | {e:.1f} | {worst:.0e} |")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -83,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         (a, b), (c, d) = found["plain"], found["compiled"]
         title = f"{units} x {layers} | {diagonals} | {links}"
         print(f"| {title} | {a:.1f} | {b:.1f} | {c:.1f} | {d:.1f} | {a / c:.1f} | {worst:.0e} |")
+    print_recipes(RECIPES[:1] if options.quick else RECIPES, max(1, count // SLOWER))
     mlp = MLPClassifier((256, 256, 256), activation="tanh", max_iter=2, random_state=0)
     with warnings.catch_warnings():
         # Its weights do not matter here.

@@ -142,7 +142,10 @@ class Ensemble:
         NonFiniteError
             If a number is NaN or infinite.
         """
-        x = checked_rows(rows, self.inputs.inputs)
+        return self.outputs(checked_rows(rows, self.inputs.inputs))
+
+    def outputs(self, x: Array) -> Array:
+        """Return the outputs, (n, q), of float64 rows of shape (n, d), without any check."""
         result = np.empty((x.shape[0], self.lower.size))
         widest = max(member.hidden.columns for member in self.members)
         for block in row_blocks(x.shape[0], widest):

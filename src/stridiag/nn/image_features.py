@@ -44,6 +44,12 @@ class PixelRange:
         """Number of columns it makes."""
         return self.inputs
 
+    @property
+    def unit(self) -> float:
+        """Half of the range; 1 where there is none."""
+        half = 0.5 * self.highest - 0.5 * self.lowest
+        return half if half > 0.0 else 1.0
+
     @classmethod
     def fit(cls, rows: Array) -> PixelRange:
         """Measure ``rows``, (n, pixels)."""
@@ -51,10 +57,8 @@ class PixelRange:
 
     def apply(self, rows: Array) -> Array:
         """Return the pixels in float32, (n, pixels)."""
-        half = 0.5 * self.highest - 0.5 * self.lowest
-        unit = half if half > 0.0 else 1.0
         # Halves, so that a range near the largest number does not overflow.
-        scaled = (0.5 * rows - 0.5 * self.lowest) / unit
+        scaled = (0.5 * rows - 0.5 * self.lowest) / self.unit
         return np.clip(scaled, -1.0, 2.0).astype(np.float32)
 
 

@@ -27,7 +27,7 @@ from stridiag.errors import StructureError
 from stridiag.nn.parts import require_array
 from stridiag.nn.storage import storable
 
-__all__ = ["Memory", "nearest"]
+__all__ = ["TREE_COLUMNS", "Memory", "nearest"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -36,8 +36,8 @@ NEIGHBOURS = (5, 20)
 POWERS = (1.0, 2.0, 4.0)
 # Share by which the leave-one-out error has to fall.
 LEAST_GAIN = 0.005
-# With more columns than this a k-d tree looks at nearly all rows, and one product is faster.
-_TREE_COLUMNS = 8
+TREE_COLUMNS = 8
+"""With more columns than this a k-d tree looks at nearly all rows, and one product is faster."""
 _BLOCK = 1 << 22
 # Entries that are compared at once where the least of many are wanted.
 _GROUP = 16
@@ -51,7 +51,7 @@ def nearest(rows: Array, queries: Array, count: int) -> tuple[Array, Index]:
     rows, queries : ndarray, (n, d) and (m, d)
         With 0 < count <= n.
     """
-    if rows.shape[1] <= _TREE_COLUMNS:
+    if rows.shape[1] <= TREE_COLUMNS:
         from scipy.spatial import cKDTree
 
         distance, place = cKDTree(rows).query(queries, count)

@@ -25,7 +25,7 @@ from stridiag.nn.parts import require_array, require_columns, require_count
 from stridiag.nn.storage import storable
 from stridiag.nn.transforms import Standardization
 
-__all__ = ["Both", "Ranks"]
+__all__ = ["FAR", "Both", "Ranks"]
 
 Array = NDArray[Any]
 
@@ -33,8 +33,8 @@ Array = NDArray[Any]
 _KNOTS = 257
 # Columns with no more different quantiles than this have no ranks.
 _FEW = 4
-# Standardised values stop here: entries far out drive every unit that reads them to saturation.
-_FAR = 5.0
+FAR = 5.0
+"""Standardised values stop here: entries far out drive every unit that reads them to saturation."""
 
 
 @storable
@@ -177,6 +177,6 @@ class Both:
     def apply(self, rows: Array) -> Array:
         """Return ``[standardised | ranks]``, (n, columns)."""
         result = np.empty((rows.shape[0], self.columns))
-        np.clip(self.standard.apply(rows), -_FAR, _FAR, out=result[:, : self.inputs])
+        np.clip(self.standard.apply(rows), -FAR, FAR, out=result[:, : self.inputs])
         result[:, self.inputs :] = self.ranks.apply(rows)
         return result

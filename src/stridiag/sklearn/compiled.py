@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.nn.compiled import compile_network
 from stridiag.nn.model import Model
-from stridiag.nn.network import Network
 from stridiag.sklearn.labels import Labels
 
 __all__ = ["CompiledPredictor"]
@@ -23,7 +21,7 @@ class CompiledPredictor:
     Parameters
     ----------
     model : Model
-        A `Network` is compiled, see `stridiag.nn.compile_network`; the model of a recipe is called as it is.
+        What `stridiag.nn.compile_network` takes.
     labels : Labels or None
         Of a classifier.
     single : bool
@@ -31,7 +29,7 @@ class CompiledPredictor:
     """
 
     def __init__(self, model: Model, labels: Labels | None, single: bool) -> None:
-        self.scores = compile_network(model) if isinstance(model, Network) else _Rows(model)
+        self.scores = compile_network(model)
         self._labels = labels
         self._single = single
         plain = labels is not None and not labels.multilabel
@@ -50,14 +48,3 @@ class CompiledPredictor:
         if self._labels is not None:
             return self._labels.names(scores)
         return scores[:, 0] if self._single else scores
-
-
-class _Rows:
-    """A model of several parts, called with one row or with several."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-
-    def __call__(self, rows: Array) -> Array:
-        x = np.asarray(rows, np.float64)
-        return self._model.decision(x[None])[0] if x.ndim == 1 else self._model.decision(x)
