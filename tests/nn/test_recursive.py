@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from stridiag import Structure
 from stridiag.errors import NonFiniteError, StructureError
-from stridiag.nn import RecursiveLayer, RecursiveLeastSquares, wrapped_structure
+from stridiag.nn import RecursiveLayer, RecursiveLeastSquares, load, save, storable, wrapped_structure
 
 
 def batch(x, y, f, penalty):
@@ -163,3 +166,86 @@ def test_failures_take_nothing():
         RecursiveLayer(Structure(2, ()))
     with pytest.raises(TypeError, match="must be a Structure"):
         RecursiveLayer(np.eye(2))
+
+
+def resumed(model, path):
+    """From a file, and from a file that holds it among other things."""
+    save(model, path)
+    direct = load(path)
+    save({"of": model, "rounds": 3}, path)
+    inside = load(path)["of"]
+    assert type(direct) is type(inside) is type(model)
+    return direct, inside, pickle.loads(pickle.dumps(model))
+
+
+@pytest.mark.parametrize("options", [{}, {"forgetting": 0.97}, {"forgetting": 0.97, "hold": True, "penalty": 1e-2}])
+def test_a_stored_one_goes_on_to_the_last_bit(options, tmp_path):
+    x, y = stream(60, 7, 3)
+    model = RecursiveLeastSquares(7, 3, **options)
+    for part in (slice(0, 0), slice(0, 25)):
+        model.update(x[part], y[part])
+        others = resumed(model, tmp_path / "model.npz")
+        before = others[0].frozen()
+        for other in others:
+            np.testing.assert_array_equal(other.weights, model.weights)
+            other.update(x[30:], y[30:])
+        again = RecursiveLeastSquares.resumed(before)
+        again.update(x[30:], y[30:])
+        expected = resumed(model, tmp_path / "model.npz")[0]
+        expected.update(x[30:], y[30:])
+        for other in (*others, again):
+            np.testing.assert_array_equal(other.weights, expected.weights)
+            np.testing.assert_array_equal(other.penalties, expected.penalties)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("options", [{}, {"forgetting": 0.97, "hold": True}])
+def test_a_stored_layer_goes_on_to_the_last_bit(bias, options, tmp_path):
+    x, y = stream(60, 5, 9)
+    structure = Structure((9, 6), (-2, 0, 1), ([0, 8], [5, 0]))
+    layer = RecursiveLayer(structure, [4, 3, 2, 1, 0, 0], 5, bias=bias, **options)
+    layer.update(x[:25], y[:25])
+    others = resumed(layer, tmp_path / "layer.npz")
+    errors = layer.update(x[25:], y[25:])
+    for other in others:
+        np.testing.assert_array_equal(other.update(x[25:], y[25:]), errors)
+        np.testing.assert_array_equal(other.weight.to_dense(), layer.weight.to_dense())
+        np.testing.assert_array_equal(other.bias, layer.bias)
+
+
+def test_states_that_cannot_be():
+    model = RecursiveLeastSquares(3, 2)
+    state = model.frozen()
+    for change in (
+        {"turn": 3},
+        {"turn": -1},
+        {"kept": np.zeros(3)},
+        {"kept": np.ones(3)},
+        {"kept": np.full(3, np.nan)},
+        {"triangle": np.zeros((3, 3))},
+        {"triangle": np.eye(2)},
+        {"right": np.full((3, 2), np.inf)},
+        {"right": np.zeros((0, 2))},
+        {"right": np.zeros((3, 2), np.float32)},
+    ):
+        with pytest.raises(StructureError):
+            replace(state, **change)
+    with pytest.raises(ValueError, match="forgetting must be"):
+        replace(state, forgetting=2.0).thawed()
+    layer = RecursiveLayer(wrapped_structure((4, 4), (0, 1))).frozen()
+    for change in (
+        {"structure": Structure((10**12, 4), (0,))},
+        {"structure": Structure((4, 10**12), (0,))},
+        {"structure": Structure((4, 4), (0,))},
+        {"bias": False},
+        {"turn": 3},
+        {"weights": np.full((3, 4), np.nan)},
+        {"source": np.arange(4.0)},
+    ):
+        with pytest.raises(StructureError):
+            replace(layer, **change)
+    for change in ({"source": np.array([0, 1, 2, 9])}, {"inputs": 2}):
+        with pytest.raises(StructureError, match="source must hold"):
+            replace(layer, **change).thawed()
+    with pytest.raises(TypeError, match="method frozen"):
+        storable(int)

@@ -20,7 +20,7 @@ References: see `stridiag._kernels.rank_one`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +29,8 @@ from stridiag._kernels.rank_one import back_substitute, update_many, update_one
 from stridiag._validate import as_index, require_finite
 from stridiag.errors import StructureError
 from stridiag.nn.options import is_integer, is_number
+from stridiag.nn.recursive_state import FrozenRecursiveLayer, FrozenRecursiveLeastSquares
+from stridiag.nn.storage import storable
 from stridiag.structure import StridiagMatrix, Structure
 
 __all__ = ["RecursiveLayer", "RecursiveLeastSquares"]
@@ -63,6 +65,7 @@ def _samples(array: ArrayLike, columns: int, name: str) -> Array:
     return rows
 
 
+@storable
 class RecursiveLeastSquares:
     """Dense recursive least squares: ``y ~ x @ weights``.
 
@@ -152,7 +155,22 @@ class RecursiveLeastSquares:
         """Return the outputs, (samples, outputs), for X of shape (samples, inputs) or (inputs,)."""
         return np.asarray(_samples(X, self._right.shape[0], "X") @ self.weights)
 
+    def frozen(self) -> FrozenRecursiveLeastSquares:
+        """Return what this is now: what `stridiag.nn.save` writes."""
+        arrays = self._triangle.copy(), self._right.copy(), self._kept.copy()
+        return FrozenRecursiveLeastSquares(self._forgetting, self._start, self._hold, self._turn, *arrays)
 
+    @classmethod
+    def resumed(cls, state: FrozenRecursiveLeastSquares) -> Self:
+        """Return an object that goes on where another was frozen, to the last bit."""
+        options: dict[str, Any] = {name: getattr(state, name) for name in ("forgetting", "penalty", "hold")}
+        model = cls(*state.right.shape, **options)
+        model._turn, model._weights = state.turn, None
+        model._triangle, model._right, model._kept = state.triangle.copy(), state.right.copy(), state.kept.copy()
+        return model
+
+
+@storable
 class RecursiveLayer:
     """Structured recursive least squares: ``y ~ W x + b`` with W on a structure, each row a problem of its own.
 
@@ -209,7 +227,7 @@ class RecursiveLayer:
             raise StructureError(f"a layer that learns needs at least one weight, got {structure}")
         self._forgetting, self._penalty = _checked(forgetting, penalty, hold)
         self._hold, self._bias, self._turn = bool(hold), bool(bias), 0
-        self._structure, self._inputs = structure, int(size)
+        self._structure, self._inputs, self._reads = structure, int(size), reads
         row, column = structure.coordinates()
         order = np.argsort(row, kind="stable")
         counts = np.bincount(row, minlength=n)
@@ -290,3 +308,20 @@ class RecursiveLayer:
         for weights, reads in zip(self._weights, self._source, strict=True):
             result += weights * np.where(reads >= 0, x[:, reads], 0.0)
         return result + self.bias
+
+    def frozen(self) -> FrozenRecursiveLayer:
+        """Return what this is now: what `stridiag.nn.save` writes."""
+        arrays = self._triangle.copy(), self._right.copy(), self._kept.copy(), self._weights.copy()
+        options = self._forgetting, self._penalty, self._hold, self._turn
+        made_of = self._structure, self._reads, self._inputs, self._bias
+        return FrozenRecursiveLayer(*made_of, *options, *arrays)
+
+    @classmethod
+    def resumed(cls, state: FrozenRecursiveLayer) -> Self:
+        """Return an object that goes on where another was frozen, to the last bit."""
+        options: dict[str, Any] = {name: getattr(state, name) for name in ("bias", "forgetting", "penalty", "hold")}
+        layer = cls(state.structure, state.source, state.inputs, **options)
+        layer._turn = state.turn
+        layer._triangle, layer._right = state.triangle.copy(), state.right.copy()
+        layer._kept, layer._weights = state.kept.copy(), state.weights.copy()
+        return layer

@@ -3,9 +3,9 @@
 A model is a tree of frozen dataclasses, matrices, arrays, numbers, strings, ``None``, tuples, lists and dictionaries
 with string keys. The header is that tree, with the number of an array wherever one stands; array ``i`` is the member
 ``a<i>.npy``. Dataclasses are called by the names under which `storable` has registered them: a file can name no other
-code. Members are stored uncompressed; each array's shape, dtype and digest stand in the header and are compared
-with the bytes that are there before anything is allocated, and each array is used exactly once, so that what a file can
-ask for in memory is bounded by its own size.
+code. An object that changes stands in a file as what its method `frozen` says of it. Members are stored uncompressed;
+each array's shape, dtype and digest stand in the header and are compared with the bytes that are there before anything
+is allocated, and each array is used exactly once, so that what a file can ask for in memory is bounded by its own size.
 
 Numbers come back as Python's (``numpy.float64(1)`` as ``1.0``), everything else as it was. A dataclass may gain fields
 with defaults later: old files are then read with these defaults.
@@ -45,6 +45,8 @@ _DEPTH = 64
 _KINDS = "biufcUS"
 
 _CLASSES: dict[str, type] = {}
+# Those whose objects change.
+_CHANGING: set[type] = set()
 
 
 def storable(cls: type[T]) -> type[T]:
@@ -53,12 +55,13 @@ def storable(cls: type[T]) -> type[T]:
     Parameters
     ----------
     cls : type
-        A frozen dataclass. Its fields that take part in ``__init__`` are what is stored.
+        A frozen dataclass. Its fields that take part in ``__init__`` are what is stored. Or a class whose objects
+        change: its method ``frozen()`` returns a storable dataclass, whose method ``thawed()`` makes an equal object.
 
     Raises
     ------
     TypeError
-        If it is no frozen dataclass.
+        If it is neither.
     ValueError
         If another class has that name.
 
@@ -77,8 +80,11 @@ def storable(cls: type[T]) -> type[T]:
     Gain(factor=2.0)
     """
     parameters = getattr(cls, "__dataclass_params__", None)
+    if parameters is None and callable(getattr(cls, "frozen", None)):
+        _CHANGING.add(cls)
+        return cls
     if parameters is None or not parameters.frozen:
-        raise TypeError(f"storable takes frozen dataclasses, got {cls!r}")
+        raise TypeError(f"storable takes frozen dataclasses, and classes with a method frozen(), got {cls!r}")
     known = _CLASSES.get(cls.__name__)
     # The same class again is a module that was loaded anew.
     if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
@@ -203,6 +209,8 @@ def _encode(value: object, arrays: list[Array], place: str, depth: int) -> Any:
     if _CLASSES.get(name) is type(value):
         fields = {field: inner(getattr(value, field), f".{field}") for field in _fields(type(value))}
         return {"kind": "class", "name": name, "fields": fields}
+    if type(value) in _CHANGING:
+        return inner(value.frozen(), "")  # type: ignore[attr-defined]  # as `storable` has seen
     raise TypeError(f"{place} is a {type(value).__name__}, which cannot be stored in a model file")
 
 
@@ -308,7 +316,8 @@ def _build(name: str, fields: dict[str, Any]) -> Any:
     for field, value in fields.items():
         if not _fits(value, hints.get(field, Any)):
             raise FileFormatError(f"{name}.{field} cannot be a {type(value).__name__}")
-    return cls(**fields)
+    built = cls(**fields)
+    return built.thawed() if hasattr(cls, "thawed") else built
 
 
 @cache
