@@ -14,7 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._arrays import as_array
 from stridiag.errors import NonFiniteError, StructureError
 
-__all__ = ["VALUE_TYPES", "as_index", "as_values", "check_option", "nearest", "require_finite", "warn_user"]
+__all__ = [
+    "VALUE_TYPES",
+    "as_floats",
+    "as_index",
+    "as_values",
+    "check_option",
+    "nearest",
+    "require_finite",
+    "warn_user",
+]
 
 VALUE_TYPES = (np.dtype("f4"), np.dtype("f8"), np.dtype("c8"), np.dtype("c16"))
 
@@ -36,6 +45,17 @@ def as_values(array: ArrayLike, name: str) -> NDArray[Any]:
         f"{name} must hold float32, float64, complex64, complex128, integers or booleans, "
         f"got dtype {result.dtype}; convert it with .astype first"
     )
+
+
+def as_floats(array: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Give `array`, of real numbers, in float64; arrays of other libraries as `as_array` takes or refuses them."""
+    result = as_array(array, name)
+    if result.dtype.kind == "c":
+        raise TypeError(f"{name} must hold real numbers, got {result.dtype}")
+    try:
+        return result.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must hold numbers, got {result.dtype}: {error}") from error
 
 
 def as_index(array: ArrayLike, name: str) -> NDArray[np.int64]:

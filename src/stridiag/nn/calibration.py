@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._validate import as_floats
 from stridiag.nn.readout import LEAST_LEFT
 
 __all__ = ["brier_score", "fit_temperature", "leave_one_out", "log_loss", "softmax"]
@@ -131,7 +132,7 @@ def brier_score(probabilities: Array, labels: Array, weights: Array | None = Non
 
 
 def _checked(probabilities: Array, labels: Array) -> Array:
-    p = np.asarray(probabilities, np.float64)
+    p = as_floats(probabilities, "probabilities")
     if p.ndim != 2 or labels.shape != p.shape[:1]:
         raise ValueError(f"probabilities and labels must be (n, classes) and (n,), got {p.shape} and {labels.shape}")
     if not (p.min(initial=0.0) >= 0.0 and np.abs(p.sum(axis=1) - 1.0).max(initial=0.0) < 1e-6):

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._arrays import as_array
 from stridiag.nn.options import is_integer
 from stridiag.nn.selection import split_rows
 from stridiag.structure.plot import new_axes
@@ -157,7 +158,7 @@ def capacity_surface(
         raise ValueError(f"seeds must be an integer of at least 1, got {seeds!r}")
     if not (callable(fit) or all(hasattr(fit, name) for name in ("get_params", "set_params", "fit", "score"))):
         raise TypeError(f"fit must be a function or an estimator, got {type(fit).__name__}")
-    x, z = np.asarray(X), np.asarray(y)
+    x, z = as_array(X, "X"), as_array(y, "y")
     if x.ndim != 2 or z.ndim not in (1, 2) or z.shape[0] != x.shape[0]:
         raise ValueError(f"X and y must be (n, d) and (n,) or (n, q), got {x.shape} and {z.shape}")
     (first, rows), (second, columns) = ((name, tuple(given)) for name, given in knobs.items())

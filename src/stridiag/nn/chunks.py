@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._arrays import as_array
+from stridiag._validate import as_floats
+
 __all__ = ["indicators", "labelled", "read_chunks"]
 
 Array = NDArray[Any]
@@ -48,24 +51,24 @@ def read_chunks(
         return
     x, z = _cuttable(rows), _cuttable(targets)
     n = _length(x)
-    d = np.ones(n) if weights is None else _as_array(_cuttable(weights), "weights")
+    d = np.ones(n) if weights is None else as_floats(_dense(_cuttable(weights)), "weights")
     if _length(z) != n or d.shape != (n,):
         raise ValueError(f"rows, targets and weights must be as many, got {n}, {_length(z)} and {d.shape}")
     step = max(1, _CHUNK // max(1, width, _width(x)))
     for start in range(0, n, step):
         end = min(start + step, n)
-        values = _as_array(_cut(x, start, end), "rows")
+        values = as_floats(_dense(_cut(x, start, end)), "rows")
         if values.ndim != 2:
             raise ValueError(f"rows must be two-dimensional, got shape {values.shape}")
         made = values if features is None else features(values)
-        yield made, _plain(_cut(z, start, end)), d[start:end]
+        yield made, as_array(_dense(_cut(z, start, end)), "targets"), d[start:end]
 
 
 def labelled(
     chunks: Iterable[Chunk], classes: ArrayLike, class_weights: Mapping[Any, float] | None = None
 ) -> Iterator[Chunk]:
     """Turn the labels of chunks into indicators, and multiply weights by those of the classes."""
-    known = np.asarray(classes)
+    known = as_array(classes, "classes")
     factors = np.ones(known.size)
     for label, factor in (class_weights or {}).items():
         place = np.flatnonzero(known == label)
@@ -87,7 +90,7 @@ def indicators(labels: ArrayLike, classes: ArrayLike) -> Array:
     ValueError
         If a label is not among the classes, or labels are not one-dimensional.
     """
-    y, known = np.asarray(labels), np.asarray(classes)
+    y, known = as_array(labels, "labels"), as_array(classes, "classes")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1:
@@ -137,16 +140,5 @@ def _cut(value: Any, start: int, end: int) -> Any:
     return value[start:end]
 
 
-def _plain(value: Any) -> Array:
-    return np.asarray(value.toarray() if hasattr(value, "toarray") else value)
-
-
-def _as_array(value: Any, name: str) -> Array:
-    """Return a chunk in float64; complain about what is no number."""
-    array = _plain(value)
-    if array.dtype.kind == "c":
-        raise TypeError(f"{name} must hold real numbers, got {array.dtype}")
-    try:
-        return array.astype(np.float64, copy=False)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must hold numbers, got {array.dtype}: {error}") from error
+def _dense(value: Any) -> Any:
+    return value.toarray() if hasattr(value, "toarray") else value

@@ -28,7 +28,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._validate import require_finite
+from stridiag._validate import as_floats, require_finite
 from stridiag.nn.calibration import leave_one_out
 from stridiag.nn.options import is_number
 from stridiag.nn.storage import storable
@@ -99,7 +99,7 @@ class Conformal:
         NonFiniteError
             If a number is NaN or infinite.
         """
-        z, f = np.asarray(targets, np.float64), np.asarray(predictions, np.float64)
+        z, f = as_floats(targets, "targets"), as_floats(predictions, "predictions")
         if z.ndim != 2 or z.shape != f.shape or not z.shape[0]:
             raise ValueError(f"targets and predictions must both be (n, q) with n > 0, got {z.shape} and {f.shape}")
         require_finite(z, "targets")
@@ -113,7 +113,7 @@ class Conformal:
     @classmethod
     def approximate(cls, targets: Array, fitted: Array, left: Array) -> Conformal:
         """Take leave-one-out residuals of the training rows; see `leave_one_out` for the parameters, all (n, q)."""
-        held = leave_one_out(np.asarray(targets, np.float64), np.asarray(fitted, np.float64), np.asarray(left))
+        held = leave_one_out(as_floats(targets, "targets"), as_floats(fitted, "fitted"), as_floats(left, "left"))
         return cls(cls.split(targets, held).scores, "approximate")
 
     def half_width(self, level: float) -> Array:
@@ -144,7 +144,7 @@ class Conformal:
         scale : array_like, (n, q) or (n, 1), optional
             Needed if, and only if, scores are normalised.
         """
-        f = np.asarray(predictions, np.float64)
+        f = as_floats(predictions, "predictions")
         if f.ndim != 2 or f.shape[1] != self.scores.shape[1]:
             raise ValueError(f"predictions must have shape (n, {self.scores.shape[1]}), got {f.shape}")
         if (scale is not None) != self.normalised:
@@ -154,7 +154,7 @@ class Conformal:
 
 
 def _positive(scale: ArrayLike, shape: tuple[int, ...]) -> Array:
-    s = np.asarray(scale, np.float64)
+    s = as_floats(scale, "scale")
     if s.shape not in (shape, (shape[0], 1)):
         raise ValueError(f"scale must have shape {shape} or {(shape[0], 1)}, got {s.shape}")
     require_finite(s, "scale")

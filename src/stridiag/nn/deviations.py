@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._validate import require_finite
+from stridiag._validate import as_floats, require_finite
 
 __all__ = ["Deviations", "deviations", "mirror"]
 
@@ -29,12 +29,12 @@ class Deviations(NamedTuple):
 
 def deviations(rows: ArrayLike, targets: ArrayLike, weights: ArrayLike | None) -> Deviations:
     """Check rows, targets and weights, and centre them; see `Statistics.from_rows`."""
-    h = np.asarray(rows, np.float64)
-    z = np.asarray(targets, np.float64)
+    h = as_floats(rows, "rows")
+    z = as_floats(targets, "targets")
     z = z[:, None] if z.ndim == 1 else z
     if h.ndim != 2 or z.ndim != 2 or h.shape[0] != z.shape[0] or not h.shape[0]:
         raise ValueError(f"rows and targets must be (n, p) and (n, q) with n > 0, got {h.shape} and {z.shape}")
-    d = np.ones(h.shape[0]) if weights is None else np.asarray(weights, np.float64)
+    d = np.ones(h.shape[0]) if weights is None else as_floats(weights, "weights")
     if d.shape != h.shape[:1]:
         raise ValueError(f"weights must have shape {h.shape[:1]}, got {d.shape}")
     for array, name in ((h, "rows"), (z, "targets"), (d, "weights")):

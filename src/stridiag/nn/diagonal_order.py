@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._validate import as_floats
 from stridiag.errors import StructureError
 
 __all__ = ["DiagonalOrder", "diagonal_scores", "order_for_diagonals"]
@@ -89,7 +90,7 @@ def order_for_diagonals(scores: ArrayLike, offsets: Sequence[int], *, sweeps: in
     >>> order.score, bool((shuffled[np.ix_(order.rows, order.columns)] == A).all())
     (30.0, True)
     """
-    s = np.asarray(scores, np.float64)
+    s = as_floats(scores, "scores")
     if s.ndim != 2 or not s.size or not len(offsets):
         raise StructureError(f"a matrix with entries and an offset are needed, got shape {s.shape}, offsets {offsets}")
     if not (np.isfinite(s).all() and s.min() >= 0.0):

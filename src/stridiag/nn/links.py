@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag._kernels.greedy_rows import extend_row, row_coefficients
-from stridiag._validate import as_index
+from stridiag._validate import as_floats, as_index
 from stridiag.errors import StructureError
 from stridiag.nn.masked import masked_least_squares
 from stridiag.nn.options import check_penalty, is_integer
@@ -152,7 +152,7 @@ def choose_links(
         raise StructureError(f"source must hold indices from 0 to {p - 1}, got {source.min()} to {source.max()}")
     if structure.shape != (q, source.size):
         raise StructureError(f"structure must be {q} x {source.size}, got {structure}")
-    value = np.ones(q) if importance is None else np.asarray(importance, np.float64)
+    value = np.ones(q) if importance is None else as_floats(importance, "importance")
     if value.shape != (q,) or not (np.isfinite(value).all() and value.min(initial=0.0) >= 0.0):
         raise ValueError(f"importance must be {q} finite numbers of at least 0, got {importance!r}")
     if held_out is not None and held_out.cross.shape != (p, q):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._validate import require_finite
+from stridiag._validate import as_floats, require_finite
 from stridiag.errors import StructureError
 from stridiag.nn.hidden import Hidden, row_blocks
 from stridiag.nn.layers import Layer
@@ -40,7 +40,7 @@ def checked_rows(rows: ArrayLike, columns: int) -> Array:
     NonFiniteError
         If a number is NaN or infinite.
     """
-    x = np.asarray(rows, np.float64)
+    x = as_floats(rows, "rows")
     if x.ndim != 2 or x.shape[1] != columns:
         raise StructureError(f"rows must have shape (samples, {columns}), got {x.shape}")
     require_finite(x, "rows")

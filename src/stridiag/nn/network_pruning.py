@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._validate import require_finite
+from stridiag._validate import as_floats, require_finite
 from stridiag.errors import StructureError
 from stridiag.nn.activations import activation as activation_of
 from stridiag.nn.hidden import row_blocks
@@ -143,8 +143,8 @@ def prune_mlp(
     (0.2, True)
     """
     function = activation_of(activation)
-    ws, bs = ([np.asarray(part, np.float64) for part in parts] for parts in (weights, biases))
-    x = np.asarray(rows, np.float64)
+    ws, bs = ([as_floats(part, "weights and biases") for part in parts] for parts in (weights, biases))
+    x = as_floats(rows, "rows")
     _check_chain(ws, bs, x)
     generator = np.random.default_rng(rng)
     dense, values = x, x
@@ -169,7 +169,7 @@ def prune_mlp(
         dense, values = aim, layers[-1].forward(values)
     coefficients, intercept = ws[-1].T[order], bs[-1]
     if solve_readout:
-        wanted = dense @ ws[-1].T + bs[-1] if targets is None else np.asarray(targets, np.float64)
+        wanted = dense @ ws[-1].T + bs[-1] if targets is None else as_floats(targets, "targets")
         if wanted.shape != (x.shape[0], bs[-1].size):
             raise StructureError(f"targets must have shape {(x.shape[0], bs[-1].size)}, got {wanted.shape}")
         require_finite(wanted, "targets")

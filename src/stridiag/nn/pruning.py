@@ -31,7 +31,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._validate import check_option, require_finite
+from stridiag._arrays import as_array
+from stridiag._validate import as_floats, check_option, require_finite
 from stridiag.errors import StructureError
 from stridiag.nn.diagonal_order import diagonal_scores, order_for_diagonals
 from stridiag.nn.links import choose_links
@@ -95,7 +96,7 @@ class PrunedLayer:
 
     def preactivation(self, rows: ArrayLike) -> Array:
         """Return what the dense layer would put out before its activation, (samples, m), in its order."""
-        h = np.asarray(rows)
+        h = as_array(rows, "rows")
         if h.ndim != 2 or h.shape[1] != self.inputs.size:
             raise StructureError(f"rows must have shape (samples, {self.inputs.size}), got {h.shape}")
         result = np.empty((h.shape[0], self.outputs.size))
@@ -129,7 +130,7 @@ def dense_targets(weight: ArrayLike, bias: ArrayLike, statistics: Statistics) ->
     NonFiniteError
         If a number is NaN or infinite.
     """
-    w, b = np.asarray(weight, np.float64), np.asarray(bias, np.float64)
+    w, b = as_floats(weight, "weight"), as_floats(bias, "bias")
     if w.ndim != 2 or w.shape[1] != statistics.row_mean.size or b.shape != w.shape[:1]:
         raise StructureError(
             f"weight and bias must be (m, {statistics.row_mean.size}) and (m,), got {w.shape} and {b.shape}"
@@ -229,7 +230,7 @@ def prune_layer(
     """
     wanted = [check_option(name, "stage", STAGES) for name in (*compare, stage)]
     check_option(targets, "targets", ("dense", "given"))
-    w, b = np.asarray(weight, np.float64), np.asarray(bias, np.float64)
+    w, b = as_floats(weight, "weight"), as_floats(bias, "bias")
     dense = dense_targets(w, b, statistics)
     if targets == "dense":
         statistics = dense

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag._kernels.rank_one import back_substitute, update_many, update_one
-from stridiag._validate import as_index, require_finite
+from stridiag._validate import as_floats, as_index, require_finite
 from stridiag.errors import StructureError
 from stridiag.nn.options import is_integer, is_number
 from stridiag.nn.recursive_state import FrozenRecursiveLayer, FrozenRecursiveLeastSquares
@@ -55,7 +55,7 @@ def _checked(forgetting: float, penalty: float, hold: bool) -> tuple[float, floa
 
 def _samples(array: ArrayLike, columns: int, name: str) -> Array:
     """Return samples as rows; one of them may come as a vector."""
-    rows = np.ascontiguousarray(array, np.float64)
+    rows = np.ascontiguousarray(as_floats(array, name))
     rows = rows[None] if rows.ndim == 1 and rows.size == columns else rows
     if rows.ndim != 2 or rows.shape[1] != columns:
         raise ValueError(f"{name} must have shape (samples, {columns}) or ({columns},), got {np.shape(array)}")

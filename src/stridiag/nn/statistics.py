@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._validate import as_floats
 from stridiag.errors import FileFormatError, NonFiniteError
 from stridiag.nn.chunks import labelled, read_chunks
 from stridiag.nn.deviations import deviations, mirror
@@ -362,7 +363,7 @@ class Statistics:
         values : array_like, (more,)
             What each further target is.
         """
-        more = np.asarray(values, np.float64)
+        more = as_floats(values, "values")
         return replace(
             self,
             target_mean=np.append(self.target_mean, more),

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._validate import as_floats
 from stridiag.nn.chunks import read_chunks
 from stridiag.nn.hidden import Hidden
 from stridiag.nn.network import Network
@@ -64,7 +65,7 @@ def row_keys(rows: ArrayLike) -> Array:
     >>> keys.shape, bool((keys[0] == keys[1]).all()), bool((keys[0] == keys[2]).all())
     ((3, 16), True, False)
     """
-    x = np.asarray(rows, np.float64)
+    x = as_floats(rows, "rows")
     if x.ndim != 2:
         raise ValueError(f"rows must be two-dimensional, got shape {x.shape}")
     # Adding zero makes -0.0 positive.

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._arrays import as_array
 from stridiag.nn.chunks import indicators, read_chunks
 from stridiag.nn.hidden import Hidden
 from stridiag.nn.network import FeatureMap
@@ -167,7 +168,7 @@ class Gauge:
 
 def labels_of(y: Any) -> Array:
     """Return the labels there are, sorted; strings as such, also where a data frame holds them as objects."""
-    labels = np.unique(np.asarray(y))
+    labels = np.unique(as_array(y, "labels"))
     if labels.dtype.kind == "O":
         if not all(isinstance(label, str) for label in labels):
             raise TypeError(f"labels must be all numbers or all strings, got {labels[:5]}")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._validate import require_finite
+from stridiag._validate import as_floats, require_finite
 from stridiag.nn.architecture import Architecture
 from stridiag.nn.calibration import leave_one_out
 from stridiag.nn.hidden import Hidden, row_blocks
@@ -221,14 +221,14 @@ def left_out(x: Array, hidden: Hidden, z: Array, solved: Solved) -> LeftOut:
 
 def check_training_data(rows: ArrayLike, targets: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array, Array]:
     """Return rows of positive weight, targets and weights in float64; complain about the rest."""
-    x, z = np.asarray(rows, np.float64), np.asarray(targets, np.float64)
+    x, z = as_floats(rows, "X"), as_floats(targets, "Z")
     if x.ndim != 2 or z.ndim != 2 or x.shape[0] != z.shape[0]:
         raise ValueError(f"X and Z must be (n, d) and (n, q), got {x.shape} and {z.shape}")
     if not (x.shape[1] and z.shape[1]):
         raise ValueError(f"X and Z need at least one column, got {x.shape} and {z.shape}")
     require_finite(x, "X")
     require_finite(z, "Z")
-    d = np.ones(x.shape[0]) if weights is None else np.asarray(weights, np.float64)
+    d = np.ones(x.shape[0]) if weights is None else as_floats(weights, "weights")
     if d.shape != x.shape[:1]:
         raise ValueError(f"weights must have shape {x.shape[:1]}, got {d.shape}")
     require_finite(d, "weights")
