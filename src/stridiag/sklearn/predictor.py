@@ -317,7 +317,9 @@ class StridiagPredictor(StridiagEstimator):
         Returns
         -------
         stridiag.nn.TrainingPlan
-            Operations by stage, parameters; ``print`` shows a table.
+            Operations by stage, parameters; ``print`` shows a table. Of the recipe for tables they depend on noise, see
+            `stridiag.nn.plan_tabular`: a fit takes between half of them, where there is much, and five times as many,
+            where there is none. A memory is not counted.
         """
         recipe = self._recipe()
         if recipe is None:
@@ -325,4 +327,5 @@ class StridiagPredictor(StridiagEstimator):
             return plan_training(training, shape, outputs, self._architecture(shape[1])[0], alpha=self.alpha)
         if self.image_shape is not None:
             return plan_images(shape, outputs, self.image_shape, recipe)
-        return plan_tabular(shape, outputs, recipe, networks=self.networks)
+        mixing: Any = "structured" if self.mixing is None else self.mixing
+        return plan_tabular(shape, outputs, recipe, networks=self.networks, mixing=mixing)
