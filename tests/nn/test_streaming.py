@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stridiag.errors import NonFiniteError, StructureError
-from stridiag.nn import Architecture, Network, Statistics, Stream, fit_random, ridge, row_keys
+from stridiag.nn import Architecture, Network, Statistics, Stream, fit_images, fit_random, ridge, row_keys
 from stridiag.nn.chunks import indicators
 from stridiag.nn.storage import load, save
 
@@ -163,3 +163,27 @@ def test_failures(net):
         Stream(net.inputs, net.hidden, stream.statistics, np.arange(3), stream.held)
     with pytest.raises(ValueError, match="statistics must be of"):
         Stream(net.inputs, net.hidden, Statistics.from_rows(x, z), None, stream.held)
+
+
+def test_large_images_are_penalised_as_in_their_fit(monkeypatch):
+    """Their columns as they are: sums in single precision are all that differs."""
+    rng = np.random.default_rng(0)
+    images = rng.random((300, 20, 20))
+    images[::2] += np.linspace(0, 1, 20)
+    x, z = images.reshape(300, -1), np.where(np.arange(300) % 2, 1.0, -1.0)[:, None]
+    network = fit_images(x, z, (20, 20), alpha=0.1, rng=0)
+    whole = Stream.begin(network.inputs, network.hidden, x, z)
+    parts = Stream.begin(network.inputs, network.hidden, x[:120], z[:120]).update(x[120:], z[120:])
+    size = np.abs(network.readout.coefficients).max()
+    for stream in (whole, parts):
+        readout = stream.readout(0.1)
+        np.testing.assert_allclose(readout.coefficients, network.readout.coefficients, rtol=0.0, atol=1e-4 * size)
+        np.testing.assert_allclose(readout.alpha, 0.1)
+        np.testing.assert_allclose(stream.network(0.1).decision(x), network.decision(x), rtol=1e-3, atol=1e-4)
+    chosen = whole.readout("gcv")
+    again = whole.readout(float(chosen.alpha[0]))
+    np.testing.assert_allclose(again.coefficients, chosen.coefficients, rtol=1e-6, atol=1e-9)
+    # Standardised columns would be another regression.
+    monkeypatch.setattr(type(network.hidden), "of_one_scale", False)
+    other = whole.readout(0.1).coefficients
+    assert np.abs(other - network.readout.coefficients).max() > 0.01 * size

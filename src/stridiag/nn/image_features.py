@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,9 @@ class ImageFeatures:
     StructureError
         If the parts do not fit.
     """
+
+    of_one_scale: ClassVar[bool] = True
+    """A readout penalises its columns as they are, not standardised; see `Stream.readout`."""
 
     patches: tuple[TiedPatches, ...]
     mean: Array

@@ -234,8 +234,9 @@ class Stream:
         Parameters
         ----------
         alpha : float or "gcv", default "gcv"
-            The penalty per unit of weight on standardised features, as `Readout.alpha` tells it; or chosen by
-            generalised cross-validation, which is unsafe where few rows lie far out (see `ridge`).
+            The penalty per unit of weight on standardised features (on those of large images as they are, as in
+            `fit_images`), as `Readout.alpha` tells it; or chosen by generalised cross-validation, which is unsafe
+            where few rows lie far out (see `ridge`).
         per_output : bool, default False
             Whether each output gets a penalty of its own.
         """
@@ -249,9 +250,16 @@ class Stream:
             cross=self.statistics.cross / unit,
             target_scatter=self.statistics.target_scatter / unit**2,
         )
-        solved = ridge(scaled, alpha, per_output=per_output, least_spread=LEAST_SPREAD)
+        least, square = LEAST_SPREAD, 1.0
+        if getattr(self.hidden, "of_one_scale", False):
+            # Where all columns count as if they had the deviation of the largest, none is standardised.
+            least = float(self.statistics.column_scale().max(initial=0.0)) or 1.0
+            square = least**2
+        given: Penalty = alpha if isinstance(alpha, str) else alpha / square
+        solved = ridge(scaled, given, per_output=per_output, least_spread=least)
         return replace(
             solved,
+            alpha=solved.alpha * square,
             coefficients=solved.coefficients * unit,
             intercept=solved.intercept * unit,
             score=solved.score * unit**2,
