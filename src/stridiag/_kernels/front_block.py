@@ -17,7 +17,7 @@ from typing import Any
 from numba.core import types
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import compiled_form, kernel
+from stridiag._kernels.compile import compiled_form
 from stridiag._kernels.vectors import load, store
 
 __all__ = ["MARGIN", "PANEL", "eliminate_window", "subtract_products"]
@@ -43,9 +43,7 @@ def _products_plainly(a: Array, step: int, first: int, last: int, begin: int, en
                 a[row + c] -= factor * a[other + c]
 
 
-def _products_in_vectors(  # type: ignore[no-untyped-def]
-    a, step, first, last, begin, end, left, right  # noqa: ANN001
-):  # noqa: ANN202
+def _products_in_vectors(a: Any, step: int, first: int, last: int, begin: int, end: int, left: int, right: int) -> None:
     # The other rows' part in a block of columns stays in the first cache.
     for start in range(left, right, _BLOCK):
         stop = min(start + _BLOCK, right)
@@ -103,7 +101,7 @@ def _window_plainly(a: Array, step: int, first: int, last: int, k: int, left: in
             a[row + left + c] -= factor * buffer[c]
 
 
-def _window_in_vectors(a, step, first, last, k, left, buffer):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _window_in_vectors(a: Any, step: int, first: int, last: int, k: int, left: int, buffer: Array) -> None:
     inverse = 1 / a[k * step + k]
     u0, u1 = load(buffer, 0), load(buffer, 8)
     for i in range(first, last):

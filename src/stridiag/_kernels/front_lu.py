@@ -29,7 +29,20 @@ from stridiag._kernels.compile import inlined, kernel
 from stridiag._kernels.front_block import MARGIN, PANEL, eliminate_window, subtract_products
 from stridiag._kernels.front_tree import CHILDREN, ENTRY_START, FIRST, PARENT, PIVOT_COUNT, WIDTH
 
-__all__ = ["DONE", "HEAD", "IDS", "NO_ROOM", "SIZE", "VALUES", "factor", "row_step", "solve_adjoint", "solve_columns", "solve_vector"]
+__all__ = [
+    "DONE",
+    "HEAD",
+    "IDS",
+    "NO_ROOM",
+    "SIZE",
+    "VALUES",
+    "factor",
+    "row_step",
+    "solve_adjoint",
+    "solve_columns",
+    "solve_vector",
+    "solve_vector_adjoint",
+]
 
 Array = NDArray[Any]
 
@@ -121,7 +134,7 @@ def _eliminate(
                     _swap_columns(a, step, k, end, width)
                     _swap(columns, k, end)
         # Columns that were put off may have become good by what was eliminated since.
-        if k == own or k == accepted:
+        if k in (own, accepted):
             return k
         accepted = k
         end = own
@@ -145,7 +158,7 @@ def factor(
     values: Array,
     ids: Array,
 ) -> tuple[int, int, int]:
-    """Factor a matrix; return -1, `NO_ROOM` or the column that cannot be eliminated; and what of `values`, `ids` is used.
+    """Factor; return -1, `NO_ROOM` or the column that cannot be eliminated, and what is used of `values` and `ids`.
 
     Parameters
     ----------
@@ -169,7 +182,7 @@ def factor(
     rows, cols, place = work[0], work[1], work[2]
     for f in range(tree.shape[0]):
         first, pivots, due = tree[f, FIRST], tree[f, PIVOT_COUNT], tree[f, WIDTH]
-        # The last three ids on the stack are the front that passes on, how many columns it put off, and how many in all.
+        # The last three ids on the stack: the front that passes on, how many columns it put off, and of how many.
         late, at = 0, top_ids
         for _ in range(tree[f, CHILDREN]):
             late += stack_ids[at - 2]
@@ -284,6 +297,38 @@ def solve_vector(head: Array, values: Array, ids: Array, x: Array, z: Array, wor
             value = (x[ids[first + t]] - _dot(values, row + t + 1, work, t + 1, width)) / values[row + t]
             work[t] = value
             z[ids[first + width + t]] = value
+
+
+@kernel
+def solve_vector_adjoint(head: Array, values: Array, ids: Array, z: Array, x: Array, work: Array) -> None:
+    """Solve with the adjoint for `x`, (n,), by rows of the matrix; `z` is by its columns, and used up."""
+    for f in range(head.shape[0]):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for k in range(width):
+            work[k] = z[ids[first + width + k]]
+        for t in range(done):
+            row = at + t * width
+            value = work[t] / np.conj(values[row + t])
+            x[ids[first + t]] = value
+            for k in range(t + 1, width):
+                work[k] -= np.conj(values[row + k]) * value
+        for k in range(done, width):
+            z[ids[first + width + k]] = work[k]
+    for f in range(head.shape[0] - 1, -1, -1):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for t in range(done):
+            work[t] = x[ids[first + t]]
+        row = at + done * width
+        for i in range(done, width):
+            value = x[ids[first + i]]
+            for t in range(done):
+                work[t] -= np.conj(values[row + t]) * value
+            row += done
+        for i in range(done - 1, -1, -1):
+            row, value = at + i * width, work[i]
+            x[ids[first + i]] = value
+            for t in range(i):
+                work[t] -= np.conj(values[row + t]) * value
 
 
 @kernel

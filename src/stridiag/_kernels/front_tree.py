@@ -26,6 +26,7 @@ __all__ = [
     "PARENT",
     "PIVOT_COUNT",
     "WIDTH",
+    "crossing",
     "edges_of",
     "join_fronts",
     "place_entries",
@@ -71,6 +72,25 @@ def edges_of(indptr: Array, indices: Array, used: Array, pointers: Array, column
             count += 1
             pointers[count] = top
     return count
+
+
+@kernel
+def crossing(indptr: Array, indices: Array, work: Array) -> int:
+    """Return how many entries at most stand far from the diagonal on both sides of some place; `work`, (n + 1,)."""
+    n = indptr.size - 1
+    for k in range(n + 1):
+        work[k] = 0
+    for column in range(n):
+        for e in range(indptr[column], indptr[column + 1]):
+            low, high = min(column, indices[e]), max(column, indices[e])
+            if high - low > 4:
+                work[low] += 1
+                work[high] -= 1
+    most = now = 0
+    for k in range(n):
+        now += work[k]
+        most = max(most, now)
+    return most
 
 
 @inlined

@@ -35,8 +35,14 @@ Index = NDArray[np.int64]
 _THRESHOLD = 0.01
 """Of the largest entry of its column a pivot has to have this part."""
 
+_ROOM = (1.25, 2.5)
+"""How much wider than planned the fronts may be: the second where the first was not enough."""
+
 _ACCURATE = 8.0
 """Units of rounding up to which a solution is left as it is; above, each is refined once."""
+
+_FEW = 4
+"""Right-hand sides that are solved for one after the other."""
 
 
 class FrontLU:
@@ -77,14 +83,12 @@ class FrontLU:
         return lu if check_solves(lu, matrix).error <= check.error else None
 
     def _factor(self, data: Array) -> bool:
-        """Factor in arrays with room for some pivots that are put off, or in larger ones; return whether all could."""
+        """Factor in arrays with room for some pivots that are put off, or for many; return whether that was enough."""
         plan = self._plan
         fronts = plan.tree.shape[0]
         columns = int(plan.tree[:, WIDTH].sum())
-        more = 1.25
-        while True:
+        for more in _ROOM:
             widest = int(more * plan.widest) + 8
-            stack = int(more * more * plan.peak) + 64
             head = np.empty((fronts, kernels.HEAD), np.int64)
             values = np.empty(int(1.5 * more * plan.numbers) + 64, self._wide)
             ids = np.empty(int(2 * more * columns) + 64, np.int64)
@@ -97,7 +101,7 @@ class FrontLU:
                 plan.places,
                 _THRESHOLD,
                 aligned((widest * kernels.row_step(widest),), self._wide),
-                np.empty(stack, self._wide),
+                np.empty(int(more * more * plan.peak) + 64, self._wide),
                 np.empty(ids.size + 3 * fronts, np.int64),
                 np.empty((3, widest), np.int64),
                 np.empty(PANEL, self._wide),
@@ -106,10 +110,9 @@ class FrontLU:
                 ids,
             )
             if info != kernels.NO_ROOM:
-                break
-            more *= 2.0
-        self._head, self._values, self._ids = head, values[:used], ids[:used_ids]
-        return bool(info == -1)
+                self._head, self._values, self._ids = head, values[:used], ids[:used_ids]
+                return bool(info == -1)
+        return False
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
@@ -122,18 +125,22 @@ class FrontLU:
 
     def _solve(self, x: Array, *, adjoint: bool) -> Array:
         """Solve once; overwrites `x`."""
-        y = np.empty_like(x)
-        factors = self._head, self._values, self._ids
-        rotations = self._plan.pairs, self._cosines, self._sines
-        if adjoint:
-            kernels.solve_adjoint(*factors, x, y)
-            row_pairs.rotate_sides_back(*rotations, y)
-            return y
-        row_pairs.rotate_sides(*rotations, x)
-        if x.shape[1] == 1:
-            kernels.solve_vector(*factors, x[:, 0], y[:, 0], np.empty(self._widest, x.dtype))
+        plan, factors = self._plan, (self._head, self._values, self._ids)
+        if not adjoint:
+            row_pairs.rotate_sides(plan.pairs, self._cosines, self._sines, x)
+        if x.shape[1] <= _FEW:
+            solve = kernels.solve_vector_adjoint if adjoint else kernels.solve_vector
+            # One behind the other in memory.
+            sides, y = np.ascontiguousarray(x.T), np.empty(x.shape[::-1], x.dtype)
+            work = np.empty(self._widest, x.dtype)
+            for side, solution in zip(sides, y, strict=True):
+                solve(*factors, side, solution, work)
+            y = np.ascontiguousarray(y.T)
         else:
-            kernels.solve_columns(*factors, x, y)
+            y = np.empty_like(x)
+            (kernels.solve_adjoint if adjoint else kernels.solve_columns)(*factors, x, y)
+        if adjoint:
+            row_pairs.rotate_sides_back(plan.pairs, self._cosines, self._sines, y)
         return y
 
     @cached_property
@@ -205,9 +212,9 @@ class FrontLU:
         n = row_of.size
         lower, upper = (part.astype(self._dtype) for part in self._triangles)
         cosines, sines = self._cosines.astype(self._dtype.type(0).real.dtype), self._sines.astype(self._dtype)
-        pairs = self._plan.pairs[:, :2].tolist()
+        pairs = self._plan.pairs
         return [
-            *(Rotation(n, *pair, cosines[p], sines[p]).inverse() for p, pair in enumerate(pairs)),
+            *(Rotation(n, int(p[0]), int(p[1]), c, s).inverse() for p, c, s in zip(pairs, cosines, sines, strict=True)),
             Permutation(row_of).inverse(),
             *columns_of_triangle(lower, range(n), divide="rows"),
             *columns_of_triangle(upper, range(n - 1, -1, -1), divide="rows"),

@@ -12,14 +12,14 @@ from stridiag._kernels import front_order as kernels
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.summed import SummedColumns
 
-__all__ = ["MOST", "FrontPlan"]
+__all__ = ["FrontPlan"]
 
 Index = NDArray[np.int64]
 
 _SHARE = 0.8
 """A front with this share of the columns that are left takes all of them."""
 
-MOST = 5e7
+_MOST = 5e7
 """About so many operations are too many: sparse LU has so much less fill then that it is faster, guard and all."""
 
 _ROOM = 40
@@ -52,8 +52,8 @@ class FrontPlan:
     numbers: int
 
     @classmethod
-    def build(cls, pattern: SummedColumns, *, most: float = MOST) -> FrontPlan | None:
-        """Order a pattern; None where it has no full matching, or takes about `most` operations."""
+    def build(cls, pattern: SummedColumns) -> FrontPlan | None:
+        """Order a pattern; None where it has no full matching, or too much fill for fronts."""
         n, entries = pattern.order, pattern.indices.size
         pointers, set_of, work = np.empty(n + 1, np.int64), np.empty(n, np.int64), np.empty((5, n), np.int64)
         columns, places, members = np.empty((3, entries), np.int64)
@@ -67,7 +67,7 @@ class FrontPlan:
             set_of,
             sets,
             _SHARE,
-            most,
+            _MOST,
             False,
             start,
             width,

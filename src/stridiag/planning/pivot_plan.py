@@ -12,8 +12,9 @@ from stridiag._kernels import front_order, front_tree, row_pairs
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.dense import dense_cost
 from stridiag.planning.reduced import ReducedPattern
+from stridiag.planning.summed import SummedColumns
 
-__all__ = ["PivotPlan"]
+__all__ = ["PivotPlan", "crossing"]
 
 Index = NDArray[np.int64]
 
@@ -22,6 +23,11 @@ _MOST = 4e11
 
 _ROOM = 200
 """Columns of all fronts for each column of the matrix at most."""
+
+
+def crossing(pattern: SummedColumns) -> int:
+    """Return how many entries at most pass over some place, which shows how far links interlace."""
+    return int(front_tree.crossing(pattern.indptr, pattern.indices, np.empty(pattern.order + 1, np.int64)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +115,16 @@ class PivotPlan:
         relative, order = np.empty(size, np.int64), np.empty(entries, np.int64)
         where = np.empty((entries, 2), np.int64)
         kept, peak = front_tree.place_entries(
-            pattern.indptr, pattern.indices, used, tree, listed, step, np.empty((4, n), np.int64), relative, order, where
+            pattern.indptr,
+            pattern.indices,
+            used,
+            tree,
+            listed,
+            step,
+            np.empty((4, n), np.int64),
+            relative,
+            order,
+            where,
         )
         return cls(
             n,

@@ -7,8 +7,8 @@ from functools import cached_property
 
 from stridiag.planning.cost import Cost
 from stridiag.planning.dense import small_qr_cost
-from stridiag.planning.front_plan import MOST, FrontPlan
-from stridiag.planning.pivot_plan import PivotPlan
+from stridiag.planning.front_plan import FrontPlan
+from stridiag.planning.pivot_plan import PivotPlan, crossing
 from stridiag.planning.reduced import ReducedPattern
 from stridiag.planning.summed import SummedColumns
 
@@ -20,8 +20,8 @@ DENSE_REDUCED_ORDER = 12
 _LARGEST_DENSE = 96
 """Up to this order it is, where fronts do not serve since its pattern is structurally singular."""
 
-_MOST_BESIDE_LU = 2e6
-"""With more operations than about this, QR in fronts takes longer than LU in fronts and its check."""
+_MOST_CROSSING = 220
+"""Entries across some place, two for a link; with more, QR in fronts takes longer than LU in fronts with its check."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +48,13 @@ class ReducedMethod:
         """Take the dense way up to a stated order, then QR in fronts unless they would fill too much, then LU."""
         if reduced.order <= dense:
             return cls(reduced, None, "dense")
-        chains = isinstance(reduced, ReducedPattern)
-        fronts = FrontPlan.build(reduced, most=_MOST_BESIDE_LU if chains else MOST)
-        if fronts is not None:
-            return cls(reduced, fronts, "frontal")
         if isinstance(reduced, ReducedPattern) and reduced.order > _LARGEST_DENSE:
-            pivots = PivotPlan.build(reduced)
+            pivots = PivotPlan.build(reduced) if crossing(reduced) > _MOST_CROSSING else None
             if pivots is not None:
                 return cls(reduced, None, "pivoting", pivots)
+        fronts = FrontPlan.build(reduced)
+        if fronts is not None:
+            return cls(reduced, fronts, "frontal")
         return cls(reduced, None, "dense" if reduced.order <= _LARGEST_DENSE else "sparse")
 
     @cached_property
