@@ -103,6 +103,7 @@ def order_fronts(
     sets: int,
     share: float,
     limit: float,
+    square: bool,
     set_start: Array,
     set_width: Array,
     set_rows: Array,
@@ -129,6 +130,9 @@ def order_fronts(
         A front with this share of the columns that are left takes all of them.
     limit : float
         About so many operations are too many.
+    square : bool
+        Every front has as many rows as columns, and the sets are those of an undirected graph, of any number: for an
+        elimination on the diagonal. Else, sets are of rows.
     set_start, set_width, set_rows, parent : (sets + n,)
         Of each set: where its columns are in `pool`, how many columns and rows it has, and the front that takes it.
         That of front f is ``sets + f``.
@@ -141,7 +145,7 @@ def order_fronts(
     fronts : (n, WIDTH)
         Becomes the fronts but for rows and places.
     """
-    n = pointers.size - 1
+    n = member_count.size
     degree, following, previous = column_work[0], column_work[1], column_work[2]
     mark, stamp = column_work[3], column_work[4]
     seen, outside = set_work[0], set_work[1]
@@ -154,7 +158,7 @@ def order_fronts(
         stamp[k] = -1
         head[k] = -1
     head[n] = -1
-    for row in range(n):
+    for row in range(pointers.size - 1):
         s = set_of[row]
         parent[s] = -1
         if set_rows[s] == 0:
@@ -221,6 +225,8 @@ def order_fronts(
                     pool[top] = k
                     top += 1
             pivots = left
+            if square:
+                rows = left
             left = 0
         else:
             pivot = head[least]
@@ -255,6 +261,8 @@ def order_fronts(
                 else:
                     members[begin + remaining] = s
                     member_count[k] = remaining + 1
+            if square:
+                rows = top - start
             if pivots == rows:
                 for f in range(start + pivots, top):
                     member_count[pool[f]] -= 1

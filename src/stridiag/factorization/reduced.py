@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.front_householder import FrontHouseholder
+from stridiag.factorization.front_lu import FrontLU
 from stridiag.factorization.small_qr import SmallQR
 from stridiag.factorization.sparse_lu import factor_sparse
 from stridiag.planning.reduced_method import ReducedMethod
@@ -20,6 +21,10 @@ def factor_reduced(matrix: csc_array[Any], method: ReducedMethod) -> Decompositi
     """Factor a small or sparse square matrix, whose pattern `method` was chosen for."""
     if method.fronts is not None:
         return FrontHouseholder(matrix.data, method.fronts)
+    if method.pivots is not None:
+        found = FrontLU.believed(method.pivots, matrix)
+        if found is not None:
+            return found
     if method.kind == "dense":
         return SmallQR(matrix.toarray())
     return factor_sparse(matrix)

@@ -68,6 +68,7 @@ class FrontPlan:
             sets,
             _SHARE,
             _MOST,
+            False,
             start,
             width,
             passed,

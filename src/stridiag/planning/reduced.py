@@ -40,12 +40,16 @@ class ReducedPattern(SummedColumns):
         Indices into ``dl``, ``d`` and ``du`` of the chain entries in rows outside all segments.
     outer_slots : ndarray of int64
         Slots of the links in such rows.
+    pairs : ndarray of int64, (pairs, 3)
+        Rows that a segment, or what has grown out of several, has left: the first and the second, by the names of the
+        kept columns k + 1 and m that stand nearest to it on either side, and k.
     """
 
     carried: Index
     linked: tuple[Index, Index]
     outer: tuple[Index, Index, Index]
     outer_slots: Index
+    pairs: Index
 
     @classmethod
     def build(
@@ -114,6 +118,7 @@ class ReducedPattern(SummedColumns):
             linked=(factor[:products], linked[:products]),
             outer=(outer[0, :below], outer[1, :on], outer[2, :above]),
             outer_slots=slots[link_order[int(link_start[-1]) :]],
+            pairs=around[(around[:, 1] >= 0) & (around[:, 2] >= 0)][:, [1, 2, 0]],
         )
         return pattern, around, leftover, link_core
 

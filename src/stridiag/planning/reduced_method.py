@@ -1,4 +1,4 @@
-"""How the reduced system of a condensation is factored: by dense fronts, as a dense matrix, or by SuperLU."""
+"""How a reduced system is factored: by QR in dense fronts, as a dense matrix, by LU in fronts, or by SuperLU."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from functools import cached_property
 from stridiag.planning.cost import Cost
 from stridiag.planning.dense import small_qr_cost
 from stridiag.planning.front_plan import FrontPlan
+from stridiag.planning.pivot_plan import PivotPlan, crossing
+from stridiag.planning.reduced import ReducedPattern
 from stridiag.planning.summed import SummedColumns
 
 __all__ = ["DENSE_REDUCED_ORDER", "ReducedMethod"]
@@ -18,6 +20,9 @@ DENSE_REDUCED_ORDER = 12
 _LARGEST_DENSE = 96
 """Up to this order it is, where fronts do not serve since its pattern is structurally singular."""
 
+_MOST_CROSSING = 220
+"""Entries across some place, two for a link; with more, QR in fronts takes longer than LU in fronts with its check."""
+
 
 @dataclass(frozen=True, eq=False)
 class ReducedMethod:
@@ -27,19 +32,26 @@ class ReducedMethod:
     ----------
     pattern : SummedColumns
     fronts : FrontPlan or None
-        For fronts.
-    kind : {"dense", "frontal", "sparse"}
+        For QR in fronts.
+    kind : {"dense", "frontal", "pivoting", "sparse"}
+    pivots : PivotPlan or None
+        For LU in fronts.
     """
 
     pattern: SummedColumns
     fronts: FrontPlan | None
     kind: str
+    pivots: PivotPlan | None = None
 
     @classmethod
     def choose(cls, reduced: SummedColumns, *, dense: int = DENSE_REDUCED_ORDER) -> ReducedMethod:
-        """Take the dense way up to a stated order, then fronts unless they would fill too much, then SuperLU."""
+        """Take the dense way up to a stated order, then QR in fronts unless they would fill too much, then LU."""
         if reduced.order <= dense:
             return cls(reduced, None, "dense")
+        if isinstance(reduced, ReducedPattern) and reduced.order > _LARGEST_DENSE:
+            pivots = PivotPlan.build(reduced) if crossing(reduced) > _MOST_CROSSING else None
+            if pivots is not None:
+                return cls(reduced, None, "pivoting", pivots)
         fronts = FrontPlan.build(reduced)
         if fronts is not None:
             return cls(reduced, fronts, "frontal")
@@ -50,6 +62,8 @@ class ReducedMethod:
         """Cost of the reduced system; that of SuperLU is a bound, which takes an analysis of its own."""
         if self.fronts is not None:
             return self.fronts.cost
+        if self.pivots is not None:
+            return self.pivots.cost
         if self.kind == "dense":
             return small_qr_cost(self.pattern.order)
         from stridiag.planning.sparse import analyse

@@ -1,0 +1,382 @@
+r"""Sparse LU of a square matrix by dense fronts, with pivots that may be put off.
+
+The fronts are those of an elimination on the diagonal: see `stridiag._kernels.front_tree`. A front gathers the entries
+of its own columns and rows, and what its children pass on; it may eliminate with any of its own rows in any of its own
+columns. A column is eliminated by the largest entry in these rows, if that is at least `threshold` times the largest in
+the column; then no multiplier exceeds 1 / threshold. Otherwise the column and a row wait: the parent gets them as its
+own. At a root all rows are its own, and rows are exchanged as in a dense matrix.
+
+So the operations depend on the numbers: each column that is put off makes the fronts above it wider by one. LU with
+such pivots is backward stable unless numbers grow, which has to be checked.
+
+Storage: for each front, in `head`, (fronts, 5), its pivots, its rows and columns in all, where its numbers begin in
+`values` and its ids in `ids`, and how wide it would be had nothing been put off. The numbers are U's rows, (pivots,
+width), with L's columns, without their ones, left of and below the diagonal; then L's rows below, (width - pivots,
+pivots). The ids are the rows', then the columns', (width,) each, the pivots' first.
+
+References: I. S. Duff and J. K. Reid, SIAM J. Sci. Stat. Comput. 5 (1984) 633-641 (unsymmetric multifrontal LU);
+P. R. Amestoy, I. S. Duff, J. Koster and J.-Y. L'Excellent, SIAM J. Matrix Anal. Appl. 23 (2001) 15-41 (pivots put off).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.front_block import MARGIN, PANEL, eliminate_window, subtract_products
+from stridiag._kernels.front_tree import CHILDREN, ENTRY_START, FIRST, PARENT, PIVOT_COUNT, WIDTH
+
+__all__ = [
+    "DONE",
+    "HEAD",
+    "IDS",
+    "NO_ROOM",
+    "SIZE",
+    "VALUES",
+    "factor",
+    "row_step",
+    "solve_adjoint",
+    "solve_columns",
+    "solve_vector",
+    "solve_vector_adjoint",
+]
+
+Array = NDArray[Any]
+
+# Columns of `head`.
+DONE, SIZE, VALUES, IDS, DUE = range(5)
+HEAD = 5
+
+NO_ROOM = -2
+"""What `factor` returns if one of its arrays is too short."""
+
+
+@inlined
+def row_step(width: int) -> int:
+    """Return how far apart the rows of a front begin: an odd number of vectors, so that columns spread in caches."""
+    return (width + MARGIN + 7) // 16 * 16 + 8
+
+
+@inlined
+def _swap_rows(a: Array, step: int, one: int, other: int, width: int) -> None:
+    for c in range(width):
+        kept = a[one * step + c]
+        a[one * step + c] = a[other * step + c]
+        a[other * step + c] = kept
+
+
+@inlined
+def _swap_columns(a: Array, step: int, one: int, other: int, width: int) -> None:
+    for i in range(width):
+        kept = a[i * step + one]
+        a[i * step + one] = a[i * step + other]
+        a[i * step + other] = kept
+
+
+@inlined
+def _swap(ids: Array, one: int, other: int) -> None:
+    kept = ids[one]
+    ids[one] = ids[other]
+    ids[other] = kept
+
+
+@inlined
+def _best_row(a: Array, step: int, k: int, own: int, width: int, threshold: float) -> int:
+    """Return the row with the largest entry of column k among rows k ... own - 1; -1 if it is too small."""
+    largest, best = 0.0, k
+    for i in range(k, own):
+        size = abs(a[i * step + k])
+        if size > largest:
+            largest = size
+            best = i
+    other = 0.0
+    for i in range(own, width):
+        other = max(other, abs(a[i * step + k]))
+    # Accepts the good, so that NaN is put off too.
+    return best if 0.0 < largest < np.inf and largest >= threshold * other else -1
+
+
+@kernel
+def _eliminate(
+    a: Array, step: int, own: int, width: int, threshold: float, rows: Array, columns: Array, buffer: Array
+) -> int:
+    """Eliminate what may be eliminated of the first `own` columns; return how many, which come first then."""
+    k, end = 0, own
+    accepted = 0
+    while True:
+        while k < end:
+            top = k
+            stop = min(top + PANEL, end)
+            good = True
+            while k < stop:
+                best = _best_row(a, step, k, own, width, threshold)
+                good = best >= 0
+                if not good:
+                    break
+                if best != k:
+                    _swap_rows(a, step, k, best, width)
+                    _swap(rows, k, best)
+                for c in range(PANEL):
+                    buffer[c] = a[k * step + top + c] if top + c > k else a[k * step + k] * 0
+                eliminate_window(a, step, k + 1, width, k, top, buffer)
+                k += 1
+            left = top + PANEL
+            if left < width and k > top:
+                for i in range(top + 1, k):
+                    subtract_products(a, step, i, i + 1, top, i, left, width)
+                subtract_products(a, step, k, width, top, k, left, width)
+            if not good:
+                end -= 1
+                if k != end:
+                    _swap_columns(a, step, k, end, width)
+                    _swap(columns, k, end)
+        # Columns that were put off may have become good by what was eliminated since.
+        if k in (own, accepted):
+            return k
+        accepted = k
+        end = own
+
+
+@kernel
+def factor(
+    data: Array,
+    tree: Array,
+    columns: Array,
+    relative: Array,
+    entries: Array,
+    places: Array,
+    threshold: float,
+    a: Array,
+    stack: Array,
+    stack_ids: Array,
+    work: Array,
+    buffer: Array,
+    head: Array,
+    values: Array,
+    ids: Array,
+) -> tuple[int, int, int]:
+    """Factor; return -1, `NO_ROOM` or the column that cannot be eliminated, and what is used of `values` and `ids`.
+
+    Parameters
+    ----------
+    data : (nnz,)
+        The entries.
+    tree, columns, relative, entries, places
+        From `stridiag._kernels.front_tree`.
+    threshold : float
+    a : (room,)
+        Work space for the largest front, whose rows are `MARGIN` longer than it is wide.
+    stack, stack_ids : (room,)
+        Work space for what is passed on, and its rows, columns, and how many.
+    work : (3, widest)
+        Work space.
+    buffer : (PANEL,)
+        Work space.
+    head, values, ids
+        Become the factors.
+    """
+    top = top_ids = used = used_ids = 0
+    rows, cols, place = work[0], work[1], work[2]
+    for f in range(tree.shape[0]):
+        first, pivots, due = tree[f, FIRST], tree[f, PIVOT_COUNT], tree[f, WIDTH]
+        # The last three ids on the stack: the front that passes on, how many columns it put off, and of how many.
+        late, at = 0, top_ids
+        for _ in range(tree[f, CHILDREN]):
+            late += stack_ids[at - 2]
+            at -= 2 * stack_ids[at - 1] + 3
+        own, width = pivots + late, due + late
+        step = row_step(width)
+        if width > rows.size or width * step > a.size:
+            return NO_ROOM, used, used_ids
+        for k in range(width * step):
+            a[k] = 0
+        for k in range(pivots):
+            rows[k] = columns[first + k]
+            cols[k] = columns[first + k]
+        for k in range(pivots, due):
+            rows[late + k] = columns[first + k]
+            cols[late + k] = columns[first + k]
+        last_entry = tree[f + 1, ENTRY_START] if f + 1 < tree.shape[0] else entries.size
+        for e in range(tree[f, ENTRY_START], last_entry):
+            i, j = places[e, 0], places[e, 1]
+            i += late if i >= pivots else 0
+            j += late if j >= pivots else 0
+            a[i * step + j] += data[entries[e]]
+        waiting = pivots
+        for _ in range(tree[f, CHILDREN]):
+            late_of, size, child = stack_ids[top_ids - 2], stack_ids[top_ids - 1], stack_ids[top_ids - 3]
+            top_ids -= 2 * size + 3
+            top -= size * size
+            for k in range(late_of):
+                rows[waiting + k] = stack_ids[top_ids + k]
+                cols[waiting + k] = stack_ids[top_ids + size + k]
+                place[k] = waiting + k
+            waiting += late_of
+            begin = tree[child, FIRST] + tree[child, PIVOT_COUNT]
+            for k in range(size - late_of):
+                to = relative[begin + k]
+                place[late_of + k] = to + late if to >= pivots else to
+            for i in range(size):
+                row, source = place[i] * step, top + i * size
+                for j in range(size):
+                    a[row + place[j]] += stack[source + j]
+        whole = tree[f, PARENT] < 0
+        done = _eliminate(a, step, own, width, 0.0 if whole else threshold, rows, cols, buffer)
+        if whole and done < own:
+            return cols[done], used, used_ids
+        rest = width - done
+        if used + done * (width + rest) > values.size or used_ids + 2 * width > ids.size:
+            return NO_ROOM, used, used_ids
+        if top + rest * rest > stack.size or top_ids + 2 * rest + 3 > stack_ids.size:
+            return NO_ROOM, used, used_ids
+        head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS], head[f, DUE] = done, width, used, used_ids, due
+        for k in range(width):
+            ids[used_ids + k] = rows[k]
+            ids[used_ids + width + k] = cols[k]
+        used_ids += 2 * width
+        for i in range(done):
+            for c in range(width):
+                values[used + c] = a[i * step + c]
+            used += width
+        for i in range(done, width):
+            for c in range(done):
+                values[used + c] = a[i * step + c]
+            used += done
+            for c in range(done, width):
+                stack[top + c - done] = a[i * step + c]
+            top += rest
+        if not whole:
+            for k in range(rest):
+                stack_ids[top_ids + k] = rows[done + k]
+                stack_ids[top_ids + rest + k] = cols[done + k]
+            top_ids += 2 * rest + 3
+            stack_ids[top_ids - 3], stack_ids[top_ids - 2], stack_ids[top_ids - 1] = f, own - done, rest
+    return -1, used, used_ids
+
+
+@inlined
+def _dot(values: Array, at: int, other: Array, first: int, last: int) -> Any:
+    """Return the sum of products of ``values[at ...]`` with ``other[first ... last - 1]``: four sums at a time."""
+    s0 = s1 = s2 = s3 = other[0] * 0
+    shift = at - first
+    k = first
+    while k + 4 <= last:
+        s0 += values[shift + k] * other[k]
+        s1 += values[shift + k + 1] * other[k + 1]
+        s2 += values[shift + k + 2] * other[k + 2]
+        s3 += values[shift + k + 3] * other[k + 3]
+        k += 4
+    while k < last:
+        s0 += values[shift + k] * other[k]
+        k += 1
+    return (s0 + s1) + (s2 + s3)
+
+
+@kernel
+def solve_vector(head: Array, values: Array, ids: Array, x: Array, z: Array, work: Array) -> None:
+    """Solve for `z`, (n,), by columns of the matrix; `x` is by its rows, and used up. `work`: as wide as a front."""
+    for f in range(head.shape[0]):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for t in range(done):
+            value = x[ids[first + t]] - _dot(values, at + t * width, work, 0, t)
+            work[t] = value
+            x[ids[first + t]] = value
+        below = at + done * width
+        for i in range(done, width):
+            x[ids[first + i]] -= _dot(values, below, work, 0, done)
+            below += done
+    for f in range(head.shape[0] - 1, -1, -1):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for c in range(done, width):
+            work[c] = z[ids[first + width + c]]
+        for t in range(done - 1, -1, -1):
+            row = at + t * width
+            value = (x[ids[first + t]] - _dot(values, row + t + 1, work, t + 1, width)) / values[row + t]
+            work[t] = value
+            z[ids[first + width + t]] = value
+
+
+@kernel
+def solve_vector_adjoint(head: Array, values: Array, ids: Array, z: Array, x: Array, work: Array) -> None:
+    """Solve with the adjoint for `x`, (n,), by rows of the matrix; `z` is by its columns, and used up."""
+    for f in range(head.shape[0]):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for k in range(width):
+            work[k] = z[ids[first + width + k]]
+        for t in range(done):
+            row = at + t * width
+            value = work[t] / np.conj(values[row + t])
+            x[ids[first + t]] = value
+            for k in range(t + 1, width):
+                work[k] -= np.conj(values[row + k]) * value
+        for k in range(done, width):
+            z[ids[first + width + k]] = work[k]
+    for f in range(head.shape[0] - 1, -1, -1):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for t in range(done):
+            work[t] = x[ids[first + t]]
+        row = at + done * width
+        for i in range(done, width):
+            value = x[ids[first + i]]
+            for t in range(done):
+                work[t] -= np.conj(values[row + t]) * value
+            row += done
+        for i in range(done - 1, -1, -1):
+            row, value = at + i * width, work[i]
+            x[ids[first + i]] = value
+            for t in range(i):
+                work[t] -= np.conj(values[row + t]) * value
+
+
+@kernel
+def solve_columns(head: Array, values: Array, ids: Array, x: Array, z: Array) -> None:
+    """Solve for `z`, (n, m), by columns of the matrix; `x` is by its rows, and used up."""
+    for f in range(head.shape[0]):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for i in range(1, width):
+            begin = at + i * width if i < done else at + done * width + (i - done) * done
+            row = ids[first + i]
+            for t in range(min(i, done)):
+                number, other = values[begin + t], ids[first + t]
+                for c in range(x.shape[1]):
+                    x[row, c] -= number * x[other, c]
+    for f in range(head.shape[0] - 1, -1, -1):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for t in range(done - 1, -1, -1):
+            begin, row, column = at + t * width, ids[first + t], ids[first + width + t]
+            for c in range(x.shape[1]):
+                z[column, c] = x[row, c]
+            for k in range(t + 1, width):
+                number, other = values[begin + k], ids[first + width + k]
+                for c in range(x.shape[1]):
+                    z[column, c] -= number * z[other, c]
+            for c in range(x.shape[1]):
+                z[column, c] = z[column, c] / values[begin + t]
+
+
+@kernel
+def solve_adjoint(head: Array, values: Array, ids: Array, z: Array, x: Array) -> None:
+    """Solve with the adjoint for `x`, (n, m), by rows of the matrix; `z` is by its columns, and used up."""
+    for f in range(head.shape[0]):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for t in range(done):
+            begin, row, column = at + t * width, ids[first + t], ids[first + width + t]
+            pivot = np.conj(values[begin + t])
+            for c in range(x.shape[1]):
+                x[row, c] = z[column, c] / pivot
+            for k in range(t + 1, width):
+                number, other = np.conj(values[begin + k]), ids[first + width + k]
+                for c in range(x.shape[1]):
+                    z[other, c] -= number * x[row, c]
+    for f in range(head.shape[0] - 1, -1, -1):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for i in range(width - 1, 0, -1):
+            begin = at + i * width if i < done else at + done * width + (i - done) * done
+            row = ids[first + i]
+            for t in range(min(i, done)):
+                number, other = np.conj(values[begin + t]), ids[first + t]
+                for c in range(x.shape[1]):
+                    x[other, c] -= number * x[row, c]

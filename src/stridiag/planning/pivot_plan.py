@@ -1,0 +1,170 @@
+"""The reduced system of a condensation by LU in fronts, one unknown a separator: its order of elimination."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag._kernels import front_order, front_tree, row_pairs
+from stridiag.planning.cost import Cost, Operations, determinant
+from stridiag.planning.dense import dense_cost
+from stridiag.planning.reduced import ReducedPattern
+from stridiag.planning.summed import SummedColumns
+
+__all__ = ["PivotPlan", "crossing"]
+
+Index = NDArray[np.int64]
+
+_MOST = 4e11
+"""About twice so many operations are too many: a minute's."""
+
+_ROOM = 200
+"""Columns of all fronts for each column of the matrix at most."""
+
+
+def crossing(pattern: SummedColumns) -> int:
+    """Return how many entries at most pass over some place, which shows how far links interlace."""
+    return int(front_tree.crossing(pattern.indptr, pattern.indices, np.empty(pattern.order + 1, np.int64)))
+
+
+@dataclass(frozen=True, eq=False)
+class PivotPlan:
+    """Rotations of pairs of rows, and fronts on the diagonal: `stridiag._kernels.row_pairs`, `front_tree`, `front_lu`.
+
+    Attributes
+    ----------
+    order : int
+    pairs : ndarray of int64, (pairs, 3)
+        Rows that are rotated, first and second.
+    starts, first, second, tail : ndarray
+        Their entries: see `stridiag._kernels.row_pairs.find_pairs`.
+    tree, columns, relative, entries, places : ndarray of int64
+        The fronts: see `stridiag._kernels.front_tree`.
+    peak : int
+        Numbers that are passed on at a time, if no pivot is put off.
+    """
+
+    order: int
+    pairs: Index
+    starts: Index
+    first: Index
+    second: Index
+    tail: NDArray[np.bool_]
+    tree: Index
+    columns: Index
+    relative: Index
+    entries: Index
+    places: Index
+    peak: int
+
+    @classmethod
+    def build(cls, pattern: ReducedPattern) -> PivotPlan | None:
+        """Order a pattern; None where that fills too much."""
+        n, entries = pattern.order, pattern.indices.size
+        pointers, set_of, work = np.empty(n + 1, np.int64), np.empty(n, np.int64), np.empty((5, n), np.int64)
+        columns, places = np.empty((2, entries), np.int64)
+        front_order.row_sets(pattern.indptr, pattern.indices, pointers, columns, places, set_of, work[0])
+        pairs = pattern.pairs.copy()
+        starts, used = np.empty(pairs.shape[0] + 1, np.int64), np.empty(entries, np.bool_)
+        first, second = np.empty((2, entries), np.int64)
+        tail = np.empty(entries, np.bool_)
+        count = row_pairs.find_pairs(pointers, columns, places, pairs, starts, first, second, tail, used)
+        total = int(starts[count])
+
+        edges, edge_of = np.empty((2, entries + n + 1), np.int64)
+        ends = np.empty(2 * entries + n, np.int64)
+        sets = front_tree.edges_of(pattern.indptr, pattern.indices, used, edges, ends, edge_of)
+        pool = np.empty(ends.size + _ROOM * n, np.int64)
+        start, width, passed, parent = np.empty((4, sets + n), np.int64)
+        fronts = np.empty((n, front_order.WIDTH), np.int64)
+        made = front_order.order_fronts(
+            edges[: sets + 1],
+            ends,
+            edge_of,
+            sets,
+            1.0,
+            _MOST,
+            True,
+            start,
+            width,
+            passed,
+            parent,
+            np.empty(n + 1, np.int64),
+            np.empty(n, np.int64),
+            np.empty(ends.size, np.int64),
+            np.empty(n + 1, np.int64),
+            work,
+            np.empty((2, sets + n), np.int64),
+            pool,
+            fronts,
+        )
+        if made < 0:
+            return None
+        tree, step = np.empty((made, front_tree.COUNT), np.int64), np.empty(n, np.int64)
+        # A front that is joined to its parent adds its pivots to that alone.
+        listed = np.empty(int(fronts[:made, front_order.COLUMNS].sum()) + n, np.int64)
+        left = front_tree.join_fronts(
+            fronts[:made], parent[sets : sets + made], pool, np.empty((8, made), np.int64), tree, listed, step
+        )
+        tree = tree[:left].copy()
+        size = int(tree[:, front_tree.WIDTH].sum())
+        listed = listed[:size].copy()
+        relative, order = np.empty(size, np.int64), np.empty(entries, np.int64)
+        where = np.empty((entries, 2), np.int64)
+        kept, peak = front_tree.place_entries(
+            pattern.indptr,
+            pattern.indices,
+            used,
+            tree,
+            listed,
+            step,
+            np.empty((4, n), np.int64),
+            relative,
+            order,
+            where,
+        )
+        return cls(
+            n,
+            pairs[:count],
+            starts[: count + 1],
+            first[:total],
+            second[:total],
+            tail[:total],
+            tree,
+            listed,
+            relative,
+            order[:kept],
+            where[:kept],
+            peak,
+        )
+
+    @cached_property
+    def widest(self) -> int:
+        """Columns of the widest front, if no pivot is put off."""
+        return int(self.tree[:, front_tree.WIDTH].max(initial=0))
+
+    @cached_property
+    def numbers(self) -> int:
+        """Numbers of L and U, if no pivot is put off."""
+        p, w = self.tree[:, front_tree.PIVOT_COUNT], self.tree[:, front_tree.WIDTH]
+        return int((p * (2 * w - p)).sum())
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Bounds, which hold if all pivots are put off to the last front, with the orthogonal way out behind that.
+
+        The price is that of the fronts as they are.
+        """
+        n = self.order
+        p, w = (self.tree[:, k].astype(float) for k in (front_tree.PIVOT_COUNT, front_tree.WIDTH))
+        likely = float((2.0 * (w**3 - (w - p) ** 3) / 3.0).sum()) + 8.0 * self.numbers
+        worst = dense_cost(n).operations
+        factor, solve = 4 * worst.factor, 4 * worst.solve
+        operations = Operations(factor, solve, determinant(n), n * solve, exact=False)
+        moved = float((w * w).sum())
+        price = 2e5 + 200.0 * p.size + 1.5 * moved + 0.05 * likely
+        rate = 0.05 * likely / max(factor + solve, 1)
+        return Cost(operations, 16 * n * n, rate, price - rate * (factor + solve))
