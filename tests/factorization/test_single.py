@@ -198,7 +198,7 @@ def test_survey(dtype):
 
 def test_the_probe_is_spread_evenly():
     numbers = np.empty(100_000)
-    scatter.scatter(numbers)
+    scatter.scatter(numbers, 0)
     twin = np.empty(100)
     plain_twin(scatter.scatter)(twin)
     np.testing.assert_array_equal(twin, numbers[:100])
