@@ -35,7 +35,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._dtypes import eps_of
+from stridiag._kernels.leftover_size import largest_without, sum_without
 from stridiag._kernels.scatter import scatter
 from stridiag.factorization.condition import probe
 from stridiag.factorization.decomposition import Decomposition, solve_rows
@@ -75,8 +75,8 @@ class KeepsProbe(Protocol):
         ...
 
 
-def condition_bounds(decomposition: Decomposition, matrix: StridiagMatrix) -> Bounds:
-    """Return bounds of the condition number, 1-norm, that tell whether it is below ``1 / eps``, as far as is cheap.
+def condition_bounds(decomposition: Decomposition, matrix: StridiagMatrix, limit: float) -> Bounds:
+    """Return bounds of the condition number, 1-norm, that tell whether it is below a limit, as far as that is cheap.
 
     (0, inf) where the condition number itself is no dearer. Cost: solves for three or four vectors, or for three with
     the adjoint, or both.
@@ -86,25 +86,25 @@ def condition_bounds(decomposition: Decomposition, matrix: StridiagMatrix) -> Bo
     if n <= ALL_COLUMNS or decomposition.singularity is not None or isinstance(inner, KnowsNorm):
         return Bounds(0.0, math.inf)
     with np.errstate(all="ignore"):
-        return _Search(decomposition, matrix).bounds()
+        return _Search(decomposition, matrix, limit).bounds()
 
 
 class _Search:
     """Bounds for one matrix, with what is shared by the two ways to find them."""
 
-    def __init__(self, decomposition: Decomposition, matrix: StridiagMatrix) -> None:
+    def __init__(self, decomposition: Decomposition, matrix: StridiagMatrix, limit: float) -> None:
         self._decomposition = decomposition
         self._n, self._dtype = matrix.structure.shape[0], matrix.dtype
         self._norm = float(one_norm(matrix))
-        self._limit = 1.0 / eps_of(matrix.dtype)
+        self._limit = limit
         kept = decomposition.take_probe() if isinstance(decomposition, KeepsProbe) else None
         # The part of rank one: x, and y once it is known.
         self._x = kept
         self._y: Array | None = None
         # Of the inverse: what is known so far.
         self._lower = 0.0
-        # Solutions of random right-hand sides, which stand beside them.
-        self._given = self._found = np.empty((0, self._n), self._dtype)
+        # Solutions of random right-hand sides.
+        self._found = np.empty((0, self._n), self._dtype)
 
     def bounds(self) -> Bounds:
         """Go the way that promises to settle it first, and the other if it did not."""
@@ -121,47 +121,49 @@ class _Search:
 
     def _by_probes(self) -> float:
         """Return an upper bound from solves with the matrix."""
-        given = _random_rows(_FORWARD, self._n, self._dtype, 1)
         if self._x is None:
-            given = np.vstack((probe(self._n, self._dtype), given))
-        found = solve_rows(self._decomposition, given.copy())
-        if self._x is None:
-            self._x, given, found = found[0].copy(), given[1:], found[1:]
-        self._given, self._found = given, found
+            found = solve_rows(self._decomposition, np.vstack((probe(self._n, self._dtype), self._random())))
+            self._x, self._found = found[0], found[1:]
+        else:
+            self._found = solve_rows(self._decomposition, self._random())
         return self._rest()
 
     def _by_adjoint(self) -> float:
         """Return an upper bound from solves with the adjoint, and set the lower one."""
         x = self._x
         assert x is not None
-        sizes = np.abs(x)
-        total = float(sizes.sum(dtype=np.float64))
-        given = np.empty((1 if len(self._found) else 1 + _ADJOINT, self._n), self._dtype)
-        # Where x is zero any number of size one will do.
-        given[0] = np.where(sizes > 0.0, x / np.where(sizes > 0.0, sizes, 1.0), 1.0)
-        given[1:] = _random_rows(len(given) - 1, self._n, self._dtype, 1 + _FORWARD)
-        found = solve_rows(self._decomposition, given.copy(), adjoint=True)
-        self._y = y = found[0].copy()
+        total = _size(x)
+        count = 0 if len(self._found) else _ADJOINT
+        given = np.empty((1 + count, self._n), self._dtype)
+        np.sign(x, out=given[0])
+        given[1:] = _random_rows(count, self._n, self._dtype, 1 + _FORWARD)
+        # In advance: the solutions take the place of what is given.
+        shares = [np.vdot(x, q) / total for q in given[1:]]
+        found = solve_rows(self._decomposition, given, adjoint=True)
+        self._y = y = found[0]
         self._lower = float(np.abs(y).max())
-        if len(self._found):
+        if not count:
             return self._rest()
-        largest = 0.0
-        for q, w in zip(given[1:], found[1:], strict=True):
-            largest = float(np.maximum(largest, np.abs(w - y * (np.vdot(x, q) / total)).max()))
+        largest = max(_largest_without(w, y, share) for w, share in zip(found[1:], shares, strict=True))
         # The 1-norm of a column is at most the square root of n times its 2-norm.
         return self._lower + math.sqrt(self._n) * _slack(_ADJOINT) * largest
 
     def _rest(self) -> float:
-        """Return the upper bound that solutions of random right-hand sides give, the part of rank one apart if known."""
+        """Return the upper bound that random right-hand sides give, with the part of rank one apart if it is known."""
         x, y = self._x, self._y
         assert x is not None
-        total = 1.0 if y is None else _size(x)
-        largest = 0.0
-        for z, found in zip(self._given, self._found, strict=True):
-            left = found if y is None else found - x * (np.vdot(y, z) / total)
-            # Unlike max, this lets NaN through.
-            largest = float(np.maximum(largest, _size(left)))
-        return self._lower + _slack(len(self._given)) * largest
+        if y is None:
+            largest = max(map(_size, self._found))
+        else:
+            total = _size(x)
+            shares = (np.vdot(y, z) / total for z in self._random())
+            largest = max(
+                _finite(sum_without(found, x, share)) for found, share in zip(self._found, shares, strict=True)
+            )
+        return self._lower + _slack(len(self._found)) * largest
+
+    def _random(self) -> Array:
+        return _random_rows(_FORWARD, self._n, self._dtype, 1)
 
 
 def _slack(count: int) -> float:
@@ -170,7 +172,16 @@ def _slack(count: int) -> float:
 
 
 def _size(x: Array) -> float:
-    return float(np.abs(x).sum(dtype=np.float64))
+    return _finite(sum_without(x, x, x.dtype.type(0)))
+
+
+def _largest_without(w: Array, y: Array, share: Any) -> float:
+    return _finite(largest_without(w, y, share))
+
+
+def _finite(size: Any) -> float:
+    """Return a size as it is, infinite if it is no number."""
+    return math.inf if math.isnan(size) else float(size)
 
 
 def _random_rows(count: int, n: int, dtype: np.dtype[Any], first: int) -> Array:

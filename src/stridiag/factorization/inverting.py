@@ -248,7 +248,7 @@ class Inverting(Changeable):
     def _bounds_of_member(self, k: int) -> Bounds:
         """Return bounds of the condition number of member k; found once."""
         if k not in self._bounds:
-            self._bounds[k] = condition_bounds(self._members[k], self._matrices[k])
+            self._bounds[k] = condition_bounds(self._members[k], self._matrices[k], 1.0 / eps_of(self.matrix.dtype))
         return self._bounds[k]
 
     def _warn_if_ill_conditioned(self) -> bool:

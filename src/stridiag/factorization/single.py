@@ -183,7 +183,7 @@ class Single:
         """Factor other values in the storage of this one; None, and nothing done, if they are not ordinary."""
         found = survey(matrix.values)
         fresh = Single.of(planned, matrix, found, self._kind)
-        made = self._made
+        made: Any = self._made
         # What stores nothing of the size of the matrix has nothing to reuse.
         if fresh is not None and isinstance(made, Refillable):
             made.refill(matrix.values)

@@ -156,8 +156,8 @@ def warn_of_condition(
 ) -> bool:
     """Warn, and return True, if a member is singular, or has ``rcond < eps``.
 
-    Bounds are found only where `rough` does not tell, and estimates only where these do not. What `rough` has been found
-    from is a solution for a right-hand side: `rough` over `margin` is a lower bound of the condition number.
+    Bounds are found only where `rough` does not tell, and estimates only where these do not. What `rough` has been
+    found from is a solution for a right-hand side: `rough` over `margin` is a lower bound of the condition number.
     """
     limit = 1.0 / eps
     # Reciprocal condition numbers, or what they are at most.
