@@ -168,7 +168,7 @@ class _Search:
 
 def _slack(count: int) -> float:
     """Return by how much so many random vectors may fall short, but for one case in a thousand."""
-    return math.sqrt(2.0 / 3.0) / _MISSED ** (1.0 / count)
+    return float(math.sqrt(2.0 / 3.0) / _MISSED ** (1.0 / count))
 
 
 def _size(x: Array) -> float:

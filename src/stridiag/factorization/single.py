@@ -187,5 +187,5 @@ class Single:
         # What stores nothing of the size of the matrix has nothing to reuse.
         if fresh is not None and isinstance(made, Refillable):
             made.refill(matrix.values)
-            fresh._made = made
+            fresh._made = self._made
         return fresh
