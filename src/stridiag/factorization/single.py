@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from stridiag._dtypes import eps_of
 from stridiag.factorization.condition import rough_condition
-from stridiag.factorization.condition_bounds import KeepsProbe
 from stridiag.factorization.decompose import decompose
-from stridiag.factorization.decomposition import Decomposition, KnowsDeterminant, Refillable, spares
+from stridiag.factorization.decomposition import Decomposition, KnowsDeterminant, spares
 from stridiag.factorization.scaled import in_range
 from stridiag.factorization.singularity import evident_singularity, info_of
 from stridiag.factorization.survey import Survey, survey
@@ -109,9 +108,10 @@ class Single:
         # Accepts the good, so that NaN goes the general way.
         self._regular = rough < math.inf and made.singularity is None
         self.doubtful = not rough < _LIMIT
-        if not self.doubtful and isinstance(made, KeepsProbe):
-            # Nobody will ask for it.
-            made.take_probe()
+        # By its name: asking whether it is a `KeepsProbe` takes as long as a small matrix does.
+        forget = None if self.doubtful else getattr(made, "take_probe", None)
+        if forget is not None:
+            forget()
         self._rough = rough
 
     @property
@@ -183,9 +183,9 @@ class Single:
         """Factor other values in the storage of this one; None, and nothing done, if they are not ordinary."""
         found = survey(matrix.values)
         fresh = Single.of(planned, matrix, found, self._kind)
-        made: Any = self._made
-        # What stores nothing of the size of the matrix has nothing to reuse.
-        if fresh is not None and isinstance(made, Refillable):
-            made.refill(matrix.values)
+        # See `Refillable`. What stores nothing of the size of the matrix has nothing to reuse.
+        refill = getattr(self._made, "refill", None)
+        if fresh is not None and refill is not None:
+            refill(matrix.values)
             fresh._made = self._made
         return fresh
