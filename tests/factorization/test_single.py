@@ -198,10 +198,12 @@ def test_survey(dtype):
 
 def test_the_probe_is_spread_evenly():
     numbers = np.empty(100_000)
-    scatter.scatter(numbers)
+    scatter.scatter(numbers, 0)
     twin = np.empty(100)
-    plain_twin(scatter.scatter)(twin)
+    plain_twin(scatter.scatter)(twin, 0)
     np.testing.assert_array_equal(twin, numbers[:100])
+    plain_twin(scatter.scatter)(twin, 5000)
+    np.testing.assert_array_equal(twin, numbers[5000:5100])
     assert abs(numbers.mean()) < 0.02
     assert abs(numbers.var() - 1.0) < 0.02
     assert np.abs(numbers).max() <= 3**0.5

@@ -26,10 +26,13 @@ _WIDTH = math.sqrt(12.0) / 2.0**32
 
 
 @kernel
-def scatter(out: Array) -> None:
-    """Fill `out`, (n,), with numbers of mean zero and variance one, evenly spread, none of them zero."""
+def scatter(out: Array, first: int) -> None:
+    """Fill `out`, (n,), with numbers first ... first + n - 1 of a sequence of mean zero and variance one.
+
+    Evenly spread between the square roots of three, none of them zero.
+    """
     for i in range(out.size):
-        bits = (i + 1) & _MASK
+        bits = (first + i + 1) & _MASK
         bits = ((bits >> 16 ^ bits) * _ODD) & _MASK
         bits = ((bits >> 16 ^ bits) * _ODD) & _MASK
         bits = bits >> 16 ^ bits

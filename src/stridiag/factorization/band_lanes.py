@@ -17,10 +17,12 @@ from stridiag.factorization.band import BandLU
 from stridiag.factorization.condition import probe
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
+from stridiag.factorization.survey import survey
 from stridiag.planning.band import BandLayout
 from stridiag.planning.band_lanes import LaneBand
+from stridiag.planning.chain import ChainLayout
 
-__all__ = ["LaneBandQR", "Lanes"]
+__all__ = ["SIDES", "LaneBandQR", "Lanes", "is_finite", "rows_from_chains", "rows_to_chains"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -28,8 +30,8 @@ Index = NDArray[np.int64]
 # What the growth of the reduced LU may be: that of four sub-diagonals, whatever the values (Bohte 1975).
 _MILD_GROWTH = 116.0
 
-# Right-hand sides that are solved for at once; for more than these, stored factors take less time.
-_SIDES = 8
+SIDES = 8
+"""Right-hand sides that are solved for at once; for more than these, stored factors take less time."""
 
 # A group of segments takes some 30 microseconds.
 _GRAIN = 2
@@ -156,9 +158,11 @@ class LaneBandQR:
     def __init__(self, layout: BandLayout, values: Array, band: LaneBand, x: Array | None = None) -> None:
         self.singularity: Singularity | None = None
         self._size: float | None = None
+        self._probed: Array | None = None
         self._layout, self._values, self._band = layout, values, band
         self._flat, self._base = band.diagonals(values)
         self.direct = _Side(band, self._flat, self._base, x)
+        self._adjoint: _Side | None = None
 
     @classmethod
     def of(cls, layout: BandLayout, values: Array) -> Self | None:
@@ -187,26 +191,27 @@ class LaneBandQR:
         if not made.direct.trusted:
             return None
         made.direct.solve(both, made.direct.carried)
-        made._size = float(np.abs(both[1]).sum())
-        size = made._size / math.sqrt(b.size)
         x = band.chain.from_chains(both[0].copy() if band.chain.stride == 1 else both[0])
-        return made, x, size
+        made._probed = band.chain.from_chains(both[1])
+        made._size = float(np.abs(made._probed).sum())
+        return (made, x, made._size / math.sqrt(b.size)) if is_finite(x) else None
 
     def rough_norm(self) -> float | None:
         """See `stridiag.factorization.condition.KnowsRoughNorm`, and `factor_and_solve` for the reason."""
         if self._size is None:
-            start = probe(self._layout.n, self._values.dtype)[:, None].copy()
-            self._size = float(np.abs(self.solve(start)).sum())
+            self._probed = self.solve_rows(probe(self._layout.n, self._values.dtype)[None].copy())[0]
+            self._size = float(np.abs(self._probed).sum())
         return 100.0 * self._size
+
+    def take_probe(self) -> Array | None:
+        """See `stridiag.factorization.condition_bounds.KeepsProbe`."""
+        probed, self._probed = self._probed, None
+        return probed
 
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
-        x = self.solve(b[:, None].copy())[:, 0]
-        return x if np.isfinite(x).all() else None
-
-    @cached_property
-    def _adjoint(self) -> _Side:
-        return _Side(self._band.transposed, self._flat, self._band.transposed_base(self._base))
+        x = self.solve_rows(b[None].copy())[0]
+        return x if is_finite(x) else None
 
     @cached_property
     def _stored(self) -> BandLU:
@@ -214,14 +219,26 @@ class LaneBandQR:
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
-        n, m = b.shape
-        side = self._adjoint if adjoint else self.direct
-        if m > _SIDES or not side.trusted:
+        if not 0 < b.shape[1] <= SIDES:
             return self._stored.solve(b, adjoint=adjoint)
-        x = np.ascontiguousarray(self._band.chain.to_chains(b).T)
-        if x.size:
-            side.solve(x)
-        return self._band.chain.from_chains(np.ascontiguousarray(x.T)).reshape(n, m)
+        found = self.solve_rows(np.ascontiguousarray(b.T), adjoint=adjoint)
+        return np.ascontiguousarray(found.T)
+
+    def solve_rows(self, x: Array, *, adjoint: bool = False) -> Array:
+        """See `stridiag.factorization.decomposition.SolvesRows`."""
+        chain, carried = self._band.chain, None
+        x = rows_to_chains(chain, x)
+        if adjoint and self._adjoint is None:
+            # What is solved for first is carried along.
+            base = self._band.transposed_base(self._base)
+            self._adjoint = _Side(self._band.transposed, self._flat, base, x)
+            carried = self._adjoint.carried
+        side = self._adjoint if adjoint and self._adjoint is not None else self.direct
+        if not side.trusted:
+            stored = self._stored.solve(np.ascontiguousarray(rows_from_chains(chain, x).T), adjoint=adjoint)
+            return np.ascontiguousarray(stored.T)
+        side.solve(x, carried)
+        return rows_from_chains(chain, x)
 
     def multiply(self, x: Array) -> Array:
         """See `Decomposition.multiply`."""
@@ -247,6 +264,22 @@ class LaneBandQR:
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
         return sum(part.nbytes for part in self.direct.factors)
+
+
+def rows_to_chains(chain: ChainLayout, x: Array) -> Array:
+    """Return the rows of `x`, (r, n), in chain order; a copy if that differs."""
+    return x if chain.stride == 1 else np.stack([chain.to_chains(row) for row in x])
+
+
+def rows_from_chains(chain: ChainLayout, x: Array) -> Array:
+    """Return the rows of `x`, (r, n), in the original order; a copy if that differs."""
+    return x if chain.stride == 1 else np.stack([chain.from_chains(row) for row in x])
+
+
+def is_finite(x: Array) -> bool:
+    """Return whether all numbers of a vector, C-contiguous and real, are finite."""
+    found = survey(x)
+    return found is not None and found.largest < math.inf
 
 
 def _aligned(size: int, dtype: np.dtype[Any]) -> Array:

@@ -85,6 +85,11 @@ class Members(Protocol):
         """Return the solution for a vector, (n,), the short way; None where the general one has to be gone."""
         ...
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether what `solve_vector` returned may belong to an ill-conditioned matrix."""
+        ...
+
 
 def decompose_members(planned: Plan, matrix: StridiagMatrix, found: Survey | None = None) -> Members:
     """Put the values of a matrix, or of a batch, into a plan; `found` is the survey of the values, if known."""
@@ -224,3 +229,8 @@ class MemberList:
     def solve_vector(self, b: Array) -> Array | None:
         """See `Members`."""
         return None
+
+    @property
+    def doubtful(self) -> bool:
+        """See `Members`."""
+        return False

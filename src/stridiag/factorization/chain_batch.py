@@ -268,6 +268,11 @@ class BatchedChains:
         """See `Members`."""
         return None
 
+    @property
+    def doubtful(self) -> bool:
+        """See `Members`."""
+        return False
+
     def slogdet(self) -> tuple[Sequence[Any] | Array, Sequence[float] | Array]:
         """See `Members`."""
         if self._in_lanes and self._unmatched is None:

@@ -14,6 +14,7 @@ from stridiag._validate import as_index, as_values, check_option, require_finite
 from stridiag.errors import StructureError
 from stridiag.factorization.batch import MemberList, Members, decompose_member, decompose_members
 from stridiag.factorization.condition import Condition
+from stridiag.factorization.condition_bounds import Bounds
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.survey import survey
 from stridiag.planning import Plan, plan
@@ -37,6 +38,8 @@ class Changeable:
     _own: Array | None = None
     # How large the condition numbers may be, found at the first solve.
     _rough: Sequence[float] | Array | None = None
+    # Whether they have been found to be no cause for a warning.
+    _sound: bool = False
 
     def __init__(self, planned: Plan, matrix: StridiagMatrix, *, check_finite: bool = True) -> None:
         if planned.structure != matrix.structure:
@@ -51,12 +54,15 @@ class Changeable:
         self.matrix = matrix
         self._members = members
         self._conditions: dict[tuple[int, bool], Condition] = {}
+        self._bounds: dict[int, Bounds] = {}
 
     def _forget(self) -> None:
         """Drop what has been derived from the values."""
         self.__dict__.pop("_matrices", None)
         self._rough = None
+        self._sound = False
         self._conditions = {}
+        self._bounds = {}
 
     @property
     def plan(self) -> Plan:

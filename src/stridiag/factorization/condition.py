@@ -83,7 +83,7 @@ def probe(n: int, dtype: np.dtype[Any]) -> Array:
 
 def _make_probe(n: int, dtype: np.dtype[Any]) -> Array:
     result = np.empty(n, dtype)
-    scatter(result)
+    scatter(result, 0)
     result.setflags(write=False)
     return result
 

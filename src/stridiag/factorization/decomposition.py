@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 
-__all__ = ["Decomposition", "KnowsDeterminant", "Refillable", "Sparing", "spares"]
+__all__ = ["Decomposition", "KnowsDeterminant", "Refillable", "SolvesRows", "Sparing", "solve_rows", "spares"]
 
 Array = NDArray[Any]
 
@@ -83,6 +84,23 @@ class Refillable(Protocol):
         As if made anew: `singularity` included. What was stored before is lost.
         """
         ...
+
+
+@runtime_checkable
+class SolvesRows(Protocol):
+    """A decomposition that takes right-hand sides as rows without moving them. Optional."""
+
+    def solve_rows(self, x: Array, *, adjoint: bool = False) -> Array:
+        """Return the solutions for the rows of a C-contiguous `x`, (r, n), which may be overwritten."""
+        ...
+
+
+def solve_rows(decomposition: Decomposition, x: Array, *, adjoint: bool = False) -> Array:
+    """Return the solutions for the rows of a C-contiguous `x`, (r, n), which may be overwritten."""
+    if isinstance(decomposition, SolvesRows):
+        return decomposition.solve_rows(x, adjoint=adjoint)
+    found: Array = decomposition.solve(np.ascontiguousarray(x.T), adjoint=adjoint).T
+    return found
 
 
 @runtime_checkable

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag._dtypes import eps_of, real_type
+from stridiag._dtypes import real_type
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
-from stridiag.factorization.condition import certain_margin
 from stridiag.factorization.determinant import chain_determinant
 from stridiag.factorization.inverting import Inverting
 from stridiag.factorization.refinement import SolveResult
@@ -22,7 +21,6 @@ from stridiag.factorization.solving import (
     as_right_side,
     solve_all,
     solve_with_errors,
-    warn_of_condition,
 )
 from stridiag.planning import Method, plan
 from stridiag.planning.chain import TridiagonalLayout
@@ -232,6 +230,8 @@ class Factor(Inverting, NormalVectors):
         if trans == "N" and check_finite and not refine and not return_bounds and type(b) is np.ndarray:
             short = self._members.solve_vector(b)
             if short is not None:
+                if self._members.doubtful and not self._sound:
+                    self._sound = not self._warn_if_ill_conditioned()
                 return short
         return self._solve(
             b,
@@ -268,11 +268,7 @@ class Factor(Inverting, NormalVectors):
                 x = solve_all(self._members, columns, batch, trans, self.dtype, check_finite=check_finite)
             # Behind the solve, which may find out in passing what these ask for.
             require()
-            if self._rough is None:
-                self._rough = self._members.rough_conditions(self.matrix)
-        eps = eps_of(self.dtype)
-        margin = certain_margin(self.matrix.structure)
-        warn_of_condition(self._rough, self._members.info != 0, self._rcond_member, eps, batch, margin)
+        self._warn_if_ill_conditioned()
         if result is None or not return_bounds:
             return np.asarray(x[..., 0]) if right.ndim == 1 else np.asarray(x)
         return SolveResult(*(part[..., 0][()] for part in result)) if right.ndim == 1 else result

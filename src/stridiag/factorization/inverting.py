@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag._arrays import as_array
+from stridiag._dtypes import eps_of
 from stridiag._validate import as_index, check_option
 from stridiag.errors import StructureError
 from stridiag.factorization.changes import Changeable
 from stridiag.factorization.condition import Condition, certain_margin, reciprocal_condition
+from stridiag.factorization.condition_bounds import Bounds, condition_bounds
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.inverse_entries import entries_of_inverse, pattern_of_inverse, write_inverse
 from stridiag.factorization.singularity import singular_error
@@ -182,17 +184,12 @@ class Inverting(Changeable):
         result = np.empty(self.matrix.shape, self.matrix.dtype) if out is None else self._checked_out(out)
         self._require_some_regular()
         with np.errstate(all="ignore"):
-            if self._rough is None:
-                self._rough = self._members.rough_conditions(self.matrix)
             for place, member in zip(np.ndindex(self.matrix.batch_shape), self._members, strict=True):
                 if member.singularity is None:
                     write_inverse(member, result[place])
                 else:
                     result[place] = np.nan
-        eps = float(np.finfo(self.matrix.dtype).eps)
-        margin = certain_margin(self.matrix.structure)
-        batch = self.matrix.batch_shape
-        warn_of_condition(self._rough, self._members.info != 0, self._rcond_member, eps, batch, margin)
+        self._warn_if_ill_conditioned()
         return result
 
     # ------------------------------------------------------------------ condition
@@ -248,8 +245,27 @@ class Inverting(Changeable):
             self._conditions[k, adjoint] = reciprocal_condition(self._members[k], self._matrices[k], adjoint=adjoint)
         return self._conditions[k, adjoint]
 
-    def _rcond_member(self, k: int) -> float:
-        return self._condition_of_member(k).rcond
+    def _bounds_of_member(self, k: int) -> Bounds:
+        """Return bounds of the condition number of member k; found once."""
+        if k not in self._bounds:
+            self._bounds[k] = condition_bounds(self._members[k], self._matrices[k], 1.0 / eps_of(self.matrix.dtype))
+        return self._bounds[k]
+
+    def _warn_if_ill_conditioned(self) -> bool:
+        """Warn of members that are singular to working precision; return whether there were any."""
+        matrix = self.matrix
+        if self._rough is None:
+            with np.errstate(all="ignore"):
+                self._rough = self._members.rough_conditions(matrix)
+        return warn_of_condition(
+            self._rough,
+            self._members.info != 0,
+            self._bounds_of_member,
+            lambda k: self._condition_of_member(k).rcond,
+            eps_of(matrix.dtype),
+            matrix.batch_shape,
+            certain_margin(matrix.structure),
+        )
 
     # ------------------------------------------------------------------ inner workings
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.band_condensation import FIRST, LAST, PLACE
 from stridiag.factorization.band_condensation import BandCondensation
-from stridiag.factorization.band_lanes import Lanes
+from stridiag.factorization.band_lanes import SIDES, Lanes, is_finite, rows_from_chains, rows_to_chains
 from stridiag.factorization.condition import probe
 from stridiag.factorization.reduced import factor_reduced
 from stridiag.factorization.simple_factor import SimpleFactor
@@ -22,9 +22,6 @@ __all__ = ["LinkedLanes"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
-
-# Right-hand sides that are solved for at once; for more than these, stored factors take less time.
-_SIDES = 8
 
 
 class LinkedLanes:
@@ -38,6 +35,8 @@ class LinkedLanes:
     def __init__(self, layout: BandCondensationLayout, values: Array, order: Index, x: Array | None = None) -> None:
         self.singularity: Singularity | None = None
         self._size: float | None = None
+        self._probed: Array | None = None
+        self._adjoint: LinkedLanes | None = None
         self._layout, self._values = layout, values
         band, reduced = layout.band, layout.reduced
         flat, base = band.diagonals(values)
@@ -45,7 +44,7 @@ class LinkedLanes:
         self._lanes = Lanes(
             band.lower, band.width, flat, base, layout.segments[order, FIRST], layout.lengths[order], places
         )
-        leftover, entering, self._carried, fine = self._lanes.eliminate(x)
+        leftover, entering, self.carried, fine = self._lanes.eliminate(x)
         turned = np.empty_like(order)
         turned[order] = np.arange(order.size)
         leftover, entering = leftover[turned], entering[turned]
@@ -78,26 +77,33 @@ class LinkedLanes:
         made = cls(layout, values, order, both)
         if not made.trusted:
             return None
-        made._solve(both, made._carried)
-        made._size = float(np.abs(both[1]).sum())
-        size = made._size / math.sqrt(b.size)
-        return made, chain.from_chains(both[0].copy() if chain.stride == 1 else both[0]), size
+        made.solve_chains(both, made.carried)
+        x = chain.from_chains(both[0].copy() if chain.stride == 1 else both[0])
+        made._probed = chain.from_chains(both[1])
+        made._size = float(np.abs(made._probed).sum())
+        return (made, x, made._size / math.sqrt(b.size)) if is_finite(x) else None
 
     def rough_norm(self) -> float | None:
         """See `stridiag.factorization.condition.KnowsRoughNorm`, and `factor_and_solve` for the reason."""
         if self._size is None:
-            start = probe(self._layout.n, self._values.dtype)[:, None].copy()
-            self._size = float(np.abs(self.solve(start)).sum())
+            self._probed = self.solve_rows(probe(self._layout.n, self._values.dtype)[None].copy())[0]
+            self._size = float(np.abs(self._probed).sum())
         return 100.0 * self._size
+
+    def take_probe(self) -> Array | None:
+        """See `stridiag.factorization.condition_bounds.KeepsProbe`."""
+        probed, self._probed = self._probed, None
+        return probed
 
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
-        x = self.solve(b[:, None].copy())[:, 0]
-        return x if np.isfinite(x).all() else None
+        x = self.solve_rows(b[None].copy())[0]
+        return x if is_finite(x) else None
 
-    def _solve(self, x: Array, carried: Array) -> None:
+    def solve_chains(self, x: Array, carried: Array | None = None) -> None:
         """Overwrite right-hand sides in class order, (r, n), with the solutions."""
         layout, lanes = self._layout, self._lanes
+        carried = lanes.carry(x) if carried is None else carried
         z = self._reduced.solve(lanes.gather(x, carried, layout.columns, layout.own))
         right = lanes.place(z, x)
         # Links of the last rows of segments, whose unknowns are kept ones.
@@ -113,13 +119,30 @@ class LinkedLanes:
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
-        n, m = b.shape
-        if adjoint or m > _SIDES or m == 0:
+        if not 0 < b.shape[1] <= SIDES:
             return self._stored.solve(b, adjoint=adjoint)
-        chain = self._layout.band.chain
-        x = np.ascontiguousarray(chain.to_chains(b).T)
-        self._solve(x, self._lanes.carry(x))
-        return chain.from_chains(np.ascontiguousarray(x.T)).reshape(n, m)
+        found = self.solve_rows(np.ascontiguousarray(b.T), adjoint=adjoint)
+        return np.ascontiguousarray(found.T)
+
+    def solve_rows(self, x: Array, *, adjoint: bool = False) -> Array:
+        """See `stridiag.factorization.decomposition.SolvesRows`."""
+        chain, carried = self._layout.band.chain, None
+        x = rows_to_chains(chain, x)
+        other = self
+        if adjoint:
+            if self._adjoint is None:
+                # A decomposition of the transpose; what is solved for first is carried along.
+                layout, source = self._layout.transposed
+                order = layout.alike
+                assert order is not None
+                self._adjoint = LinkedLanes(layout, self._values[source], order, x)
+                carried = self._adjoint.carried
+            other = self._adjoint
+        if not other.trusted:
+            stored = self._stored.solve(np.ascontiguousarray(rows_from_chains(chain, x).T), adjoint=adjoint)
+            return np.ascontiguousarray(stored.T)
+        other.solve_chains(x, carried)
+        return rows_from_chains(chain, x)
 
     def multiply(self, x: Array) -> Array:
         """See `Decomposition.multiply`."""

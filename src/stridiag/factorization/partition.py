@@ -309,7 +309,7 @@ def _chained(partition: Partition, b: Array) -> Array:
 
 def _with_probe(partition: Partition, b: Array) -> Array:
     numbers = np.empty(partition.rows, b.dtype)
-    scatter(numbers)
+    scatter(numbers, 0)
     return _chained(partition, np.column_stack((b, numbers)))
 
 

@@ -50,10 +50,6 @@ class SolvesAtOnce(Decomposition, Protocol):
         """
         ...
 
-    def refill(self, values: Array) -> None:
-        """See `Refillable`."""
-        ...
-
     def solve_vector(self, b: Array) -> Array | None:
         """Return the solution for a vector, (n,), in double precision; None if that is not finite."""
         ...
@@ -74,6 +70,7 @@ class Single:
         self._made: SolvesAtOnce | None = None
         self._rough: float | None = None
         self._regular = False
+        self.doubtful = False
 
     @classmethod
     def of(cls, planned: Plan, matrix: StridiagMatrix, found: Survey | None, kind: type[SolvesAtOnce]) -> Self | None:
@@ -99,16 +96,23 @@ class Single:
             made, x, largest = found
             rough = self._scale * largest
             # In this order, since another thread that sees the decomposition takes the rest for known.
-            self._regular, self._rough = rough < _LIMIT, rough
+            self._settle(made, rough)
             self._made = made
-            return x if rough < _LIMIT else None
+            return x if self._regular else None
         if self._rough is None:
-            rough = rough_condition(made, self._matrix)
-            # Accepts the good, so that NaN goes the other way.
-            self._regular = rough < _LIMIT and made.singularity is None
-            self._rough = rough
+            self._settle(made, rough_condition(made, self._matrix))
         # What could not be trusted, `decompose` has replaced by something else.
         return made.solve_vector(b) if self._regular and isinstance(made, self._kind) else None
+
+    def _settle(self, made: SolvesAtOnce, rough: float) -> None:
+        # Accepts the good, so that NaN goes the general way.
+        self._regular = rough < math.inf and made.singularity is None
+        self.doubtful = not rough < _LIMIT
+        # By its name: asking whether it is a `KeepsProbe` takes as long as a small matrix does.
+        forget = None if self.doubtful else getattr(made, "take_probe", None)
+        if forget is not None:
+            forget()
+        self._rough = rough
 
     @property
     def _member(self) -> Any:
@@ -179,8 +183,9 @@ class Single:
         """Factor other values in the storage of this one; None, and nothing done, if they are not ordinary."""
         found = survey(matrix.values)
         fresh = Single.of(planned, matrix, found, self._kind)
-        made = self._made
-        if fresh is not None and made is not None:
-            made.refill(matrix.values)
+        # See `Refillable`. What stores nothing of the size of the matrix has nothing to reuse.
+        refill = getattr(self._made, "refill", None)
+        if fresh is not None and refill is not None:
+            refill(matrix.values)
             fresh._made = self._made
         return fresh

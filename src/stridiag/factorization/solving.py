@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._validate import as_values, require_finite, warn_user
 from stridiag.errors import IllConditionedWarning
 from stridiag.factorization.batch import Members
+from stridiag.factorization.condition_bounds import Bounds
 from stridiag.factorization.refinement import SolveResult, solve_with_bounds
 from stridiag.factorization.survey import survey
 
@@ -147,32 +148,47 @@ def _places(columns: Array, batch_shape: tuple[int, ...], batch: tuple[int, ...]
 def warn_of_condition(
     rough: Sequence[float] | Array,
     singular: Array,
+    bounds: Callable[[int], Bounds],
     rcond: Callable[[int], float],
     eps: float,
     batch_shape: tuple[int, ...],
     margin: float,
-) -> None:
-    """Warn if a member is singular, or has ``rcond < eps``; estimated only where `rough` does not tell.
+) -> bool:
+    """Warn, and return True, if a member is singular, or has ``rcond < eps``.
 
-    What `rough` has been found from is a solution for a right-hand side: `rough` over `margin` is a lower bound of the
-    condition number.
+    Bounds are found only where `rough` does not tell, and estimates only where these do not. What `rough` has been
+    found from is a solution for a right-hand side: `rough` over `margin` is a lower bound of the condition number.
     """
+    limit = 1.0 / eps
+    # Reciprocal condition numbers, or what they are at most.
+    found: dict[int, float] = {}
+    estimated = False
     # Accepts the good, so that NaN is looked at more closely.
-    doubtful = np.flatnonzero(~(np.asarray(rough) < 1.0 / eps))
-    sure = {int(k) for k in doubtful if 1.0 / eps < rough[int(k)] / margin < np.inf}
-    found = {int(k) for k in doubtful if int(k) not in sure and not rcond(int(k)) >= eps}
-    bad = sorted(sure | found | set(np.flatnonzero(singular).tolist()))
+    for k in np.flatnonzero(~(np.asarray(rough) < limit)).tolist():
+        lower = rough[k] / margin
+        if not limit < lower < np.inf:
+            lower, upper = bounds(k)
+            if upper < limit:
+                continue
+        if limit < lower < np.inf:
+            found[k] = 1.0 / lower
+        else:
+            estimate = rcond(k)
+            if not estimate >= eps:
+                found[k], estimated = estimate, True
+    bad = sorted(set(found) | set(np.flatnonzero(singular).tolist()))
     if not bad:
-        return
+        return False
     if batch_shape:
         first = tuple(int(index) for index in np.unravel_index(bad[0], batch_shape))
         message = (
             f"{len(bad)} matrices of the batch {batch_shape} are singular to working precision, the first at {first}"
         )
     else:
-        size = f"<= {margin / rough[0]:.2g}" if sure else f"= {rcond(0):.2g}"
+        size = f"{'=' if estimated else '<='} {found[0]:.2g}"
         message = f"the matrix is singular to working precision: rcond {size} < eps = {eps:.2g}"
     warn_user(
         f"{message}; such a solution may have no correct digit. linalg.lstsq gives the minimum-norm answer",
         IllConditionedWarning,
     )
+    return True

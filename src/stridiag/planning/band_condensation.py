@@ -225,6 +225,15 @@ class BandCondensationLayout:
         layout = BandCondensationLayout.build(ResidueBand(chain, width, width, offsets))
         return layout, both.slots(rows, columns), both.slots(columns, rows)
 
+    @cached_property
+    def transposed(self) -> tuple[BandCondensationLayout, Index | slice]:
+        """The layout of the transpose, and which slot of this structure each of its slots takes."""
+        band = self.band
+        structure, source = self.structure.transposed()
+        turned = tuple(sorted(-k for k in band.offsets))
+        chain = ChainLayout(structure, band.chain.stride)
+        return BandCondensationLayout.build(ResidueBand(chain, band.upper, band.lower, turned)), source
+
     @property
     def lengths(self) -> Index:
         """Interior columns of each segment."""

@@ -100,10 +100,9 @@ class LaneBand:
     def columns(self) -> Index:
         """Kept columns, ascending."""
         first, length, _ = self.segments
-        change = np.zeros(self.n + 1, np.int8)
-        change[first] = 1
-        change[first + length] -= 1
-        return np.flatnonzero(np.cumsum(change[:-1], dtype=np.int8) == 0)
+        # What is left of a segment is right of the one before, but for the first and the last of a class.
+        begins = np.union1d(first - self.width, first + length)
+        return (begins[:, None] + np.arange(self.width)).ravel()
 
     @cached_property
     def own(self) -> Index:

@@ -225,6 +225,8 @@ def _least_edges(structure: Structure) -> int:
     for k in structure.offsets:
         if k:
             lengths[abs(k)] = max(lengths.get(abs(k), 0), diagonal_length(structure.shape, k))
+    if not structure.link_count:
+        return sum(lengths.values())
     distance = np.abs(structure.link_columns - structure.link_rows)
     alone = int(np.count_nonzero(~np.isin(distance, [0, *lengths])))
     return sum(lengths.values()) + -(-alone // 2)
