@@ -52,6 +52,9 @@ def written_whole(file: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     path = Path(file)
     # Not tempfile: its files are for the owner alone, and this one is to get the usual permissions.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    # Told of by the name that was given.
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "There is no such folder", os.fspath(path.parent))
     try:
         with temporary.open("xb") as stream:
             yield stream

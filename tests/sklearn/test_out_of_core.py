@@ -153,7 +153,13 @@ def test_what_cannot_be(friedman, tmp_path):
         fit_stream(object(), source)
     with pytest.raises(TypeError, match="source must be what"):
         fit_stream(StridiagRegressor(), x)
-    for options in ({"sample_rows": 1}, {"seed": -1}, {"checkpoint_every": -1.0}, {"sample": "last"}, {"classes": [0]}):
+    for options in (
+        {"sample_rows": 1},
+        {"sample_seed": -1},
+        {"checkpoint_every": -1.0},
+        {"sample": "last"},
+        {"classes": [0]},
+    ):
         with pytest.raises(ValueError, match=f"{next(iter(options))} (must be|are for)"):
             fit_stream(StridiagRegressor(), source, **options)
     with pytest.raises(FileNotFoundError, match="no folder"):

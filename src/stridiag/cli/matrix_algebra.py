@@ -207,7 +207,8 @@ def find_slogdet(file: Path, *, json: bool) -> None:
             }
         )
     else:
-        print_array(np.array([[sign, logarithm]]) if sign.dtype.kind != "c" else np.array([[sign, complex(logarithm)]]))
+        # As Python's numbers: an array of both would make the logarithm complex where the phase is.
+        print_array(np.array([[sign.item(), float(logarithm)]], object))
 
 
 def _require_room(rows: int, columns: int, instead: str) -> None:

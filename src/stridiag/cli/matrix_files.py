@@ -56,7 +56,10 @@ def on_disk(file: Path) -> Iterator[Path]:
         with kept.open("wb") as stream:
             while part := sys.stdin.buffer.read(1 << 20):
                 stream.write(part)
-        yield kept
+        try:
+            yield kept
+        except FileFormatError as error:
+            raise FileFormatError(str(error).replace(str(kept), "standard input")) from None
 
 
 def read_matrix(file: Path) -> tuple[Any, str]:

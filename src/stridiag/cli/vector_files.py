@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stridiag import FileFormatError
 from stridiag._files import opened_file, written_whole
-from stridiag.cli.errors import UsageError
+from stridiag.cli.errors import CommandError, UsageError
 from stridiag.cli.market_files import GZIP, MARKET, read_market
 from stridiag.cli.matrix_files import NPY, ZIP, first_bytes, read_array
 
@@ -105,6 +105,8 @@ def check_output(file: Path | None) -> None:
     """Raise UsageError now, and not after the work, for a name that says nothing of the format wanted."""
     if file is not None and file.suffix.lower() not in _SUFFIXES:
         raise UsageError(f"--output must end in {', '.join(_SUFFIXES)}, got {file.name!r}")
+    if file is not None and not file.parent.is_dir():
+        raise CommandError(f"there is no folder {file.parent} for --output")
 
 
 def write_array(file: Path, array: Array) -> None:

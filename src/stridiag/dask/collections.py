@@ -87,6 +87,13 @@ def lengths(X: Any, parts: list[Delayed], **options: Any) -> NDArray[np.int64]:
 
 
 def _packed(rows: Any, targets: Any, weights: Any = None) -> tuple[Any, Any, Any]:
+    """Return what belongs together; runs where the partition is, the first place that knows unknown sizes."""
+    for name, part in (("y", targets), ("sample_weight", weights)):
+        if part is not None and len(part) != len(rows):
+            raise ValueError(
+                f"X and {name} must have as many rows in each partition, got {len(rows)} and {len(part)} in one: "
+                "filter both alike"
+            )
     return rows, targets, weights
 
 

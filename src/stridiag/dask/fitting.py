@@ -33,7 +33,7 @@ def fit(
     y: Any,
     *,
     sample_weight: Any = None,
-    sample_rows: int = 10_000,
+    sample_rows: int = 20_000,
     sample_seed: int = 0,
     classes: ArrayLike | None = None,
     fan_in: int = 8,
@@ -56,7 +56,7 @@ def fit(
         Targets, or labels, which need not be in every partition. In partitions like those of X.
     sample_weight : dask.array.Array, (n_samples,), or a column, optional
         Nonnegative.
-    sample_rows : int, default 10_000
+    sample_rows : int, default 20_000
         How many rows the hidden part is made of, all if there are fewer. Which ones depends on the number of rows and
         on `sample_seed`, and not on how rows are partitioned.
     sample_seed : int, default 0

@@ -5,10 +5,11 @@ Each task uses one thread: workers run several tasks at a time.
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,9 +71,10 @@ def condense(
     if check_finite and not np.isfinite(b).all():
         # A single right-hand side has one index.
         parts.require_finite_chunk(b[:, 0] if b.shape[1] == 1 else b, "b", piece.partition.start)
-    with num_threads(1):
+    with num_threads(1), np.errstate(all="ignore"):
         values = _values(piece, lower, diagonal, upper, check_finite=check_finite)
-        return parts.condense(piece.partition, values, _columns(b, work))
+        power = _power(values)
+        return parts.condense(piece.partition, _times(values, power), _times(_columns(b, work), power))
 
 
 def solve_reduced(equations: Sequence[parts.Equations]) -> list[Solved]:
@@ -99,7 +101,9 @@ def recover(
     """Return the solution in the partition's rows, of the type `kind`."""
     with num_threads(1), np.errstate(all="ignore"):
         values = _values(piece, lower, diagonal, upper, check_finite=False)
-        x, size = parts.recover(piece.partition, values, _columns(b, work), carried, solved.core)
+        power = _power(values)
+        sides = _times(_columns(b, work), power)
+        x, size = parts.recover(piece.partition, _times(values, power), sides, carried, solved.core)
     if not solved.warned:
         _warn_of_condition(solved.largest, size, work)
     if kind.kind == "c" and work.kind != "c":
@@ -114,7 +118,10 @@ def condense_for_determinant(
     """Eliminate the interior columns, whose pivots are part of the determinant."""
     with num_threads(1), np.errstate(all="ignore"):
         values = _values(piece, lower, diagonal, upper, check_finite=check_finite)
-        return parts.condense_for_determinant(piece.partition, values)
+        power = _power(values)
+        found = parts.condense_for_determinant(piece.partition, _times(values, power))
+        phase, log = found.log
+        return replace(found, log=(phase, log - power * piece.partition.rows * math.log(2.0)))
 
 
 def determinant(kind: np.dtype[Any], equations: Sequence[parts.Equations]) -> tuple[Any, Any]:
@@ -131,6 +138,25 @@ def _values(piece: Piece, lower: Array, diagonal: Array, upper: Array, *, check_
     return parts.gather(
         piece.partition, lower, diagonal, upper, piece.links, piece.on_chains, check_finite=check_finite
     )
+
+
+def _power(values: Array) -> int:
+    """Return the power of 2 that a partition's equations are multiplied by: 0 unless their squares leave the range.
+
+    It may differ from partition to partition: what is multiplied are rows of the matrix, with their right-hand sides.
+    """
+    largest = max((float(np.abs(part).max(initial=0.0)) for part in (values.real, values.imag)), default=0.0)
+    exponent = math.frexp(largest)[1] if math.isfinite(largest) else 0
+    limit = int(np.finfo(values.dtype).maxexp) // 4
+    return 0 if abs(exponent) <= limit else -exponent
+
+
+def _times(array: Array, power: int) -> Array:
+    """Return an array times a power of 2, exactly but for what is too small."""
+    if not power:
+        return array
+    real = array.view(np.empty(0, array.dtype).real.dtype)
+    return np.asarray(np.ldexp(real, power).view(array.dtype))
 
 
 def _columns(b: Array, work: np.dtype[Any]) -> Array:

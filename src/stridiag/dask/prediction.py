@@ -108,7 +108,7 @@ def _by_partition(estimator: Any, method: str, X: Any, threads: int) -> Any:
     rows = as_rows(X)
     # One row tells dtype and shape, which differ with classes and outputs; names of features, and their number, are
     # checked by the estimator.
-    example: Any = rows._meta_nonempty.iloc[:1] if is_frame(rows) else np.zeros((1, rows.shape[1]))
+    example: Any = _example(rows) if is_frame(rows) else np.zeros((1, rows.shape[1]))
     if not isinstance(estimator, StridiagTransformer):
         estimator = estimator.without_statistics()
     answer = np.asarray(getattr(estimator, method)(example))
@@ -132,6 +132,12 @@ def _by_partition(estimator: Any, method: str, X: Any, threads: int) -> Any:
         token=f"stridiag-{method}",
         **shape,
     )
+
+
+def _example(frame: Any) -> Any:
+    """Return a row like those of a data frame; columns of objects, of which Dask knows nothing, hold numbers."""
+    row = frame._meta_nonempty.iloc[:1]
+    return row.assign(**{name: 0.0 for name, kind in row.dtypes.items() if kind == object})
 
 
 def _answer(part: Any, estimator: Any, method: str, threads: int, empty: Any) -> Any:

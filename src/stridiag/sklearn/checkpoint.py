@@ -86,7 +86,8 @@ class Checkpoint:
         for name, given, kept in (("options", settings, self.settings), ("data", source, self.source)):
             other = sorted(key for key in given.keys() | kept.keys() if given.get(key) != kept.get(key))
             if other:
-                key = other[0]
+                # An option that only another class has says less than the class.
+                key = "estimator" if "estimator" in other else other[0]
                 raise ValueError(
                     f"the checkpoint {file} is of other {name}: {', '.join(other)} differ, such as {key}: "
                     f"{_short(kept.get(key))} then, {_short(given.get(key))} now; take another file, or delete this "

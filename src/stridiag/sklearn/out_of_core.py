@@ -41,7 +41,7 @@ def fit_stream(
     *,
     sample_rows: int = 20_000,
     sample: Literal["random", "first"] = "random",
-    seed: int = 0,
+    sample_seed: int = 0,
     classes: ArrayLike | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float = 60.0,
@@ -63,8 +63,8 @@ def fit_stream(
     sample : {"random", "first"}, default "random"
         "random" draws them without replacement, which reads all rows once more, except for ``.npy`` files. "first"
         takes the first ones: right for rows in no order, and only for these.
-    seed : int, default 0
-        Of the drawing.
+    sample_seed : int, default 0
+        Draws the sample. What the estimator draws, its `random_state` says.
     classes : array_like, optional
         For a classifier: labels that will come, should the sample have fewer than two. Others may appear at any time.
     checkpoint : path, optional
@@ -114,12 +114,13 @@ def fit_stream(
     >>> bool(model.score(X, y) > 0.95)
     True
     """
-    _check(estimator, source, sample_rows, seed, checkpoint_every)
+    _check_kinds(estimator, source)
+    _check(sample_rows, sample_seed, checkpoint_every)
     check_name(sample, "sample", ("random", "first"))
     if classes is not None and not isinstance(estimator, StridiagClassifier):
         raise ValueError("classes are for a classifier")
     file = None if checkpoint is None else Path(checkpoint)
-    settings = _settings(estimator, sample_rows, sample, seed, classes)
+    settings = _settings(estimator, sample_rows, sample, sample_seed, classes)
     with _Reports(progress) as report:
         state = None
         if file is not None:
@@ -131,7 +132,7 @@ def fit_stream(
                 state = load_checkpoint(file)
                 state.check(settings, source.fingerprint, file)
         if state is None:
-            state = _started(estimator, source, sample_rows, sample, seed, classes, settings, report)
+            state = _started(estimator, source, sample_rows, sample, sample_seed, classes, settings, report)
             if file is not None:
                 # What goes on is always what a file held, so that going on later is no different: arrays come back in
                 # one order in memory, on which products may depend in the last digit.
@@ -151,7 +152,7 @@ def fit_stream(
     return estimator
 
 
-def _check(estimator: object, source: object, sample_rows: int, seed: int, every: float) -> None:
+def _check_kinds(estimator: object, source: object) -> None:
     if not isinstance(estimator, StridiagPredictor):
         raise TypeError(f"estimator must be a StridiagClassifier or StridiagRegressor, got {type(estimator).__name__}")
     if not isinstance(source, RowSource):
@@ -159,7 +160,10 @@ def _check(estimator: object, source: object, sample_rows: int, seed: int, every
             f"source must be what stridiag.tables.open_tables, open_arrays or open_chunks returns, got "
             f"{type(source).__name__}"
         )
-    for name, value, least in (("sample_rows", sample_rows, 2), ("seed", seed, 0)):
+
+
+def _check(sample_rows: int, seed: int, every: float) -> None:
+    for name, value, least in (("sample_rows", sample_rows, 2), ("sample_seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
     if not (isinstance(every, int | float) and 0.0 <= every < math.inf):
@@ -172,7 +176,7 @@ def _settings(
     """Return, in words, all that the result depends on beside the source."""
     told = to_saved(estimator).options
     kept = {name: repr(value) for name, value in told.items() if name not in ("verbose", "callback")}
-    mine = {"sample_rows": int(sample_rows), "sample": sample, "seed": int(seed)}
+    mine = {"sample_rows": int(sample_rows), "sample": sample, "sample_seed": int(seed)}
     named = None if classes is None else repr(np.asarray(classes).tolist())
     return {**kept, "estimator": type(estimator).__name__, **mine, "classes": named}
 
@@ -291,6 +295,8 @@ def predict_stream(
     ------
     ValueError
         If the columns are not those of the fit.
+    TypeError
+        If estimator or source are of other kinds.
 
     Examples
     --------
@@ -306,6 +312,7 @@ def predict_stream(
     [(300,), (200,)]
     """
     check_name(method, "method", ("predict", "predict_proba", "decision_function"))
+    _check_kinds(estimator, source)
     check_is_fitted(estimator)
     if not hasattr(estimator, method):
         raise ValueError(f"a {type(estimator).__name__} has no {method}")

@@ -72,6 +72,4 @@ def _least_keys(source: RowSource, rows: int, seed: int, watch: Callable[[int], 
                 weights = None if whole.weights is None else whole.weights[kept]
                 pieces = [Piece(whole.rows[kept], whole.targets[kept], weights)]
         watch(seen)
-    if not pieces:
-        raise ValueError("the source has no rows")
     return RowSample(joined(pieces), index, seen)

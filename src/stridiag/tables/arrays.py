@@ -199,6 +199,8 @@ def open_arrays(
     z: list[_Stored] | Array
     if targets is None:
         z = np.empty(0, np.intp)
+    elif isinstance(targets, bool):
+        raise TypeError(f"targets must be files, or numbers of columns, got {targets}")
     elif isinstance(targets, int | np.integer) or (
         isinstance(targets, list) and targets and all(isinstance(t, int | np.integer) for t in targets)
     ):

@@ -23,6 +23,8 @@ __all__ = ["CsvForm", "batches", "readable", "row_count", "schema_of"]
 # Bytes of text that are parsed together; a line may not be longer.
 _BLOCK = 1 << 23
 _BUFFER = 1 << 20
+# Names of pyarrow's for them.
+_COMPRESSION = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4", ".br": "brotli"}
 # How pyarrow tells of a text that it could not convert; the row is not always there.
 _WRONG = re.compile(
     r"CSV column #(?P<column>\d+):(?: Row #(?P<row>\d+):)? CSV conversion error to .+?: invalid value '(?P<value>.*)'",
@@ -47,6 +49,8 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError, pa.ArrowIndexError) as error:
         raise FileFormatError(f"{path} is damaged, cut off, or not of this format: {error}") from error
+    except UnicodeDecodeError as error:
+        raise FileFormatError(f"{path} must be text in UTF-8: {error}") from error
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -70,10 +74,12 @@ def schema_of(path: Path, kind: str, form: CsvForm) -> pa.Schema:
                 return _arrow_reader(file, None).schema
         with _csv_reader(path, form, None) as reader:
             schema = reader.schema
-    if form.names is None and all(_is_number(name) for name in schema.names):
-        raise ValueError(
-            f"the first line of {path} must hold names of columns, got {schema.names[:5]}: give names=[...]"
-        )
+        names = schema.names
+    if form.names is None and all(_is_number(name) for name in names):
+        raise ValueError(f"the first line of {path} must hold names of columns, got {names[:5]}: give names=[...]")
+    other = next((sign for sign in ";\t|," if len(names) == 1 and sign in names[0]), None)
+    if other is not None:
+        raise ValueError(f"{path} has the one column {names[0][:80]!r}: give delimiter={other!r}")
     return schema
 
 
@@ -178,17 +184,23 @@ def _csv_reader(path: Path, form: CsvForm, choice: Choice | None) -> Iterator[An
     )
     read = csv.ReadOptions(block_size=_BLOCK, column_names=form.names)
     parse = csv.ParseOptions(delimiter=form.delimiter)
-    with pa.input_stream(str(path), compression="detect") as stream:
+    # By the name, as pyarrow's own detection, which however is particular about capitals.
+    compression = _COMPRESSION.get(path.suffix.lower())
+    with pa.input_stream(str(path), compression=compression) as stream:
         yield csv.open_csv(stream, read_options=read, parse_options=parse, convert_options=convert)
 
 
 def _csv(path: Path, choice: Choice, form: CsvForm) -> Iterator[Any]:
+    import pyarrow as pa
+
     names: list[str] | None = None
+    truths: dict[str, Any] = {}
     try:
         with readable(path):
             with _csv_reader(path, form, None) as reader:
                 names = reader.schema.names
-            with _csv_reader(path, form, choice) as reader:
+                truths = {field.name: field.type for field in reader.schema if pa.types.is_boolean(field.type)}
+            with _csv_reader(path, form._replace(kinds=truths | form.kinds), choice) as reader:
                 yield from reader
     except FileFormatError as error:
         wrong = _WRONG.search(str(error))
@@ -201,6 +213,10 @@ def _csv(path: Path, choice: Choice, form: CsvForm) -> Iterator[Any]:
             raise ValueError(
                 f"{path}: labels in column {name!r} looked like {form.kinds[name]} at first, then {row}it has "
                 f"{value!r}: labels='text' reads all of them as text"
+            ) from None
+        if name in truths:
+            raise ValueError(
+                f"{path}: column {name!r} held true and false at first, then {row}it has {value!r}: write 1 and 0"
             ) from None
         raise ValueError(
             f"{path}: {row}column {name!r} has {value!r}, which is no number: {not_numbers_cure()}"

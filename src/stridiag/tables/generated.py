@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.nn.chunks import read_chunks
@@ -47,6 +48,8 @@ class GeneratedRows(RowSource):
         at = 0
         # Taken as they come, and cut by what the readers of chunks find to be too long.
         for rows, targets, weights in read_chunks([chunk]):
+            if number and rows.shape[1] != self.width:
+                raise ValueError(f"chunk {number} has {rows.shape[1]} columns, the first has {self.width}")
             end = at + rows.shape[0]
             if end > row:
                 skip = max(0, row - at)
@@ -102,4 +105,6 @@ def open_chunks(
         raise TypeError(f"make must be a function of the number of the first chunk, got {type(make).__name__}")
     if not isinstance(key, str) or not key:
         raise ValueError(f"key must be a string that names the data, got {key!r}")
+    if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int | np.integer) or rows < 1):
+        raise ValueError(f"rows must be a positive integer, or None if it is not known, got {rows!r}")
     return GeneratedRows(make, key, rows, (chunk_rows, chunk_bytes))

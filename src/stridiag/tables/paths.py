@@ -10,7 +10,7 @@ from typing import Any
 
 from stridiag.errors import FileFormatError
 
-__all__ = ["COMPRESSIONS", "Files", "close_names", "file_marks", "found_files", "kind_of"]
+__all__ = ["COMPRESSIONS", "Files", "close_names", "default_delimiter", "file_marks", "found_files", "kind_of"]
 
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -33,6 +33,12 @@ def kind_of(path: Path) -> str | None:
     name = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path
     kind = _KINDS.get(name.suffix.lower())
     return kind if name is path or kind == "csv" else None
+
+
+def default_delimiter(path: Path) -> str:
+    """Return what stands between the values of a CSV file, as its name tells."""
+    name = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path
+    return "\t" if name.suffix.lower() == ".tsv" else ","
 
 
 def found_files(files: Files) -> tuple[Path, ...]:
@@ -70,9 +76,12 @@ def found_files(files: Files) -> tuple[Path, ...]:
             found += [Path(m) for m in matches if Path(m).is_file()]
     if not found:
         raise ValueError(f"expected at least one file, got {files!r}")
-    twice = [path for i, path in enumerate(found) if path in found[:i]] if len(set(found)) < len(found) else []
-    if twice:
-        raise ValueError(f"{twice[0]} is given twice")
+    # However it is spelled.
+    seen: dict[str, Path] = {}
+    for path in found:
+        first = seen.setdefault(os.path.realpath(path), path)
+        if first is not path:
+            raise ValueError(f"{path} is given twice" + (f", also as {first}" if first != path else ""))
     for path in found:
         if path.stat().st_size == 0:
             raise FileFormatError(f"{path} is empty: it has no bytes")

@@ -185,16 +185,27 @@ class RowSource(ABC):
                 watch(seen)
             if high == wanted.size:
                 break
+        else:
+            if self.rows is not None:
+                raise ValueError(f"the source was to have {self.rows} rows, and has {seen}")
         return joined(found)
 
 
 def joined(pieces: list[Piece]) -> Piece:
-    """Return pieces one below the other."""
+    """Return pieces one below the other; where only some have weights, the others weigh 1.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    if not pieces:
+        raise ValueError("the source has no rows")
     if len(pieces) == 1:
         return pieces[0]
-    weights = (
-        None if pieces[0].weights is None else np.concatenate([p.weights for p in pieces if p.weights is not None])
-    )
+    weights = None
+    if any(p.weights is not None for p in pieces):
+        weights = np.concatenate([np.ones(p.rows.shape[0]) if p.weights is None else p.weights for p in pieces])
     return Piece(np.concatenate([p.rows for p in pieces]), np.concatenate([p.targets for p in pieces]), weights)
 
 

@@ -10,7 +10,7 @@ from stridiag._extras import require
 from stridiag._validate import check_option
 from stridiag.tables.columns import Choice, Labels, choose, require_numbers
 from stridiag.tables.formats import CsvForm, batches, row_count, schema_of
-from stridiag.tables.paths import Files, close_names, file_marks, found_files, kind_of
+from stridiag.tables.paths import Files, close_names, default_delimiter, file_marks, found_files, kind_of
 from stridiag.tables.source import Piece, RowSource, grid_rows
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def open_tables(
     if labels not in (True, False, "text"):
         raise ValueError(f"labels must be True, False or 'text', got {labels!r}")
     form = CsvForm(
-        ("\t" if ".tsv" in found[0].suffixes else ",") if delimiter is None else delimiter,
+        default_delimiter(found[0]) if delimiter is None else delimiter,
         None if names is None else tuple(names),
         {},
     )
