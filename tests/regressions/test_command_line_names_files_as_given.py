@@ -31,7 +31,7 @@ def test_a_folder_that_is_not_there(tmp_path, matrix):
         "",
         f"Error: there is no folder {tmp_path / 'no'} for --output\n",
     )
-    with pytest.raises(FileNotFoundError, match="no such folder.*no'"):
+    with pytest.raises(FileNotFoundError, match=r"no such folder.*no'"):
         save(tmp_path / "no" / "A.npz", StridiagMatrix.from_diagonals({0: [1.0]}))
 
 

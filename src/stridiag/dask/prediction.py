@@ -137,7 +137,7 @@ def _by_partition(estimator: Any, method: str, X: Any, threads: int) -> Any:
 def _example(frame: Any) -> Any:
     """Return a row like those of a data frame; columns of objects, of which Dask knows nothing, hold numbers."""
     row = frame._meta_nonempty.iloc[:1]
-    return row.assign(**{name: 0.0 for name, kind in row.dtypes.items() if kind == object})
+    return row.assign(**{name: 0.0 for name, kind in row.dtypes.items() if kind == np.dtype(object)})
 
 
 def _answer(part: Any, estimator: Any, method: str, threads: int, empty: Any) -> Any:
