@@ -442,7 +442,7 @@ def test_json_of_fit(place, tmp_path):
     [
         ("a,y\n1,2\n3\n", "Expected 2 columns, got 1"),
         ("a,a\n1,2\n", "two columns are called 'a'"),
-        ("1,2\n3,4\n", "the first line must hold the names of columns"),
+        ("1,2\n3,4\n", "the first line must hold names of columns, and it holds numbers"),
         ("", "there is nothing in it"),
         ("a,y\n", "has no rows"),
         ("a,y\n1,\n2,NA\n", "target 'y' is empty"),

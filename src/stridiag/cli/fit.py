@@ -13,9 +13,10 @@ import typer
 from stridiag.cli.errors import UsageError
 from stridiag.cli.model_files import require_place
 from stridiag.cli.output import note, print_json, steps_shown
-from stridiag.cli.table_files import Dialect, read_table
 from stridiag.nn.training import Progress
 from stridiag.sklearn import StridiagRegressor, TableModel
+from stridiag.tables.csv_text import CsvForm
+from stridiag.tables.reading import read_table
 
 __all__ = ["FitRequest", "run"]
 
@@ -32,7 +33,7 @@ class FitRequest:
         Arguments of `TableModel.fit` that speak of columns and rows.
     options : dict
         Parameters of the estimator.
-    dialect : Dialect
+    form : CsvForm
         Of CSV.
     """
 
@@ -40,7 +41,7 @@ class FitRequest:
     output: Path
     columns: dict[str, Any]
     options: dict[str, Any]
-    dialect: Dialect
+    form: CsvForm
 
 
 def run(request: FitRequest, *, as_json: bool, quiet: bool) -> None:
@@ -52,7 +53,7 @@ def run(request: FitRequest, *, as_json: bool, quiet: bool) -> None:
     def say(sentence: str) -> None:
         note(sentence, quiet=quiet)
 
-    table = read_table(request.data, request.dialect, request.columns["categorical"], say)
+    table = read_table(request.data, request.form, request.columns["categorical"], say)
     options = dict(request.options)
     with steps_shown("fit", quiet=quiet) as show, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -31,6 +31,9 @@ Delimiter = Annotated[
 Decimal = Annotated[
     str | None, typer.Option(help=". or , in numbers; default: seen from the file.", rich_help_panel=_CSV)
 ]
+Thousands = Annotated[
+    str | None, typer.Option(help="Character that groups digits, as , in 1,234.5.", rich_help_panel=_CSV)
+]
 Missing = Annotated[
     list[str] | None,
     typer.Option(
@@ -149,6 +152,7 @@ def fit(
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of all that is random.")] = 0,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
+    thousands: Thousands = None,
     missing: Missing = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -187,7 +191,7 @@ def fit(
         "holdout": holdout,
         "updatable": updatable,
     }
-    request = FitRequest(data, output, columns, options, _dialect(delimiter, decimal, missing))
+    request = FitRequest(data, output, columns, options, _form(delimiter, decimal, thousands, missing))
     run(request, as_json=as_json, quiet=quiet)
 
 
@@ -213,6 +217,7 @@ def predict(
     copy_all: Annotated[bool, typer.Option("--copy-all", help="Copy all columns of the input.")] = False,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
+    thousands: Thousands = None,
     missing: Missing = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
     quiet: QuietOption = False,
@@ -221,8 +226,8 @@ def predict(
     _check_coverage(interval)
     from stridiag.cli.predict import PredictRequest, run
 
-    dialect = _dialect(delimiter, decimal, missing)
-    request = PredictRequest(model, data, output, proba, interval, tuple(copy or ()), copy_all, dialect)
+    form = _form(delimiter, decimal, thousands, missing)
+    request = PredictRequest(model, data, output, proba, interval, tuple(copy or ()), copy_all, form)
     run(request, as_json=as_json, quiet=quiet)
 
 
@@ -234,6 +239,7 @@ def evaluate(
     ] = None,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
+    thousands: Thousands = None,
     missing: Missing = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -242,8 +248,8 @@ def evaluate(
     _check_coverage(interval)
     from stridiag.cli.evaluate import run
 
-    dialect = _dialect(delimiter, decimal, missing)
-    run(model, data, dialect, coverage=interval, as_json=as_json, quiet=quiet)
+    form = _form(delimiter, decimal, thousands, missing)
+    run(model, data, form, coverage=interval, as_json=as_json, quiet=quiet)
 
 
 def inspect(model: ModelFile, as_json: JsonOption = False) -> None:
@@ -262,6 +268,7 @@ def update(
     weight: Weight = None,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
+    thousands: Thousands = None,
     missing: Missing = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -269,7 +276,7 @@ def update(
     """Add rows to a model that was fitted with --updatable; classes may be new."""
     from stridiag.cli.update import run
 
-    run(model, data, output, weight, _dialect(delimiter, decimal, missing), as_json=as_json, quiet=quiet)
+    run(model, data, output, weight, _form(delimiter, decimal, thousands, missing), as_json=as_json, quiet=quiet)
 
 
 def export(
@@ -285,10 +292,15 @@ def export(
     run(model, output, quiet=quiet)
 
 
-def _dialect(delimiter: str | None, decimal: str | None, missing: list[str] | None) -> Any:
-    from stridiag.cli.table_files import Dialect
+def _form(
+    delimiter: str | None, decimal: str | None, thousands: str | None, missing: list[str] | None
+) -> Any:
+    from stridiag.tables.csv_text import CsvForm
 
-    return Dialect("\t" if delimiter in ("\\t", "tab") else delimiter, decimal, tuple(missing or ()))
+    try:
+        return CsvForm("\t" if delimiter in ("\\t", "tab") else delimiter, decimal, thousands, tuple(missing or ()))
+    except ValueError as error:
+        raise UsageError(f"--{error}") from None
 
 
 def _check_coverage(coverage: float | None) -> None:

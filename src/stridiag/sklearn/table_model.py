@@ -16,8 +16,9 @@ from stridiag.nn.options import check_name
 from stridiag.sklearn.classifier import StridiagClassifier
 from stridiag.sklearn.regressor import StridiagRegressor
 from stridiag.sklearn.saved import save_table_model
-from stridiag.sklearn.table_columns import arrow, as_numbers, as_table, require_columns
+from stridiag.tables.values import arrow, as_numbers, as_table, require_columns
 from stridiag.sklearn.table_encoding import TableEncoding
+from stridiag.sklearn.table_scores import Scores
 from stridiag.sklearn.table_targets import Target, Task, decide_task
 
 __all__ = ["TableModel"]
@@ -176,14 +177,18 @@ class TableModel:
         }
         model = cls(estimator, encoding, targets, facts)
         if held.size:
-            from stridiag.sklearn.table_scores import scores_of
-
-            if isinstance(estimator, StridiagRegressor):
-                estimator.conformalize(x[held], y[held])
-            scores = scores_of(model, y[held], estimator.predict(x[held]), model._probabilities(x[held]))
-            facts["held out"] = {"rows": int(held.size), **scores}
+            model.check_on(x[held], y[held])
         facts["seconds"] = round(time.perf_counter() - started, 3)
         return model
+
+    def check_on(self, x: Array, y: Array) -> None:
+        """Take scores, and for numbers the width of intervals, from encoded rows that no fit has seen."""
+        estimator: Any = self.estimator
+        if isinstance(estimator, StridiagRegressor):
+            estimator.conformalize(x, y)
+        scores = Scores(self)
+        scores.add(y, estimator.predict(x), self._probabilities(x))
+        self.facts["held out"] = {"rows": int(y.shape[0]), **scores.result()}
 
     def update(
         self,

@@ -1,11 +1,11 @@
-"""Columns of Arrow tables as arrays that transformers take: numbers with NaN, texts with None, and what is in the way.
+"""Columns of Arrow tables as arrays: numbers with NaN, texts with None; and what texts from CSV mean.
 
 Everything that offers Arrow's C stream is a table: those of pyarrow, pandas and polars among others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -13,13 +13,31 @@ from numpy.typing import NDArray
 
 from stridiag._extras import require
 from stridiag._validate import nearest
+from stridiag.tables.csv_text import CsvForm
 
-__all__ = ["Kind", "arrow", "as_numbers", "as_table", "as_texts", "kind_of", "require_columns"]
+__all__ = [
+    "Kind",
+    "arrow",
+    "as_numbers",
+    "as_table",
+    "as_texts",
+    "cleaned",
+    "first_odd",
+    "is_text",
+    "kind_of",
+    "require_apart",
+    "require_columns",
+    "typed",
+]
 
 Array = NDArray[Any]
 Kind = Literal["number", "integer", "boolean", "date", "text"]
 
 _DAY = 86_400_000_000
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_GROUPED = r"^[+-]?\d{1,3}([,' ]\d{3})+(\.\d+)?$"
+# A text column of mostly numbers is a column of numbers with something odd in it.
+_MOSTLY = 0.9
 
 
 def arrow() -> Any:
@@ -58,11 +76,22 @@ def as_table(rows: Any) -> Any:
         raise TypeError(
             f"rows must be a table with named columns (pyarrow, pandas, polars, or a dict of columns), got {type(rows)}"
         )
-    names = table.column_names
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if twice:
-        raise ValueError(f"two columns are called {twice[0]!r}")
+    require_apart(table.column_names)
     return table
+
+
+def require_apart(names: list[str]) -> None:
+    """Complain if two columns have one name.
+
+    Raises
+    ------
+    ValueError
+        It says which.
+    """
+    if len(set(names)) < len(names):
+        twice = next(name for k, name in enumerate(names) if name in names[:k])
+        places = [k + 1 for k, name in enumerate(names) if name == twice]
+        raise ValueError(f"two columns are called {twice!r}, numbers {places[0]} and {places[1]}: rename one")
 
 
 def require_columns(names: Iterable[str], there: Iterable[str]) -> None:
@@ -102,12 +131,103 @@ def kind_of(values: Any, name: str) -> Kind | None:
         return "number"
     if types.is_temporal(kind):
         return "date"
-    if types.is_string(kind) or types.is_large_string(kind) or str(kind) == "string_view":
+    if is_text(kind):
         return "text"
     raise ValueError(f"column {name!r} is of type {kind}, which is neither number, date nor text: leave it out")
 
 
-def as_numbers(values: Any, name: str, kind: Kind, *, first_row: int = 0) -> Array:
+def cleaned(table: Any, form: CsvForm, numbers: Collection[str] = ()) -> Any:
+    """Return a table with texts trimmed, missing ones as such, and those of `numbers` as Python writes numbers."""
+    pa = arrow()
+    pc = pa.compute
+    gaps = pa.array(form.gaps)
+    for k, name in enumerate(table.column_names):
+        values = table.column(k)
+        if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+            continue
+        values = pc.utf8_trim_whitespace(pc.cast(values, pa.string()))
+        values = pc.if_else(pc.is_in(values, value_set=gaps), None, values)
+        table = table.set_column(k, name, _plain(values, form) if name in numbers else values)
+    return table
+
+
+def _plain(texts: Any, form: CsvForm) -> Any:
+    pc = arrow().compute
+    if form.thousands:
+        texts = pc.replace_substring(texts, form.thousands, "")
+    return pc.replace_substring(texts, ",", ".") if form.decimal == "," else texts
+
+
+def typed(table: Any, form: CsvForm, texts: Collection[str] = ()) -> Any:
+    """Return a table of texts, as `cleaned` leaves them, with numbers, dates and truth values as such.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Columns of other types stay.
+    form : CsvForm
+        How numbers are written.
+    texts : collection of str
+        Columns that are texts, even if all values look like numbers.
+
+    Raises
+    ------
+    ValueError
+        If a column is of numbers but for a few odd texts.
+    """
+    pa = arrow()
+    for k, name in enumerate(table.column_names):
+        values = table.column(k)
+        if pa.types.is_string(values.type) and name not in texts:
+            table = table.set_column(k, name, _typed(values, name, form))
+    return table
+
+
+def _typed(texts: Any, name: str, form: CsvForm) -> Any:
+    pa = arrow()
+    pc = pa.compute
+    if texts.null_count == len(texts):
+        return pa.nulls(len(texts))
+    plain = _plain(texts, form)
+    for kind, values in [
+        (pa.int64(), plain),
+        (pa.float64(), plain),
+        (pa.bool_(), texts),
+        (pa.date32(), texts),
+        (pa.timestamp("us"), texts),
+        (pa.timestamp("us", "UTC"), texts),
+        (pa.time64("us"), texts),
+    ]:
+        try:
+            return pc.cast(values, kind)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            continue
+    numeric = pc.match_substring_regex(plain, _NUMBER)
+    share = _share(numeric)
+    if share >= _MOSTLY:
+        row = pc.index(pc.fill_null(numeric, True), False).as_py()
+        odd = texts[row].as_py()
+        raise ValueError(
+            f"column {name!r} holds numbers, but {odd!r} in row {row + 1}: if that means missing, add "
+            f"--missing {odd!r}; if the numbers are names, add --categorical {name!r}"
+        )
+    grouped = pc.match_substring_regex(texts, _GROUPED)
+    if form.thousands is None and _share(pc.or_(numeric, grouped)) >= _MOSTLY:
+        odd = texts[pc.index(grouped, True).as_py()].as_py()
+        mark = next(sign for sign in odd if sign in ",' ")
+        raise ValueError(
+            f"column {name!r} holds numbers with grouped digits, such as {odd!r}: add --thousands {mark!r}; if they are "
+            f"names, add --categorical {name!r}"
+        )
+    return texts
+
+
+def _share(found: Any) -> float:
+    pa = arrow()
+    return float(pa.compute.mean(pa.compute.cast(found, pa.float64())).as_py())
+
+
+def as_numbers(values: Any, name: str, kind: Kind, *, first_row: int = 0, finite: bool = True) -> Array:
     """Return a column as float64 with NaN where there is none; dates as days since 1970-01-01.
 
     Parameters
@@ -120,6 +240,8 @@ def as_numbers(values: Any, name: str, kind: Kind, *, first_row: int = 0) -> Arr
         What is expected of texts.
     first_row : int, default 0
         Number of the first row, for messages.
+    finite : bool, default True
+        Whether to complain about infinities.
 
     Raises
     ------
@@ -137,16 +259,15 @@ def as_numbers(values: Any, name: str, kind: Kind, *, first_row: int = 0) -> Arr
         trimmed = pc.if_else(pc.equal(trimmed, ""), None, trimmed)
         values = _parsed(trimmed, kind)
         if values is None:
-            texts = trimmed.to_pylist()
-            row = next(k for k, text in enumerate(texts) if _parsed(pa.array([text], pa.string()), kind) is None)
+            row = first_odd(trimmed, kind)
             raise ValueError(
-                f"column {name!r} must hold {_PLURALS[kind]}, got {texts[row]!r} in row {first_row + row + 1}"
+                f"column {name!r} must hold {_PLURALS[kind]}, got {trimmed[row].as_py()!r} in row {first_row + row + 1}"
             )
     if types.is_temporal(values.type):
         values = _days(values)
     result = np.asarray(pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
     endless = np.isinf(result)
-    if endless.any():
+    if finite and endless.any():
         raise ValueError(f"column {name!r} is infinite in row {first_row + int(endless.argmax()) + 1}")
     return result
 
@@ -182,6 +303,21 @@ def _parsed(texts: Any, kind: Kind) -> Any:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             continue
     return None
+
+
+def first_odd(texts: Any, kind: Kind) -> int:
+    """Return the number of the first text that means nothing of that kind; -1 if there is none."""
+    pa = arrow()
+    if _parsed(texts, kind) is not None:
+        return -1
+    return next(k for k, text in enumerate(texts) if _parsed(pa.array([text.as_py()], pa.string()), kind) is None)
+
+
+def is_text(kind: Any) -> bool:
+    """Whether a column of that type holds texts."""
+    types = arrow().types
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(kind) or types.is_large_string(kind) or str(kind) == "string_view")
 
 
 def as_texts(values: Any) -> Array:
