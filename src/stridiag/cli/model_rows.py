@@ -81,5 +81,3 @@ def open_rows(
                 show(first + table.num_rows)
 
         yield RowsOfModel(names, parts())
-
-

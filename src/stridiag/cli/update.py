@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import typer
@@ -24,7 +25,9 @@ def run(
     require_place(target)
     model = load_model(file)
     if not model.updatable:
-        raise CommandError(f"{file} was fitted without --updatable and keeps no statistics: fit it again with that")
+        words = model.facts.get("arguments")
+        again = f": {shlex.join(['stridiag', 'fit', *words, '--updatable'])}" if words else " with --updatable"
+        raise CommandError(f"{file} was fitted without --updatable and keeps no statistics; fit it again{again}")
     taken, before = 0, list(model.facts["updates"])
 
     def say(sentence: str) -> None:

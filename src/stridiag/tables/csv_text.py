@@ -10,13 +10,14 @@ import csv
 import io
 import re
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from stridiag.errors import FileFormatError
 
-__all__ = ["BLOCK", "CsvForm", "csv_tables", "head_of", "look_at", "whole_rows"]
+__all__ = ["BLOCK", "SEEN", "CsvForm", "csv_tables", "head_of", "look_at", "whole_rows"]
 
 _LONGEST_HEADER = 1 << 24
 _LONGEST_ROW = 1 << 28
@@ -84,6 +85,10 @@ class CsvForm:
         return self.delimiter is None or self.decimal is None
 
 
+# Nothing is said: all is seen.
+SEEN = CsvForm()
+
+
 # ------------------------------------------------------------------ the first lines
 
 
@@ -133,12 +138,10 @@ def look_at(head: bytes, form: CsvForm) -> tuple[list[str], CsvForm]:
 
 def _first_rows(text: str, delimiter: str) -> list[list[str]]:
     rows: list[list[str]] = []
-    try:
+    # Of a text of more than 128 kB, what came before it must do.
+    with suppress(csv.Error):
         # Not `splitlines`: line ends may stand between quotation marks.
         rows.extend(islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), _SAMPLE_ROWS))
-    except csv.Error:
-        # A text of more than 128 kB: what came before it must do.
-        pass
     rows = [row for row in rows if row]
     # The last one may be cut off.
     return rows[:-1] if 1 < len(rows) < _SAMPLE_ROWS and not text.endswith("\n") else rows

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stridiag.tables.csv_text import CsvForm
+from stridiag.tables.csv_text import SEEN, CsvForm
 from stridiag.tables.formats import open_table
 from stridiag.tables.paths import Files, file_marks, found_files
 from stridiag.tables.values import arrow
@@ -38,8 +38,8 @@ class TableFiles:
         Of each file; of CSV, as its first block shows it.
     rows : int or None
         Of all, where an index tells.
-    bytes : int
-        Of all, as they lie there.
+    form : CsvForm
+        That of the first file, where it is CSV.
 
     Raises
     ------
@@ -49,15 +49,17 @@ class TableFiles:
         If formats differ.
     """
 
-    def __init__(self, files: Files, form: CsvForm = CsvForm(), format: str | None = None) -> None:
+    def __init__(self, files: Files, form: CsvForm = SEEN, format: str | None = None) -> None:
         arrow()
         self.files: tuple[Path, ...] = found_files(files)
-        self._form = form
+        self.form = self._form = form
         self.schemas: list[pa.Schema] = []
-        counts, kinds = [], []
+        counts: list[int | None] = []
+        kinds: list[str] = []
         for path in self.files:
             with open_table(path, form) as table:
                 self.schemas.append(table.schema)
+                self.form = table.form if not kinds else self.form
                 counts.append(table.rows)
                 kinds.append(table.kind)
             if kinds[-1] != (format or kinds[0]):
@@ -65,7 +67,6 @@ class TableFiles:
                 raise ValueError(f"all files must be {format or 'of one format'}: {path} holds {kinds[-1]}{other}")
         self.kind: str = kinds[0]
         self.rows = None if None in counts else sum(count for count in counts if count is not None)
-        self.bytes = sum(path.stat().st_size for path in self.files)
 
     @property
     def fingerprint(self) -> dict[str, Any]:

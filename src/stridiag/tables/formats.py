@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from stridiag.errors import FileFormatError
-from stridiag.tables.csv_text import CsvForm, csv_tables, head_of, look_at, whole_rows
+from stridiag.tables.csv_text import SEEN, CsvForm, csv_tables, head_of, look_at, whole_rows
 from stridiag.tables.opening import STDIN, Place, opened, readable, shown
 from stridiag.tables.values import arrow, cleaned, typed
 
@@ -41,7 +41,7 @@ class OpenTable(ABC):
 
     kind: str
     names: list[str]
-    form: CsvForm = CsvForm()
+    form: CsvForm = SEEN
     rows: int | None = None
 
     @property
@@ -89,7 +89,7 @@ class OpenTable(ABC):
 
 
 @contextmanager
-def open_table(place: Place, form: CsvForm = CsvForm()) -> Iterator[OpenTable]:
+def open_table(place: Place, form: CsvForm = SEEN) -> Iterator[OpenTable]:
     """Open a file, or standard input for "-": Parquet, Arrow, JSON lines, or else CSV.
 
     Raises
@@ -246,9 +246,8 @@ class _Json(OpenTable):
         table = self._first
         while True:
             # What a piece does not mention is missing there.
-            have = table.column_names
-            gaps = [pa.nulls(table.num_rows)] * len(columns)
-            yield first, pa.table([table[c] if c in have else gap for c, gap in zip(columns, gaps)], names=columns)
+            gap, have = pa.nulls(table.num_rows), table.column_names
+            yield first, pa.table([table[name] if name in have else gap for name in columns], names=columns)
             first += table.num_rows
             piece = next(self._pieces, None)
             if piece is None:

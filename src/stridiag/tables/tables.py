@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stridiag._extras import require
 from stridiag._validate import check_option
-from stridiag.tables.columns import Choice, Labels, choose, require_numbers
+from stridiag.tables.columns import Choice, Labels, choose
 from stridiag.tables.csv_text import CsvForm
 from stridiag.tables.files import TableFiles
 from stridiag.tables.paths import Files
@@ -135,9 +135,7 @@ def open_tables(
     form = CsvForm(delimiter, decimal, thousands, tuple(missing), None if names is None else tuple(names))
     opened = TableFiles(files, form, format)
     if opened.kind != "csv" and form != CsvForm():
-        raise ValueError(
-            f"delimiter, decimal, thousands, names and missing are of CSV files, these are {opened.kind}"
-        )
+        raise ValueError(f"delimiter, decimal, thousands, names and missing are of CSV files, these are {opened.kind}")
     if labels not in (True, False, "text"):
         raise ValueError(f"labels must be True, False or 'text', got {labels!r}")
     found, schemas = opened.files, opened.schemas

@@ -216,8 +216,8 @@ def _typed(texts: Any, name: str, form: CsvForm) -> Any:
         odd = texts[pc.index(grouped, True).as_py()].as_py()
         mark = next(sign for sign in odd if sign in ",' ")
         raise ValueError(
-            f"column {name!r} holds numbers with grouped digits, such as {odd!r}: add --thousands {mark!r}; if they are "
-            f"names, add --categorical {name!r}"
+            f"column {name!r} holds numbers with grouped digits, such as {odd!r}: add --thousands {mark!r}; if they "
+            f"are names, add --categorical {name!r}"
         )
     return texts
 
