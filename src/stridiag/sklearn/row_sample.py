@@ -15,6 +15,8 @@ __all__ = ["RowSample", "draw_rows", "least_keys", "numbers_of"]
 Array = NDArray[Any]
 T = TypeVar("T")
 
+_KEYS = 0x6B657973
+
 
 class RowSample(NamedTuple):
     """Rows, their numbers in the source, increasing, and how many rows there are, where that is known now."""
@@ -74,7 +76,8 @@ def least_keys(
     rows, seed, watch
         See `draw_rows`.
     """
-    rng = np.random.default_rng(seed)
+    # Not the numbers of `default_rng(seed)`: rows may be made of these, and keys would choose among their values.
+    rng = np.random.default_rng([seed, _KEYS])
     keys, index = np.empty(0), np.empty(0, np.int64)
     kept: list[T] = []
     bound: float = np.inf

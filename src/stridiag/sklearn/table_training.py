@@ -32,6 +32,8 @@ __all__ = [
 
 Array = NDArray[Any]
 
+# A text of more values, in more than half of the rows another one, is hardly a class.
+_FEW_CLASSES = 20
 _TASKS = ("auto", "classification", "regression")
 
 
@@ -87,6 +89,10 @@ def prepare(
         weights = None if weights is None else weights[there]
     decided = _decided(table, targets, task, say)
     y = read_all_targets(table, targets, decided)
+    if decided == "regression":
+        for target_, values in zip(targets, y.reshape(y.shape[0], -1).T, strict=True):
+            if values.min() == values.max():
+                say(f"target {target_.name!r} is {values[0]:.15g} in all rows: there is nothing to learn")
     inputs = table.drop_columns([*names, *([weight] if weight else []), *dict.fromkeys(drop)])
     encoding = TableEncoding.fit(inputs, categorical=categorical, keep=keep, max_categories=max_categories)
     for one in encoding.dropped:
@@ -157,6 +163,14 @@ def _decided(table: Any, targets: tuple[Target, ...], task: str, say: Callable[[
         columns = [target.read(table[target.name], "classification")[0] for target in targets]
         decided, reason = decide_task(targets, columns)
         say(f"task: {decided}, since {reason}")
+        for target, values in zip(targets, columns, strict=True):
+            distinct = len(set(values.tolist())) if target.kind == "text" else 0
+            if distinct > max(_FEW_CLASSES, values.size // 2):
+                raise ValueError(
+                    f"target {target.name!r} is text with {distinct:,} different values in {values.size:,} rows, such "
+                    f"as {str(values[0])!r}: numbers must stand without units; if these are classes, ask for task "
+                    "classification (--task classification)"
+                )
         return decided
     return "classification" if task == "classification" else "regression"
 

@@ -198,7 +198,8 @@ def csv_tables(
     import pyarrow.csv
 
     # By their numbers, since nothing keeps names from standing there twice.
-    wanted = [k for k, name in enumerate(names) if columns is None or name in columns]
+    chosen = set(names if columns is None else columns)
+    wanted = [k for k, name in enumerate(names) if name in chosen]
     texts = {str(k): pa.string() for k in wanted}
     typed = texts | {str(k): kinds[names[k]] for k in wanted if names[k] in kinds}
     # Grouped digits only texts can hold.

@@ -79,7 +79,8 @@ class OpenTable(ABC):
         size : int
             No table goes beyond a row whose number is a multiple of it.
         """
-        chosen = [name for name in self.names if columns is None or name in columns]
+        wanted = set(self.names if columns is None else columns)
+        chosen = [name for name in self.names if name in wanted]
         for first, table in self._read(chosen, kinds, row, size):
             start = max(0, row - first)
             while start < table.num_rows:
@@ -203,9 +204,11 @@ class _Csv(OpenTable):
         # The last row may be cut off, if it is not the only one.
         block = next(whole_rows(self._head, io.BufferedReader(io.BytesIO()), waiting=False))
         (table,) = csv_tables(iter([block]), self.names, self.form)
-        pieces = [typed(cleaned(table.select([k]), self.form), self.form) for k in range(table.num_columns)]
+        # By numbers, since two may have one name.
+        plain = table.rename_columns([str(k) for k in range(table.num_columns)])
+        found = typed(cleaned(plain, self.form), self.form, strict=False).schema
         pa = arrow()
-        return pa.schema([piece.schema.field(0) for piece in pieces])
+        return pa.schema([pa.field(name, kind) for name, kind in zip(self.names, found.types, strict=True)])
 
     def _read(self, columns: list[str], kinds: Mapping[str, Any], row: int, size: int) -> Iterator[tuple[int, Any]]:
         pieces = whole_rows(self._head, self._source, waiting=self._waiting)

@@ -102,10 +102,11 @@ def require_columns(names: Iterable[str], there: Iterable[str]) -> None:
     ValueError
         It says what is near, or what there is.
     """
-    there = list(there)
+    there = dict.fromkeys(there)
     for name in names:
         if name not in there:
-            shown = ", ".join(map(repr, there[:8])) + (", ..." if len(there) > 8 else "")
+            first = list(there)[:8]
+            shown = ", ".join(map(repr, first)) + (", ..." if len(there) > 8 else "")
             raise ValueError(f"there is no column {name!r}{nearest(name, there) or f'; there are {shown}'}")
 
 
@@ -141,14 +142,16 @@ def cleaned(table: Any, form: CsvForm, numbers: Collection[str] = ()) -> Any:
     pa = arrow()
     pc = pa.compute
     gaps = pa.array(form.gaps)
-    for k, name in enumerate(table.column_names):
-        values = table.column(k)
-        if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-            continue
-        values = pc.utf8_trim_whitespace(pc.cast(values, pa.string()))
-        values = pc.if_else(pc.is_in(values, value_set=gaps), None, values)
-        table = table.set_column(k, name, _plain(values, form) if name in numbers else values)
-    return table
+    columns = []
+    for name, values in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            texts = pc.utf8_trim_whitespace(pc.cast(values, pa.string()))
+            texts = pc.if_else(pc.is_in(texts, value_set=gaps), None, texts)
+            columns.append(_plain(texts, form) if name in numbers else texts)
+        else:
+            columns.append(values)
+    # Not `set_column`, which copies the list of all columns for each.
+    return pa.table(columns, names=table.column_names) if columns else table
 
 
 def _plain(texts: Any, form: CsvForm) -> Any:
@@ -158,7 +161,7 @@ def _plain(texts: Any, form: CsvForm) -> Any:
     return pc.replace_substring(texts, ",", ".") if form.decimal == "," else texts
 
 
-def typed(table: Any, form: CsvForm, texts: Collection[str] = ()) -> Any:
+def typed(table: Any, form: CsvForm, texts: Collection[str] = (), *, strict: bool = True) -> Any:
     """Return a table of texts, as `cleaned` leaves them, with numbers, dates and truth values as such.
 
     Parameters
@@ -169,21 +172,23 @@ def typed(table: Any, form: CsvForm, texts: Collection[str] = ()) -> Any:
         How numbers are written.
     texts : collection of str
         Columns that are texts, even if all values look like numbers.
+    strict : bool, default True
+        Whether to complain about columns of numbers with a few odd texts; else these are texts.
 
     Raises
     ------
     ValueError
-        If a column is of numbers but for a few odd texts.
+        If there is such a column.
     """
     pa = arrow()
-    for k, name in enumerate(table.column_names):
-        values = table.column(k)
-        if pa.types.is_string(values.type) and name not in texts:
-            table = table.set_column(k, name, _typed(values, name, form))
-    return table
+    columns = [
+        _typed(values, name, form, strict) if pa.types.is_string(values.type) and name not in texts else values
+        for name, values in zip(table.column_names, table.columns, strict=True)
+    ]
+    return pa.table(columns, names=table.column_names) if columns else table
 
 
-def _typed(texts: Any, name: str, form: CsvForm) -> Any:
+def _typed(texts: Any, name: str, form: CsvForm, strict: bool) -> Any:
     pa = arrow()
     pc = pa.compute
     if texts.null_count == len(texts):
@@ -202,6 +207,8 @@ def _typed(texts: Any, name: str, form: CsvForm) -> Any:
             return pc.cast(values, kind)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             continue
+    if not strict:
+        return texts
     numeric = pc.match_substring_regex(plain, _NUMBER)
     share = _share(numeric)
     if share >= _MOSTLY:
