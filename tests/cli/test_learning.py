@@ -345,7 +345,10 @@ def test_a_row_that_does_not_fit_leaves_the_file(place, tmp_path):
     line = failed("update", file, "-", given=as_csv(rows))
     assert "column 'size' must hold numbers, got 'big' in row 71" in line
     assert file.read_bytes() == (place / "grade.stridiag").read_bytes()
-    assert "--updatable" in failed("update", place / "price.stridiag", place / "new.csv")
+    line = failed("update", place / "price.stridiag", place / "new.csv")
+    again = f"stridiag fit {place / 'houses.csv'} --target price --output {place / 'price.stridiag'} --drop grade"
+    assert f"fit it again: {again} --holdout 0.3" in line
+    assert line.endswith("--updatable")
 
 
 def test_export_predicts_the_same_with_numpy_alone(place, tmp_path):
@@ -437,12 +440,47 @@ def test_json_of_fit(place, tmp_path):
     )
 
 
+def test_a_table_is_read_a_part_at_a_time(place, tmp_path, monkeypatch):
+    options = ["-t", "price", "--drop", "grade", "-o", tmp_path / "m", *SMALL]
+    result = ran("fit", place / "houses.csv", *options, "--stream", "--sample-rows", 100, "--holdout", 0.2)
+    assert "5 of 240 rows have no target" in result.stderr
+    assert "rows held out" in result.stdout
+    model = load(tmp_path / "m")
+    assert model.updatable
+    assert model.facts["rows"] == 235 - model.facts["held out"]["rows"]
+    ran("update", tmp_path / "m", place / "new.csv")
+    assert "--stream reads the table twice" in failed("fit", "-", *options, "--stream", code=2)
+    assert "--checkpoint is for --stream" in failed("fit", "x.csv", *options, "--checkpoint", "s", code=2)
+    # On a machine of little memory.
+    from stridiag.cli import memory
+
+    size = (place / "houses.csv").stat().st_size
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 4 * size)
+    assert "takes 25 % of this machine's memory: --stream" in ran("fit", place / "houses.csv", *options).stderr
+    monkeypatch.setattr(memory, "memory_bytes", lambda: size)
+    assert "--stream reads a part at a time" in failed("fit", place / "houses.csv", *options)
+    assert "memory" not in ran("fit", place / "houses.csv", *options, "--no-stream").stderr
+
+
+def test_grouped_digits(tmp_path):
+    rows = [{"a": f"{1234567 * k:,}", "y": f"{2000 * k:,}.5"} for k in range(1, 60)]
+    text = as_csv(rows)
+    assert "add --thousands ','" in failed("fit", "-", "-t", "y", "-o", tmp_path / "m", *SMALL, given=text)
+    ran("fit", "-", "-t", "y", "-o", tmp_path / "m", "--thousands", ",", *SMALL, given=text)
+    found = ran("predict", tmp_path / "m", "-", "--thousands", ",", "--copy", "a", given=text).stdout
+    assert rows_of(found)[58 - 1]["a"] == rows[57]["a"]
+    assert abs(float(rows_of(found)[57]["prediction"]) - 116000.5) < 2000
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("a,y\n" + "".join(f"{k},${k}.50\n" for k in range(40)), "numbers must stand without units"),
+        ("a,y\n1,yes\n2,yes\n5,yes\n", "at least two classes, got 1 class: ['yes']"),
+        ("a,y\n1.5,2.5\n", "no column is left to learn from ('a': it is 1.5 in all rows)"),
         ("a,y\n1,2\n3\n", "Expected 2 columns, got 1"),
         ("a,a\n1,2\n", "two columns are called 'a'"),
-        ("1,2\n3,4\n", "the first line must hold the names of columns"),
+        ("1,2\n3,4\n", "the first line must hold names of columns, and it holds numbers"),
         ("", "there is nothing in it"),
         ("a,y\n", "has no rows"),
         ("a,y\n1,\n2,NA\n", "target 'y' is empty"),

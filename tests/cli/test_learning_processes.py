@@ -16,6 +16,7 @@ pytest.importorskip("typer")
 from typer.testing import CliRunner
 
 from stridiag.cli.app import app
+from stridiag.sklearn import load
 
 COMMAND = [sys.executable, "-c", "from stridiag.cli import main; main()"]
 ROWS = "a,b,y\n" + "".join(f"{k % 13},{'xyz'[k % 3]},{k % 13 + 20 * (k % 3)}.5\n" for k in range(400))
@@ -115,3 +116,86 @@ def test_completion_is_offered():
     code = "import sys; sys.argv = ['stridiag']; from stridiag.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, timeout=120, check=False)
     assert done.stdout.split() == [b"--training"]
+
+
+NETWORK = ["--training", "random", "--units", "16", "--layers", "1"]
+BIG = ["--stream", "--sample-rows", "400", "--checkpoint-every", "0", *NETWORK]
+
+
+def test_a_killed_fit_goes_on_when_the_command_is_repeated(tmp_path):
+    data = tmp_path / "rows.csv"
+    data.write_text("a,b,y\n" + "".join(f"{k % 13},{'xyz'[k % 3]},{k % 13 + 20 * (k % 3)}.5\n" for k in range(60_000)))
+    state = tmp_path / "state"
+
+    def command(name):
+        return ["fit", data, "-t", "y", "-o", tmp_path / name, *BIG, "--checkpoint", state]
+
+    process = start(*command("m"))
+    deadline = time.monotonic() + 120
+    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.kill()
+    assert process.wait(timeout=120) == -9
+    for stream in (process.stdin, process.stdout, process.stderr):
+        stream.close()
+    assert not (tmp_path / "m").exists()
+    again = CliRunner().invoke(app, list(map(str, command("m"))))
+    assert again.exit_code == 0, again.output
+    assert "going on from" in again.stderr
+    assert "not finished: " in again.stderr
+    state.unlink()
+    assert "60,000 rows" in CliRunner().invoke(app, list(map(str, command("n")))).stdout
+    assert {one.name for one in tmp_path.iterdir()} == {"rows.csv", "state", "m", "n"}
+    some = {"a": list(range(13)), "b": ["x"] * 13}
+    assert load(tmp_path / "m").predict(some).tolist() == load(tmp_path / "n").predict(some).tolist()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="resident sets as Linux counts them")
+def test_memory_does_not_grow_with_the_table(tmp_path):
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    # 20 MB of numbers a time, of 20 columns.
+    table = pa.table({f"x{k}": np.random.default_rng(k).integers(0, 999, 125_000) / 8 for k in range(20)})
+    table = table.append_column("town", pa.array(["Rome", "Oslo"] * 62_500))
+
+    def written(name, times):
+        path = tmp_path / name
+        if name.endswith("csv"):
+            with path.open("wb") as out:
+                for k in range(times):
+                    pyarrow.csv.write_csv(table, out, pyarrow.csv.WriteOptions(include_header=k == 0))
+        else:
+            with pyarrow.parquet.ParquetWriter(path, table.schema) as out:
+                for _ in range(times):
+                    out.write_table(table, row_group_size=25_000)
+        return str(path)
+
+    code = (
+        "import resource, sys\n"
+        "from typer.testing import CliRunner\n"
+        "from stridiag.cli.app import app\n"
+        "model, *files = sys.argv[1:5]\n"
+        "for data in files:\n"
+        "    for words in (['fit', data, '-t', 'x0', '-o', model, *sys.argv[5:]], ['evaluate', model, data],\n"
+        "                  ['update', model, data]):\n"
+        "        done = CliRunner().invoke(app, words)\n"
+        "        assert done.exit_code == 0, done.output\n"
+        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+    )
+    # The large ones are 320 MB of numbers, and 65 MB of text.
+    files = [written("small.parquet", 1), written("large.csv", 4), written("large.parquet", 16)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "m"), *files, "--stream", "--sample-rows", "2000", *NETWORK],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    small, large_csv, large = map(float, done.stdout.split())
+    # All rows at once would show, twice over.
+    assert large_csv - small < 60.0
+    assert large - small < 100.0

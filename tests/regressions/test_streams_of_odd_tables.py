@@ -50,9 +50,8 @@ def test_truth_values_in_text_are_numbers(tmp_path):
 
 
 def test_errors_say_what_to_do(tmp_path):
-    with pytest.raises(ValueError, match="give delimiter=';'"):
-        open_tables(write(tmp_path / "t.csv", "a;b;y\n1;2;3\n"), "y")
-    with pytest.raises(FileFormatError, match="must be text in UTF-8"):
+    assert open_tables(write(tmp_path / "t.csv", "a;b;y\n1;2;3\n"), "y").columns == ("a", "b")
+    with pytest.raises(FileFormatError, match="text is not UTF-8"):
         open_tables(write(tmp_path / "u.csv", "a,stra\u00dfe\n1,2\n".encode("latin-1")), "a")
     np.save(tmp_path / "x.npy", X)
     with pytest.raises(TypeError, match="numbers of columns"):

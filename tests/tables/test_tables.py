@@ -117,6 +117,26 @@ def test_single_rows_by_their_numbers(tmp_path):
     assert seen[-1] == N
 
 
+def test_what_a_file_is_its_bytes_tell(tmp_path):
+    path = tmp_path / "rows.dat"
+    path.write_bytes(b"\xef\xbb\xbf\n\na;y\n0,5;1.234\n -1,5 ;2\n")
+    chunk = next(open_tables(path, "y", decimal=",", thousands=".").read())
+    assert (chunk.rows.tolist(), chunk.targets.tolist()) == ([[0.5], [-1.5]], [1234.0, 2.0])
+    path.write_text('{"a": 1, "y": 2}\n{"a": 1.5, "y": 3}\n')
+    assert next(open_tables(path, "y").read()).rows.tolist() == [[1.0], [1.5]]
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("zst", "zstd"), ("lz4", "lz4"), ("bz2", "bz2"), ("br", "brotli")])
+def test_compressed_csv(suffix, codec, tmp_path):
+    path = tmp_path / f"rows.csv.{suffix}"
+    with pa.CompressedOutputStream(str(path), codec) as stream:
+        stream.write(b"a,y\n" + b"1.5,2\n" * 50_000)
+    assert sum(c.rows.sum() for c in open_tables(path, "y").read()) == 75_000
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(FileFormatError, match="rows"):
+        sum(c.rows.sum() for c in open_tables(path, "y").read())
+
+
 def test_csv_of_other_forms(tmp_path):
     path = tmp_path / "plain.txt"
     path.write_text("1;2;3\n4;5;6\n\n7;8;9\n")
@@ -155,7 +175,7 @@ def bad_csv(tmp_path, text, target="y", **options):
         ("a,y\n1,2\n3,4\ninf,4\n", NonFiniteError, r"row 2 has inf in column 'a'"),
         ("a,y\n1,2\nred,4\n", ValueError, r"column 'a' holds string, not numbers.*OneHotEncoder"),
         ("a,y\n2020-01-01,2\n", ValueError, r"column 'a' holds .*make numbers of times"),
-        ("a,y\n1,2\n3\n", FileFormatError, r"cut off.*Expected 2 columns, got 1"),
+        ("a,y\n1,2\n3\n", FileFormatError, r"bad\.csv: line 3: Expected 2 columns, got 1"),
         ("a,Y\n1,2\n", ValueError, r"no column called 'y'"),
         ("a,a,y\n1,2,3\n", ValueError, r"stand twice|several columns"),
         ("1,2\n3,4\n", ValueError, r"no column is left|must hold names of columns"),
@@ -246,10 +266,11 @@ def test_files_that_are_not_there(tmp_path):
         open_tables([path, path], "y", columns=["a"])
     with pytest.raises(ValueError, match=r"no column called 'kin'; did you mean 'kind'"):
         open_tables(path, "kin", columns=["a"])
-    odd = tmp_path / "rows.dat"
-    odd.write_text("a,y\n1,2\n")
-    with pytest.raises(ValueError, match="does not tell its format"):
-        open_tables(odd, "y")
+    np.save(tmp_path / "x.npy", np.eye(2))
+    with pytest.raises(ValueError, match="they are for stridiag"):
+        open_tables(tmp_path / "x.npy", "y")
+    with pytest.raises(ValueError, match=r"all files must be parquet: .*x\.csv holds csv"):
+        open_tables(write(TABLE, tmp_path / "x.csv"), "y", format="parquet")
     with pytest.raises(ValueError, match="of one format"):
         open_tables([path, write(TABLE, tmp_path / "x.csv")], "y")
     with pytest.raises(ValueError, match="are of CSV files"):

@@ -15,6 +15,7 @@ __all__ = ["register"]
 _CSV = "How CSV is written"
 _ROWS = "Columns and rows"
 _RECIPE = "Recipe: chooses the network itself"
+_STREAM = "Tables larger than memory"
 _NETWORK = "One network, described (excludes a recipe)"
 
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file that `stridiag fit` wrote.")]
@@ -30,6 +31,9 @@ Delimiter = Annotated[
 ]
 Decimal = Annotated[
     str | None, typer.Option(help=". or , in numbers; default: seen from the file.", rich_help_panel=_CSV)
+]
+Thousands = Annotated[
+    str | None, typer.Option(help="Character that groups digits, as , in 1,234.5.", rich_help_panel=_CSV)
 ]
 Missing = Annotated[
     list[str] | None,
@@ -52,6 +56,7 @@ def register(app: typer.Typer) -> None:
 
 
 def fit(
+    context: typer.Context,
     data: Data,
     target: Annotated[
         list[str], typer.Option("--target", "-t", metavar="COLUMN", help="Column to predict; repeatable.")
@@ -91,6 +96,32 @@ def fit(
             rich_help_panel=_ROWS,
         ),
     ] = 0.0,
+    stream: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream/--no-stream",
+            help="Read a part at a time, for tables larger than memory; also a folder or pattern of files.",
+            show_default=False,
+            rich_help_panel=_STREAM,
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="State to go on from, if the same command is repeated.", rich_help_panel=_STREAM
+        ),
+    ] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0.0, metavar="SECONDS", help="Between two states.", rich_help_panel=_STREAM)
+    ] = 60.0,
+    sample_rows: Annotated[
+        int | None,
+        typer.Option(min=2, help="Rows that decide all but the readout.  [default: 20000]", rich_help_panel=_STREAM),
+    ] = None,
+    sample: Annotated[
+        Literal["random", "first"] | None,
+        typer.Option(help="first saves a pass, for rows in no order.  [default: random]", rich_help_panel=_STREAM),
+    ] = None,
     updatable: Annotated[
         bool,
         typer.Option("--updatable", help="Keep what `stridiag update` needs; a larger file.", rich_help_panel=_ROWS),
@@ -149,6 +180,7 @@ def fit(
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of all that is random.")] = 0,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
+    thousands: Thousands = None,
     missing: Missing = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -187,7 +219,22 @@ def fit(
         "holdout": holdout,
         "updatable": updatable,
     }
-    request = FitRequest(data, output, columns, options, _dialect(delimiter, decimal, missing))
+    if not stream and (checkpoint or sample_rows or sample):
+        named = "--checkpoint" if checkpoint else "--sample-rows" if sample_rows else "--sample"
+        raise UsageError(f"{named} is for --stream")
+    request = FitRequest(
+        data,
+        output,
+        columns,
+        options,
+        _form(delimiter, decimal, thousands, missing),
+        stream,
+        checkpoint,
+        checkpoint_every,
+        sample_rows or 20_000,
+        sample or "random",
+        _words(context),
+    )
     run(request, as_json=as_json, quiet=quiet)
 
 
@@ -213,6 +260,7 @@ def predict(
     copy_all: Annotated[bool, typer.Option("--copy-all", help="Copy all columns of the input.")] = False,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
+    thousands: Thousands = None,
     missing: Missing = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
     quiet: QuietOption = False,
@@ -221,8 +269,8 @@ def predict(
     _check_coverage(interval)
     from stridiag.cli.predict import PredictRequest, run
 
-    dialect = _dialect(delimiter, decimal, missing)
-    request = PredictRequest(model, data, output, proba, interval, tuple(copy or ()), copy_all, dialect)
+    form = _form(delimiter, decimal, thousands, missing)
+    request = PredictRequest(model, data, output, proba, interval, tuple(copy or ()), copy_all, form)
     run(request, as_json=as_json, quiet=quiet)
 
 
@@ -234,6 +282,7 @@ def evaluate(
     ] = None,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
+    thousands: Thousands = None,
     missing: Missing = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -242,8 +291,8 @@ def evaluate(
     _check_coverage(interval)
     from stridiag.cli.evaluate import run
 
-    dialect = _dialect(delimiter, decimal, missing)
-    run(model, data, dialect, coverage=interval, as_json=as_json, quiet=quiet)
+    form = _form(delimiter, decimal, thousands, missing)
+    run(model, data, form, coverage=interval, as_json=as_json, quiet=quiet)
 
 
 def inspect(model: ModelFile, as_json: JsonOption = False) -> None:
@@ -262,6 +311,7 @@ def update(
     weight: Weight = None,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
+    thousands: Thousands = None,
     missing: Missing = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -269,7 +319,7 @@ def update(
     """Add rows to a model that was fitted with --updatable; classes may be new."""
     from stridiag.cli.update import run
 
-    run(model, data, output, weight, _dialect(delimiter, decimal, missing), as_json=as_json, quiet=quiet)
+    run(model, data, output, weight, _form(delimiter, decimal, thousands, missing), as_json=as_json, quiet=quiet)
 
 
 def export(
@@ -285,10 +335,31 @@ def export(
     run(model, output, quiet=quiet)
 
 
-def _dialect(delimiter: str | None, decimal: str | None, missing: list[str] | None) -> Any:
-    from stridiag.cli.table_files import Dialect
+def _form(delimiter: str | None, decimal: str | None, thousands: str | None, missing: list[str] | None) -> Any:
+    from stridiag.tables.csv_text import CsvForm
 
-    return Dialect("\t" if delimiter in ("\\t", "tab") else delimiter, decimal, tuple(missing or ()))
+    try:
+        return CsvForm("\t" if delimiter in ("\\t", "tab") else delimiter, decimal, thousands, tuple(missing or ()))
+    except ValueError as error:
+        raise UsageError(f"--{error}") from None
+
+
+def _words(context: typer.Context) -> tuple[str, ...]:
+    """Return the options of this command as they were given, in the order of its help."""
+    words: list[str] = []
+    for parameter in context.command.params:
+        name, value = str(parameter.name), context.params.get(str(parameter.name))
+        source = context.get_parameter_source(name)
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        if parameter.param_type_name == "argument":
+            words.insert(0, str(value))
+        elif isinstance(value, bool):
+            words.append((parameter.opts if value else parameter.secondary_opts)[0])
+        else:
+            for one in value if isinstance(value, list | tuple) else [value]:
+                words += [parameter.opts[0], str(one)]
+    return tuple(words)
 
 
 def _check_coverage(coverage: float | None) -> None:

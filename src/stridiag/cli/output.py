@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-__all__ = ["JsonOption", "QuietOption", "note", "plain", "print_json", "steps_shown"]
+__all__ = ["JsonOption", "QuietOption", "note", "plain", "print_json", "rows_shown", "steps_shown"]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No notes and no progress on standard error.")]
@@ -83,5 +83,35 @@ def steps_shown(title: str, *, quiet: bool = False) -> Iterator[Callable[[str, i
 
         def show(stage: str, step: int, steps: int) -> None:
             bar.update(task, total=steps, completed=step, description=f"{title}: {stage}"[:40])
+
+        yield show
+
+
+@contextmanager
+def rows_shown(title: str, total: int | None = None, *, quiet: bool = False) -> Iterator[Callable[..., None]]:
+    """Give a function of (rows, total, stage) that moves a bar and tells rows a second; only on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda rows, total=None, stage="": None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f} rows/s" if task.speed else "")
+
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.completed:,.0f} rows"))
+    with Progress(*columns, Speed(), TimeRemainingColumn(), console=console, transient=True) as bar:
+        task, last = bar.add_task(title, total=total), ""
+
+        def show(rows: int, total: int | None = total, stage: str = "") -> None:
+            nonlocal last
+            if stage != last:
+                # A new pass begins: with a speed of its own.
+                bar.reset(task)
+                last = stage
+            bar.update(task, completed=rows, total=total or None, description=f"{title}: {stage}" if stage else title)
 
         yield show

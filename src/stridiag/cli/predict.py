@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from stridiag.cli.errors import UsageError
 from stridiag.cli.model_files import load_model, require_place
+from stridiag.cli.model_rows import open_rows
 from stridiag.cli.output import note
 from stridiag.cli.row_files import open_output
-from stridiag.cli.table_files import Dialect, cleaned, open_rows
 from stridiag.sklearn import TableModel
-from stridiag.sklearn.table_columns import arrow, require_columns
+from stridiag.tables.csv_text import CsvForm
+from stridiag.tables.values import arrow
 
 __all__ = ["PredictRequest", "run"]
 
@@ -36,7 +37,7 @@ class PredictRequest:
         Columns of the input that go to the output.
     copy_all : bool
         All of them.
-    dialect : Dialect
+    form : CsvForm
         Of CSV.
     """
 
@@ -47,7 +48,7 @@ class PredictRequest:
     coverage: float | None
     copy: tuple[str, ...]
     copy_all: bool
-    dialect: Dialect
+    form: CsvForm
 
 
 def run(request: PredictRequest, *, as_json: bool, quiet: bool) -> None:
@@ -66,21 +67,24 @@ def run(request: PredictRequest, *, as_json: bool, quiet: bool) -> None:
                 quiet=quiet,
             )
     names = _names(model, request)
-    with open_rows(request.data, request.dialect) as rows:
-        model.encoding.require(rows.names)
-        require_columns(request.copy, rows.names)
-        copied = rows.names if request.copy_all else list(dict.fromkeys(request.copy))
+    copy = None if request.copy_all else tuple(dict.fromkeys(request.copy))
+    # A bar would come between the lines of a terminal.
+    title = "predict" if request.output is not None else ""
+    with open_rows(model, request.data, request.form, quiet=quiet, raw=copy, title=title) as rows:
+        copied = rows.names if copy is None else list(copy)
         clash = [name for name in names if name in copied]
         if clash:
-            raise UsageError(f"the input has a column {clash[0]!r} already: copy the others by name (--copy)")
-        numbers = [column.name for column in model.encoding.columns if column.kind == "number"]
+            raise UsageError(
+                f"the input has a column {clash[0]!r} already, as the predictions are called: copy the others by name "
+                "(--copy)"
+            )
         with open_output(request.output, [*copied, *names], as_json=as_json) as write:
-            first = 0
-            for table in rows.tables:
-                columns = _predicted(model, cleaned(table, rows.dialect, numbers), request, first)
-                write(_beside(table.select(copied), names, columns))
-                first += table.num_rows
-            if not first:
+            last = 0
+            for part in rows.parts:
+                columns = _predicted(model, part.table, request, part.first)
+                write(_beside(part.raw.select(copied), names, columns))
+                last += part.table.num_rows
+            if not last:
                 _write_nothing(model, request, copied, names, write)
 
 

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from stridiag._files import written_whole
 from stridiag.cli.errors import UsageError
 from stridiag.cli.output import plain
-from stridiag.sklearn.table_columns import arrow
+from stridiag.tables.values import arrow
 
 __all__ = ["Write", "open_output"]
 
@@ -91,15 +91,18 @@ def _columnar(stream: Any, suffix: str) -> Iterator[Write]:
     import pyarrow.parquet
 
     writer: Any = None
+    schema: Any = None
 
     def write(table: Any) -> None:
-        nonlocal writer
+        nonlocal writer, schema
         if writer is None:
+            schema = table.schema
             if suffix in (".arrow", ".feather"):
                 writer = pa.ipc.new_file(stream, table.schema)
             else:
                 writer = pyarrow.parquet.ParquetWriter(stream, table.schema)
-        writer.write_table(table)
+        # JSON lines may have whole numbers in one piece, and others in the next.
+        writer.write_table(table.cast(schema))
 
     yield write
     if writer is not None:

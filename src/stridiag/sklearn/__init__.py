@@ -14,6 +14,7 @@ from stridiag.sklearn.pruning import PrunedMLPClassifier, PrunedMLPRegressor, pr
 from stridiag.sklearn.regressor import StridiagRegressor
 from stridiag.sklearn.saved import load
 from stridiag.sklearn.table_model import TableModel
+from stridiag.sklearn.table_stream import fit_tables
 from stridiag.sklearn.transformer import StridiagTransformer
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "StridiagTransformer",
     "TableModel",
     "fit_stream",
+    "fit_tables",
     "load",
     "load_checkpoint",
     "predict_stream",

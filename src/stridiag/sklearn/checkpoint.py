@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -50,6 +50,10 @@ class Checkpoint:
         Numbers of the rows that transform and hidden part were made of.
     finished : bool
         Whether the pass is done.
+    counts : dict
+        What the source has counted up to there.
+    beside : object
+        What the sample has told besides: see `fit_tables`.
     """
 
     model: SavedEstimator
@@ -61,6 +65,8 @@ class Checkpoint:
     total: int | None
     sample: NDArray[np.int64]
     finished: bool
+    counts: dict[str, int] = field(default_factory=dict)
+    beside: Any = None
 
     def __post_init__(self) -> None:
         if min(self.position) < 0 or self.rows < 0:

@@ -26,7 +26,7 @@ from stridiag.sklearn.row_sample import draw_rows
 from stridiag.sklearn.saved import from_saved, to_saved
 from stridiag.tables.source import START, Chunk, Position, RowSource
 
-__all__ = ["fit_stream", "predict_stream"]
+__all__ = ["Reports", "fit_stream", "predict_stream", "resumable"]
 
 Array = NDArray[Any]
 P = TypeVar("P", bound=StridiagPredictor)
@@ -119,28 +119,14 @@ def fit_stream(
     check_name(sample, "sample", ("random", "first"))
     if classes is not None and not isinstance(estimator, StridiagClassifier):
         raise ValueError("classes are for a classifier")
-    file = None if checkpoint is None else Path(checkpoint)
     settings = _settings(estimator, sample_rows, sample, sample_seed, classes)
-    with _Reports(progress) as report:
-        state = None
-        if file is not None:
-            # A place that can not be written is better told of before the work than after it.
-            if not file.parent.is_dir():
-                raise FileNotFoundError(f"there is no folder {file.parent} for the checkpoint")
-            remove_leftovers(file)
-            if file.exists():
-                state = load_checkpoint(file)
-                state.check(settings, source.fingerprint, file)
-        if state is None:
-            state = _started(estimator, source, sample_rows, sample, sample_seed, classes, settings, report)
-            if file is not None:
-                # What goes on is always what a file held, so that going on later is no different: arrays come back in
-                # one order in memory, on which products may depend in the last digit.
-                storage.save(state, file)
-                state = load_checkpoint(file)
-        model = from_saved(state.model, "the checkpoint")
-        if not state.finished:
-            _all_rows(model, source, state, file, checkpoint_every, report)
+
+    def begin(report: Reports) -> Checkpoint:
+        return _started(estimator, source, sample_rows, sample, sample_seed, classes, settings, report)
+
+    model, _ = resumable(
+        begin, lambda state: source, settings, source.fingerprint, checkpoint, checkpoint_every, progress
+    )
     options = estimator.get_params(deep=False)
     for name in [name for name in vars(estimator) if name not in options]:
         delattr(estimator, name)
@@ -150,6 +136,57 @@ def fit_stream(
         # Not before: the arrays above carry no names, and scikit-learn would miss them.
         estimator.feature_names_in_ = np.asarray(source.columns, object)
     return estimator
+
+
+def resumable(
+    begin: Callable[[Reports], Checkpoint],
+    source_of: Callable[[Checkpoint], RowSource],
+    settings: dict[str, Any],
+    fingerprint: dict[str, Any],
+    checkpoint: str | os.PathLike[str] | None,
+    every: float,
+    progress: bool | Callable[[Progress], object],
+) -> tuple[Any, Checkpoint]:
+    """Go through all rows from where a checkpoint stands, or from the start.
+
+    Parameters
+    ----------
+    begin : callable
+        Gives the state before the first row.
+    source_of : callable
+        Gives the rows.
+    settings, fingerprint : dict
+        What the result depends on, and what tells the rows from others: those of a checkpoint must be the same.
+    checkpoint, every, progress
+        See `fit_stream`.
+
+    Returns
+    -------
+    tuple
+        The fitted estimator, and the last state.
+    """
+    file = None if checkpoint is None else Path(checkpoint)
+    with Reports(progress) as report:
+        state = None
+        if file is not None:
+            # A place that can not be written is better told of before the work than after it.
+            if not file.parent.is_dir():
+                raise FileNotFoundError(f"there is no folder {file.parent} for the checkpoint")
+            remove_leftovers(file)
+            if file.exists():
+                state = load_checkpoint(file)
+                state.check(settings, fingerprint, file)
+        if state is None:
+            state = begin(report)
+            if file is not None:
+                # What goes on is always what a file held, so that going on later is no different: arrays come back in
+                # one order in memory, on which products may depend in the last digit.
+                storage.save(state, file)
+                state = load_checkpoint(file)
+        model = from_saved(state.model, "the checkpoint")
+        if not state.finished:
+            state = _all_rows(model, source_of(state), state, file, every, report)
+    return model, state
 
 
 def _check_kinds(estimator: object, source: object) -> None:
@@ -189,7 +226,7 @@ def _started(
     seed: int,
     classes: ArrayLike | None,
     settings: dict[str, Any],
-    report: _Reports,
+    report: Reports,
 ) -> Checkpoint:
     """Draw the sample and fit an estimator to it."""
     drawn = draw_rows(source, rows, how, seed, lambda seen: report(seen, source.rows, "sample"))
@@ -207,18 +244,22 @@ def _started(
 
 
 def _all_rows(
-    model: Any, source: RowSource, state: Checkpoint, file: Path | None, every: float, report: _Reports
-) -> None:
-    """Take all rows from the state on that are not in the sample."""
+    model: Any, source: RowSource, state: Checkpoint, file: Path | None, every: float, report: Reports
+) -> Checkpoint:
+    """Take all rows from the state on that are not in the sample; return the last state."""
     rows, position = state.rows, Position(*state.position)
     written = time.monotonic()
+    source.counts.clear()
+    source.counts.update(state.counts)
 
-    def keep(*, finished: bool) -> None:
+    def keep(*, finished: bool) -> Checkpoint:
+        total = rows if finished else state.total
+        place = (position.file, position.row)
+        told = replace(state, position=place, rows=rows, total=total, finished=finished, counts=dict(source.counts))
         if file is not None:
-            total = rows if finished else state.total
-            place = (position.file, position.row)
-            told = replace(state, model=to_saved(model), position=place, rows=rows, total=total, finished=finished)
+            told = replace(told, model=to_saved(model))
             storage.save(told, file)
+        return told
 
     for chunk in source.read(position):
         _take(model, chunk, rows, state.sample)
@@ -227,8 +268,8 @@ def _all_rows(
         if time.monotonic() - written >= every:
             keep(finished=False)
             written = time.monotonic()
-    keep(finished=True)
     report(rows, rows, "rows", last=True)
+    return keep(finished=True)
 
 
 def _take(model: Any, chunk: Chunk, before: int, sample: Array) -> None:
@@ -246,7 +287,7 @@ def _take(model: Any, chunk: Chunk, before: int, sample: Array) -> None:
         model.partial_fit(chunk.rows[new], chunk.targets[new], sample_weight=weights)
 
 
-class _Reports:
+class Reports:
     """Tells a hook of rows, not more often than it wants to hear, and of the last ones always."""
 
     def __init__(self, progress: bool | Callable[[Progress], object]) -> None:
@@ -259,7 +300,7 @@ class _Reports:
         self._hook: ProgressHook | None = None
         self._start = self._told = 0.0
 
-    def __enter__(self) -> _Reports:
+    def __enter__(self) -> Reports:
         self._hook = self._manager.__enter__()
         self._start = self._told = time.monotonic()
         return self
@@ -268,6 +309,7 @@ class _Reports:
         self._manager.__exit__(*error)
 
     def __call__(self, rows: int, total: int | None, stage: str, *, last: bool = False) -> None:
+        """Report that so many of so many rows have passed."""
         now = time.monotonic()
         if self._hook is not None and (last or now - self._told >= self._every):
             self._told = now

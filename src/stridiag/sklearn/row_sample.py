@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.tables.source import Piece, RowSource, joined
 
-__all__ = ["RowSample", "draw_rows"]
+__all__ = ["RowSample", "draw_rows", "least_keys", "numbers_of"]
 
 Array = NDArray[Any]
+T = TypeVar("T")
+
+_KEYS = 0x6B657973
 
 
 class RowSample(NamedTuple):
@@ -36,40 +39,62 @@ def draw_rows(
     ValueError
         If there are no rows.
     """
-    if how == "first" or source.rows is not None:
-        if source.rows is None or rows >= source.rows:
-            index = np.arange(rows if source.rows is None else source.rows)
-        elif how == "first":
-            index = np.arange(rows)
-        else:
-            index = np.sort(np.random.default_rng(seed).choice(source.rows, rows, replace=False, shuffle=False))
+    index = numbers_of(source.rows, rows, how, seed)
+    if index is not None:
         piece = source.take(index, watch)
         return RowSample(piece, index[: piece.rows.shape[0]], source.rows)
-    return _least_keys(source, rows, seed, watch)
+    pieces = ((chunk.rows.shape[0], Piece(*chunk[:3])) for chunk in source.read())
+    found, index, seen = least_keys(pieces, Piece.pick, joined, rows, seed, watch)
+    return RowSample(found, index, seen)
 
 
-def _least_keys(source: RowSource, rows: int, seed: int, watch: Callable[[int], object]) -> RowSample:
-    rng = np.random.default_rng(seed)
+def numbers_of(total: int | None, rows: int, how: Literal["random", "first"], seed: int) -> Array | None:
+    """Return the numbers of the rows to take, increasing; None where they cannot be told without reading."""
+    if total is None:
+        return np.arange(rows) if how == "first" else None
+    if rows >= total or how == "first":
+        return np.arange(min(rows, total))
+    return np.sort(np.random.default_rng(seed).choice(total, rows, replace=False, shuffle=False))
+
+
+def least_keys(
+    pieces: Iterator[tuple[int, T]],
+    pick: Callable[[T, Array], T],
+    join: Callable[[list[T]], T],
+    rows: int,
+    seed: int,
+    watch: Callable[[int], object],
+) -> tuple[T, Array, int]:
+    """Return rows with the least random keys in one pass, their numbers, and how many rows there are.
+
+    Parameters
+    ----------
+    pieces : iterator of (int, T)
+        How many rows a piece has, and the piece.
+    pick, join : callable
+        Give rows of a piece by their numbers, and pieces one below the other.
+    rows, seed, watch
+        See `draw_rows`.
+    """
+    # Not the numbers of `default_rng(seed)`: rows may be made of these, and keys would choose among their values.
+    rng = np.random.default_rng([seed, _KEYS])
     keys, index = np.empty(0), np.empty(0, np.int64)
-    pieces: list[Piece] = []
+    kept: list[T] = []
     bound: float = np.inf
     seen = 0
-    for chunk in source.read():
-        count = chunk.rows.shape[0]
+    for count, piece in pieces:
         drawn = np.asarray(rng.random(count))
         # Fewer and fewer: the share of what is wanted in what has been seen.
         low = np.flatnonzero(drawn < bound)
-        keys, index = np.append(keys, drawn[low]), np.append(index, low + seen)
-        weights = None if chunk.weights is None else chunk.weights[low]
-        pieces.append(Piece(chunk.rows[low], chunk.targets[low], weights))
+        if low.size:
+            keys, index = np.append(keys, drawn[low]), np.append(index, low + seen)
+            kept.append(pick(piece, low))
         seen += count
         if keys.size > rows:
-            kept = np.sort(np.argpartition(keys, rows - 1)[:rows])
-            keys, index = keys[kept], index[kept]
+            least = np.sort(np.argpartition(keys, rows - 1)[:rows])
+            keys, index, kept = keys[least], index[least], [pick(join(kept), least)]
             bound = float(keys.max())
-            if kept.size < sum(p.rows.shape[0] for p in pieces):
-                whole = joined(pieces)
-                weights = None if whole.weights is None else whole.weights[kept]
-                pieces = [Piece(whole.rows[kept], whole.targets[kept], weights)]
         watch(seen)
-    return RowSample(joined(pieces), index, seen)
+    if not kept:
+        raise ValueError("the source has no rows")
+    return join(kept), index, seen

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.nn.storage import storable
-from stridiag.sklearn.table_columns import Kind, as_numbers, as_table, as_texts, kind_of, require_columns
+from stridiag.tables.values import Kind, as_numbers, as_table, as_texts, kind_of, require_columns
 
 __all__ = ["Column", "Dropped", "TableEncoding"]
 

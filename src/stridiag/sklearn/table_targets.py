@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.nn.storage import storable
-from stridiag.sklearn.table_columns import Kind, as_numbers, as_texts, kind_of
+from stridiag.tables.values import Kind, as_numbers, as_texts, kind_of
 
 __all__ = ["Target", "Task", "decide_task"]
 

@@ -1,8 +1,8 @@
-"""Which columns are rows, targets and weights, and record batches of Arrow as arrays of them."""
+"""Which columns are rows, targets and weights, and tables of Arrow as arrays of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag.errors import NonFiniteError
+from stridiag.tables.csv_text import CsvForm
 from stridiag.tables.paths import close_names
 from stridiag.tables.source import Piece, check_numbers
+from stridiag.tables.values import Kind, as_numbers, as_texts, cleaned, first_odd, is_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,17 +48,33 @@ class Choice:
             if name not in self.targets or not self.labels:
                 require_numbers(schema.field(name).type, name, place)
 
-    def piece(self, batch: pa.RecordBatch, place: str, first: int) -> Piece:
-        """Return the columns of a batch as arrays; `first` is the number of its first row within the file."""
-        rows = _numbers(batch, self.rows, place, first)
+    def piece(self, table: pa.Table, place: str, first: int, form: CsvForm, kinds: Mapping[str, Any]) -> Piece:
+        """Return the columns of a table as arrays.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            From a file.
+        place : str
+            That file, for messages.
+        first : int
+            Number of the table's first row within it.
+        form, kinds : CsvForm, mapping
+            How texts mean numbers, and what labels in CSV looked like at first.
+        """
+        # Not labels, which are what stands there.
+        numeric = [name for name in self.all if name not in self.targets or not self.labels]
+        numbers = cleaned(table.select(numeric), form, numeric)
+        rows = _numbers(numbers, self.rows, place, first, kinds)
         if self.labels and self.targets:
-            targets = np.column_stack([_labels(batch, name, place, first, self.labels) for name in self.targets])
+            labels = [_labels(table, name, place, first, self.labels, kinds.get(name)) for name in self.targets]
+            targets = np.column_stack(labels)
         else:
-            targets = _numbers(batch, self.targets, place, first)
+            targets = _numbers(numbers, self.targets, place, first, kinds)
         targets = targets[:, 0] if len(self.targets) == 1 else targets
         if self.weight is None:
             return Piece(rows, targets, None)
-        weights = _numbers(batch, (self.weight,), place, first)[:, 0]
+        weights = _numbers(numbers, (self.weight,), place, first, kinds)[:, 0]
         if weights.size and weights.min() < 0.0:
             raise ValueError(
                 f"{place}: row {first + int(weights.argmin())} has the weight {weights.min()}: weights must be "
@@ -98,7 +116,8 @@ def require_numbers(kind: pa.DataType, name: str, place: str) -> None:
     import pyarrow as pa
 
     inner = kind.value_type if pa.types.is_dictionary(kind) else kind
-    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
+    # A column without a value, or a first block of CSV without one, says nothing of its type.
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
     if any(test(inner) for test in tests):
         return
     if pa.types.is_temporal(inner):
@@ -116,51 +135,68 @@ def not_numbers_cure() -> str:
     )
 
 
-def _numbers(batch: pa.RecordBatch, names: tuple[str, ...], place: str, first: int) -> Array:
-    values = np.empty((batch.num_rows, len(names)))
+def _numbers(table: pa.Table, names: tuple[str, ...], place: str, first: int, kinds: Mapping[str, Any]) -> Array:
+    values = np.empty((table.num_rows, len(names)))
     for i, name in enumerate(names):
-        values[:, i] = _float64(_present(batch, name, place, first))
+        column = _present(table, name, place, first)
+        kind: Kind = "boolean" if str(kinds.get(name)) == "bool" else "number"
+        if is_text(column.type) and (row := first_odd(column, kind)) >= 0:
+            value = column[row].as_py()[:80]
+            if kind == "boolean":
+                raise ValueError(
+                    f"{place}: column {name!r} held true and false at first, then row {first + row} has {value!r}: "
+                    "write 1 and 0"
+                )
+            raise ValueError(
+                f"{place}: row {first + row} of column {name!r} has {value!r}, which is no number: {not_numbers_cure()}"
+            )
+        values[:, i] = as_numbers(column, name, kind, finite=False)
     check_numbers(values, place, names, first)
     return values
 
 
-def _present(batch: pa.RecordBatch, name: str, place: str, first: int) -> Any:
-    column = batch.column(name)
+def _present(table: pa.Table, name: str, place: str, first: int) -> Any:
+    column = table.column(name)
     if column.null_count:
-        row = first + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+        row = first + int(np.argmax(column.is_null().to_numpy()))
         raise NonFiniteError(
-            f"{place}: row {row} has no value in column {name!r} ({column.null_count} of {batch.num_rows} rows there; "
+            f"{place}: row {row} has no value in column {name!r} ({column.null_count} of {table.num_rows} rows there; "
             "rows count from 0): fill or drop such rows first"
         )
     return column
 
 
-def _float64(column: Any) -> Array:
+def _labels(table: pa.Table, name: str, place: str, first: int, labels: Labels, kind: Any) -> Array:
+    """Return labels as they are stored; `kind` is what the first ones of CSV looked like."""
     import pyarrow as pa
 
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64())
-    return np.asarray(column.to_numpy(zero_copy_only=False))
-
-
-def _labels(batch: pa.RecordBatch, name: str, place: str, first: int, labels: Labels) -> Array:
-    import pyarrow as pa
-
-    column = _present(batch, name, place, first)
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+    column = _present(table, name, place, first)
     if labels == "text":
         column = column.cast(pa.string())
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        values = np.asarray(column.to_numpy(zero_copy_only=False)).astype(str)
-        if values.size and not np.char.str_len(values).all():
-            row = first + int(np.argmin(np.char.str_len(values)))
-            raise NonFiniteError(f"{place}: row {row} has no label in column {name!r} (rows count from 0)")
+    if not is_text(column.type):
+        require_numbers(column.type, name, place)
+        values = np.asarray(column.to_numpy())
+        if values.dtype.kind == "f":
+            check_numbers(values[:, None], place, (name,), first)
         return values
-    require_numbers(column.type, name, place)
-    values = np.asarray(column.to_numpy(zero_copy_only=False))
-    if values.dtype.kind == "f":
-        check_numbers(values[:, None], place, (name,), first)
+    if kind is not None and not is_text(kind):
+        row = next((k for k, text in enumerate(column) if not _can_be(text, kind)), 0)
+        raise ValueError(
+            f"{place}: labels in column {name!r} looked like {kind} at first, then row {first + row} of it has "
+            f"{column[row].as_py()[:80]!r}: labels='text' reads all of them as text"
+        )
+    values = as_texts(column).astype(str)
+    if values.size and not np.char.str_len(values).all():
+        row = first + int(np.argmin(np.char.str_len(values)))
+        raise NonFiniteError(f"{place}: row {row} has no label in column {name!r} (rows count from 0)")
     return values
+
+
+def _can_be(text: Any, kind: Any) -> bool:
+    import pyarrow as pa
+
+    try:
+        text.cast(kind)
+    except pa.ArrowInvalid:
+        return False
+    return True

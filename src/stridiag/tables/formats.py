@@ -1,223 +1,258 @@
-"""Record batches of one file: Parquet, Arrow IPC, CSV, each by pyarrow's own reader, from any row on.
+"""One table, opened: what its columns are called, and its rows in Arrow tables, from any row on.
 
-Readers hold one batch, a row group's pages or a block of text, not the file: Parquet is read through a buffer, not
-ahead; Arrow files through reads, not a map, whose pages would count as this process's memory.
+What it is, is seen from its first bytes and not from its name, so that a pipe is as good as a file. Readers hold one
+batch, a row group's pages or a block of text, not the file: Parquet is read through a buffer, not ahead; Arrow files
+through reads, not a map, whose pages would count as this process's memory.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from stridiag.errors import FileFormatError
-from stridiag.tables.columns import Choice, not_numbers_cure
+from stridiag.tables.csv_text import SEEN, CsvForm, csv_tables, head_of, look_at, whole_rows
+from stridiag.tables.opening import STDIN, Place, opened, readable, shown
+from stridiag.tables.values import arrow, cleaned, typed
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+__all__ = ["OpenTable", "open_table"]
 
-__all__ = ["CsvForm", "batches", "readable", "row_count", "schema_of"]
-
-# Bytes of text that are parsed together; a line may not be longer.
-_BLOCK = 1 << 23
 _BUFFER = 1 << 20
-# Names of pyarrow's for them.
-_COMPRESSION = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4", ".br": "brotli"}
-# How pyarrow tells of a text that it could not convert; the row is not always there.
-_WRONG = re.compile(
-    r"CSV column #(?P<column>\d+):(?: Row #(?P<row>\d+):)? CSV conversion error to .+?: invalid value '(?P<value>.*)'",
-    re.DOTALL,
-)
+_BATCH = 1 << 15
 
 
-class CsvForm(NamedTuple):
-    """What a CSV file does not tell of itself; `kinds` are the types of labels, as the first file shows them."""
+class OpenTable(ABC):
+    """A table whose rows can be read, once.
 
-    delimiter: str
-    names: tuple[str, ...] | None
-    kinds: dict[str, Any]
+    Attributes
+    ----------
+    kind : {"parquet", "arrow", "csv", "json"}
+        What it is.
+    names : list of str
+        Of the columns.
+    form : CsvForm
+        As found, of CSV.
+    rows : int or None
+        How many there are, where an index tells.
+    """
+
+    kind: str
+    names: list[str]
+    form: CsvForm = SEEN
+    rows: int | None = None
+
+    @property
+    @abstractmethod
+    def schema(self) -> Any:
+        """Names and types; of CSV, as the first block shows them."""
+
+    @abstractmethod
+    def _read(self, columns: list[str], kinds: Mapping[str, Any], row: int, size: int) -> Iterator[tuple[int, Any]]:
+        """Yield tables of any length, with the number of their first row; some before `row` do no harm."""
+
+    def whole(self) -> Any:
+        """Return all rows in one Arrow table."""
+        pa = arrow()
+        tables = [table for _, table in self.tables()]
+        return pa.concat_tables(tables) if tables else pa.table({name: [] for name in self.names})
+
+    def tables(
+        self,
+        columns: Collection[str] | None = None,
+        kinds: Mapping[str, Any] = {},
+        row: int = 0,
+        size: int = _BATCH,
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield Arrow tables with the number of their first row.
+
+        Parameters
+        ----------
+        columns : collection of str, optional
+            Which are read, in the order of the file.
+        kinds : mapping of str to pyarrow.DataType
+            Types of columns of CSV, which come as texts else, and where a value is not of that type.
+        row : int, default 0
+            Where to begin.
+        size : int
+            No table goes beyond a row whose number is a multiple of it.
+        """
+        wanted = set(self.names if columns is None else columns)
+        chosen = [name for name in self.names if name in wanted]
+        for first, table in self._read(chosen, kinds, row, size):
+            start = max(0, row - first)
+            while start < table.num_rows:
+                end = min(table.num_rows, (first + start) // size * size + size - first)
+                yield first + start, table.slice(start, end - start)
+                start = end
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Turn what pyarrow raises about a damaged file into FileFormatError that names it."""
-    import pyarrow as pa
+def open_table(place: Place, form: CsvForm = SEEN) -> Iterator[OpenTable]:
+    """Open a file, or standard input for "-": Parquet, Arrow, JSON lines, or else CSV.
 
-    try:
-        yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError, pa.ArrowIndexError) as error:
-        raise FileFormatError(f"{path} is damaged, cut off, or not of this format: {error}") from error
-    except UnicodeDecodeError as error:
-        raise FileFormatError(f"{path} must be text in UTF-8: {error}") from error
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        # What pyarrow says of broken compression carries no error number; what the system says does.
-        raise FileFormatError(f"{path} is damaged or cut off: {error}") from error
-
-
-def schema_of(path: Path, kind: str, form: CsvForm) -> pa.Schema:
-    """Return names and types of the columns; of CSV, as the first block shows them."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with readable(path):
-        if kind == "parquet":
-            with pq.ParquetFile(path) as file:
-                return file.schema_arrow
-        if kind == "arrow":
-            with pa.OSFile(str(path)) as file:
-                return _arrow_reader(file, None).schema
-        with _csv_reader(path, form, None) as reader:
-            schema = reader.schema
-        names = schema.names
-    if form.names is None and all(_is_number(name) for name in names):
-        raise ValueError(f"the first line of {path} must hold names of columns, got {names[:5]}: give names=[...]")
-    other = next((sign for sign in ";\t|," if len(names) == 1 and sign in names[0]), None)
-    if other is not None:
-        raise ValueError(f"{path} has the one column {names[0][:80]!r}: give delimiter={other!r}")
-    return schema
+    Raises
+    ------
+    FileFormatError
+        If it is no table, or damaged: while its rows are read, too.
+    OSError
+        If it cannot be read.
+    """
+    arrow()
+    with readable(place), opened(place) as source:
+        start = source.peek(8)[:8]
+        try:
+            if start.startswith(b"PAR1"):
+                yield _Parquet(source)
+            elif start.startswith((b"ARROW1", b"\xff\xff\xff\xff", b"FEA1")):
+                yield _Arrow(source)
+            elif start.lstrip()[:1] in (b"{", b"["):
+                yield _Json(source, waiting=place == STDIN)
+            else:
+                yield _Csv(source, form, waiting=place == STDIN)
+        except FileFormatError as error:
+            told = str(error)
+            raise FileFormatError(told if told.startswith(shown(place)) else f"{shown(place)}: {told}") from None
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _seekable(source: io.BufferedReader) -> Any:
+    # Of a pipe or of what is compressed, all is read: the directory of these files stands at their end.
+    raw = source.raw
+    if isinstance(raw, io.BufferedReader) and raw.seekable():
+        raw.seek(0)
+        return raw
+    return io.BytesIO(source.read())
 
 
-def row_count(path: Path, kind: str) -> int | None:
-    """Return how many rows a file has, where its index tells."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+class _Parquet(OpenTable):
+    kind = "parquet"
 
-    with readable(path):
-        if kind == "parquet":
-            return int(pq.read_metadata(path).num_rows)
-        if kind == "arrow":
-            with pa.OSFile(str(path)) as file:
-                reader = _arrow_reader(file, None)
-                return int(reader.count_rows()) if hasattr(reader, "count_rows") else None
-    return None
+    def __init__(self, source: io.BufferedReader) -> None:
+        import pyarrow.parquet
 
+        self._file = pyarrow.parquet.ParquetFile(
+            _seekable(source), pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True
+        )
+        self.names = self._file.schema_arrow.names
+        self.rows = int(self._file.metadata.num_rows)
 
-def batches(path: Path, kind: str, choice: Choice, form: CsvForm, row: int, size: int) -> Iterator[tuple[int, Any]]:
-    """Yield record batches from a row on, with the number of their first row."""
-    if kind == "parquet":
-        yield from _parquet(path, choice, row, size)
-        return
-    first = 0
-    for batch in _arrow(path, choice) if kind == "arrow" else _csv(path, choice, form):
-        end = first + batch.num_rows
-        if end > row:
-            skip = max(0, row - first)
-            # In cuts, for batches of any length.
-            for start in range(skip, batch.num_rows, size):
-                yield first + start, batch.slice(start, size)
-        first = end
+    @property
+    def schema(self) -> Any:
+        return self._file.schema_arrow
 
-
-def _parquet(path: Path, choice: Choice, row: int, size: int) -> Iterator[tuple[int, Any]]:
-    import pyarrow.parquet as pq
-
-    with (
-        readable(path),
-        pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True) as file,
-    ):
+    def _read(self, columns: list[str], kinds: Mapping[str, Any], row: int, size: int) -> Iterator[tuple[int, Any]]:
+        metadata = self._file.metadata
         first, group = 0, 0
-        lengths = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-        while group < len(lengths) and first + lengths[group] <= row:
-            first += lengths[group]
+        while group < metadata.num_row_groups and first + metadata.row_group(group).num_rows <= row:
+            first += metadata.row_group(group).num_rows
             group += 1
-        if group == len(lengths):
-            return
-        wanted = list(range(group, len(lengths)))
-        for batch in file.iter_batches(size, wanted, columns=list(choice.all)):
-            skip = min(max(0, row - first), batch.num_rows)
-            if skip < batch.num_rows:
-                yield first + skip, batch.slice(skip)
+        wanted = list(range(group, metadata.num_row_groups))
+        # pyarrow may get no rows wrong where no column is asked for.
+        for batch in self._file.iter_batches(size, wanted, columns=columns) if wanted else ():
+            yield first, arrow().Table.from_batches([batch])
             first += batch.num_rows
 
 
-def _arrow_reader(file: Any, columns: list[int] | None) -> Any:
-    import pyarrow as pa
-    from pyarrow import ipc
+class _Arrow(OpenTable):
+    kind = "arrow"
 
-    options = ipc.IpcReadOptions(included_fields=columns)
-    # The file format has an index at its end; the stream format, also written to files, has none.
-    start = bytes(file.read(6))
-    file.seek(0)
-    if start[:4] == b"FEA1":
-        raise pa.ArrowInvalid("it is of version 1 of Feather: write it anew by pyarrow.feather.write_feather")
-    return ipc.open_file(file, options=options) if start == b"ARROW1" else ipc.open_stream(file, options=options)
+    def __init__(self, source: io.BufferedReader) -> None:
+        start = source.peek(8)[:8]
+        if start.startswith(b"FEA1"):
+            raise FileFormatError("it is of version 1 of Feather: write it anew by pyarrow.feather.write_feather")
+        # The file format has an index at its end; the stream format, also written to files, has none.
+        self._indexed = start.startswith(b"ARROW1")
+        self._source = _seekable(source) if self._indexed else source
+        self._reader = self._open(None)
+        self.names = self._reader.schema.names
+        if self._indexed and hasattr(self._reader, "count_rows"):
+            self.rows = int(self._reader.count_rows())
 
+    def _open(self, columns: list[int] | None) -> Any:
+        ipc = arrow().ipc
+        options = ipc.IpcReadOptions(included_fields=columns)
+        return (ipc.open_file if self._indexed else ipc.open_stream)(self._source, options=options)
 
-def _arrow(path: Path, choice: Choice) -> Iterator[Any]:
-    import pyarrow as pa
+    @property
+    def schema(self) -> Any:
+        return self._reader.schema
 
-    with readable(path), pa.OSFile(str(path)) as file:
-        names = _arrow_reader(file, None).schema.names
-        file.seek(0)
-        reader = _arrow_reader(file, sorted(names.index(name) for name in choice.all))
-        if hasattr(reader, "get_batch"):
-            for i in range(reader.num_record_batches):
-                yield reader.get_batch(i)
-        else:
-            yield from reader
-
-
-@contextmanager
-def _csv_reader(path: Path, form: CsvForm, choice: Choice | None) -> Iterator[Any]:
-    import pyarrow as pa
-    from pyarrow import csv
-
-    kinds: dict[str, Any] = {}
-    if choice is not None:
-        kinds = {name: form.kinds.get(name, pa.float64()) for name in choice.all}
-    convert = csv.ConvertOptions(
-        column_types=kinds, include_columns=None if choice is None else list(choice.all), check_utf8=True
-    )
-    read = csv.ReadOptions(block_size=_BLOCK, column_names=form.names)
-    parse = csv.ParseOptions(delimiter=form.delimiter)
-    # By the name, as pyarrow's own detection, which however is particular about capitals.
-    compression = _COMPRESSION.get(path.suffix.lower())
-    with pa.input_stream(str(path), compression=compression) as stream:
-        yield csv.open_csv(stream, read_options=read, parse_options=parse, convert_options=convert)
+    def _read(self, columns: list[str], kinds: Mapping[str, Any], row: int, size: int) -> Iterator[tuple[int, Any]]:
+        first, pa = 0, arrow()
+        if self._indexed and columns != self.names:
+            self._source.seek(0)
+            self._reader = self._open([self.names.index(name) for name in columns])
+        reader = self._reader
+        pieces = (reader.get_batch(i) for i in range(reader.num_record_batches)) if self._indexed else reader
+        for batch in pieces:
+            yield first, pa.Table.from_batches([batch])
+            first += batch.num_rows
 
 
-def _csv(path: Path, choice: Choice, form: CsvForm) -> Iterator[Any]:
-    import pyarrow as pa
+class _Csv(OpenTable):
+    kind = "csv"
 
-    names: list[str] | None = None
-    truths: dict[str, Any] = {}
-    try:
-        with readable(path):
-            with _csv_reader(path, form, None) as reader:
-                names = reader.schema.names
-                truths = {field.name: field.type for field in reader.schema if pa.types.is_boolean(field.type)}
-            with _csv_reader(path, form._replace(kinds=truths | form.kinds), choice) as reader:
-                yield from reader
-    except FileFormatError as error:
-        wrong = _WRONG.search(str(error))
-        if wrong is None or names is None:
-            raise
-        name, value = names[int(wrong["column"])], wrong["value"][:80]
-        # Arrow counts from 1, and the line of names too.
-        row = "" if wrong["row"] is None else f"row {int(wrong['row']) - (2 if form.names is None else 1)} of "
-        if name in choice.targets and choice.labels:
-            raise ValueError(
-                f"{path}: labels in column {name!r} looked like {form.kinds[name]} at first, then {row}it has "
-                f"{value!r}: labels='text' reads all of them as text"
-            ) from None
-        if name in truths:
-            raise ValueError(
-                f"{path}: column {name!r} held true and false at first, then {row}it has {value!r}: write 1 and 0"
-            ) from None
-        raise ValueError(
-            f"{path}: {row}column {name!r} has {value!r}, which is no number: {not_numbers_cure()}"
-        ) from None
+    def __init__(self, source: io.BufferedReader, form: CsvForm, *, waiting: bool) -> None:
+        self._source, self._waiting = source, waiting
+        self._head = head_of(source, form, waiting=waiting)
+        self.names, self.form = look_at(self._head, form)
+
+    @property
+    def schema(self) -> Any:
+        # The last row may be cut off, if it is not the only one.
+        block = next(whole_rows(self._head, io.BufferedReader(io.BytesIO()), waiting=False))
+        (table,) = csv_tables(iter([block]), self.names, self.form)
+        # By numbers, since two may have one name.
+        plain = table.rename_columns([str(k) for k in range(table.num_columns)])
+        found = typed(cleaned(plain, self.form), self.form, strict=False).schema
+        pa = arrow()
+        return pa.schema([pa.field(name, kind) for name, kind in zip(self.names, found.types, strict=True)])
+
+    def _read(self, columns: list[str], kinds: Mapping[str, Any], row: int, size: int) -> Iterator[tuple[int, Any]]:
+        pieces = whole_rows(self._head, self._source, waiting=self._waiting)
+        first = 0
+        for table in csv_tables(pieces, self.names, self.form, columns, kinds):
+            yield first, table
+            first += table.num_rows
+
+
+class _Json(OpenTable):
+    kind = "json"
+
+    def __init__(self, source: io.BufferedReader, *, waiting: bool) -> None:
+        if source.peek(8)[:8].lstrip().startswith(b"["):
+            raise FileFormatError("a JSON array is not read: write one object per line (for example by jq -c '.[]')")
+        self._pieces = whole_rows(b"", source, waiting=waiting, quoted=False)
+        self._piece = next(self._pieces)
+        self._first = self._parsed(self._piece)
+        self.names = self._first.column_names
+
+    @property
+    def schema(self) -> Any:
+        return self._first.schema
+
+    def whole(self) -> Any:
+        # At once: then types and names are those of all rows.
+        return self._parsed(b"".join([self._piece, *self._pieces]))
+
+    @staticmethod
+    def _parsed(piece: bytes) -> Any:
+        import pyarrow.json
+
+        options = pyarrow.json.ReadOptions(use_threads=False, block_size=len(piece) + 1)
+        return pyarrow.json.read_json(io.BytesIO(piece), read_options=options)
+
+    def _read(self, columns: list[str], kinds: Mapping[str, Any], row: int, size: int) -> Iterator[tuple[int, Any]]:
+        pa, first = arrow(), 0
+        table = self._first
+        while True:
+            # What a piece does not mention is missing there.
+            gap, have = pa.nulls(table.num_rows), table.column_names
+            yield first, pa.table([table[name] if name in have else gap for name in columns], names=columns)
+            first += table.num_rows
+            piece = next(self._pieces, None)
+            if piece is None:
+                return
+            table = self._parsed(piece)

@@ -10,7 +10,7 @@ from typing import Any
 
 from stridiag.errors import FileFormatError
 
-__all__ = ["COMPRESSIONS", "Files", "close_names", "default_delimiter", "file_marks", "found_files", "kind_of"]
+__all__ = ["COMPRESSIONS", "Files", "close_names", "file_marks", "found_files", "kind_of"]
 
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -33,12 +33,6 @@ def kind_of(path: Path) -> str | None:
     name = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path
     kind = _KINDS.get(name.suffix.lower())
     return kind if name is path or kind == "csv" else None
-
-
-def default_delimiter(path: Path) -> str:
-    """Return what stands between the values of a CSV file, as its name tells."""
-    name = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path
-    return "\t" if name.suffix.lower() == ".tsv" else ","
 
 
 def found_files(files: Files) -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +44,11 @@ class Piece(NamedTuple):
         """Return some of the rows."""
         weights = None if self.weights is None else self.weights[start:end]
         return Piece(self.rows[start:end], self.targets[start:end], weights)
+
+    def pick(self, index: Array) -> Piece:
+        """Return the rows of these numbers."""
+        weights = None if self.weights is None else self.weights[index]
+        return Piece(self.rows[index], self.targets[index], weights)
 
 
 class Chunk(NamedTuple):
@@ -119,6 +125,11 @@ class RowSource(ABC):
     rows: int | None
     chunk_rows: int
 
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """What was counted while the rows up to the last chunk were read; checkpoints keep it."""
+        return {}
+
     @property
     @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
@@ -177,9 +188,7 @@ class RowSource(ABC):
             count = chunk.rows.shape[0]
             low, high = np.searchsorted(wanted, (seen, seen + count))
             if high > low:
-                own = wanted[low:high] - seen
-                weights = None if chunk.weights is None else chunk.weights[own]
-                found.append(Piece(chunk.rows[own], chunk.targets[own], weights))
+                found.append(Piece(*chunk[:3]).pick(wanted[low:high] - seen))
             seen += count
             if watch is not None:
                 watch(seen)

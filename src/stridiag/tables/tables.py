@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stridiag._extras import require
 from stridiag._validate import check_option
-from stridiag.tables.columns import Choice, Labels, choose, require_numbers
-from stridiag.tables.formats import CsvForm, batches, row_count, schema_of
-from stridiag.tables.paths import Files, close_names, default_delimiter, file_marks, found_files, kind_of
+from stridiag.tables.columns import Choice, Labels, choose
+from stridiag.tables.csv_text import CsvForm
+from stridiag.tables.files import TableFiles
+from stridiag.tables.paths import Files
 from stridiag.tables.source import Piece, RowSource, grid_rows
+from stridiag.tables.values import is_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,35 +30,34 @@ class TableRows(RowSource):
     columns: tuple[str, ...]
 
     def __init__(
-        self, files: tuple[Path, ...], kind: str, choice: Choice, form: CsvForm, rows: int | None, size: int
+        self, files: TableFiles, choice: Choice, kinds: Mapping[str, Any], chunk_rows: int, chunk_bytes: int
     ) -> None:
-        self._files, self._kind, self._choice, self._form = files, kind, choice, form
+        self._files, self._choice, self._kinds = files, choice, kinds
         self.columns = choice.rows
         self.width = len(choice.rows)
-        self.rows = rows
-        self.chunk_rows = size
+        self.rows = files.rows
+        self.chunk_rows = grid_rows(len(choice.all), chunk_rows, chunk_bytes)
 
     @property
     def fingerprint(self) -> dict[str, Any]:
         """Names, sizes and times of the files, columns, and how they are read."""
-        choice, form = self._choice, self._form
+        choice = self._choice
         return {
-            "kind": self._kind,
-            "files": file_marks(self._files),
+            **self._files.fingerprint,
             "columns": list(choice.rows),
             "target": list(choice.targets),
             "weight": choice.weight,
             "labels": choice.labels,
-            "csv": [form.delimiter, None if form.names is None else list(form.names)],
             "chunk_rows": self.chunk_rows,
         }
 
     def _parts(self, first: int) -> Iterator[tuple[int, Any]]:
-        return ((i, self._files[i]) for i in range(first, len(self._files)))
+        return self._files.parts(first)
 
     def _pieces(self, part: Any, row: int) -> Iterator[Piece]:
-        for first, batch in batches(part, self._kind, self._choice, self._form, row, self.chunk_rows):
-            yield self._choice.piece(batch, str(part), first)
+        choice = self._choice
+        for first, table, form in self._files.tables(part, choice.all, self._kinds, row, self.chunk_rows):
+            yield choice.piece(table, str(part), first, form, self._kinds)
 
 
 def open_tables(
@@ -69,6 +70,9 @@ def open_tables(
     format: Format | None = None,
     delimiter: str | None = None,
     names: Sequence[str] | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    missing: Sequence[str] = (),
     chunk_rows: int = 1 << 17,
     chunk_bytes: int = 1 << 25,
 ) -> TableRows:
@@ -88,16 +92,19 @@ def open_tables(
         Column of sample weights.
     labels : bool or "text", default False
         Whether targets are kept as they are stored: classes, integers or strings; "text" makes strings of them. In CSV
-        the first 8 MB tell which. Else targets become float64.
+        the first 4 MB tell which. Else targets become float64.
     format : {"parquet", "arrow", "csv"}, optional
-        By default as the names of the files tell.
-    delimiter : str, optional
-        Of CSV; by default a comma, in ``.tsv`` files a tabulator.
+        Complains about files of another one; by default what their first bytes tell.
+    delimiter, decimal, thousands : str, optional
+        Of CSV: between columns; ".", or "," in numbers; what groups digits, as in 1,234. By default the first lines
+        tell the first two, and digits are not grouped.
     names : list of str, optional
         Names of the columns of CSV files without a line of names.
+    missing : list of str
+        What stands for missing values in CSV, beside empty texts, "NA", "?" and their like.
     chunk_rows, chunk_bytes : int
         No chunk has more rows, or more bytes of numbers in float64. (A batch of an Arrow file, a page of Parquet, and
-        8 MB of CSV are held too while they are read.)
+        4 MB of CSV are held too while they are read.)
 
     Raises
     ------
@@ -123,48 +130,25 @@ def open_tables(
     (('length', 'width'), (2, 2), ['iris', 'rose'])
     """
     require("reading tables from files", "files", "pyarrow")
-    found = found_files(files)
-    kind = _format(found, format)
-    if kind != "csv" and (delimiter is not None or names is not None):
-        raise ValueError(f"delimiter and names are of CSV files, these are {kind}")
+    if format is not None:
+        check_option(format, "format", _FORMATS)
+    form = CsvForm(delimiter, decimal, thousands, tuple(missing), None if names is None else tuple(names))
+    opened = TableFiles(files, form, format)
+    if opened.kind != "csv" and form != CsvForm():
+        raise ValueError(f"delimiter, decimal, thousands, names and missing are of CSV files, these are {opened.kind}")
     if labels not in (True, False, "text"):
         raise ValueError(f"labels must be True, False or 'text', got {labels!r}")
-    form = CsvForm(
-        default_delimiter(found[0]) if delimiter is None else delimiter,
-        None if names is None else tuple(names),
-        {},
-    )
-    schemas = [schema_of(path, kind, form) for path in found]
+    found, schemas = opened.files, opened.schemas
     # The columns of the first file: the others must have the same.
     choice = choose(schemas[0].names, target, columns, weight, labels)
     for path, schema in zip(found, schemas, strict=True):
         _same_names(path, schema, found[0], schemas[0], choice, everything=columns is None)
-        if kind == "csv":
-            _check_csv(schema, choice, path)
-        else:
-            choice.check(schema, str(path))
+        choice.check(schema, str(path))
         _same_labels(path, schema, found[0], schemas[0], choice)
-    if kind == "csv" and labels:
-        form = form._replace(kinds=_label_kinds(schemas[0], choice))
-    counts = [row_count(path, kind) for path in found]
-    rows = None if None in counts else sum(count for count in counts if count is not None)
-    if rows == 0:
+    if opened.rows == 0:
         raise ValueError(f"there are no rows in {found[0]}{' and the others' if len(found) > 1 else ''}")
-    return TableRows(found, kind, choice, form, rows, grid_rows(len(choice.all), chunk_rows, chunk_bytes))
-
-
-def _format(files: tuple[Path, ...], format: str | None) -> str:
-    if format is not None:
-        return check_option(format, "format", _FORMATS)
-    kinds = {kind_of(path) for path in files}
-    if "npy" in kinds:
-        raise ValueError(".npy files have no named columns: use open_arrays")
-    if kinds - set(_FORMATS):
-        odd = next(path for path in files if kind_of(path) is None)
-        raise ValueError(f"the name of {odd} does not tell its format: give format='parquet', 'arrow' or 'csv'")
-    if len(kinds) > 1:
-        raise ValueError(f"all files must be of one format, got {sorted(map(str, kinds))}")
-    return str(kinds.pop())
+    kinds = _csv_kinds(schemas[0], choice) if opened.kind == "csv" else {}
+    return TableRows(opened, choice, kinds, chunk_rows, chunk_bytes)
 
 
 def _same_names(
@@ -177,41 +161,24 @@ def _same_names(
         raise ValueError(f"{path} has other columns than {first}: it {' and '.join(told)}; columns=[...] chooses")
 
 
-def _check_csv(schema: pa.Schema, choice: Choice, path: Path) -> None:
-    """Check what the first block shows; later ones are checked as they are read."""
+def _csv_kinds(schema: pa.Schema, choice: Choice) -> dict[str, Any]:
+    """Return the types that columns of CSV must have."""
     import pyarrow as pa
 
-    for name in choice.all:
-        if schema.names.count(name) == 1 and (name not in choice.targets or not choice.labels):
-            # A first block without a value says nothing of a type.
-            if not pa.types.is_null(schema.field(name).type):
-                require_numbers(schema.field(name).type, name, str(path))
-        elif schema.names.count(name) != 1:
-            told = "no column" if name not in schema.names else "several columns"
-            raise ValueError(f"{path} has {told} called {name!r}{close_names(name, schema.names)}")
-
-
-def _label_kinds(schema: pa.Schema, choice: Choice) -> dict[str, Any]:
-    import pyarrow as pa
-
-    if choice.labels == "text":
-        return {name: pa.string() for name in choice.targets}
-    kinds = {name: schema.field(name).type for name in choice.targets}
-    return {name: pa.string() if pa.types.is_temporal(k) or pa.types.is_null(k) else k for name, k in kinds.items()}
+    truths = {field.name for field in schema if pa.types.is_boolean(field.type)}
+    kinds: dict[str, Any] = {name: pa.bool_() if name in truths else pa.float64() for name in choice.all}
+    for name in choice.targets if choice.labels else ():
+        kind = schema.field(name).type
+        odd = pa.types.is_temporal(kind) or pa.types.is_null(kind) or choice.labels == "text"
+        kinds[name] = pa.string() if odd else kind
+    return kinds
 
 
 def _same_labels(path: Path, schema: pa.Schema, first: Path, wanted: pa.Schema, choice: Choice) -> None:
     """Raise ValueError where labels are text in one file and numbers in another."""
-    import pyarrow as pa
-
-    def is_text(of: pa.Schema, name: str) -> bool:
-        kind = of.field(name).type
-        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
     if choice.labels is True:
         for name in choice.targets:
-            if is_text(schema, name) != is_text(wanted, name):
+            if is_text(schema.field(name).type) != is_text(wanted.field(name).type):
                 raise ValueError(
                     f"labels in column {name!r} are {schema.field(name).type} in {path} and "
                     f"{wanted.field(name).type} in {first}: labels='text' reads all as text"
