@@ -103,7 +103,7 @@ class Part:
         layer_products.pattern_dots(*where, x, g, out)
         return out
 
-    def _where(self, values: Array, transposed: bool) -> tuple[tuple[Array, ...], Array]:
+    def _where(self, values: Array, transposed: bool) -> tuple[tuple[Array, Array, Array, Array], Array]:
         where, source = product_arrays(self.structure, transposed=transposed)
         return where, values if source is None else values[source]
 
@@ -163,7 +163,7 @@ class _Step(torch.autograd.Function):
     """Forward or inverse; the last inputs are the raw entries of L, of U, of D, and the bias, if there is one."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         parts: Sequence[Part],
         log_scale: float,
