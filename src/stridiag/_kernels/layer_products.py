@@ -119,6 +119,31 @@ def _four_samples(
             store(y, t + 3 * rows, d0)
             store(y, t + 3 * rows + lanes, d1)
             i += 2 * lanes
+        while i + lanes <= end:
+            v = starts[low] + i - max(0, -offsets[low])
+            u = s * columns + i + offsets[low]
+            w = load(values, v)
+            a = w * load(x, u)
+            b = w * load(x, u + columns)
+            c = w * load(x, u + 2 * columns)
+            d = w * load(x, u + 3 * columns)
+            for k in range(low + 1, high):
+                v = starts[k] + i - max(0, -offsets[k])
+                u = s * columns + i + offsets[k]
+                w = load(values, v)
+                a = a + w * load(x, u)
+                b = b + w * load(x, u + columns)
+                c = c + w * load(x, u + 2 * columns)
+                d = d + w * load(x, u + 3 * columns)
+            if bias.size:
+                w = load(bias, i)
+                a, b, c, d = a + w, b + w, c + w, d + w
+            t = s * rows + i
+            store(y, t, a)
+            store(y, t + rows, b)
+            store(y, t + 2 * rows, c)
+            store(y, t + 3 * rows, d)
+            i += lanes
     while i < end:
         for r in range(s, s + 4):
             y[r, i] = _sum_of_one(values, offsets, starts, low, high, x, bias, r, i)
@@ -161,6 +186,12 @@ def _one_sample(
             store(y, into + i, a)
             store(y, into + i + lanes, b)
             i += 2 * lanes
+        while i + lanes <= end:
+            a = load(values, starts[low] + i - max(0, -offsets[low])) * load(x, source + i + offsets[low])
+            for k in range(low + 1, high):
+                a = a + load(values, starts[k] + i - max(0, -offsets[k])) * load(x, source + i + offsets[k])
+            store(y, into + i, a + load(bias, i) if bias.size else a)
+            i += lanes
     while i < end:
         y[s, i] = _sum_of_one(values, offsets, starts, low, high, x, bias, s, i)
         i += 1
