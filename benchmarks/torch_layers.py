@@ -2,7 +2,7 @@
 
     python benchmarks/torch_layers.py                      # all tables, to benchmarks/results/torch/
     python benchmarks/torch_layers.py --device cuda        # the same on a GPU
-    python benchmarks/torch_layers.py --sizes 64 --batches 2 --orders 64 --repeat 1 --out DIR      # a trial
+    python benchmarks/torch_layers.py --sizes 64 --batches 2 --orders 64 --largest-solve 64 --repeat 1 --out DIR
 
 Times are the smallest of several runs, of one thread's processor time on a CPU (robust against other load), of the
 device's clock on a GPU. With several threads they are wall-clock times.
@@ -26,27 +26,39 @@ from stridiag.torch import StridiagInvertible, StridiagLinear
 from stridiag.torch.functional import slogdet, solve
 from torch import Tensor, nn
 
+_LONG = 5.0  # seconds
+
 OFFSETS = {3: (0, 1, -1), 9: (0, 1, -1, 2, -2, 3, -3, 4, -4)}
 
 
 def measure(run: Callable[[], object], device: str, repeat: int, threads: int) -> float:
-    """Return the seconds of one call."""
-    run()
-    run()
-    best = []
-    for _ in range(repeat):
-        calls = 0
+    """Return the seconds of one call; what takes long is called twice in all."""
+    clock = time.process_time if device == "cpu" and threads == 1 else time.perf_counter
+
+    def once() -> float:
         if device == "cuda":
             torch.cuda.synchronize()
-        clock = time.process_time if device == "cpu" and threads == 1 else time.perf_counter
         begin = clock()
-        while calls < 3 or (clock() - begin < 0.05 and calls < 200):
+        run()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return clock() - begin
+
+    once()
+    seconds = once()
+    if seconds > _LONG:
+        return seconds
+    # Short runs, many of them: between two of the system's switches to another process, some are undisturbed.
+    calls = max(1, int(0.002 / seconds))
+    best = seconds
+    for _ in range(repeat * max(1, int(0.1 / (calls * seconds)))):
+        begin = clock()
+        for _ in range(calls):
             run()
-            calls += 1
             if device == "cuda":
                 torch.cuda.synchronize()
-        best.append((clock() - begin) / calls)
-    return min(best)
+        best = min(best, (clock() - begin) / calls)
+    return best
 
 
 def csr_of(layer: StridiagLinear) -> Tensor:
@@ -58,10 +70,38 @@ def csr_of(layer: StridiagLinear) -> Tensor:
     return found.to(layer.weight.device)
 
 
+def butterfly_of(n: int, device: str) -> nn.Module | None:
+    """Return the butterfly layer of torch-structured, which needs triton and einops beside what it declares."""
+    try:
+        from torch_structured import Butterfly
+    except ImportError as error:
+        print(f"left out: torch-structured's butterfly: {error}")
+        return None
+    layer: nn.Module = Butterfly(n, n, bias=True).to(device)
+    return layer
+
+
+def half_of(dense: nn.Linear) -> nn.Linear | None:
+    """Return a layer whose weight keeps two entries of each four, in torch's format for these (CUDA only)."""
+    layer = nn.Linear(dense.in_features, dense.out_features, device=dense.weight.device, dtype=torch.float16)
+    with torch.no_grad():
+        weight = dense.weight.half() * torch.tensor([0, 0, 1, 1], device=dense.weight.device).tile(
+            dense.out_features, dense.in_features // 4
+        )
+        try:
+            packed = torch.sparse.to_sparse_semi_structured(weight)
+        except (RuntimeError, NotImplementedError) as error:
+            print(f"left out: 2:4: {error}")
+            return None
+    layer.weight = nn.Parameter(packed, requires_grad=False)
+    return layer
+
+
 def linear_table(args: argparse.Namespace, threads: int) -> list[dict[str, Any]]:
     table: list[dict[str, Any]] = []
     for n in args.sizes:
         dense = nn.Linear(n, n, device=args.device)
+        butterfly, half = butterfly_of(n, args.device), half_of(dense)
         for diagonals, offsets in OFFSETS.items():
             ours = StridiagLinear(n, n, offsets, device=args.device)
             sparse = csr_of(ours)
@@ -84,10 +124,16 @@ def linear_table(args: argparse.Namespace, threads: int) -> list[dict[str, Any]]
                     row["csr forward us"] = 1e6 * measure(
                         lambda sparse=sparse, flat=flat: sparse @ flat, args.device, args.repeat, threads
                     )
-                for name, layer in (("dense", dense), ("stridiag", ours)):
-                    row[f"{name} both us"] = 1e6 * measure(
-                        lambda layer=layer, both=both: both(layer), args.device, args.repeat, threads
-                    )
+                    for name, rival, given in (("butterfly", butterfly, x.detach()), ("2:4", half, x.detach().half())):
+                        if rival is not None:
+                            row[f"{name} forward us"] = 1e6 * measure(
+                                lambda rival=rival, given=given: rival(given), args.device, args.repeat, threads
+                            )
+                for name, layer in (("dense", dense), ("stridiag", ours), ("butterfly", butterfly)):
+                    if layer is not None:
+                        row[f"{name} both us"] = 1e6 * measure(
+                            lambda layer=layer, both=both: both(layer), args.device, args.repeat, threads
+                        )
                 row["forward ratio"] = row["dense forward us"] / row["stridiag forward us"]
                 row["csr ratio"] = row["csr forward us"] / row["stridiag forward us"]
                 row["both ratio"] = row["dense both us"] / row["stridiag both us"]
@@ -105,7 +151,7 @@ def solve_table(args: argparse.Namespace, threads: int) -> list[dict[str, Any]]:
         table.append({"threads": threads, "what": name, "n": n, "ms": 1e3 * seconds})
         print(table[-1], flush=True)
 
-    for n in args.orders:
+    for n in sorted({*args.orders, args.largest_solve}):
         structure = Structure(n, (-1, 0, 1))
         values = torch.randn(structure.nnz, device=args.device)
         values[structure.diagonal_slots(0)] += 3.0
@@ -117,7 +163,7 @@ def solve_table(args: argparse.Namespace, threads: int) -> list[dict[str, Any]]:
             (solve(structure, values, b).sum() + slogdet(structure, values).logabsdet).backward()
 
         record("stridiag", n, ours)
-        if n > args.largest_dense:
+        if n > args.largest_solve:
             continue
         matrix = torch.randn(n, n, device=args.device) + 3.0 * n**0.5 * torch.eye(n, device=args.device)
         matrix.requires_grad_()
@@ -239,8 +285,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 32, 256])
     parser.add_argument("--orders", type=int, nargs="+", default=[2048, 10_000])
     parser.add_argument("--largest-dense", type=int, default=2048)
+    parser.add_argument("--largest-solve", type=int, default=8192, help="order up to which torch.linalg solves")
     parser.add_argument("--largest-layer", type=int, default=1_000_000)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "torch")
     args = parser.parse_args(arguments)

@@ -31,9 +31,12 @@ _HALVES = (torch.float16, torch.bfloat16)
 
 def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...]:
     """Return the shape that shapes broadcast to; sizes may be symbols of torch's compiler."""
-    several = [shape for shape in shapes if len(shape)]
+    several = [shape for shape in shapes if shape]
     if len(several) < 2:
         return tuple(several[0]) if several else ()
+    # Torch's own takes as long as a small product.
+    if all(type(size) is int for shape in several for size in shape) and several.count(several[0]) == len(several):
+        return tuple(several[0])
     broadcast: Any = torch.broadcast_shapes
     return tuple(broadcast(*shapes))
 
@@ -68,10 +71,12 @@ def require_width(tensor: Tensor, width: int, name: str) -> None:
 
 def common_type(*tensors: Tensor | None) -> tuple[torch.dtype, torch.dtype]:
     """Return the type that the operands promote to, and that in which they are computed with: float32 at least."""
-    given = [tensor for tensor in tensors if tensor is not None]
-    promoted = given[0].dtype
-    for tensor in given[1:]:
-        promoted = torch.promote_types(promoted, tensor.dtype)
+    promoted: torch.dtype | None = None
+    for tensor in tensors:
+        if tensor is not None and tensor.dtype is not promoted:
+            promoted = tensor.dtype if promoted is None else torch.promote_types(promoted, tensor.dtype)
+    if promoted is None:
+        raise ValueError("a common type needs a tensor")
     return promoted, torch.float32 if promoted in _HALVES else promoted
 
 

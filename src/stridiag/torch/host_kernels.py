@@ -48,26 +48,26 @@ def matvec(structure: Structure, values: Tensor, x: Tensor, bias: Tensor | None,
     array = values.numpy()
     if source is not None:
         array = array[..., source]
-    batch = broadcast_shape(values.shape[:-1], x.shape[:-1])
-    kernels = product_lanes if compiler.COMPILES else products
+    batch = tuple(x.shape[:-1]) if values.dim() == 1 else broadcast_shape(values.shape[:-1], x.shape[:-1])
     if array.size == array.shape[-1]:
         single = np.ascontiguousarray(array).reshape(-1)
-        block = _rows(x.expand(*batch, columns), (math.prod(batch), columns))
-        y = np.empty((block.shape[0], rows), block.dtype)
-        each = max(1, (len(structure.offsets) + 1) * block.shape[0])
-        grain = -(-_GRAIN // (each * products.BLOCK)) * products.BLOCK
-        if bias is None:
-            run_ranges(
-                lambda first, last: kernels.multiply_rows(single, *where, block, y, first, last), rows, grain=grain
-            )
+        samples = math.prod(batch)
+        block = _rows(x if batch == x.shape[:-1] else x.expand(*batch, columns), (samples, columns))
+        # Made by torch, whose memory begins at a multiple of a vector's size.
+        result = x.new_empty((*batch, rows))
+        y = result.numpy().reshape(samples, rows)
+        add = single[:0] if bias is None else np.ascontiguousarray(bias.numpy())
+        grain = layer_products.rows_worth_a_thread(_GRAIN, (len(structure.offsets) + 1) * samples)
+        if rows <= grain:
+            layer_products.layer_rows(single, *where, block, add, y, 0, rows)
         else:
-            add = np.ascontiguousarray(bias.numpy())
             run_ranges(
-                lambda first, last: layer_products.multiply_rows_and_add(single, *where, block, add, y, first, last),
+                lambda first, last: layer_products.layer_rows(single, *where, block, add, y, first, last),
                 rows,
                 grain=grain,
             )
-        return torch.from_numpy(y).reshape(*batch, rows)
+        return result
+    kernels = product_lanes if compiler.COMPILES else products
     members = math.prod(batch)
     of, at = (
         np.broadcast_to(np.arange(math.prod(own)).reshape(own), batch).ravel()
@@ -103,7 +103,7 @@ def dots(structure: Structure, left: Tensor, right: Tensor, shape: tuple[int, ..
     return torch.from_numpy(out).reshape(*lead, structure.nnz)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Factored:
     """The factors of a batch of matrices, kept from a forward pass for its backward pass."""
 
@@ -111,7 +111,22 @@ class Factored:
     structure: Structure
     batch: tuple[int, ...]
     finite: Array
-    dtype: np.dtype[Any]
+    given: Array
+    """The values, copied: what the caller holds may change in place."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the values."""
+        return self.given.dtype
+
+    def are_those_of(self, structure: Structure, values: Tensor) -> bool:
+        """Whether these are the factors of a batch, to the last bit of its values."""
+        if self.batch != tuple(values.shape[:-1]) or self.structure != structure:
+            return False
+        array = _rows(values, self.given.shape)
+        # As integers: a zero's sign counts.
+        bits = f"i{array.itemsize}"
+        return array.dtype == self.dtype and np.array_equal(array.view(bits), self.given.view(bits))
 
     @property
     def info(self) -> Array:
@@ -121,7 +136,7 @@ class Factored:
 
 def factored(structure: Structure, values: Tensor) -> Factored:
     """Factor every member; one that is not finite counts as singular."""
-    array = _rows(values, (math.prod(values.shape[:-1]), structure.nnz))
+    given = array = _rows(values, (math.prod(values.shape[:-1]), structure.nnz)).copy()
     finite: Array = np.logical_and.reduce(np.isfinite(array), axis=1)
     if not finite.all():
         # What the factorizations are given is finite: a few of the libraries behind them do not return from a NaN.
@@ -130,7 +145,7 @@ def factored(structure: Structure, values: Tensor) -> Factored:
     matrix = StridiagMatrix(structure, array.reshape(*batch, structure.nnz), copy=False)
     with np.errstate(all="ignore"):
         members = decompose_members(plan(structure), matrix)
-    return Factored(members, structure, batch, finite, array.dtype)
+    return Factored(members, structure, batch, finite, given)
 
 
 def solve(factors: Factored, b: Tensor, *, transposed: bool) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike
 import torch
 from stridiag._validate import check_option
 from stridiag.structure import Structure
+from stridiag.torch.batches import require_width
 from stridiag.torch.functional import linear, slogdet, solve
+from stridiag.torch.functional.product_form import Part, fused, fusible
 from torch import Tensor, nn
 
 __all__ = ["Form", "StridiagInvertible"]
@@ -24,6 +26,7 @@ class _Part(nn.Module):
     """The identity plus entries off the diagonal, whose sums in each row and column stay below a bound."""
 
     slots: Tensor
+    raw: Tensor
 
     def __init__(self, structure: Structure, bound: float, device: Any, dtype: torch.dtype | None) -> None:
         super().__init__()
@@ -34,15 +37,17 @@ class _Part(nn.Module):
         most = max(1, *(int(np.bincount(lines, minlength=1).max()) for lines in (rows, columns)))
         self.limit = bound / most
         self.diagonal = (diagonal.start, diagonal.stop)
+        # For the way on the host; a structure with entries on both sides is solved otherwise.
+        self.fixed = Part(structure, off, self.limit, upper=bool((columns > rows).any()))
         self.register_buffer("slots", torch.as_tensor(off, device=device), persistent=False)
         self.raw = nn.Parameter(torch.zeros(off.size, device=device, dtype=dtype))
 
-    def values(self) -> Tensor:
+    def values(self, raw: Tensor) -> Tensor:
         """Return all slots' values: ones on the diagonal."""
         start, stop = self.diagonal
-        base = torch.ones(stop - start, dtype=self.raw.dtype, device=self.raw.device)
+        base = torch.ones(stop - start, dtype=raw.dtype, device=raw.device)
         base = nn.functional.pad(base, (start, self.structure.nnz - stop))
-        return base.index_add(0, self.slots, self.limit * torch.tanh(self.raw))
+        return base.index_add(0, self.slots, self.limit * torch.tanh(raw))
 
 
 class StridiagInvertible(nn.Module):
@@ -155,40 +160,65 @@ class StridiagInvertible(nn.Module):
 
     def log_diagonal(self) -> Tensor:
         """Return the logarithms of the diagonal D, (n,)."""
-        if self.log_scale == 0.0:
-            return 0.0 * self.raw_scale
-        return self.log_scale * torch.tanh(self.raw_scale / self.log_scale)
+        return self._logarithms(self.raw_scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``A x + b`` for vectors along the last axis, (..., n)."""
-        scale = self.log_diagonal().exp()
-        dominant = self.form == "dominant"
-        y = scale * self._times(0, x) if dominant else self._times(0, scale * self._times(1, x))
-        return y if self.bias is None else y + self.bias
+        return self._map(x, inverse=False)
 
     def inverse(self, y: Tensor) -> Tensor:
         """Return the x with ``A x + b = y``, exactly but for rounding, (..., n)."""
-        right = y if self.bias is None else y - self.bias
-        scale = torch.exp(-self.log_diagonal())
-        if self.form == "dominant":
-            return self._into(0, scale * right)
-        return self._into(1, scale * self._into(0, right))
+        return self._map(y, inverse=True)
 
     def log_abs_det(self) -> Tensor:
         """Return the logarithm of the magnitude of A's determinant: a number, the same for every x."""
         found = self.log_diagonal().sum()
         if self.form == "dominant":
             part: Any = self.parts[0]
-            found = found + slogdet(part.structure, part.values()).logabsdet
+            found = found + slogdet(part.structure, part.values(part.raw)).logabsdet
         return found
 
-    def _times(self, k: int, x: Tensor) -> Tensor:
-        part: Any = self.parts[k]
-        return linear(part.structure, part.values(), x)
+    def _map(self, x: Tensor, *, inverse: bool) -> Tensor:
+        parts: Any = self.parts
+        raws = [part.raw for part in parts]
+        parameters = [*raws, self.raw_scale] if self.bias is None else [*raws, self.raw_scale, self.bias]
+        composed = self._composed_inverse if inverse else self._composed_forward
+        if self.form == "dominant" or not fusible(x, parameters):
+            return composed(x, *parameters)
+        require_width(x, self.features, "y" if inverse else "x")
+        return fused([part.fixed for part in parts], self.log_scale, x, parameters, composed, inverse=inverse)
 
-    def _into(self, k: int, x: Tensor) -> Tensor:
-        part: Any = self.parts[k]
-        return solve(part.structure, part.values(), x)
+    def _composed_forward(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        parts, scale, bias = self._operands(parameters, 1.0)
+        *further, first = parts
+        x = linear(*first, x)
+        x = scale * x
+        for part in further:
+            x = linear(*part, x)
+        return x if bias is None else x + bias
+
+    def _composed_inverse(self, y: Tensor, *parameters: Tensor) -> Tensor:
+        parts, scale, bias = self._operands(parameters, -1.0)
+        *further, last = parts
+        x = y if bias is None else y - bias
+        for part in further:
+            x = solve(*part, x)
+        return solve(*last, scale * x)
+
+    def _operands(
+        self, parameters: Sequence[Tensor], sign: float
+    ) -> tuple[list[tuple[Structure, Tensor]], Tensor, Tensor | None]:
+        """Return the parts, D or its inverse, and the bias."""
+        parts: Any = self.parts
+        count = len(parts)
+        entries = [(part.structure, part.values(raw)) for part, raw in zip(parts, parameters, strict=False)]
+        bias = parameters[count + 1] if len(parameters) > count + 1 else None
+        return entries, torch.exp(sign * self._logarithms(parameters[count])), bias
+
+    def _logarithms(self, raw_scale: Tensor) -> Tensor:
+        if self.log_scale == 0.0:
+            return 0.0 * raw_scale
+        return self.log_scale * torch.tanh(raw_scale / self.log_scale)
 
     def extra_repr(self) -> str:
         """Return what stands between the parentheses of the layer's repr."""

@@ -7,6 +7,8 @@ How they are differentiated and mapped is registered beside the differentiable f
 
 from __future__ import annotations
 
+import weakref
+
 import torch
 from stridiag.structure import Structure
 from stridiag.torch import device_kernels, host_kernels, reduction
@@ -33,7 +35,10 @@ __all__ = [
 
 
 class Kept:
-    """Holds the factors that a forward pass made, so that the backward pass need not make them again."""
+    """Holds the factors that a forward pass made, so that the backward pass need not make them again.
+
+    Another function of the same matrix, as `slogdet` beside `solve`, finds them too, while a graph holds them.
+    """
 
     __slots__ = ("factors",)
 
@@ -41,11 +46,18 @@ class Kept:
         self.factors: host_kernels.Factored | None = None
 
 
+_latest: list[weakref.ref[host_kernels.Factored]] = []
+
+
 def _factors(structure: Structure, values: Tensor, kept: Kept | None) -> host_kernels.Factored:
     if kept is None:
         return host_kernels.factored(structure, values)
     if kept.factors is None or kept.factors.batch != tuple(values.shape[:-1]):
-        kept.factors = host_kernels.factored(structure, values)
+        found = _latest[0]() if _latest else None
+        if found is None or not found.are_those_of(structure, values):
+            found = host_kernels.factored(structure, values)
+            _latest[:] = [weakref.ref(found)]
+        kept.factors = found
     return kept.factors
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from torch._functorch.utils import unwrap_dead_wrappers
 from torch.autograd import forward_ad
 
 import torch
 
-__all__ = ["Rule", "register", "underivable"]
+__all__ = ["Rule", "register", "transformed", "underivable"]
 
 
 class Rule(torch.autograd.Function):
     """A differentiable function with a context that is set up apart from `forward`.
 
-    Torch asks for the signature of `forward` at each call, which takes it longer than a small product does. Here it is
-    found once for each class.
+    Torch binds the arguments of each call to the signature of `forward`, which takes it longer than a small product
+    does. Here all arguments are always given, by place, so that there is nothing to bind; where a transform of
+    ``torch.func`` binds them nevertheless, the signature is found once for each class.
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -24,6 +26,15 @@ class Rule(torch.autograd.Function):
         forward: Any = cls.forward
         if "__signature__" not in vars(forward):
             forward.__signature__ = inspect.signature(forward)
+
+    @classmethod
+    def apply(cls, *arguments: Any) -> Any:
+        """Call the function with all arguments of `forward`."""
+        if torch._C._are_functorch_transforms_active():
+            return super().apply(*arguments)  # type: ignore[no-untyped-call]
+        # What `torch.autograd.Function.apply` does once arguments are bound.
+        base: Any = super(torch.autograd.Function, cls)
+        return base.apply(*unwrap_dead_wrappers(arguments))
 
 
 def register(operator: Any, rule: type[Rule], *, further: int = 0) -> None:
@@ -62,6 +73,9 @@ def underivable() -> bool:
 
     A differentiable function costs more than a small product, and inference is made of these.
     """
-    return not (
-        torch.is_grad_enabled() or forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
-    )
+    return not (torch.is_grad_enabled() or transformed())
+
+
+def transformed() -> bool:
+    """Whether forward-mode differentiation or a transform of ``torch.func`` is under way."""
+    return forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()

@@ -34,7 +34,7 @@ from stridiag.torch.places import (
     slots_within,
     with_diagonal,
 )
-from stridiag.torch.rules import Rule, register
+from stridiag.torch.rules import Rule, register, underivable
 from stridiag.torch.spec import Named, named
 from torch import Tensor
 
@@ -131,6 +131,8 @@ register(kernels.inverse_operator, _Inverse, further=1)
 def _apply_slogdet(structure: Named, values: Tensor, kept: kernels.Kept | None) -> tuple[Tensor, Tensor]:
     if isinstance(structure, str):
         sign, logarithm = kernels.slogdet_operator(values, structure)
+    elif underivable():
+        sign, logarithm = kernels.slogdet(structure, values, kept)
     else:
         rule: Any = _Slogdet
         sign, logarithm = rule.apply(values, structure, kept)
@@ -140,6 +142,8 @@ def _apply_slogdet(structure: Named, values: Tensor, kept: kernels.Kept | None) 
 def _apply_inverse(structure: Named, values: Tensor, kept: kernels.Kept | None) -> Tensor:
     if isinstance(structure, str):
         found: Tensor = kernels.inverse_operator(values, structure)
+    elif underivable():
+        found = kernels.inverse_on_pattern(structure, values, kept)
     else:
         rule: Any = _Inverse
         found = rule.apply(values, structure, kept)

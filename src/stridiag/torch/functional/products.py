@@ -146,7 +146,11 @@ def apply_matvec(structure: Named, values: Tensor, x: Tensor, bias: Tensor | Non
 
 def apply_dots(structure: Named, left: Tensor, right: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return ``left_i right_j`` at every slot (i, j), summed over the batch down to a batch of the given shape."""
-    run: Any = kernels.dots_operator if isinstance(structure, str) else _Dots.apply
+    run: Any = _Dots.apply
+    if isinstance(structure, str):
+        run = kernels.dots_operator
+    elif underivable():
+        return kernels.dots(structure, left, right, tuple(shape))
     found: Tensor = run(left, right, structure, tuple(shape))
     return found
 
@@ -206,5 +210,7 @@ def linear(
         if bias.dim() != 1:
             raise ValueError(f"bias must have shape ({rows},), got {tuple(bias.shape)}")
     promoted, kind = common_type(values, x, bias)
+    if promoted is kind and values.dtype is x.dtype and (bias is None or bias.dtype is kind):
+        return apply_matvec(named(structure), values, x, bias, transposed)
     added = None if bias is None else bias.to(kind)
     return apply_matvec(named(structure), values.to(kind), x.to(kind), added, transposed).to(promoted)

@@ -21,7 +21,7 @@ from stridiag.torch.batches import (
     summed_to,
 )
 from stridiag.torch.functional.products import apply_dots, apply_matvec
-from stridiag.torch.rules import Rule, register
+from stridiag.torch.rules import Rule, register, underivable
 from stridiag.torch.spec import Named, named
 from torch import Tensor
 
@@ -98,6 +98,8 @@ def apply_solve(
     """Return solutions and `info` for checked operands of one type."""
     if isinstance(structure, str):
         x, info = kernels.solve_operator(values, b, structure, transposed)
+    elif underivable():
+        x, info = kernels.solve(structure, values, b, transposed, kept)
     else:
         rule: Any = _Solve
         x, info = rule.apply(values, b, structure, transposed, kept)
