@@ -15,8 +15,9 @@ Storage:
   how many steps the groups before have;
 * ``whole``, (3, lanes), with a lane for each place of a group: the row of the group's first step, the segment, and
   whether it has neighbours to the left (1) and to the right (2);
-* ``real``, (6, lanes): the step with which the segment begins; of the rows a - 1 and a the entries in the kept columns,
-  a - 2 and a - 1, and a - 1; with what factors the two leftover rows of a segment that begins its chain become one.
+* ``real``, (6, lanes), of float64: the step with which the segment begins; of the rows a - 1 and a the entries in the
+  kept columns, a - 2 and a - 1, and a - 1; with what factors the two leftover rows of a segment that begins its chain
+  become one.
 
 Cost: 12 operations an interior column to fold, 18 to unfold.
 """

@@ -8,6 +8,7 @@ solution on, the segments' reflections are kept too, unless they are too many fo
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from stridiag.factorization.decomposition import Decomposition
     from stridiag.planning.condensation import CondensationLayout
 
-__all__ = ["NOTED", "Sweeps"]
+__all__ = ["NOTED", "Notes", "Sweeps"]
 
 Array = NDArray[Any]
 
@@ -43,7 +44,7 @@ NOTED = 400_000
 
 # Groups of segments that are worth handing to another thread: about 40 microseconds' work.
 _GRAIN = 8
-_NOTED_GRAIN = 16
+_NOTED_GRAIN = 24
 
 
 class Sweeps:
@@ -71,9 +72,9 @@ class Sweeps:
         self._links = values[layout.link_slots]
         self._nodes: Array | None = None
         self._reduced: Decomposition | None = None
-        self._notes: _Notes | None = None
-        self._worth_noting = COMPILES and d.size <= NOTED
+        self._notes: Notes | None = None
         self._groups = -(-layout.first.size // group_size(values.dtype))
+        self._worth_noting = COMPILES and self._groups > 0 and d.size <= NOTED
         self._numbers = probe(layout.longest + 20, values.dtype)
         self.regular: bool | None = None
 
@@ -111,9 +112,10 @@ class Sweeps:
         flat = sides.reshape(2 * layout.first.size, count)
         if layout.tree.tail.size:
             trees.reflect_nodes(nodes, layout.places, flat, False)
-        core = np.empty((layout.core.size, count))
-        kept_columns.core_sides(layout.leftover, layout.core_places, flat, b, self._numbers, core)
-        return flat, core.astype(self._values.dtype, copy=False)
+        core = np.empty((layout.core.size, count), self._values.dtype)
+        if core.size:
+            kept_columns.core_sides(layout.leftover, layout.core_places, flat, b, self._numbers, core)
+        return flat, core
 
     def up(self, b: Array, flat: Array, core: Array, *, probing: bool = False) -> tuple[Array, float]:
         """Substitute back: the second half of `solve`, given what `down` made and the reduced system's solution."""
@@ -122,7 +124,8 @@ class Sweeps:
         count = 2 if probing else 1
         b = _frozen(b)
         z = np.empty((layout.columns.size, count))
-        z[layout.core] = core
+        if core.size:
+            z[layout.core] = core
         nodes = self._nodes
         links = (layout.link_start, layout.link_kept, self._links)
         if tree.tail.size and nodes is not None:
@@ -144,7 +147,7 @@ class Sweeps:
                 lane_substitution.expand(dl, d, du, b, numbers, known, *around, begin, end, x, squares)
 
         run_ranges(expand, self._groups, grain=_GRAIN if notes is None else _NOTED_GRAIN)
-        return x, float(np.sqrt(squares.sum() + (total if probing else total * 0.0)))
+        return x, math.sqrt(squares.sum() + (total if probing else total * 0.0))
 
     def _reduce(self, b: Array | None, *, probing: bool) -> tuple[Array, Array]:
         """Return the right-hand sides of the leftover rows, (segments, 2, 1 or 2), and the rows with room for nodes."""
@@ -165,17 +168,17 @@ class Sweeps:
             self.regular = bool((dependent < 0).all())
         return sides, leftover
 
-    def _found_notes(self) -> _Notes | None:
+    def _found_notes(self) -> Notes | None:
         """Return the notes, taken when first asked for; None if there are none to be had."""
         if self._notes is None and self._worth_noting:
-            notes = _Notes(self._layout, self._tridiagonal)
+            notes = Notes(self._layout, self._tridiagonal)
             if notes.useful:
                 self._notes = notes
             else:
                 self._worth_noting = False
         return self._notes
 
-    def _fold(self, b: Array, notes: _Notes) -> Array:
+    def _fold(self, b: Array, notes: Notes) -> Array:
         """Return what `_reduce` does for one right-hand side, by the notes."""
         sides = np.empty((self._layout.first.size, 2, 1))
 
@@ -269,8 +272,18 @@ class Sweeps:
         return nodes + notes + self._links.nbytes + (0 if self._reduced is None else self._reduced.nbytes)
 
 
-class _Notes:
-    """The reflections of all segments, in the order in which they are replayed."""
+class Notes:
+    """The reflections of all segments, in the order in which they are replayed: `stridiag._kernels.lane_replay`.
+
+    Attributes
+    ----------
+    useful : bool
+        Whether all groups could be noted.
+    tables : tuple of ndarray
+        ``groups``, ``whole``, ``real``.
+    turns, pivots : ndarray
+    nbytes : int
+    """
 
     def __init__(self, layout: CondensationLayout, tridiagonal: tuple[Array, Array, Array]) -> None:
         dl, d, du = tridiagonal
@@ -280,7 +293,7 @@ class _Notes:
         steps = -(-np.maximum.reduceat(length, np.arange(0, lanes.size, size)) // half) * half
         groups, total = np.empty((steps.size, 4), np.int64), int(steps.sum())
         groups[:, lane_replay.PLACE] = np.cumsum(steps) - steps
-        whole, real = np.empty((3, steps.size * size), np.int64), np.empty((6, steps.size * size), d.dtype)
+        whole, real = np.empty((3, steps.size * size), np.int64), np.empty((6, steps.size * size))
         turns = np.empty(total * size * lane_replay.TURNS + half, d.dtype)
         pivots = np.empty(total * size * lane_replay.PIVOTS + half, d.dtype)
         noted = np.empty(steps.size, np.bool_)
@@ -298,6 +311,8 @@ class _Notes:
 
 def _frozen(array: Array) -> Array:
     """Return a read-only view: to the compiler an array that may be written to is another type."""
+    if not array.flags.writeable:
+        return array
     view = array.view()
     view.setflags(write=False)
     return view
