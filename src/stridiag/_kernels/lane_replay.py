@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.compile import inlined, kernel, vector_kernel
 from stridiag._kernels.condensation import LEFT1, LEFT2, RIGHT1, RIGHT2
 from stridiag._kernels.lane_condensation import put_shares, united, uniting
 from stridiag._kernels.lane_groups import (
@@ -57,7 +57,7 @@ from stridiag._kernels.lane_steps import FACTORS, STEADY, carried, held, scaled
 from stridiag._kernels.lane_substitution import LINKS
 from stridiag._kernels.vectors import both, choose, every, less, load, multiply_add, store
 
-__all__ = ["PIVOTS", "TURNS", "fold", "note", "unfold"]
+__all__ = ["PIVOTS", "TURNS", "fold", "note", "plain_note", "unfold"]
 
 Array = NDArray[Any]
 
@@ -81,6 +81,29 @@ def _put_turn(turns: Any, turn: Any, pivots: Any, pivot: Any, size: Any, found: 
 
 
 @kernel
+def plain_note(
+    dl: Array,
+    d: Array,
+    du: Array,
+    first: Array,
+    last: Array,
+    kept: Array,
+    lanes: Array,
+    begin: int,
+    end: int,
+    groups: Array,
+    whole: Array,
+    real: Array,
+    turns: Array,
+    pivots: Array,
+    noted: Array,
+) -> None:
+    """Note nothing: plain loops have no lanes to replay, and eliminate anew."""
+    for group in range(begin, end):
+        noted[group] = False
+
+
+@vector_kernel(plain_note)
 def note(
     dl: Array,
     d: Array,

@@ -104,11 +104,11 @@ class Sweeps:
         b = _frozen(b)
         nodes = self._nodes
         notes = None if nodes is None or probing else self._found_notes()
-        if notes is not None:
-            sides = self._fold(b, notes)
-        else:
+        if nodes is None or notes is None:
             sides, leftover = self._reduce(b, probing=probing)
             nodes = self._factor(leftover) if nodes is None else nodes
+        else:
+            sides = self._fold(b, notes)
         flat = sides.reshape(2 * layout.first.size, count)
         if layout.tree.tail.size:
             trees.reflect_nodes(nodes, layout.places, flat, False)
