@@ -7,6 +7,8 @@ import pytest
 
 import stridiag
 from stridiag import linalg
+from stridiag._kernels.compile import COMPILES
+from stridiag.factorization import sweeps
 from stridiag.factorization.sweeps import Sweeps
 from stridiag.factorization.swept import SweptChains, SweptCondensation
 from stridiag.planning.chain import SWEPT
@@ -261,3 +263,46 @@ def test_nothing_is_taken_from_memory_that_was_used_before(monkeypatch, links):
     monkeypatch.setattr(np, "empty", full_of_nan)
     np.testing.assert_array_equal(linalg.solve(A, b), expected[0])
     assert linalg.slogdet(A) == expected[1]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("n", "stride", "links"), [(1600, 1, 0), (3001, 8, 0), (2500, 1, 20), (4001, 9, 3)])
+def test_solving_again_gives_the_same_bits(n, stride, links, dtype):
+    A = stridiag.random(n, (-stride, 0, stride), links, rng=n, dominant=True).astype(dtype)
+    rng = np.random.default_rng(0)
+    sides = rng.normal(size=(4, n)).astype(dtype)
+    F = A.factor(method="chain")
+    first = F.solve(sides[0]).copy()
+    for b in sides[1:]:
+        x = F.solve(b)
+        np.testing.assert_array_equal(x, A.factor(method="chain").solve(b))
+        # Transposes of chains without links are swept as well.
+        np.testing.assert_array_equal(F.solve(b, trans="T"), A.factor(method="chain").solve(b, trans="T"))
+    np.testing.assert_array_equal(F.solve(sides[0]), first)
+    if COMPILES:
+        assert F.nbytes > 5 * n * np.dtype(dtype).itemsize
+    assert backward_error(A, x, sides[3]) < 5 * np.finfo(dtype).eps
+
+
+def test_what_leaves_no_notes_is_eliminated_anew():
+    A = stridiag.random(2000, rng=0, dominant=True) * 1e-160
+    layout = A.factor().plan.layout.segments
+    tridiagonal = layout.chain.entries(A.values)
+    again = Sweeps(layout, tridiagonal, A.values)
+    for k in range(3):
+        b = np.random.default_rng(k).normal(size=2000) * 1e-160
+        x, size = again.solve(b)
+        np.testing.assert_array_equal(x, Sweeps(layout, tridiagonal, A.values).solve(b)[0])
+        assert size == 0
+        assert backward_error(A, x, b) < 5 * EPS
+    assert again.nbytes < 8 * 2000
+
+
+def test_notes_are_kept_from_long_chains(monkeypatch):
+    monkeypatch.setattr(sweeps, "NOTED", 1999)
+    A = stridiag.random(2000, rng=0, dominant=True)
+    F = A.factor()
+    F.solve(np.ones(2000))
+    before = F.nbytes
+    F.solve(np.ones(2000))
+    assert F.nbytes == before

@@ -63,9 +63,9 @@ from stridiag._kernels.lane_steps import (
     step,
     times,
 )
-from stridiag._kernels.vectors import both, choose, every, exponent_of, less, load, power_below, store
+from stridiag._kernels.vectors import both, choose, every, exponent_of, less, load, multiply_add, power_below, store
 
-__all__ = ["plain_reduce", "reduce", "reduce_segment"]
+__all__ = ["plain_reduce", "put_shares", "reduce", "reduce_segment", "united", "uniting"]
 
 Array = NDArray[Any]
 
@@ -91,7 +91,29 @@ _normalised = optional(lambda product, exponent: (None, None), _brought_to_one)
 _keep_product = optional(lambda product, exponent, products, s: None, _set_product)
 _keep_side = optional(lambda side, sides, s, row, which: None, _set_side)
 # The row that two parallel rows are multiples of, x and y.
-_united = optional(lambda one, other, x, y: None, lambda one, other, x, y: x * one + y * other)
+united = optional(lambda one, other, x, y: None, lambda one, other, x, y: multiply_add(x, one, y * other))
+
+
+@inlined
+def uniting(p0: Any, p1: Any, q0: Any, q1: Any, share0: Any, share1: Any) -> tuple[Any, Any]:
+    """Return with what factors two parallel rows make one, the other being zero.
+
+    From the largest entries of both. Of a segment that is its whole chain nothing is left over.
+    """
+    x, y = p0, q0
+    if abs(p1) + abs(q1) > abs(x) + abs(y):
+        x, y = p1, q1
+    if abs(share0) + abs(share1) > abs(x) + abs(y):
+        x, y = share0, share1
+    if abs(x) > abs(y):
+        y = y / x
+        x = 1.0 / math.sqrt(1.0 + abs(y) * abs(y)) + x * 0
+        y = y * x
+    elif abs(y) > 0.0:
+        x = x / y
+        y = 1.0 / math.sqrt(1.0 + abs(x) * abs(x)) + y * 0
+        x = x * y
+    return x, y
 
 
 @inlined
@@ -102,22 +124,9 @@ def _finish(state: Any, share0: Any, share1: Any, left: Any, s: Any, leftover: A
         leftover[s, 0, LEFT2], leftover[s, 0, LEFT1], leftover[s, 0, RIGHT1], leftover[s, 0, RIGHT2] = pw1, pw2, p0, p1
         leftover[s, 0, 4] = share0
     else:
-        # From the largest entries of both. Of a segment that is its whole chain nothing is left over.
-        x, y = p0, q0
-        if abs(p1) + abs(q1) > abs(x) + abs(y):
-            x, y = p1, q1
-        if abs(share0) + abs(share1) > abs(x) + abs(y):
-            x, y = share0, share1
-        if abs(x) > abs(y):
-            y = y / x
-            x = 1.0 / math.sqrt(1.0 + abs(y) * abs(y)) + x * 0
-            y = y * x
-        elif abs(y) > 0.0:
-            x = x / y
-            y = 1.0 / math.sqrt(1.0 + abs(x) * abs(x)) + y * 0
-            x = x * y
-        q0, q1, share1 = _united(p0, q0, x, y), _united(p1, q1, x, y), _united(share0, share1, x, y)
-        qb, qz = _united(pb, qb, x, y), _united(pz, qz, x, y)
+        x, y = uniting(p0, p1, q0, q1, share0, share1)
+        q0, q1, share1 = united(p0, q0, x, y), united(p1, q1, x, y), united(share0, share1, x, y)
+        qb, qz = united(pb, qb, x, y), united(pz, qz, x, y)
         qw1, qw2 = qw1 * 0, qw2 * 0
         pb, pz = _nothing(pb), _nothing(pz)
         leftover[s, 0, :] = 0.0
@@ -178,7 +187,7 @@ def reduce_segment(
         if (end - j + 1) % STEADY == 0:
             state = scaled(state, FACTORS[(end - j + 1) // STEADY % 64])
         state, found = step(state, n0, n1, n2, given(b, nb), given(probe, nz))
-        x1, x2, beta, over, _, _, _, _, square = found
+        x1, x2, beta, over, _, _, _, _, square, _ = found
         product = times(product, over)
         if (end - j) % STEADY == 0:
             product, exponent = _normalised(product, exponent)
@@ -219,9 +228,9 @@ def plain_reduce(
 
 
 @inlined
-def _put_shares(found: Any, scratch: Any, at: Any, size: Any) -> None:
+def put_shares(found: Any, scratch: Any, at: Any, size: Any) -> None:
     """Write down, from the last step, with what factors links of the last row enter the two leftover rows."""
-    x1, x2, beta, _, _, _, _, _, _ = found
+    x1, x2, beta = found[0], found[1], found[2]
     share = beta * x2
     store(scratch, at, -(x1 * share))
     store(scratch, at + size, 1.0 - x2 * share)
@@ -345,8 +354,8 @@ def reduce(
                     product, exponent = _normalised(product, exponent)
                     product_other, exponent_other = _normalised(product_other, exponent_other)
                 if rest == 3:
-                    _put_shares(found, scratch, line + 8 * size, size)
-                    _put_shares(found_other, scratch, line + 8 * size + half, size)
+                    put_shares(found, scratch, line + 8 * size, size)
+                    put_shares(found_other, scratch, line + 8 * size + half, size)
         info = -1
         if every(fine):
             _put_down(one, scratch, line, size)

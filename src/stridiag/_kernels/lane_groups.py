@@ -21,10 +21,16 @@ __all__ = [
     "BEGIN",
     "LINES",
     "P0",
+    "PB",
+    "PW1",
+    "PW2",
+    "QB",
+    "QW2",
     "ROWS",
     "SIGN",
     "aligned",
     "begun",
+    "bring",
     "bring_back",
     "end_chains",
     "group_size",
@@ -161,7 +167,7 @@ def begun(scratch: Any, at: Any, size: Any, b: Any, probe: Any, fill: Any) -> An
 
 
 @inlined
-def _bring(array: Any, starts: Any, shift: Any, rows: Any, safe: Any, tile: Any, place: Any, size: Any) -> None:
+def bring(array: Any, starts: Any, shift: Any, rows: Any, safe: Any, tile: Any, place: Any, size: Any) -> None:
     """Bring `rows` rows of all lanes of a group into the tile, from `shift` behind the lanes' starts."""
     if array is None:
         return
@@ -186,10 +192,10 @@ def load_tile(
     dl: Any, d: Any, du: Any, b: Any, starts: Any, step: Any, rows: Any, safe: Any, tile: Any, place: Any, size: Any
 ) -> None:
     """Bring the rows that come in at `rows` steps into the tile: row j + 1 at the step of column j."""
-    _bring(dl, starts, step, rows, safe, tile, place, size)
-    _bring(d, starts, step + 1, rows, safe, tile, place + ROWS * size, size)
-    _bring(du, starts, step + 1, rows, safe, tile, place + 2 * ROWS * size, size)
-    _bring(b, starts, step + 1, rows, safe, tile, place + 3 * ROWS * size, size)
+    bring(dl, starts, step, rows, safe, tile, place, size)
+    bring(d, starts, step + 1, rows, safe, tile, place + ROWS * size, size)
+    bring(du, starts, step + 1, rows, safe, tile, place + 2 * ROWS * size, size)
+    bring(b, starts, step + 1, rows, safe, tile, place + 3 * ROWS * size, size)
 
 
 @inlined

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.compile import compiled_form, inlined
 from stridiag._kernels.condensation import LEFT1, LEFT2
-from stridiag._kernels.vectors import Vector, choose, square_root, with_sign_of
+from stridiag._kernels.vectors import Vector, choose, multiply_add, square_root, with_sign_of
 
 __all__ = [
     "FACTORS",
     "STEADY",
+    "carried",
     "either",
     "entry",
     "first_rows",
@@ -101,7 +102,9 @@ def _compiled_reflector(x0, x1, x2):  # type: ignore[no-untyped-def]  # noqa: AN
 
 
 def _reflected(p: Any, q: Any, n: Any, h: Any, x1: Any, x2: Any, beta: Any) -> tuple[Any, Any, Any]:
-    share = beta * (h * p + x1 * q + x2 * n)
+    """Return a column of three rows after the reflection."""
+    # Said in full, so that sweeps that eliminate and those that replay round alike; what comes last, enters last.
+    share = beta * multiply_add(x1, q, multiply_add(h, p, x2 * n))
     return p - h * share, q - x1 * share, n - x2 * share
 
 
@@ -111,7 +114,7 @@ def _filled(p: Any, q: Any, h: Any, x1: Any, x2: Any, beta: Any) -> tuple[Any, A
 
 
 # A column of three rows, and one in which the row that comes in has no entry; the latter's pivot is never needed.
-_carried = optional(lambda p, q, n, h, x1, x2, beta: (None, None, None), _reflected)
+carried = optional(lambda p, q, n, h, x1, x2, beta: (None, None, None), _reflected)
 _carried_fill = optional(lambda p, q, h, x1, x2, beta: (None, None), _filled)
 times = optional(lambda x, factor: None, lambda x, factor: x * factor)
 either = optional(lambda new, old, active: None, lambda new, old, active: choose(active, new, old))
@@ -125,20 +128,20 @@ def step(state: Any, n0: Any, n1: Any, n2: Any, nb: Any, nz: Any) -> tuple[Any, 
     """Eliminate one column with the row (n0, n1, n2).
 
     Returns the two rows carried on; and of the reflection x1, x2 and beta, the reciprocal of the pivot, the pivot row's
-    other entries, its right-hand sides, and a number that is positive and finite if the pivot is one to trust.
+    other entries, its right-hand sides, a number that is positive and finite if the pivot is one to trust, and h.
 
     Cost: 42 operations, 14 less without the kept columns, and 12 for each right-hand side.
     """
     p0, p1, pw1, pw2, pb, pz, q0, q1, qw1, qw2, qb, qz = state
     h, x1, x2, beta, over, square = _reflector(p0, q0, n0)
-    u1, p0, q0 = _carried(p1, q1, n1, h, x1, x2, beta)
+    u1, p0, q0 = carried(p1, q1, n1, h, x1, x2, beta)
     share = beta * (x2 * n2)
     u2, p1, q1 = -(h * share), -(x1 * share), n2 - x2 * share
     pw1, qw1 = _carried_fill(pw1, qw1, h, x1, x2, beta)
     pw2, qw2 = _carried_fill(pw2, qw2, h, x1, x2, beta)
-    yb, pb, qb = _carried(pb, qb, nb, h, x1, x2, beta)
-    yz, pz, qz = _carried(pz, qz, nz, h, x1, x2, beta)
-    return (p0, p1, pw1, pw2, pb, pz, q0, q1, qw1, qw2, qb, qz), (x1, x2, beta, over, u1, u2, yb, yz, square)
+    yb, pb, qb = carried(pb, qb, nb, h, x1, x2, beta)
+    yz, pz, qz = carried(pz, qz, nz, h, x1, x2, beta)
+    return (p0, p1, pw1, pw2, pb, pz, q0, q1, qw1, qw2, qb, qz), (x1, x2, beta, over, u1, u2, yb, yz, square, h)
 
 
 @inlined
@@ -207,10 +210,10 @@ def first_rows(
             pw1 = dl[a - 2] * 1
         pb, pz = entry(b, a - 1) * 1, entry(probe, 0) * sign(s)
         if known is not None:
-            pb -= pw1 * known[s, LEFT2, 0] + pw2 * known[s, LEFT1, 0]
+            pb -= multiply_add(pw1, known[s, LEFT2, 0], pw2 * known[s, LEFT1, 0])
             qb -= qw2 * known[s, LEFT1, 0]
             if probe is not None:
-                pz -= pw1 * known[s, LEFT2, 1] + pw2 * known[s, LEFT1, 1]
+                pz -= multiply_add(pw1, known[s, LEFT2, 1], pw2 * known[s, LEFT1, 1])
                 qz -= qw2 * known[s, LEFT1, 1]
     # The super-diagonal may be one shorter than the main one.
     return p0, pw1, pw2, pb, pz, d[a] * 1, (du[a] * 1 if a < du.size else zero), qw2, qb, qz

@@ -94,7 +94,7 @@ def expand_segment(
         if (end - j + 1) % STEADY == 0:
             state = scaled(state, FACTORS[(end - j + 1) // STEADY % 64])
         state, found = step(state, n0, n1, n2, nb, given(probe, nz))
-        _, _, _, over, u1, u2, yb, yz, _ = found
+        _, _, _, over, u1, u2, yb, yz, _, _ = found
         rows[j - a, 0], rows[j - a, 1], rows[j - a, 2], rows[j - a, 3] = over, u1, u2, yb
         _keep_row(yz, rows, j - a)
     x1, x2 = known[s, RIGHT1, 0] * 1, known[s, RIGHT2, 0] * 1
@@ -142,7 +142,7 @@ def plain_expand(
 
 @inlined
 def _keep_pivot_row(rows: Any, at: Any, size: Any, found: Any) -> None:
-    _, _, _, over, u1, u2, yb, yz, _ = found
+    _, _, _, over, u1, u2, yb, yz, _, _ = found
     store(rows, at, over)
     store(rows, at + size, u1)
     store(rows, at + 2 * size, u2)

@@ -38,6 +38,7 @@ __all__ = [
     "less",
     "load",
     "magnitude",
+    "multiply_add",
     "power_below",
     "prefetch",
     "scatter",
@@ -167,6 +168,22 @@ def _copy_sign(typing: Any, x: Any, y: Any) -> Any:
     return x(x, y), lambda context, builder, sig, args: _call(builder, "llvm.copysign", x, args)
 
 
+@intrinsic
+def _multiply_add(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    if isinstance(x, Vector):
+        return x(x, y, z), lambda context, builder, sig, args: _call(builder, "llvm.fmuladd", x, args)
+    kind = max((x, y, z), key=lambda number: number.bitwidth)
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        llvm = context.get_value_type(kind)
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(llvm, [llvm] * 3), f"llvm.fmuladd.f{kind.bitwidth}"
+        )
+        return builder.call(function, args)
+
+    return kind(kind, kind, kind), emit
+
+
 _BIAS = {64: 1023, 32: 127}
 _DIGITS = {64: 52, 32: 23}
 
@@ -278,6 +295,14 @@ def square_root(x: Any) -> Any:
     return math.sqrt(x)
 
 
+def multiply_add(x: Any, y: Any, z: Any) -> Any:
+    """Return x y + z, in one operation where the processor has it.
+
+    Of a sum of two products the compiler fuses one or the other by itself, and not the same one everywhere.
+    """
+    return x * y + z
+
+
 def magnitude(x: Any) -> Any:
     """Return the absolute value, lane by lane."""
     return abs(x)
@@ -344,6 +369,12 @@ def _is_vector(*kinds: Any) -> bool:
 @compiled_form(square_root)
 def _square_root(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     return (lambda x: _root(x)) if _is_vector(x) else (lambda x: math.sqrt(x))
+
+
+@compiled_form(multiply_add)
+def _fused(x, y, z):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    real = all(isinstance(kind, types.Float) for kind in (x, y, z))
+    return (lambda x, y, z: _multiply_add(x, y, z)) if _is_vector(x) or real else (lambda x, y, z: x * y + z)
 
 
 @compiled_form(magnitude)

@@ -1,18 +1,22 @@
-"""One vector at a time: a condensation whose segments are swept in lanes, and whose rows are not stored.
+"""One vector at a time: a condensation whose segments are swept in lanes.
 
 See `stridiag._kernels.lane_condensation` and `stridiag._kernels.lane_substitution`. What is kept between solutions is
-what belongs to the kept columns: the nodes of the separator trees, and the reduced system's factor.
+what belongs to the kept columns: the nodes of the separator trees, and the reduced system's factor. From the second
+solution on, the segments' reflections are kept too, unless they are too many for a cache
+(`stridiag._kernels.lane_replay`); results are the same.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import condensation, kept_columns, lane_condensation, lane_substitution
+from stridiag._kernels import condensation, kept_columns, lane_condensation, lane_replay, lane_substitution
 from stridiag._kernels import separator_tree as trees
+from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.lane_groups import group_size
 from stridiag._kernels.lane_steps import FACTORS, STEADY
 from stridiag._kernels.threads import run_ranges
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from stridiag.factorization.decomposition import Decomposition
     from stridiag.planning.condensation import CondensationLayout
 
-__all__ = ["Sweeps"]
+__all__ = ["NOTED", "Notes", "Sweeps"]
 
 Array = NDArray[Any]
 
@@ -35,8 +39,12 @@ _LOG2 = float(np.log(2.0))
 # By what carried rows have been multiplied after so many times: the logarithm.
 _LEVEL = np.concatenate(([0.0], np.cumsum(np.log(np.resize(np.roll(FACTORS, -1), 1024)))))
 
+NOTED = 400_000
+"""Rows up to which reflections are noted: as long as the notes, six numbers a row, stay in a cache of some size."""
+
 # Groups of segments that are worth handing to another thread: about 40 microseconds' work.
 _GRAIN = 8
+_NOTED_GRAIN = 24
 
 
 class Sweeps:
@@ -64,7 +72,9 @@ class Sweeps:
         self._links = values[layout.link_slots]
         self._nodes: Array | None = None
         self._reduced: Decomposition | None = None
+        self._notes: Notes | None = None
         self._groups = -(-layout.first.size // group_size(values.dtype))
+        self._worth_noting = COMPILES and self._groups > 0 and d.size <= NOTED
         self._numbers = probe(layout.longest + 20, values.dtype)
         self.regular: bool | None = None
 
@@ -92,14 +102,20 @@ class Sweeps:
         layout = self._layout
         count = 2 if probing else 1
         b = _frozen(b)
-        sides, leftover = self._reduce(b, probing=probing)
-        nodes = self._factor(leftover) if self._nodes is None else self._nodes
+        nodes = self._nodes
+        notes = None if nodes is None or probing else self._found_notes()
+        if nodes is None or notes is None:
+            sides, leftover = self._reduce(b, probing=probing)
+            nodes = self._factor(leftover) if nodes is None else nodes
+        else:
+            sides = self._fold(b, notes)
         flat = sides.reshape(2 * layout.first.size, count)
         if layout.tree.tail.size:
             trees.reflect_nodes(nodes, layout.places, flat, False)
-        core = np.empty((layout.core.size, count))
-        kept_columns.core_sides(layout.leftover, layout.core_places, flat, b, self._numbers, core)
-        return flat, core.astype(self._values.dtype, copy=False)
+        core = np.empty((layout.core.size, count), self._values.dtype)
+        if core.size:
+            kept_columns.core_sides(layout.leftover, layout.core_places, flat, b, self._numbers, core)
+        return flat, core
 
     def up(self, b: Array, flat: Array, core: Array, *, probing: bool = False) -> tuple[Array, float]:
         """Substitute back: the second half of `solve`, given what `down` made and the reduced system's solution."""
@@ -108,7 +124,8 @@ class Sweeps:
         count = 2 if probing else 1
         b = _frozen(b)
         z = np.empty((layout.columns.size, count))
-        z[layout.core] = core
+        if core.size:
+            z[layout.core] = core
         nodes = self._nodes
         links = (layout.link_start, layout.link_kept, self._links)
         if tree.tail.size and nodes is not None:
@@ -121,11 +138,16 @@ class Sweeps:
         around = (layout.first, layout.last, layout.neighbours, layout.lanes)
         dl, d, du = self._tridiagonal
 
-        def expand(begin: int, end: int) -> None:
-            lane_substitution.expand(dl, d, du, b, numbers, known, *around, begin, end, x, squares)
+        notes = None if probing else self._notes
 
-        run_ranges(expand, self._groups, grain=_GRAIN)
-        return x, float(np.sqrt(squares.sum() + (total if probing else total * 0.0)))
+        def expand(begin: int, end: int) -> None:
+            if notes is not None:
+                lane_replay.unfold(b, known, *notes.tables, notes.turns, notes.pivots, begin, end, x, squares)
+            else:
+                lane_substitution.expand(dl, d, du, b, numbers, known, *around, begin, end, x, squares)
+
+        run_ranges(expand, self._groups, grain=_GRAIN if notes is None else _NOTED_GRAIN)
+        return x, math.sqrt(squares.sum() + (total if probing else total * 0.0))
 
     def _reduce(self, b: Array | None, *, probing: bool) -> tuple[Array, Array]:
         """Return the right-hand sides of the leftover rows, (segments, 2, 1 or 2), and the rows with room for nodes."""
@@ -145,6 +167,26 @@ class Sweeps:
         if self.regular is None:
             self.regular = bool((dependent < 0).all())
         return sides, leftover
+
+    def _found_notes(self) -> Notes | None:
+        """Return the notes, taken when first asked for; None if there are none to be had."""
+        if self._notes is None and self._worth_noting:
+            notes = Notes(self._layout, self._tridiagonal)
+            if notes.useful:
+                self._notes = notes
+            else:
+                self._worth_noting = False
+        return self._notes
+
+    def _fold(self, b: Array, notes: Notes) -> Array:
+        """Return what `_reduce` does for one right-hand side, by the notes."""
+        sides = np.empty((self._layout.first.size, 2, 1))
+
+        def fold(begin: int, end: int) -> None:
+            lane_replay.fold(b, *notes.tables, notes.turns, begin, end, sides)
+
+        run_ranges(fold, self._groups, grain=_NOTED_GRAIN)
+        return sides
 
     def slogdet(self) -> tuple[float, float] | None:
         """Return sign and logarithm of the determinant; None if that needs another way."""
@@ -226,11 +268,51 @@ class Sweeps:
     def nbytes(self) -> int:
         """Bytes that are kept between solutions."""
         nodes = 0 if self._nodes is None else self._nodes.nbytes
-        return nodes + self._links.nbytes + (0 if self._reduced is None else self._reduced.nbytes)
+        notes = 0 if self._notes is None else self._notes.nbytes
+        return nodes + notes + self._links.nbytes + (0 if self._reduced is None else self._reduced.nbytes)
+
+
+class Notes:
+    """The reflections of all segments, in the order in which they are replayed: `stridiag._kernels.lane_replay`.
+
+    Attributes
+    ----------
+    useful : bool
+        Whether all groups could be noted.
+    tables : tuple of ndarray
+        ``groups``, ``whole``, ``real``.
+    turns, pivots : ndarray
+    nbytes : int
+    """
+
+    def __init__(self, layout: CondensationLayout, tridiagonal: tuple[Array, Array, Array]) -> None:
+        dl, d, du = tridiagonal
+        size, lanes = group_size(d.dtype), layout.lanes
+        half = size // 2
+        length = (layout.last - layout.first + 1)[lanes]
+        steps = -(-np.maximum.reduceat(length, np.arange(0, lanes.size, size)) // half) * half
+        groups, total = np.empty((steps.size, 4), np.int64), int(steps.sum())
+        groups[:, lane_replay.PLACE] = np.cumsum(steps) - steps
+        whole, real = np.empty((3, steps.size * size), np.int64), np.empty((6, steps.size * size))
+        turns = np.empty(total * size * lane_replay.TURNS + half, d.dtype)
+        pivots = np.empty(total * size * lane_replay.PIVOTS + half, d.dtype)
+        noted = np.empty(steps.size, np.bool_)
+        around = (layout.first, layout.last, layout.neighbours, lanes)
+
+        def note(begin: int, end: int) -> None:
+            lane_replay.note(dl, d, du, *around, begin, end, groups, whole, real, turns, pivots, noted)
+
+        run_ranges(note, steps.size, grain=_GRAIN)
+        self.useful = bool(noted.all())
+        self.tables = (_frozen(groups), _frozen(whole), _frozen(real))
+        self.turns, self.pivots = _frozen(turns), _frozen(pivots)
+        self.nbytes = sum(array.nbytes for array in (groups, whole, real, turns, pivots))
 
 
 def _frozen(array: Array) -> Array:
     """Return a read-only view: to the compiler an array that may be written to is another type."""
+    if not array.flags.writeable:
+        return array
     view = array.view()
     view.setflags(write=False)
     return view

@@ -25,6 +25,9 @@ __all__ = ["SWEPT", "ChainLayout", "TridiagonalLayout", "best_stride"]
 Array = NDArray[Any]
 Index = NDArray[np.int64]
 
+# Chains, and entries of a vector, from which on it is brought into chain order by lanes.
+_LANES, _LONG = 8, 1000
+
 SWEPT = 1500
 """Rows of a matrix from which on its chains are solved in sweeps over segments."""
 
@@ -96,8 +99,7 @@ class ChainLayout:
         if self.stride == 1:
             return x
         result = np.empty_like(x)
-        for original, chained in self._blocks(x, result):
-            chained[...] = original
+        self._put(x, result)
         return result
 
     def from_chains(self, y: Array) -> Array:
@@ -105,9 +107,20 @@ class ChainLayout:
         if self.stride == 1:
             return y
         result = np.empty_like(y)
+        if self._in_blocks(y):
+            from stridiag._kernels import chain_order
+
+            chain_order.from_chains(y, self.starts, result)
+            return result
         for original, chained in self._blocks(result, y):
             original[...] = chained
         return result
+
+    def _in_blocks(self, x: Array) -> bool:
+        """Whether a vector is long, real and in one piece, and the chains are enough, for a transposition in lanes."""
+        return (
+            self.stride >= _LANES and x.ndim == 1 and x.size >= _LONG and x.dtype.kind == "f" and x.flags.c_contiguous
+        )
 
     def _blocks(self, x: Array, y: Array) -> tuple[tuple[Array, Array], ...]:
         """Return views of `x` (original order) and of `y` (chain order) that hold the same entries.
@@ -173,16 +186,30 @@ class ChainLayout:
             if k not in self.structure.offsets:
                 part[:] = 0
             elif k == 0:
-                for original, chained in self._blocks(values[self.structure.diagonal_slots(0)], part):
-                    chained[...] = original
+                self._put(values[self.structure.diagonal_slots(0)], part)
             else:
-                self._fill_off_diagonal(values[self.structure.diagonal_slots(k)], part)
+                self._put_off_diagonal(values[self.structure.diagonal_slots(k)], part)
             if k in self.folded:
                 slot, place = self.folded[k]
                 part[place] += values[slot]
 
-    def _fill_off_diagonal(self, given: Array, part: Array) -> None:
+    def _put(self, given: Array, part: Array) -> None:
+        """Put the n entries, or rows, of an array into chain order."""
+        if self._in_blocks(given):
+            from stridiag._kernels import chain_order
+
+            chain_order.to_chains(given, self.starts, part)
+            return
+        for original, chained in self._blocks(given, part):
+            chained[...] = original
+
+    def _put_off_diagonal(self, given: Array, part: Array) -> None:
         """Put the n - g entries beside the diagonal into chain order, a zero after those of each chain."""
+        if self._in_blocks(given):
+            from stridiag._kernels import chain_order
+
+            chain_order.to_chains(given, self.starts, part)
+            return
         g = self.stride
         height = -(-self.n // g)
         tall = self.n - (height - 1) * g

@@ -112,7 +112,7 @@ class CondensationLayout:
 
     @cached_property
     def swept(self) -> bool:
-        """Whether real vectors are solved for in sweeps, with nothing stored of the segments."""
+        """Whether real vectors are solved for in sweeps: `stridiag.factorization.sweeps`."""
         return self.first.size >= LANES and self.chain.n >= SWEPT
 
     @cached_property
