@@ -186,7 +186,7 @@ def kinds():
         sparse("market", market(A.to_scipy("coo"))),
         sparse("market symmetric", symmetric),
         sparse("market array", market(A.toarray())),
-        sparse("market gz", gzip.compress(market(A.to_scipy("coo")))),
+        sparse("market gz", gzip.compress(market(A.to_scipy("coo")), mtime=0)),
         Kind("columns npy", npy(np.ones((9, 2))), lambda p: read_columns(p, 9), equal, np.sum),
         Kind("columns csv", b"1.5,2\n" * 9, lambda p: read_columns(p, 9), equal, np.sum),
     ]  # fmt: skip
@@ -231,7 +231,7 @@ def forged(content, rng):
     if content.startswith(b"\x93NUMPY"):
         return forged_npy(content, rng)
     if content.startswith(b"\x1f\x8b"):
-        return gzip.compress(forged_text(gzip.decompress(content), rng))
+        return gzip.compress(forged_text(gzip.decompress(content), rng), mtime=0)
     return forged_text(content, rng)
 
 
