@@ -21,7 +21,11 @@ _LARGEST_DENSE = 96
 """Up to this order it is, where fronts do not serve since its pattern is structurally singular."""
 
 _MOST_CROSSING = 220
-"""Entries across some place, two for a link; with more, QR in fronts takes longer than LU in fronts with its check."""
+"""Entries across some place, two for a link; with more, QR in fronts may take longer than LU in fronts with its check.
+"""
+
+_NARROW = 64
+"""Columns of the widest front up to which it does not: links that lie side by side or within one another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +52,15 @@ class ReducedMethod:
         """Take the dense way up to a stated order, then QR in fronts unless they would fill too much, then LU."""
         if reduced.order <= dense:
             return cls(reduced, None, "dense")
+        pivots = None
         if isinstance(reduced, ReducedPattern) and reduced.order > _LARGEST_DENSE:
             pivots = PivotPlan.build(reduced) if crossing(reduced) > _MOST_CROSSING else None
-            if pivots is not None:
-                return cls(reduced, None, "pivoting", pivots)
-        fronts = FrontPlan.build(reduced)
-        if fronts is not None:
-            return cls(reduced, fronts, "frontal")
+        if pivots is None or pivots.widest <= _NARROW:
+            fronts = FrontPlan.build(reduced)
+            if fronts is not None:
+                return cls(reduced, fronts, "frontal")
+        if pivots is not None:
+            return cls(reduced, None, "pivoting", pivots)
         return cls(reduced, None, "dense" if reduced.order <= _LARGEST_DENSE else "sparse")
 
     @cached_property
