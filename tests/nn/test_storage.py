@@ -5,7 +5,7 @@ import json
 import tracemalloc
 import zipfile
 from dataclasses import dataclass, fields, is_dataclass, make_dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pytest
@@ -296,3 +296,15 @@ def test_damaged_files_are_refused_and_nothing_else(tmp_path, seed):
         else:
             same(loaded, model())
     assert refused > 80
+
+
+def test_aliases_of_types_are_seen_through():
+    # `NDArray` of NumPy 2.5 is one on Python 3.12 and newer: every file was refused there.
+    alias = pytest.importorskip("typing_extensions").TypeAliasType
+    scalar = TypeVar("scalar", bound=np.generic)
+    array = alias("array", np.ndarray[tuple[Any, ...], np.dtype[scalar]], type_params=(scalar,))
+    assert storage._fits(np.ones(2), array[Any])
+    assert storage._fits(np.ones(2, np.int64), array[np.integer])
+    assert not storage._fits(np.ones(2), array[np.integer])
+    assert not storage._fits("text", array[Any])
+    assert storage._fits(None, array[Any] | None)

@@ -331,6 +331,7 @@ def _hints(cls: type) -> dict[str, Any]:
 
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a value may stand in a field of that type; of types that cannot be asked, whether it is a storable."""
+    hint = _unaliased(hint)
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any or isinstance(hint, TypeVar):
         return True
@@ -362,6 +363,15 @@ def _fits(value: Any, hint: Any) -> bool:
     if isinstance(hint, type):
         return isinstance(value, hint)
     return dataclasses.is_dataclass(value) or isinstance(value, tuple | list | dict)
+
+
+def _unaliased(hint: Any) -> Any:
+    """Return what an alias made by a ``type`` statement stands for: `NDArray` is one from NumPy 2.5 on."""
+    value = getattr(get_origin(hint) or hint, "__value__", None)
+    if value is None:
+        return hint
+    arguments = get_args(hint)
+    return value[arguments] if arguments else value
 
 
 def _has_dtype(value: Array, arguments: tuple[Any, ...]) -> bool:
