@@ -426,23 +426,31 @@ def ran_out(error):
 def attempt(kind, content, path, good):
     """Read a file; return what became of it. What must not be raises."""
     path.write_bytes(content)
-    start = time.process_time()
+    # The test process holds all that earlier tests left, and a collection of that garbage, or a thread of theirs, falls
+    # on any file. A slow file is slow each time.
+    for _ in range(3):
+        start = time.process_time()
+        outcome = became(kind, path, good)
+        seconds = time.process_time() - start
+        assert outcome != "out of memory", f"{kind.name} asked for too much memory"
+        if seconds < SECONDS:
+            return outcome
+    raise AssertionError(f"{kind.name} took {seconds:.2f} s")
+
+
+def became(kind, path, good):
+    """What a file is: refused, the same as what was saved, or another that can be used or not."""
     try:
         found = kind.read(path)
     except (FileFormatError, ValueError, OSError) as error:
-        outcome = "out of memory" if ran_out(error) else "refused"
-    else:
-        same = kind.same(found, good)
-        outcome = "same" if same else "another"
-        if not same:
-            try:
-                kind.use(found)
-            except USED:
-                outcome = "another, refused in use"
-    seconds = time.process_time() - start
-    assert outcome != "out of memory", f"{kind.name} asked for too much memory"
-    assert seconds < SECONDS, f"{kind.name} took {seconds:.2f} s"
-    return outcome
+        return "out of memory" if ran_out(error) else "refused"
+    if kind.same(found, good):
+        return "same"
+    try:
+        kind.use(found)
+    except USED:
+        return "another, refused in use"
+    return "another"
 
 
 def run(kind, cases, seed, folder):
