@@ -306,3 +306,17 @@ def test_notes_are_kept_from_long_chains(monkeypatch):
     before = F.nbytes
     F.solve(np.ones(2000))
     assert F.nbytes == before
+
+
+@pytest.mark.parametrize("links", [0, 7])
+def test_what_is_evidently_regular_is_solved_in_one_pass(monkeypatch, links):
+    # The probe rides along with the first solution: nothing is solved to ask for a singularity.
+    passes = []
+    solve = Sweeps.solve
+    monkeypatch.setattr(Sweeps, "solve", lambda self, b, **options: passes.append(options) or solve(self, b, **options))
+    A = stridiag.random(20_000, links=links, rng=0, dominant=True)
+    factor = A.factor()
+    factor.solve(np.ones(20_000))
+    assert passes == [{"probing": True}]
+    factor.solve(np.ones(20_000))
+    assert passes == [{"probing": True}, {}]

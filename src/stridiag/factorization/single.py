@@ -105,9 +105,10 @@ class Single:
         return made.solve_vector(b) if self._regular and isinstance(made, self._kind) else None
 
     def _settle(self, made: SolvesAtOnce, rough: float) -> None:
-        # Accepts the good, so that NaN goes the general way.
-        self._regular = rough < math.inf and made.singularity is None
+        # Both accept the good, so that NaN goes the general way. To find a singularity may cost a solution, and where
+        # the condition number is small there is none.
         self.doubtful = not rough < _LIMIT
+        self._regular = not self.doubtful or (rough < math.inf and made.singularity is None)
         # By its name: asking whether it is a `KeepsProbe` takes as long as a small matrix does.
         forget = None if self.doubtful else getattr(made, "take_probe", None)
         if forget is not None:
