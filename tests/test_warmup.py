@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -93,3 +94,7 @@ def test_command_line(tmp_path):
     done = runner.invoke(app, ["warmup", "--operation", "divide"])
     assert done.exit_code == 2
     assert "operation must be one of" in done.output
+    command = ["warmup", "--operation", "slogdet", "--case", "chain", "--dtype", "float32", "--json", "--quiet"]
+    told = json.loads(runner.invoke(app, command).output)
+    assert set(told) == {"compiled", "loaded", "seconds", "cache"}
+    assert told["compiled"] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import subprocess
 import sys
@@ -182,6 +183,26 @@ def test_progress_fits(width):
 @pytest.mark.parametrize(("encoding", "text"), [("utf-8", "?"), ("ascii", "?"), ("latin-1", "?")])
 def test_names_of_bytes_that_are_no_text_are_printed(encoding, text):
     assert terminal.encodable("a\udcff", encoding) == "a" + text
+
+
+def test_json_has_every_fit_and_every_method(tmp_path, monkeypatch):
+    everyone, everything = learning_demo.contestants(quick=True), matrix_demo.jobs(quick=True)
+    monkeypatch.setattr(learning_demo, "contestants", lambda quick: everyone[:2])
+    monkeypatch.setattr(matrix_demo, "jobs", lambda quick: everything[:1])
+    # Tables, sentences and pictures need all contestants.
+    for name, empty in (("learning_verdict", ""), ("matrix_verdict", []), ("matrix_table", None)):
+        monkeypatch.setattr(tables, name, lambda *results, empty=empty, **options: empty)
+    monkeypatch.setattr(demo, "_print", lambda console, table: None)
+    monkeypatch.setattr(demo, "_compose", lambda *results, quick: "a page")
+    result = CliRunner().invoke(app, ["demo", "--quick", "--output", str(tmp_path), "--json", "--quiet"])
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.output)
+    assert Path(content["report"]).read_text() == "a page"
+    assert {fit["model"] for fit in content["fits"]} == {entrant.name for entrant in everyone[:2]}
+    assert all(0.5 < fit["accuracy"] <= 1 and fit["seconds"] > 0 for fit in content["fits"])
+    assert {job["method"] for job in content["matrices"]} >= {"stridiag", "numpy dense"}
+    assert all(job["operation"] == "solve" and job["median"] > 0 for job in content["matrices"])
+    assert "numpy" in content["facts"]["packages"]
 
 
 # ---------------------------------------------------------------- ways not to start

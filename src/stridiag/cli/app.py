@@ -9,6 +9,8 @@ import typer
 
 from stridiag._version import __version__
 from stridiag.cli import algebra_commands, learning_commands
+from stridiag.cli.errors import reported
+from stridiag.cli.output import JsonOption, QuietOption
 
 __all__ = ["app"]
 
@@ -44,6 +46,7 @@ def root(
 
 
 @app.command()
+@reported
 def demo(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the report; made if it is not there.")
@@ -53,18 +56,17 @@ def demo(
     threads: Annotated[
         int, typer.Option("--threads", min=1, help="Threads for BLAS and kernels, ours and the rivals' alike.")
     ] = 1,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Train on digits without gradients, race the matrix algebra, write OUTPUT/index.html (about a minute)."""
-    from stridiag.cli.demo import DemoError, run
+    from stridiag.cli.demo import run
 
-    try:
-        run(output, quick=quick, seed=seed, threads=threads)
-    except DemoError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(1) from None
+    run(output, quick=quick, seed=seed, threads=threads, as_json=as_json, quiet=quiet)
 
 
 @app.command()
+@reported
 def warmup(
     operation: Annotated[
         list[str], typer.Option("--operation", help="solve, solve-refined, slogdet, inv, pinv or product; repeatable.")
@@ -76,18 +78,17 @@ def warmup(
         list[str],
         typer.Option("--case", help="chain, strided-chain, chain-with-links, band or band-with-links; repeatable."),
     ] = ["chain", "strided-chain", "chain-with-links"],  # noqa: B006
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Compile the kernels of some operations ahead of their first use, into the cache that later processes load."""
     from stridiag.cli.warmup import run
 
-    try:
-        run(operation, dtype, case)
-    except ValueError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(2) from None
+    run(operation, dtype, case, as_json=as_json, quiet=quiet)
 
 
 @app.command()
+@reported
 def bench(
     operations: Annotated[
         str, typer.Option("--operations", help="Comma-separated, such as factor-solve,slogdet; default: the preset's.")
@@ -117,32 +118,33 @@ def bench(
     ] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write all measurements to this file.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write a page with plots to this file.")] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure operations beside every strong rival that is installed; print tables, write CSV and HTML."""
-    from stridiag.cli.bench.command import BenchError, Options, run
+    from stridiag.cli.bench.command import Options, run
     from stridiag.cli.timing import usable_cores
 
-    options = Options(
-        preset=preset,
-        operations=_listed(operations),
-        cases=cases or (),
-        sizes=sizes or (),
-        rivals=_listed(rivals),
-        values=_listed(values),
-        threads=threads or usable_cores(),
-        repeats=repeats,
-        budget=budget,
-        members=members,
-        seed=seed,
-        limits=limits,
-        csv=csv,
-        html=html,
+    run(
+        Options(
+            preset=preset,
+            operations=_listed(operations),
+            cases=cases or (),
+            sizes=sizes or (),
+            rivals=_listed(rivals),
+            values=_listed(values),
+            threads=threads or usable_cores(),
+            repeats=repeats,
+            budget=budget,
+            members=members,
+            seed=seed,
+            limits=limits,
+            csv=csv,
+            html=html,
+            json=as_json,
+            quiet=quiet,
+        )
     )
-    try:
-        run(options)
-    except BenchError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(1) from None
 
 
 def _listed(text: str) -> list[str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from stridiag.cli.terminal import open_console, print_text, progress
+from stridiag.cli.errors import CommandError
+from stridiag.cli.output import print_json
+from stridiag.cli.terminal import open_bars, open_console, print_text, progress
 from stridiag.cli.terminal import print_table as _print
 
 __all__ = ["DemoError", "run"]
@@ -20,11 +23,11 @@ _PAGE = "index.html"
 _EXTRAS = {"sklearn": "sklearn", "threadpoolctl": "sklearn", "matplotlib": "plot"}
 
 
-class DemoError(Exception):
+class DemoError(CommandError):
     """The demo cannot start; the message says what to do."""
 
 
-def run(output: Path, *, quick: bool, seed: int, threads: int) -> Path:
+def run(output: Path, *, quick: bool, seed: int, threads: int, as_json: bool = False, quiet: bool = False) -> Path:
     """Train, measure, print and write; return the path of the page.
 
     Parameters
@@ -37,6 +40,10 @@ def run(output: Path, *, quick: bool, seed: int, threads: int) -> Path:
         Of splits, networks and matrices.
     threads : int
         For BLAS and kernels.
+    as_json : bool
+        Print one JSON object instead of tables and sentences.
+    quiet : bool
+        Show no progress.
 
     Raises
     ------
@@ -49,10 +56,10 @@ def run(output: Path, *, quick: bool, seed: int, threads: int) -> Path:
     from stridiag.cli import timing
     from stridiag.cli.report import write_atomically
 
-    console = open_console()
+    console, watched = open_console(quiet=as_json), open_bars(quiet=quiet)
     with timing.limit_threads(threads):
-        scores, layers, kernels = _learn(console, quick=quick, seed=seed)
-        measured, more_kernels = _race(console, quick=quick, seed=seed, threads=threads)
+        scores, layers, kernels = _learn(console, watched, quick=quick, seed=seed)
+        measured, more_kernels = _race(console, watched, quick=quick, seed=seed, threads=threads)
         facts = timing.machine(threads)
     facts["kernels"] = (
         f"{kernels + more_kernels:.1f} s to compile them or load them from numba's cache, before the clock"
@@ -64,6 +71,8 @@ def run(output: Path, *, quick: bool, seed: int, threads: int) -> Path:
         write_atomically(page, text)
     except OSError as error:
         raise DemoError(f"cannot write {page}: {error.strerror or error}") from None
+    if as_json:
+        print_json({"report": page, "facts": facts, **_told(scores, measured)})
     print_text(console, f"Report: {page}   ({time.perf_counter() - start:.0f} s in all)", wrap=False)
     return page
 
@@ -91,7 +100,7 @@ def _require_folder(folder: Path) -> None:
         raise DemoError(f"cannot write {page}: a folder has that name; remove it or choose another --output")
 
 
-def _learn(console: Console, *, quick: bool, seed: int) -> tuple[Any, Any, float]:
+def _learn(console: Console, watched: Console, *, quick: bool, seed: int) -> tuple[Any, Any, float]:
     """Fit all contestants on all splits; return scores, the layers of a structured network, seconds of warming."""
     from stridiag.cli import learning_demo, tables
 
@@ -99,7 +108,7 @@ def _learn(console: Console, *, quick: bool, seed: int) -> tuple[Any, Any, float
     queue = learning_demo.jobs(entrants)
     scores: tables.Scores = {entrant: [] for entrant in entrants}
     layers: Any = ()
-    with progress(console) as shown:
+    with progress(watched) as shown:
         task = shown.add_task("compiling kernels", total=len(queue))
         begin = time.perf_counter()
         learning_demo.warm(seed)
@@ -119,13 +128,13 @@ def _learn(console: Console, *, quick: bool, seed: int) -> tuple[Any, Any, float
     return scores, layers, kernels
 
 
-def _race(console: Console, *, quick: bool, seed: int, threads: int) -> tuple[Any, float]:
+def _race(console: Console, watched: Console, *, quick: bool, seed: int, threads: int) -> tuple[Any, float]:
     """Measure all matrix operations; return the measurements and the seconds of warming."""
     from stridiag.cli import matrix_demo, tables
 
     queue = matrix_demo.jobs(quick=quick)
     measured: list[matrix_demo.Measurement] = []
-    with progress(console) as shown:
+    with progress(watched) as shown:
         task = shown.add_task("compiling kernels", total=len(queue))
         kernels = matrix_demo.warm()
         for job in queue:
@@ -140,6 +149,24 @@ def _race(console: Console, *, quick: bool, seed: int, threads: int) -> tuple[An
         print_text(console, sentence)
     console.print()
     return measured, kernels
+
+
+def _told(scores: Any, measured: Any) -> dict[str, Any]:
+    """Return what was measured, as JSON has it: a fit or a method in a job each."""
+    fits = [{"model": entrant.name, **score._asdict()} for entrant, found in scores.items() for score in found]
+    jobs = [
+        {
+            "operation": m.job.operation,
+            **m.job.case._asdict(),
+            "n": m.job.n,
+            "method": m.method,
+            **asdict(m.timing),
+            "error": m.error,
+            "ill_conditioned": m.ill_conditioned,
+        }
+        for m in measured
+    ]
+    return {"fits": fits, "matrices": jobs}
 
 
 def _compose(scores: Any, layers: Any, measured: Any, facts: dict[str, str], *, quick: bool) -> str:

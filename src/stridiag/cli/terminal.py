@@ -14,7 +14,7 @@ from rich.text import Text
 
 from stridiag.cli.tables import Cell, Table
 
-__all__ = ["encodable", "open_console", "print_table", "print_text", "progress"]
+__all__ = ["encodable", "open_bars", "open_console", "print_table", "print_text", "progress"]
 
 _STYLES = {"": "", "good": "green", "bad": "red", "quiet": "dim"}
 # What readers of ASCII expect in place of the few other characters that tables and sentences use.
@@ -22,9 +22,14 @@ _ASCII = str.maketrans({"±": "+-", "µ": "u", "–": "-", "…": "..."})
 _GAP = 2
 
 
-def open_console() -> Console:
+def open_console(*, quiet: bool = False) -> Console:
     """Return a console for standard output; where nobody watches (a pipe, a log), 80 columns would be too few."""
-    return Console(width=None if sys.stdout.isatty() else 110, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 110, highlight=False, quiet=quiet)
+
+
+def open_bars(*, quiet: bool = False) -> Console:
+    """Return a console for progress bars: standard error, where that is a terminal; elsewhere it prints nothing."""
+    return Console(highlight=False, stderr=True, quiet=quiet or not sys.stderr.isatty())
 
 
 def encodable(text: str, encoding: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -433,6 +434,24 @@ def test_a_tiny_run_prints_and_writes_everything(preset, tmp_path):
     assert text.count("<svg") == 2 * len(operations)
     assert "prefers-color-scheme: dark" in text
     assert "p = 2, q = 3, 4 links" in text
+
+
+def test_json_has_what_the_file_has(tmp_path):
+    csv = tmp_path / "results.csv"
+    case = ("--operations", "slogdet", "--cases", "1,1,0", "--sizes", "30", "--rivals", "gtsv", "--values", "random")
+    result = invoke(*case, "--repeats", "1", "--budget", "0.01", "--csv", str(csv), "--json", "--quiet")
+    assert result.exit_code == 0, result.output
+    # One object, and nothing else on either stream.
+    content = json.loads(result.output)
+    records, facts = store.read(csv)
+    assert content["facts"] == facts
+    assert content["limits"] is None
+    assert {row["rival"] for row in content["records"]} >= {OURS, "gtsv"}
+    for row, kept in zip(content["records"], records, strict=True):
+        assert (row["operation"], row["n"], row["rival"], row["note"]) == ("slogdet", 30, kept.rival, kept.note)
+        if kept.timing is not None:
+            np.testing.assert_allclose(row["median"], kept.timing.median, rtol=1e-3)
+            assert row["calls"] == kept.timing.calls
 
 
 def test_page_of_documentation_counts_targets():

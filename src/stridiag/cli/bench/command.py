@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,16 +15,18 @@ from stridiag.cli.bench.page import compose
 from stridiag.cli.bench.problem import VALUES, Case, Values
 from stridiag.cli.bench.rivals import OURS, RIVALS, YARDSTICK, Rival, rival_named
 from stridiag.cli.bench.show import all_tables
-from stridiag.cli.bench.store import to_csv
+from stridiag.cli.bench.store import as_rows, to_csv
 from stridiag.cli.bench.table import Preset, Row, select
+from stridiag.cli.errors import CommandError
+from stridiag.cli.output import print_json
 from stridiag.cli.report import write_atomically
-from stridiag.cli.terminal import open_console, print_table, print_text, progress
+from stridiag.cli.terminal import open_bars, open_console, print_table, print_text, progress
 from stridiag.cli.timing import machine, usable_cores
 
 __all__ = ["BenchError", "Options", "results", "run"]
 
 
-class BenchError(Exception):
+class BenchError(CommandError):
     """The benchmark cannot start, or its files cannot be written; the message says what to do."""
 
 
@@ -46,6 +48,8 @@ class Options:
     limits: bool = False
     csv: Path | None = None
     html: Path | None = None
+    json: bool = False
+    quiet: bool = False
 
 
 def rows_for(options: Options) -> list[Row]:
@@ -114,9 +118,10 @@ def results(options: Options, console: Console) -> tuple[list[Record], dict[str,
     for label, text in facts.items():
         print_text(console, f"{label}: {text}")
     console.print()
+    watched = open_bars(quiet=options.quiet)
     queue = [(row, cell, timed) for row in rows for cell, timed in cells_of(row, options.threads)]
     records = []
-    with progress(console) as shown:
+    with progress(watched) as shown:
         task = shown.add_task("", total=len(queue))
         for row, cell, timed in queue:
             shown.update(task, description=f"{cell.operation} ({cell.case}), n = {cell.n:,}")
@@ -137,7 +142,7 @@ def run(options: Options) -> None:
     for path in (options.csv, options.html):
         if path is not None and not path.resolve().parent.is_dir():
             raise BenchError(f"cannot write {path}: there is no folder {path.parent}")
-    console = open_console()
+    console = open_console(quiet=options.json)
     records, facts = results(options, console)
     limits = measure_limits(options.threads) if options.limits else None
     for table in all_tables(records, limits, options.threads):
@@ -146,6 +151,9 @@ def run(options: Options) -> None:
         _write(options.csv, to_csv(records, facts), console)
     if options.html is not None:
         _write(options.html, compose(records, facts, limits), console)
+    if options.json:
+        measured = None if limits is None else asdict(limits)
+        print_json({"facts": facts, "records": as_rows(records), "limits": measured})
 
 
 def _require_packages(options: Options) -> None:

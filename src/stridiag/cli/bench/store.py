@@ -1,4 +1,4 @@
-"""Results as CSV files: one line for each method and cell, what they were measured with in comments above."""
+"""Results as CSV files and as JSON: a line, or object, for each method and cell, with what they were measured with."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import csv
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from stridiag.cli.bench.measuring import Record
 from stridiag.cli.bench.problem import Case
 from stridiag.cli.bench.table import Cell
 from stridiag.cli.timing import Timing
 
-__all__ = ["StoredError", "parse", "read", "to_csv"]
+__all__ = ["StoredError", "as_rows", "parse", "read", "to_csv"]
 
 _COLUMNS = (
     "operation", "p", "q", "links", "n", "values", "threads", "rival", "first", "median", "lower", "upper", "minimum",
@@ -20,21 +21,36 @@ _COLUMNS = (
 )  # fmt: skip
 
 
+_TIMES = ("first", "median", "lower", "upper", "minimum")
+
+
 class StoredError(ValueError):
     """A file is not what `to_csv` writes."""
 
 
+def as_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """Return records as flat dictionaries, for JSON: seconds in full precision, None where nothing was measured."""
+    rows = []
+    for cell, rival, timing, error, note in records:
+        times = (None,) * 6 if timing is None else (*_seconds(timing), timing.calls)
+        row = (cell.operation, *cell.case, cell.n, cell.values, cell.threads, rival, *times, error, note)
+        rows.append(dict(zip(_COLUMNS, row, strict=True)))
+    return rows
+
+
 def to_csv(records: Iterable[Record], facts: dict[str, str]) -> str:
-    """Return the text of a file; seconds in full precision."""
+    """Return the text of a file; seconds to four digits."""
     stream = io.StringIO(newline="")
     for label, text in facts.items():
         stream.write(f"# {label}: {text}\n")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for cell, rival, timing, error, note in records:
-        times = ("",) * 6 if timing is None else (*(f"{t:.4g}" for t in _seconds(timing)), timing.calls)
-        kept = "" if error is None else f"{error:.3g}"
-        writer.writerow((cell.operation, *cell.case, cell.n, cell.values, cell.threads, rival, *times, kept, note))
+    writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in as_rows(records):
+        if row["median"] is not None:
+            row |= {name: f"{row[name]:.4g}" for name in _TIMES}
+        if row["error"] is not None:
+            row["error"] = f"{row['error']:.3g}"
+        writer.writerow(row)
     return stream.getvalue()
 
 
@@ -76,7 +92,7 @@ def _record(line: dict[str, str]) -> Record:
     cell = Cell(line["operation"], case, int(line["n"]), line["values"], int(line["threads"]))  # type: ignore[arg-type]
     timing = None
     if line["median"]:
-        first, median, lower, upper, least = (float(line[c]) for c in ("first", "median", "lower", "upper", "minimum"))
+        first, median, lower, upper, least = (float(line[c]) for c in _TIMES)
         timing = Timing(first, median, lower, upper, least, int(line["calls"]))
     error = float(line["error"]) if line["error"] else None
     return Record(cell, line["rival"], timing, error, line["note"])
