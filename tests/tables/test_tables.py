@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from contextlib import suppress
 
 import numpy as np
@@ -191,6 +192,18 @@ def test_what_is_wrong_in_a_csv_file_is_told(text, error, message, tmp_path):
 def test_words_that_come_late_are_told_by_column(tmp_path):
     with pytest.raises(ValueError, match=r"row 9000 of column 'b' has 'red', which is no number.*OneHotEncoder"):
         bad_csv(tmp_path, "y,b,more\n" + LONG * 9000 + "1,red,\n", columns=["b"])
+
+
+def test_json_columns_that_come_late(tmp_path, monkeypatch):
+    monkeypatch.setattr("stridiag.tables.csv_text.BLOCK", 400)
+    lines = [{"a": float(k), "b": 0.0, "y": 1.0} for k in range(50)] + [{"a": 50.0, "y": 1.0, "late": 3.0}]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(FileFormatError, match=r"the column 'late' appears after row \d+, but.*in the first line"):
+        list(open_tables(path, "y").read())
+    # Who chose other columns gets all rows.
+    rows = np.concatenate([piece.rows for piece in open_tables(path, "y", columns=["a"]).read()])
+    np.testing.assert_array_equal(rows[:, 0], np.arange(51.0))
 
 
 def test_negative_weights_and_missing_labels(tmp_path):

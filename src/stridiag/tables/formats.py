@@ -256,3 +256,11 @@ class _Json(OpenTable):
             if piece is None:
                 return
             table = self._parsed(piece)
+            late = [name for name in table.column_names if name not in self.names]
+            # Who reads all columns would lose it unsaid; who chose some did not choose this.
+            if late and len(columns) == len(self.names):
+                raise FileFormatError(
+                    f"the column {late[0]!r} appears after row {first:,}, but is in none of the first "
+                    f"{len(self._piece):,} bytes, where columns are looked for: give it in the first line, as null "
+                    "if it is missing there"
+                )
