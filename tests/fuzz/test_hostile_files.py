@@ -34,6 +34,7 @@ from stridiag.nn import storage
 
 pytest.importorskip("sklearn")
 from stridiag import sklearn as wing
+from stridiag.sklearn.saved import to_saved
 
 # More than any of the files may ask for; and more seconds than any may take, of this process.
 ROOM, SECONDS = 1 << 28, 1.0
@@ -118,6 +119,11 @@ def predict(model):
     model.predict(np.ones((3, model.n_features_in_)))
 
 
+def learn(model):
+    model.partial_fit(np.ones((3, model.n_features_in_)), model.classes_[:1].repeat(3))
+    predict(model)
+
+
 def same_tree(a, b):
     def digest(x):
         arrays = []
@@ -125,6 +131,14 @@ def same_tree(a, b):
         return json.dumps(tree), [storage._digest(one) for one in arrays]
 
     return digest(a) == digest(b)
+
+
+def same_model(a, b):
+    def content(model):
+        whole = isinstance(model, wing.TableModel)
+        return (to_saved(model.estimator), model.encoding, model.targets) if whole else to_saved(model)
+
+    return same_tree(content(a), content(b))
 
 
 def same_sparse(a, b):
@@ -160,13 +174,21 @@ def kinds():
     def tree(name, model, use, read=storage.load, save=storage.save):
         return Kind(name, written(lambda path: save(model, path)), read, same_tree, use)
 
-    def estimator(name, model):
-        content = written(model.save)
-        return Kind(name, content, wing.load, lambda a, b: same_tree(a._model, b._model), predict)
+    def estimator(name, model, use=predict):
+        return Kind(name, written(model.save), wing.load, same_model, use)
 
     def sparse(name, content):
         return Kind(name, content, read_matrix, same_sparse, lambda found: multiply(stridiag.detect(found[0]).matrix))
 
+    streamed = wing.StridiagClassifier(units=8, layers=1, random_state=0)
+    streamed.partial_fit(X, np.arange(60) % 3, classes=[0, 1, 2])
+    pictures = np.random.default_rng(1).random((60, 6, 6))
+    images = wing.StridiagRegressor(image_shape=(6, 6), random_state=0).fit(pictures.reshape(60, -1), z[:, 0])
+    transformer = wing.StridiagTransformer(units=8, layers=1, random_state=0).fit(X)
+    recursive = nn.RecursiveLayer(stridiag.Structure(5, (-1, 0, 1)), forgetting=0.9)
+    recursive.update(np.ones(5), np.arange(5.0))
+    table = {"a": X[:, 0], "b": np.where(X[:, 1] > 0, "up", "down"), "y": z[:, 0]}
+    of_table = wing.TableModel.fit(table, "y", options={"units": 8, "layers": 1, "random_state": 0})
     equal = np.array_equal
     statistics = nn.Statistics.from_rows(X, z)
     symmetric = market(sp.coo_array(np.tri(5) + np.tri(5).T))
@@ -178,6 +200,11 @@ def kinds():
         tree("features", nn.FeatureMap(network.inputs, network.hidden), lambda m: m.features(X)),
         estimator("regressor", regressor),
         estimator("classifier", classifier),
+        estimator("streamed", streamed, learn),
+        estimator("images", images),
+        estimator("transformer", transformer, lambda m: m.transform(np.ones((3, m.n_features_in_)))),
+        Kind("table model", written(of_table.save), wing.load, same_model, lambda m: m.predict(table)),
+        tree("recursive", recursive, lambda m: m.update(np.ones(5), np.arange(5.0))),
         sparse("scipy csr", scipys("csr", True)),
         sparse("scipy bsr", scipys("bsr", False)),
         sparse("scipy dia", scipys("dia", True)),
@@ -484,7 +511,8 @@ def all_kinds():
 
 
 NAMES = (
-    "matrix", "network", "ensemble", "statistics", "features", "regressor", "classifier", "scipy csr", "scipy bsr",
+    "matrix", "network", "ensemble", "statistics", "features", "regressor", "classifier", "streamed", "images",
+    "transformer", "table model", "recursive", "scipy csr", "scipy bsr",
     "scipy dia", "scipy coo", "dense npy", "market", "market symmetric", "market array", "market gz", "columns npy",
     "columns csv",
 )  # fmt: skip
