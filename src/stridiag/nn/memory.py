@@ -18,7 +18,7 @@ training rows themselves. A model that must not hold training rows must not have
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,17 +58,19 @@ def nearest(rows: Array, queries: Array, count: int) -> tuple[Array, Index]:
         return np.reshape(distance, (-1, count)), np.reshape(place, (-1, count))
     distance, place = np.empty((queries.shape[0], count)), np.empty((queries.shape[0], count), np.int64)
     centre = rows.mean(axis=0)
-    kept = (rows - centre).astype(np.float32)
-    lengths = np.einsum("ij,ij->i", kept, kept)
+    # Squared lengths are one more column: one product gives what distances are ordered by, |k|^2 - 2 k'a.
+    kept = np.empty((rows.shape[1] + 1, rows.shape[0]), np.float32)
+    np.subtract(rows.T, centre[:, None], out=kept[:-1], casting="same_kind")
+    np.einsum("ij,ij->j", kept[:-1], kept[:-1], out=kept[-1])
     step = max(1, _BLOCK // rows.shape[0])
+    scratch = np.empty((min(step, queries.shape[0]), rows.shape[0]), np.float32)
     # More candidates than wanted: they are found in single precision and ordered in double.
     wide = min(rows.shape[0], count + 4)
     for start in range(0, queries.shape[0], step):
         block = slice(start, start + step)
-        asked = (queries[block] - centre).astype(np.float32)
-        square = asked @ kept.T
-        square *= -2.0
-        square += lengths
+        asked = np.ones((min(step, queries.shape[0] - start), kept.shape[0]), np.float32)
+        asked[:, :-1] = -2.0 * (queries[block] - centre)
+        square = np.matmul(asked, kept, out=scratch[: asked.shape[0]])
         near = _least(square, wide)
         exact = np.sqrt(np.square(rows[near] - queries[block, None]).sum(axis=2))
         order = np.lexsort((near, exact), axis=1)[:, :count]
@@ -154,26 +156,35 @@ class Memory:
         judges : ndarray of int64
             The rows at which the choice is made, each without its own residual.
         """
+        return cls.judged(rows, residuals, weights, metrics, judges)[0]
+
+    @classmethod
+    def judged(
+        cls, rows: Array, residuals: Array, weights: Array, metrics: tuple[Array, ...], judges: Index
+    ) -> tuple[Memory, Array]:
+        """Do what `fit` does; return also what `left_out` says of the judges."""
         most = min(max(NEIGHBOURS), rows.shape[0] - 1)
         own, share = residuals[judges], weights[judges, None]
         before = float((share * own**2).sum())
-        best: tuple[float, float, Array, int, float] = (before, 0.0, metrics[0], min(min(NEIGHBOURS), most), POWERS[0])
+        nothing = np.zeros_like(own)
+        best = _Choice(before, 0.0, metrics[0], min(min(NEIGHBOURS), most), POWERS[0], nothing)
         for metric in metrics:
             measured = _measured(rows, metric)
             distance, place = _others(measured, judges, most)
+            near = residuals[place]
             for count in sorted({min(k, most) for k in NEIGHBOURS}):
-                near = residuals[place[:, :count]]
                 for power in POWERS:
-                    guess = np.einsum("ij,ijk->ik", _weights(distance[:, :count], power), near)
+                    guess = _mean(_weights(distance[:, :count], power), near[:, :count])
                     square = float((share * guess**2).sum())
                     product = float((share * guess * own).sum())
                     alpha = min(max(product / square, 0.0), 1.0) if square > 0.0 else 0.0
                     after = before - 2.0 * alpha * product + alpha * alpha * square
-                    if after < best[0]:
-                        best = after, alpha, metric, count, power
-        after, alpha, metric, count, power = best
-        gain = 1.0 - float(np.sqrt(max(after, 0.0) / before)) if before > 0.0 else 0.0
-        return cls(_measured(rows, metric), metric, residuals, count, power, alpha, gain)
+                    if after < best.after:
+                        best = _Choice(after, alpha, metric, count, power, alpha * guess)
+        gain = 1.0 - float(np.sqrt(max(best.after, 0.0) / before)) if before > 0.0 else 0.0
+        metric = best.metric
+        memory = cls(_measured(rows, metric), metric, residuals, best.count, best.power, best.alpha, gain)
+        return memory, best.guess
 
     def left_out(self, judges: Index) -> Array:
         """Return the correction at training rows without their own residuals, (s, q)."""
@@ -184,9 +195,25 @@ class Memory:
         return self._sum(*nearest(self.rows, _measured(rows, self.metric), self.neighbours))
 
     def _sum(self, distance: Array, place: Index) -> Array:
-        result = np.einsum("ij,ijk->ik", _weights(distance, self.power), self.residuals[place])
+        result = _mean(_weights(distance, self.power), self.residuals[place])
         result *= self.alpha
         return np.asarray(result)
+
+
+class _Choice(NamedTuple):
+    """Sum of squares that is left, and what leaves it; the corrections of the judges."""
+
+    after: float
+    alpha: float
+    metric: Array
+    count: int
+    power: float
+    guess: Array
+
+
+def _mean(weights: Array, near: Array) -> Array:
+    """Return the weighted sums of (m, count) rows of residuals, (m, count, q), as products of small matrices."""
+    return np.asarray((weights[:, None, :] @ near)[:, 0])
 
 
 def _others(rows: Array, own: Index, count: int) -> tuple[Array, Index]:

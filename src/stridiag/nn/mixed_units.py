@@ -138,14 +138,8 @@ class MixedUnits:
                 np.square(slope, out=slope)
                 np.subtract(1.0, slope, out=slope)
             slope *= coefficients[start : start + layer.units]
-            back = (layer.weight.T @ slope.T).T
             total = plain if read is rows else behind
-            source = layer.source if layer.source is not None else np.arange(self.inputs)
-            wraps = -(-source.size // self.inputs)
-            for w in range(wraps):
-                # Within one wrap no input comes twice, so that each entry is added to once.
-                own = slice(w * self.inputs, (w + 1) * self.inputs)
-                total[:, source[own]] += back[:, own]
+            total += slope @ _dense(layer, self.inputs)
             start += layer.units
         return plain if self.premix is None else plain + behind @ self.premix
 
@@ -206,6 +200,15 @@ def draw_units(
             values = np.take_along_axis(whole, _read(source, mixed, degree), axis=1) / np.sqrt(degree)
         dense.append(_layer(values / gains, source, d, "tanh", behind[start:]))
     return MixedUnits(d, tuple(layers), premix, tuple(dense))
+
+
+def _dense(layer: Layer, inputs: int) -> Array:
+    """Return a layer's weights as (units, inputs): back through them all rows take one product."""
+    rows, columns = layer.weight.structure.coordinates()
+    read = columns if layer.source is None else layer.source[columns]
+    # An input that a unit meets twice counts twice.
+    values = np.bincount(rows * inputs + read, layer.weight.values, minlength=layer.units * inputs)
+    return values.reshape(layer.units, inputs)
 
 
 def _single(layer: Layer) -> Layer:

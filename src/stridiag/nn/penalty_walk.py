@@ -1,21 +1,23 @@
 r"""Ridge regression whose penalty is found by a short walk, one Cholesky factorization a step.
 
-With A the correlation matrix of n observations' features and x_i a row of standardised features, one factorization
-:math:`A + \alpha I = L L^T` gives coefficients, residuals e and leverages
+With A the correlation matrix of n observations' features, one factorization :math:`A + \alpha I = L L^T` gives
+coefficients, residuals e and leverages h (see `leverages`), and so the exact leave-one-out error e_i / (1 - h_i) of any
+row. The walk goes by decades of :math:`\alpha` while the mean square of these errors falls, and ends at the vertex of
+the parabola through the last three, at most half a decade away. They are taken at *some* rows, the judges: an unbiased
+estimate of the whole PRESS, which a thousand rows decide as well at a fraction of its cost; and unlike generalised
+cross-validation it does not take leverages to be equal (see `readout`).
 
-.. math:: h_i = \frac1n + \frac1n \lVert L^{-1} x_i \rVert^2 ,
+**Fewer rows than columns.** Where all rows are judges, the n x n matrix K of products of rows says the same:
+with x the solution of :math:`(K + \alpha I) x = z`, residuals are :math:`\alpha x`, and what a row leaves of its own is
+:math:`\alpha` times a diagonal entry of the inverse, each row times the root of its share of the weight.
 
-and so the exact leave-one-out error e_i / (1 - h_i) of any row. The walk goes by decades of :math:`\alpha` while the
-mean square of these errors falls, and ends with half a decade to either side. They are taken at *some* rows, the
-judges: an unbiased estimate of the whole PRESS, which a thousand rows decide as well at a fraction of its cost; and
-unlike generalised cross-validation it does not take leverages to be equal (see `readout`).
+**Single precision** where the penalty allows. Leverages from 1e-9 on, see `leverages`. The factor itself from 1e-3 on:
+its rounding is about 1e-5 of the penalty's size there at most, and two refinements against the matrix in double
+precision leave coefficients those of a factor in double precision to some 1e-9.
 
-Leverages may be taken in single precision where the penalty allows: a row's triangular solve is backward stable, so
-its relative error is below :math:`2^{-24} \sqrt{p / \alpha}` and in practice a thousandth of that.
-
-Cost for p columns and s judges: p^3 / 3 + s p^2 for each of about five penalties, or for one where the penalty of a
-regression of the same kind is taken over. The eigendecomposition behind `solve_ridge` costs about 9 p^3 once, and
-2 n p^2 more for leaving every row out.
+Cost for p columns and s judges: p^3 / 3 + s p^2 for each of about four penalties, or for one where the penalty of a
+regression of the same kind is taken over; by rows 2/3 n^3. The eigendecomposition behind `solve_ridge` costs about
+9 p^3 once, and 2 n p^2 more for leaving every row out.
 
 References: as for `readout`.
 """
@@ -29,10 +31,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.nn.leverages import Leverages, left_of
 from stridiag.nn.readout import FREEDOM_LIMIT, LEAST_LEFT, Readout
+from stridiag.nn.ridge_forms import of_rows
 from stridiag.nn.statistics import Statistics
 
-__all__ = ["LOWEST", "START", "Judges", "Walked", "solve_by_walk"]
+__all__ = ["LOWEST", "START", "Judges", "Walked", "solve_by_walk", "solve_rows_by_walk"]
 
 Array = NDArray[Any]
 
@@ -40,6 +44,8 @@ START = -3.0
 LOWEST, _HIGHEST = -10.0, 2.0
 # From this penalty on leverages in single precision are good to 1e-4.
 _LEAST_SINGLE = 1e-9
+# From this one on the factor is, too, and so many refinements make coefficients those of double precision.
+_FACTOR_SINGLE, _REFINEMENTS = 1e-3, 2
 # A smaller penalty has to lower the error by this share: less is noise, and the larger one is the safer.
 _GAIN = 1e-3
 
@@ -63,36 +69,22 @@ class Judges:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Walked:
-    """A solved readout, and the factor that leverages come from.
+    """A solved readout, and what it says of rows without them.
 
     Parameters
     ----------
     readout : Readout
         Its score is the mean of the judges' squared leave-one-out errors.
-    factor : ndarray, (p, p)
-        L in the lower triangle, Fortran order; in single precision where leverages are.
-    row_mean, inverse : ndarray, (p,)
-        Standardise features.
-    weight : float
-        Number of observations, n.
+    left_out : ndarray, (s, q)
+        Those errors: exact residuals of the judges, each in a fit without it; in the fit with it where it leaves
+        nothing of its own.
+    leverages : Leverages or None
+        Of other rows; None by rows, where all rows are judges.
     """
 
     readout: Readout
-    factor: Array
-    row_mean: Array
-    inverse: Array
-    weight: float
-
-    def left(self, features: Array, counts: Array) -> Array:
-        """Return what one observation of each row leaves of its own residual, 1 - leverage, (s,).
-
-        Of a row that weighs less than one observation all is left out.
-        """
-        kind = self.factor.dtype
-        x = features.astype(kind)
-        x -= self.row_mean.astype(kind)
-        x *= self.inverse.astype(kind)
-        return _left(self.factor, x, counts, self.weight)
+    left_out: Array
+    leverages: Leverages | None
 
 
 def solve_by_walk(
@@ -120,7 +112,7 @@ def solve_by_walk(
     start : float, default -3.0
         Power of ten at which the walk begins.
     fine : bool, default True
-        Whether half decades are tried in the end.
+        Whether a penalty within half a decade is tried in the end.
     least_spread : float, default 0.0
         Columns of less deviation count as if they had it. A unit that is almost dead, 1e-9 at one training row and 0 at
         the others, would else be scaled up without bound, and speak loudly where there are no training rows.
@@ -128,7 +120,8 @@ def solve_by_walk(
         Whether `start`, the penalty of another regression of the same kind, is taken without a walk if leave-one-out
         errors exist there.
     single : bool, default False
-        Whether leverages are taken in single precision where the penalty is at least 1e-9.
+        Whether leverages are taken in single precision where the penalty is at least 1e-9, and the factor from 1e-3
+        on.
     lowest : float, default -10.0
         Power of ten below which the walk does not go.
 
@@ -155,20 +148,61 @@ def solve_by_walk(
     scale = statistics.column_scale()
     spread = np.maximum(scale, least_spread)
     inverse = np.divide(1.0, spread, out=np.zeros_like(scale), where=scale > 0.0)
-    gram = statistics.scatter * (inverse / statistics.weight) * inverse[:, None]
+    gram = statistics.scatter * (inverse / statistics.weight)
+    gram *= inverse[:, None]
     right = statistics.cross * (inverse / statistics.weight)[:, None]
-    rows = (judges.features - statistics.row_mean) * inverse
+    rows = judges.features - statistics.row_mean
+    rows *= inverse
     errors = judges.targets - statistics.target_mean
+    narrow = gram.astype(np.float32) if single else None
+
+    def attempt(penalty: float) -> _Trial:
+        kind = np.float32 if single and penalty >= _LEAST_SINGLE else np.float64
+        return _try(gram, right, rows, errors, judges.counts, statistics.weight, penalty, kind, narrow)
+
+    best = _best(attempt, alpha, start, fine=fine, settle=settle, lowest=lowest)
+    assert best.factor is not None
+    coefficients = best.beta * inverse[:, None]
+    intercept = statistics.target_mean - statistics.row_mean @ coefficients
+    leverages = Leverages(best.factor, statistics.row_mean, inverse, statistics.weight)
+    return Walked(_readout(best, coefficients, intercept), best.left_out, leverages)
+
+
+def solve_rows_by_walk(
+    rows: Judges,
+    alpha: float | None = None,
+    *,
+    start: float = START,
+    fine: bool = True,
+    least_spread: float = 0.0,
+    settle: bool = False,
+    lowest: float = LOWEST,
+) -> Walked:
+    """Solve the ridge regression of rows that are all judges, by products of rows: less work where they are few.
+
+    Parameters and errors are those of `solve_by_walk`, to whose answer this one is equal up to rounding.
+    """
+    system, _ = of_rows(rows.features, rows.targets, rows.counts, least_spread)
+    root = np.sqrt(rows.counts / rows.counts.sum())[:, None]
+    weight = float(rows.counts.sum())
+
+    def attempt(penalty: float) -> _Trial:
+        return _try_rows(system.matrix, system.right, root, rows.counts, weight, penalty)
+
+    best = _best(attempt, alpha, start, fine=fine, settle=settle, lowest=lowest)
+    coefficients = system.back(best.beta)
+    return Walked(_readout(best, coefficients, system.target_mean - system.row_mean @ coefficients), best.left_out, None)
+
+
+def _best(
+    attempt: Callable[[float], _Trial], alpha: float | None, start: float, *, fine: bool, settle: bool, lowest: float
+) -> _Trial:
     tried: dict[float, _Trial] = {}
 
     def trial(exponent: float) -> _Trial:
         if exponent not in tried:
             tried[exponent] = attempt(10.0**exponent)
         return tried[exponent]
-
-    def attempt(penalty: float) -> _Trial:
-        kind = np.float32 if single and penalty >= _LEAST_SINGLE else np.float64
-        return _try(gram, right, rows, errors, judges.counts, statistics.weight, penalty, kind)
 
     if alpha is not None:
         best = attempt(alpha)
@@ -178,18 +212,13 @@ def solve_by_walk(
         best = trial(_walk(lambda exponent: trial(exponent).judged, start, fine=fine, lowest=lowest))
     if best.factor is None:
         raise ValueError(f"alpha {alpha} is too small: the regression is singular up to rounding")
-    coefficients = best.beta * inverse[:, None]
-    outputs = right.shape[1]
-    readout = Readout(
-        coefficients,
-        statistics.target_mean - statistics.row_mean @ coefficients,
-        np.full(outputs, best.alpha),
-        np.full(outputs, best.freedom),
-        best.score,
-        "loo",
-        np.ones(outputs),
-    )
-    return Walked(readout, best.factor, statistics.row_mean, inverse, statistics.weight)
+    return best
+
+
+def _readout(best: _Trial, coefficients: Array, intercept: Array) -> Readout:
+    outputs = intercept.size
+    alpha, freedom = np.full(outputs, best.alpha), np.full(outputs, best.freedom)
+    return Readout(coefficients, intercept, alpha, freedom, best.score, "loo", np.ones(outputs))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,9 +226,30 @@ class _Trial:
     alpha: float
     factor: Array | None
     beta: Array
+    left_out: Array
     score: Array
     freedom: float
     judged: float
+
+    @classmethod
+    def failed(cls, alpha: float, right: Array) -> _Trial:
+        worst = np.full(right.shape[1], np.inf)
+        return cls(alpha, None, np.zeros_like(right), np.empty((0, right.shape[1])), worst, np.inf, np.inf)
+
+    @classmethod
+    def judge(
+        cls, alpha: float, factor: Array, beta: Array, error: Array, left: Array, counts: Array, weight: float
+    ) -> _Trial:
+        """Make the trial from residuals, which are overwritten, and what each observation leaves of its own."""
+        good = left > LEAST_LEFT
+        error /= np.where(good, left, 1.0)[:, None]
+        share = counts / counts.sum()
+        score = share @ np.square(error)
+        # The trace of the hat matrix, from the judges' leverages: exact where they are all rows.
+        freedom = float(share @ ((1.0 - left) * np.maximum(1.0, 1.0 / counts))) * weight
+        # Nearer to interpolation both sides of the quotients vanish, and pairs of duplicate rows decide.
+        allowed = good.all() and freedom <= FREEDOM_LIMIT * weight
+        return cls(alpha, factor, beta, error, score, freedom, float(score.sum()) if allowed else np.inf)
 
 
 def _try(
@@ -211,38 +261,45 @@ def _try(
     weight: float,
     alpha: float,
     kind: type[np.floating[Any]],
+    narrow: Array | None,
 ) -> _Trial:
     from scipy.linalg import lapack
 
+    few = narrow is not None and alpha >= _FACTOR_SINGLE
     # Symmetric: the transposed view is in Fortran's order, and a copy of it is one stretch of memory.
-    damped = gram.T.copy(order="F")
+    damped = (narrow if few and narrow is not None else gram).T.copy(order="F")
     damped[np.diag_indices_from(damped)] += alpha
-    factor, info = lapack.dpotrf(damped, lower=1, overwrite_a=1)
+    factor, info = (lapack.spotrf if few else lapack.dpotrf)(damped, lower=1, overwrite_a=1)
     if info:
-        worst = np.full(right.shape[1], np.inf)
-        return _Trial(alpha, None, np.zeros_like(right), worst, np.inf, np.inf)
-    beta, _ = lapack.dpotrs(factor, right, lower=1)
+        return _Trial.failed(alpha, right)
+    if few:
+        beta = np.asarray(lapack.spotrs(factor, right, lower=1)[0], np.float64)
+        for _ in range(_REFINEMENTS):
+            rest = right - gram @ beta
+            rest -= alpha * beta
+            beta += lapack.spotrs(factor, rest, lower=1)[0]
+    else:
+        beta, _ = lapack.dpotrs(factor, right, lower=1)
     factor = factor.astype(kind, copy=False)
-    left = _left(factor, rows.astype(kind, copy=False), counts, weight)
-    error = targets - rows @ beta
-    good = left > LEAST_LEFT
-    error /= np.where(good, left, 1.0)[:, None]
-    share = counts / counts.sum()
-    score = share @ np.square(error)
-    # The trace of the hat matrix, from the judges' leverages: exact where they are all rows.
-    freedom = float(share @ ((1.0 - left) * np.maximum(1.0, 1.0 / counts))) * weight
-    # Nearer to interpolation both sides of the quotients vanish, and pairs of duplicate rows decide.
-    allowed = good.all() and freedom <= FREEDOM_LIMIT * weight
-    return _Trial(alpha, factor, beta, score, freedom, float(score.sum()) if allowed else np.inf)
+    left = left_of(factor, rows.astype(kind, copy=False), counts, weight)
+    return _Trial.judge(alpha, factor, beta, targets - rows @ beta, left, counts, weight)
 
 
-def _left(factor: Array, rows: Array, counts: Array, weight: float) -> Array:
-    from scipy.linalg import blas
+def _try_rows(products: Array, right: Array, root: Array, counts: Array, weight: float, alpha: float) -> _Trial:
+    from scipy.linalg import lapack
 
-    solve = blas.strsm if factor.dtype == np.float32 else blas.dtrsm
-    half = solve(1.0, factor, rows.T, lower=1)
-    leverage = 1.0 + np.einsum("ij,ij->j", half, half)
-    return np.asarray(1.0 - leverage * np.minimum(counts, 1.0) / weight, np.float64)
+    damped = products.T.copy(order="F")
+    damped[np.diag_indices_from(damped)] += alpha
+    # Clean: what lies above the triangle would else be added up.
+    factor, info = lapack.dpotrf(damped, lower=1, clean=1, overwrite_a=1)
+    if info:
+        return _Trial.failed(alpha, right)
+    beta, _ = lapack.dpotrs(factor, right, lower=1)
+    inverse, _ = lapack.dtrtri(factor, lower=1)
+    # By how much one observation's own residual exceeds that of the fit without it; of a light row all is left out.
+    own = 1.0 - alpha * np.einsum("ij,ij->j", inverse, inverse)
+    left = 1.0 - np.minimum(counts, 1.0) / weight - own * np.minimum(1.0, 1.0 / counts)
+    return _Trial.judge(alpha, factor, beta, alpha * beta / root, left, counts, weight)
 
 
 def _walk(error: Callable[[float], float], start: float, *, fine: bool, lowest: float = LOWEST) -> float:
@@ -255,5 +312,18 @@ def _walk(error: Callable[[float], float], start: float, *, fine: bool, lowest: 
     else:
         while at < _HIGHEST and error(at + 1.0) <= error(at):
             at += 1.0
+    if not fine:
+        return at
+    below, here, above = error(max(at - 1.0, lowest)), error(at), error(min(at + 1.0, _HIGHEST))
+    vertex = at + _vertex(below, here, above)
     # Equal errors go to the larger penalty.
-    return min((at + 0.5, at, max(at - 0.5, lowest)), key=error) if fine else at
+    return min(sorted((max(vertex, lowest), at), reverse=True), key=error)
+
+
+def _vertex(below: float, here: float, above: float) -> float:
+    """Return where the parabola through the logarithms of errors at -1, 0, 1 is least, within half a unit of 0."""
+    if not (0.0 < here < np.inf and 0.0 < below < np.inf and 0.0 < above < np.inf):
+        return 0.5
+    down, up = np.log(below / here), np.log(above / here)
+    bend = down + up
+    return float(np.clip(0.5 * (down - up) / bend, -0.5, 0.5)) if bend > 0.0 else 0.5

@@ -89,7 +89,11 @@ class Ranks:
         """Measure the columns of ``rows``, (n, p), finite, each row counting by its positive weight."""
         picked, knots, values = [], [], []
         for j in range(rows.shape[1]):
-            distinct, place = np.unique(rows[:, j], return_inverse=True)
+            column = np.ascontiguousarray(rows[:, j])
+            # Indicators, of which there may be many, need no sorting.
+            if ((column == column.min()) | (column == column.max())).all():
+                continue
+            distinct, place = np.unique(column, return_inverse=True)
             mass = np.bincount(place, weights, minlength=distinct.size)
             below = np.cumsum(mass) / mass.sum()
             kept = np.searchsorted(below, np.linspace(0.0, 1.0, _KNOTS) * (1.0 - 1e-12), side="right")

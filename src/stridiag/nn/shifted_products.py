@@ -56,12 +56,16 @@ class ShiftedProducts:
         self.count = 0
         self._centre = centre.astype(kind)
         self._kind = kind
+        # Of the largest piece so far: memory is used again, not mapped again.
+        self._scratch = np.empty((0, columns), kind)
 
     def add(self, rows: Array, targets: Array, weights: Array) -> None:
         """Add rows (n, columns), targets (n, outputs) and weights (n,)."""
         from scipy.linalg.blas import dsyrk
 
-        h = rows.astype(self._kind, copy=False) - self._centre
+        if self._scratch.shape[0] < rows.shape[0]:
+            self._scratch = np.empty(rows.shape, self._kind)
+        h = np.subtract(rows, self._centre, out=self._scratch[: rows.shape[0]], casting="same_kind")
         root = np.sqrt(weights)
         # The same array on both sides of @ lets numpy take the symmetric product at half the cost.
         if weights.min() != 1.0 or weights.max() != 1.0:

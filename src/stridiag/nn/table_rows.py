@@ -13,22 +13,25 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.nn.leverages import serves
 from stridiag.nn.mixed_units import MixedUnits, Mixing, draw_units
-from stridiag.nn.penalty_walk import LOWEST, Judges, Walked, solve_by_walk
+from stridiag.nn.penalty_walk import LOWEST, Judges, Walked, solve_by_walk, solve_rows_by_walk
 from stridiag.nn.readout import LEAST_LEFT, LEAST_SPREAD
 from stridiag.nn.relevance import Relevance, gradient_product
 from stridiag.nn.sampling import RowSampler
 from stridiag.nn.shifted_products import SAFE, ShiftedProducts
 
-__all__ = ["SolvedUnits", "TableRows", "errors_at", "left_out_errors", "short_blocks"]
+__all__ = ["SolvedUnits", "TableRows", "judged_errors", "left_out_errors", "sketches_serve"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
 
 # Bytes of features that are kept instead of computed again for leverages.
-_KEPT = 1 << 28
+_KEPT = 1 << 25
 # Flops of a readout from which single precision is worth a thought, and rows that are looked at together.
 _LARGE, _CHUNK = 1e8, 2048
+# With fewer rows than this share of the columns, products of rows are less work than products of columns.
+_BY_ROWS = 0.75
 
 
 class SolvedUnits(NamedTuple):
@@ -87,7 +90,12 @@ class TableRows:
         reader = hidden.single() if single else hidden
         kept = self.features(reader, slice(None)) if n * columns * reader.dtype.itemsize <= _KEPT else None
         features = self.features(reader, judges) if kept is None else kept[judges]
-
+        judged = Judges(features, self.z[judges], self.d[judges])
+        if judges.size == n <= _BY_ROWS * columns:
+            walked = solve_rows_by_walk(
+                judged, alpha, start=start, fine=fine, least_spread=LEAST_SPREAD, settle=settle
+            )
+            return SolvedUnits(hidden, reader, walked, kept)
         products = ShiftedProducts(
             columns, self.z.shape[1], features.mean(axis=0, dtype=np.float64), np.float32 if single else np.float64
         )
@@ -95,7 +103,6 @@ class TableRows:
             rows = self.features(reader, block) if kept is None else kept[block]
             products.add(rows, self.z[block], self.d[block])
         statistics = products.statistics()
-        judged = Judges(features, self.z[judges], self.d[judges])
         walked = solve_by_walk(
             statistics,
             judged,
@@ -120,18 +127,49 @@ def short_blocks(rows: int) -> Iterator[slice]:
         yield slice(start, min(start + _CHUNK, rows))
 
 
-def errors_at(table: TableRows, fit: SolvedUnits, block: slice | Index) -> tuple[Array, Array]:
-    """Return features and residuals of some rows."""
-    features = table.features(fit.reader, block) if fit.kept is None else fit.kept[block]
-    readout = fit.walked.readout
-    return features, table.z[block] - features @ readout.coefficients.astype(features.dtype) - readout.intercept
+def judged_errors(solved: list[SolvedUnits]) -> Array:
+    """Return the mean over the networks of the exact leave-one-out residuals of the judges."""
+    return np.asarray(sum(fit.walked.left_out for fit in solved) / len(solved))
 
 
-def left_out_errors(table: TableRows, solved: list[SolvedUnits], rows: slice | Index) -> Array:
-    """Return the mean over the networks of the exact leave-one-out residuals of some rows."""
-    total = np.zeros_like(table.z[rows])
+def sketches_serve(solved: list[SolvedUnits]) -> bool:
+    """Return whether `left_out_errors` says the same if it may be rough."""
+    return all(
+        fit.walked.leverages is None or serves(fit.walked.readout.degrees_of_freedom[0], fit.walked.leverages.weight)
+        for fit in solved
+    )
+
+
+def left_out_errors(table: TableRows, solved: list[SolvedUnits], judges: Index, *, rough: bool = False) -> Array:
+    """Return the mean over the networks of the leave-one-out residuals of all rows, (n, q).
+
+    They are exact where all rows are judges, or leverages are large; else they come from sketches (see `leverages`).
+
+    Parameters
+    ----------
+    table : TableRows
+        The rows.
+    solved : list of SolvedUnits
+        The networks.
+    judges : ndarray of int64
+        Rows that judged the penalties.
+    rough : bool, default False
+        Whether sketches will do where leverages are large, too.
+    """
+    if judges.size == table.d.size:
+        return judged_errors(solved)
+    total = np.zeros_like(table.z)
     for fit in solved:
-        features, error = errors_at(table, fit, rows)
-        left = fit.walked.left(features, table.d[rows])
-        total += error / np.where(left > LEAST_LEFT, left, 1.0)[:, None]
+        leverages, readout = fit.walked.leverages, fit.walked.readout
+        assert leverages is not None
+        sketched = serves(readout.degrees_of_freedom[0], leverages.weight)
+        form = leverages.sketch(mended=sketched) if rough or sketched else leverages
+        coefficients = readout.coefficients.astype(fit.reader.dtype)
+        for block in short_blocks(table.d.size):
+            features = table.features(fit.reader, block) if fit.kept is None else fit.kept[block]
+            error = table.z[block] - features @ coefficients
+            error -= readout.intercept
+            left = form.left(features, table.d[block])
+            error /= np.where(left > LEAST_LEFT, left, 1.0)[:, None]
+            total[block] += error
     return total / len(solved)

@@ -34,7 +34,7 @@ from stridiag.nn.ranks import Both
 from stridiag.nn.readout import Readout
 from stridiag.nn.relevance import Relevance
 from stridiag.nn.shifted_products import SAFE
-from stridiag.nn.table_rows import SolvedUnits, TableRows, errors_at, left_out_errors, short_blocks
+from stridiag.nn.table_rows import SolvedUnits, TableRows, judged_errors, left_out_errors, sketches_serve
 from stridiag.nn.training import Clock, LeftOut, ProgressHook, check_training_data
 from stridiag.nn.transforms import Standardization
 
@@ -44,7 +44,7 @@ Array = NDArray[Any]
 Index = NDArray[np.int64]
 
 # Rows whose leave-one-out errors decide: penalties of networks, those of small ones, and the memory's form.
-_JUDGES, _SMALL_JUDGES, _MEMORY_JUDGES = 1024, 512, 1500
+_JUDGES, _SMALL_JUDGES = 1024, 512
 _PRETEST_JUDGES = 500
 _GRADIENT_ROWS = 1000
 # Where small networks leave less than this share of the variance there is next to no noise: width is all that counts.
@@ -52,6 +52,8 @@ _NOISELESS = 0.005
 # Where they leave more than this share, penalties are far above the rounding of single precision.
 _NOISY = 0.1
 _MARGIN = 0.1
+import os; SETTLE=bool(int(os.environ.get('SETTLE','1')))
+SINGLE=0.1
 # Relevance takes two turns, and more while each lowers the error to less than this share.
 _MOST_TURNS, _FALLING = 7, 0.8
 
@@ -181,10 +183,11 @@ def train_tabular(
     relevance, start = plan.relevance, plan.start
     given = None if alpha == "loo" else float(alpha)
     noisy = plan.error > _NOISY
-    single = noisy if given is None else given >= SAFE
+    if os.environ.get('SHOW'): print('error',plan.error,'start',plan.start,'share',plan.share)
+    single = plan.error>SINGLE if given is None else given >= SAFE
     for _ in range(sizes.networks):
         hidden = table.draw(width, plan.share, plan.mixing, relevance, generator)
-        fit = table.solve(hidden, judges, given, start, settle=noisy and bool(solved), single=single)
+        fit = table.solve(hidden, judges, given, start, settle=bool(solved) and (noisy or SETTLE), single=single)
         solved.append(fit)
         # Networks of one law want about one penalty: under noise the first finds it, else it is where the next begin.
         start = float(np.log10(fit.walked.readout.alpha[0]))
@@ -193,13 +196,15 @@ def train_tabular(
         product += own / trace if trace > 0.0 else own
         relevance = Relevance.from_product(product)
         clock.tick("network")
-    memory_of, errors = None, left_out_errors(table, solved, judges)
+    memory_of, errors = None, judged_errors(solved)
     if memory is not False:
-        memory_of = _remember(table, solved, relevance, always=memory is True, rng=generator)
+        memory_of, corrections = _remember(
+            table, solved, relevance, judges, always=memory is True, rng=generator
+        )
     clock.tick("memory")
     scores = table.z[judges] - errors
     if memory_of is not None:
-        scores += memory_of.left_out(judges)
+        scores += corrections
     back = _Back.of(outputs)
     members = tuple(Member(one.hidden, back.readout(one.walked.readout)) for one in solved)
     if memory_of is not None:
@@ -288,23 +293,25 @@ def _plan(table: TableRows, sizes: Sizes, mixing: Mixing | Literal["auto"], rng:
 
 
 def _remember(
-    table: TableRows, solved: list[SolvedUnits], relevance: Relevance, *, always: bool, rng: np.random.Generator
-) -> Memory | None:
-    """Return the memory, or None where it does not help enough."""
+    table: TableRows,
+    solved: list[SolvedUnits],
+    relevance: Relevance,
+    judges: Index,
+    *,
+    always: bool,
+    rng: np.random.Generator,
+) -> tuple[Memory | None, Array]:
+    """Return the memory, or None where it does not help enough, and its corrections at the judges."""
     metrics: tuple[Array, ...] = (np.ones_like(relevance.scale), relevance.scale, relevance.metric)
-    blocks = list(short_blocks(table.t.shape[0]))
-    if not always and len(table.d) > _MEMORY_JUDGES:
-        # Leverages cost as much as the fit: first a look at residuals over their mean, which are nearly right.
-        rough = np.zeros_like(table.z)
-        for fit in solved:
-            used = fit.walked.readout.degrees_of_freedom[0] / fit.walked.weight
-            for block in blocks:
-                rough[block] += errors_at(table, fit, block)[1] / max(1.0 - used, 0.1)
-        looked = Memory.fit(table.t, rough, table.d, metrics, table.sampler.spread(_PRETEST_JUDGES, rng))
+    left_out = left_out_errors(table, solved, judges, rough=not always)
+    if not always and judges.size < table.d.size:
+        # Many rows, and exact leverages are work: first a look at some rows.
+        few = table.sampler.spread(_PRETEST_JUDGES, rng)
+        looked, _ = Memory.judged(table.t, left_out, table.d, metrics, few)
         if looked.gain <= LEAST_GAIN / 2.0:
-            return None
+            return None, np.empty(0)
         metrics = (looked.metric,)
-    exact = np.concatenate([left_out_errors(table, solved, block) for block in blocks])
-    judges = table.sampler.spread(_MEMORY_JUDGES, rng)
-    memory = Memory.fit(table.t, exact, table.d, metrics, judges)
-    return memory if always or memory.gain > LEAST_GAIN else None
+        if not sketches_serve(solved):
+            left_out = left_out_errors(table, solved, judges)
+    memory, corrections = Memory.judged(table.t, left_out, table.d, metrics, judges)
+    return (memory if always or memory.gain > LEAST_GAIN else None), corrections
