@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stridiag.nn import Statistics, ridge_from_rows
-from stridiag.nn.penalty_walk import Judges, _walk, solve_by_walk
+from stridiag.nn.penalty_walk import Judges, _walk, solve_by_walk, solve_rows_by_walk
 
 
 @pytest.fixture
@@ -37,7 +37,8 @@ def test_residuals_without_a_row_are_exact(data):
     x, y = h - h.mean(axis=0), z - z.mean(axis=0)
     scale = np.where(np.ptp(h, axis=0) > 0, x.std(axis=0), np.inf)
     x = x / scale
-    error = (z - fit.readout.apply(h)) / fit.left(h, np.ones(n))[:, None]
+    error = (z - fit.readout.apply(h)) / fit.leverages.left(h, np.ones(n))[:, None]
+    np.testing.assert_allclose(fit.left_out, error, rtol=1e-8, atol=1e-10)
     design = np.column_stack((x, np.ones(n)))
     penalty = n * alpha * np.diag([*np.ones(9), 0.0])
     for i in (0, 57, 119):
@@ -103,10 +104,30 @@ def test_single_precision_changes_leverages_by_rounding_only():
     for alpha in (1e-8, 1e-3):
         double = solve_by_walk(statistics, judges, alpha)
         single = solve_by_walk(statistics, judges, alpha, single=True)
-        assert single.factor.dtype == np.float32
-        np.testing.assert_array_equal(single.readout.coefficients, double.readout.coefficients)
-        np.testing.assert_allclose(single.left(h, d), double.left(h, d), rtol=1e-3)
-    assert solve_by_walk(statistics, judges, 1e-10, single=True).factor.dtype == np.float64
+        assert single.leverages.factor.dtype == np.float32
+        c, expected = single.readout.coefficients, double.readout.coefficients
+        np.testing.assert_allclose(c, expected, atol=1e-9 * np.abs(expected).max())
+        np.testing.assert_allclose(single.leverages.left(h, d), double.leverages.left(h, d), rtol=1e-3)
+    assert solve_by_walk(statistics, judges, 1e-10, single=True).leverages.factor.dtype == np.float64
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("alpha", [None, 1e-6, 1e-2])
+def test_by_rows_is_by_columns(weighted, alpha):
+    rng = np.random.default_rng(0)
+    h = np.tanh(rng.standard_normal((60, 3)) @ rng.standard_normal((3, 90)) + rng.standard_normal(90))
+    h[:, 7] = 2.0
+    z = np.column_stack((np.sin(h[:, 0]), rng.standard_normal(60)))
+    d = rng.choice([0.5, 1.0, 2.0, 3.0], 60) if weighted else np.ones(60)
+    columns = solve_by_walk(Statistics.from_rows(h, z, d), judge(h, z, d), alpha, least_spread=0.01)
+    rows = solve_rows_by_walk(judge(h, z, d), alpha, least_spread=0.01)
+    assert rows.readout.alpha[0] == pytest.approx(columns.readout.alpha[0], rel=1e-6)
+    # Products are known to rounding, which a small penalty divides.
+    tolerance = 1e-4 if alpha == 1e-6 else 1e-6
+    np.testing.assert_allclose(rows.readout.apply(h), columns.readout.apply(h), atol=tolerance)
+    np.testing.assert_allclose(rows.left_out, columns.left_out, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(rows.readout.score, columns.readout.score, rtol=tolerance)
+    np.testing.assert_allclose(rows.readout.degrees_of_freedom, columns.readout.degrees_of_freedom, rtol=1e-6)
 
 
 def test_a_regression_of_the_same_kind_settles_where_the_first_ended():

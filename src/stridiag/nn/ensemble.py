@@ -22,7 +22,7 @@ from stridiag.nn.ranks import Both
 from stridiag.nn.readout import Readout
 from stridiag.nn.storage import storable
 
-__all__ = ["PRESETS", "Ensemble", "Member", "Preset", "Sizes", "mean_of_members", "sizes_for"]
+__all__ = ["PRESETS", "Ensemble", "Member", "Preset", "Sizes", "mean_of_members", "networks_for", "sizes_for"]
 
 Array = NDArray[Any]
 Preset = Literal["fast", "accurate"]
@@ -61,6 +61,8 @@ _ACCURATE = (
     (12000.0, Sizes(1500, 4, 600, 5000, 2400)),
     (np.inf, Sizes(2000, 3, 600, 5000, 3200)),
 )
+# Rows from which one network is enough without noise.
+_MANY = 5000.0
 PRESETS = {"fast": _FAST, "accurate": _ACCURATE}
 
 
@@ -74,6 +76,11 @@ def sizes_for(observations: float, preset: Preset) -> Sizes:
         small_units=min(found.small_units, half),
         noiseless_units=min(found.noiseless_units, 2 * twice),
     )
+
+
+def networks_for(observations: float, preset: Preset, *, noiseless: bool) -> int:
+    """Return how many networks are averaged: of many rows without noise one, for there is nothing to average."""
+    return 1 if noiseless and observations > _MANY else sizes_for(observations, preset).networks
 
 
 @storable

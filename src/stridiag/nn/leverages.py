@@ -7,7 +7,7 @@ With A + alpha I = L L' for the correlation matrix A of n observations' features
 **Sketch.** For a k x p matrix S of random signs over root k, :math:`\lVert S L^{-1} x_i \rVert^2` has the same mean and
 at most the variance :math:`2/k` times the square of it, and S L^{-1} is computed once: 2 k p flops a row, not p^2. What
 a residual e / (1 - h) needs is 1 - h, whose relative error is :math:`\sqrt{2/k}\, h / (1 - h)`. Rows where that may be
-more than a twentieth get the exact leverage; with k = 64 these are the ones above about 0.2. Where the mean leverage is
+more than a twentieth get the exact leverage; with k = 32 these are the ones above a sixth. Where the mean leverage is
 as large as that there is no sketch.
 
 Triangular solves may be in single precision: each row's is backward stable, so its relative error is below
@@ -29,7 +29,7 @@ __all__ = ["DIRECTIONS", "Leverages", "Sketch", "left_of", "serves"]
 
 Array = NDArray[Any]
 
-DIRECTIONS = 64
+DIRECTIONS = 32
 """Directions of a sketch."""
 # Relative error of 1 - leverage, one standard deviation, up to which a sketch is good enough.
 _TOLERANCE = 0.05

@@ -38,7 +38,7 @@ POWERS = (1.0, 2.0, 4.0)
 LEAST_GAIN = 0.005
 TREE_COLUMNS = 8
 """With more columns than this a k-d tree looks at nearly all rows, and one product is faster."""
-_BLOCK = 1 << 22
+_BLOCK = 1 << 21
 # Entries that are compared at once where the least of many are wanted.
 _GROUP = 16
 
@@ -72,7 +72,9 @@ def nearest(rows: Array, queries: Array, count: int) -> tuple[Array, Index]:
         asked[:, :-1] = -2.0 * (queries[block] - centre)
         square = np.matmul(asked, kept, out=scratch[: asked.shape[0]])
         near = _least(square, wide)
-        exact = np.sqrt(np.square(rows[near] - queries[block, None]).sum(axis=2))
+        apart = rows[near]
+        apart -= queries[block, None]
+        exact = np.sqrt(np.einsum("ijk,ijk->ij", apart, apart))
         order = np.lexsort((near, exact), axis=1)[:, :count]
         distance[block] = np.take_along_axis(exact, order, axis=1)
         place[block] = np.take_along_axis(near, order, axis=1)

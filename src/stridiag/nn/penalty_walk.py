@@ -154,11 +154,13 @@ def solve_by_walk(
     rows = judges.features - statistics.row_mean
     rows *= inverse
     errors = judges.targets - statistics.target_mean
-    narrow = gram.astype(np.float32) if single else None
+    slim = rows.astype(np.float32) if single else rows
+    narrow = gram.astype(np.float32) if single else gram
 
     def attempt(penalty: float) -> _Trial:
-        kind = np.float32 if single and penalty >= _LEAST_SINGLE else np.float64
-        return _try(gram, right, rows, errors, judges.counts, statistics.weight, penalty, kind, narrow)
+        coarse = narrow if penalty >= _FACTOR_SINGLE else gram
+        read = slim if penalty >= _LEAST_SINGLE else rows
+        return _try(gram, coarse, right, rows, read, errors, judges.counts, statistics.weight, penalty)
 
     best = _best(attempt, alpha, start, fine=fine, settle=settle, lowest=lowest)
     assert best.factor is not None
@@ -254,25 +256,26 @@ class _Trial:
 
 def _try(
     gram: Array,
+    coarse: Array,
     right: Array,
     rows: Array,
+    read: Array,
     targets: Array,
     counts: Array,
     weight: float,
     alpha: float,
-    kind: type[np.floating[Any]],
-    narrow: Array | None,
 ) -> _Trial:
+    """Solve at one penalty: a factor of the precision of `coarse`, leverages of that of `read`."""
     from scipy.linalg import lapack
 
-    few = narrow is not None and alpha >= _FACTOR_SINGLE
+    single = coarse.dtype == np.float32
     # Symmetric: the transposed view is in Fortran's order, and a copy of it is one stretch of memory.
-    damped = (narrow if few and narrow is not None else gram).T.copy(order="F")
+    damped = coarse.T.copy(order="F")
     damped[np.diag_indices_from(damped)] += alpha
-    factor, info = (lapack.spotrf if few else lapack.dpotrf)(damped, lower=1, overwrite_a=1)
+    factor, info = (lapack.spotrf if single else lapack.dpotrf)(damped, lower=1, overwrite_a=1)
     if info:
         return _Trial.failed(alpha, right)
-    if few:
+    if single:
         beta = np.asarray(lapack.spotrs(factor, right, lower=1)[0], np.float64)
         for _ in range(_REFINEMENTS):
             rest = right - gram @ beta
@@ -280,8 +283,8 @@ def _try(
             beta += lapack.spotrs(factor, rest, lower=1)[0]
     else:
         beta, _ = lapack.dpotrs(factor, right, lower=1)
-    factor = factor.astype(kind, copy=False)
-    left = left_of(factor, rows.astype(kind, copy=False), counts, weight)
+    factor = factor.astype(read.dtype, copy=False)
+    left = left_of(factor, read, counts, weight)
     return _Trial.judge(alpha, factor, beta, targets - rows @ beta, left, counts, weight)
 
 

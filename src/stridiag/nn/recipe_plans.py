@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from stridiag.nn.ensemble import Preset, sizes_for
+from stridiag.nn.ensemble import Preset, networks_for, sizes_for
 from stridiag.nn.image_settings import ImagePreset, checked_shape, image_settings
 from stridiag.nn.mixed_units import BEHIND_PREMIX, SPARSE_DEGREES, WITHOUT_PREMIX, Mixing
 from stridiag.nn.operations import Operations, statistics_operations
@@ -16,8 +16,9 @@ __all__ = ["Noise", "plan_images", "plan_tabular"]
 Noise = Literal["some", "much", "none"]
 
 # What the recipe for tables does as a rule: small networks, and the penalties that they all try; penalties that the
-# first network tries, and each of the others, which begin where it ended.
-_SMALL, _SMALL_TRIED, _FIRST_TRIED, _TRIED = 5, 17, 6, 5
+# first network tries, for all others; without noise they are smaller, and farther away.
+_SMALL, _SMALL_TRIED, _FIRST_TRIED = 5, 17, 5
+_NOISELESS_SMALL_TRIED, _NOISELESS_TRIED = 20, 7
 # Rows that judge penalties, of a network and of a small one; rows at which gradients are taken, for so many outputs.
 _JUDGES, _SMALL_JUDGES, _GRADIENT_ROWS, _DIRECTIONS = 1024, 512, 1000, 4
 _PENALTIES = 5
@@ -52,8 +53,8 @@ def plan_tabular(
     mixing : {"structured", "dense", "auto"}, default "structured"
         As for `fit_tabular`; "auto" counts as "dense".
     noise : {"some", "much", "none"}, default "some"
-        "much": more than a tenth of the targets' variance cannot be predicted, as it is for most classes. Then one
-        network finds the penalty for all. "none": less than 1 in 200. Then networks are wider.
+        "none": less than 1 in 200 of the targets' variance cannot be predicted. Then networks are wider, and of more
+        than 5,000 rows there is one. "much", more than a tenth, as it is for most classes, takes as long as "some".
 
     Returns
     -------
@@ -71,7 +72,7 @@ def plan_tabular(
     check_name(noise, "noise", get_args(Noise))
     rows, columns = _sizes(shape, outputs)
     sizes = sizes_for(float(rows), preset)
-    count = sizes.networks if networks is None else networks
+    count = networks_for(float(rows), preset, noiseless=noise == "none") if networks is None else networks
     units = sizes.noiseless_units if noise == "none" else sizes.units
     # Ranks stand beside values.
     wide = 2 * columns
@@ -84,13 +85,19 @@ def plan_tabular(
     turns = 2 * (outputs if outputs <= _DIRECTIONS else 1)
     layers = count * (rows + turns * min(rows, _GRADIENT_ROWS)) * forward
     layers += (_SMALL + 2 * turns) * small_rows * small_forward
-    statistics = count * statistics_operations(rows, features, outputs)
-    statistics += _SMALL * statistics_operations(small_rows, small, outputs)
-    tried = _FIRST_TRIED + (count - 1) * (1 if noise == "much" else _TRIED)
-    judges = min(rows, _JUDGES)
-    solves = tried * _trial(features, judges) + _SMALL_TRIED * _trial(small, min(small_rows, _SMALL_JUDGES))
-    # Errors of the judges without themselves.
-    solves += count * judges * features**2
+    statistics = _SMALL * statistics_operations(small_rows, small, outputs)
+    small_tried, tried = (
+        (_NOISELESS_SMALL_TRIED, _NOISELESS_TRIED) if noise == "none" else (_SMALL_TRIED, _FIRST_TRIED)
+    )
+    solves = small_tried * _trial(small, min(small_rows, _SMALL_JUDGES))
+    tried += count - 1
+    if rows <= min(_JUDGES, features):
+        # By products of rows: a factor and its inverse.
+        statistics += count * rows * rows * features
+        solves += tried * 2 * rows**3 // 3
+    else:
+        statistics += count * statistics_operations(rows, features, outputs)
+        solves += tried * _trial(features, min(rows, _JUDGES))
     return TrainingPlan(
         f"tables, {preset}, about",
         rows,

@@ -92,7 +92,8 @@ class ShiftedProducts:
     def statistics(self) -> Statistics:
         """Return the sums as statistics; little cancels, for means of shifted columns are near 0."""
         shift, target_mean = self.row_sum / self.weight, self.target_sum / self.weight
-        scatter = self.complete() - np.outer(self.weight * shift, shift)
+        scatter = np.outer(-self.weight * shift, shift)
+        scatter += self.complete()
         squares = self.target_squares - self.weight * target_mean**2
         return Statistics(
             self.weight,

@@ -30,8 +30,10 @@ Index = NDArray[np.int64]
 _KEPT = 1 << 25
 # Flops of a readout from which single precision is worth a thought, and rows that are looked at together.
 _LARGE, _CHUNK = 1e8, 2048
-# With fewer rows than this share of the columns, products of rows are less work than products of columns.
-_BY_ROWS = 0.75
+# Up to this weight products stay in double precision: weights then are repetitions to many digits.
+_FEW = 500.0
+# With no more rows than this share of the columns, products of rows are less work than products of columns.
+_BY_ROWS = 1.0
 
 
 class SolvedUnits(NamedTuple):
@@ -85,8 +87,8 @@ class TableRows:
     ) -> SolvedUnits:
         """Solve the readout; `single`: in single precision, if there is so much work that this is worth it."""
         n, columns = self.t.shape[0], hidden.columns
-        large = n * columns**2 >= _LARGE
-        single = single and large
+        large = self.d.sum() * columns**2 >= _LARGE
+        single = bool(single and large and self.d.sum() > _FEW)
         reader = hidden.single() if single else hidden
         kept = self.features(reader, slice(None)) if n * columns * reader.dtype.itemsize <= _KEPT else None
         features = self.features(reader, judges) if kept is None else kept[judges]

@@ -25,7 +25,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stridiag.nn.ensemble import PRESETS, Ensemble, Member, Preset, Sizes, sizes_for
+from stridiag.nn.ensemble import PRESETS, Ensemble, Member, Preset, Sizes, networks_for, sizes_for
 from stridiag.nn.memory import LEAST_GAIN, Memory
 from stridiag.nn.mixed_units import Mixing
 from stridiag.nn.options import check_name, is_integer, is_number
@@ -49,11 +49,7 @@ _PRETEST_JUDGES = 500
 _GRADIENT_ROWS = 1000
 # Where small networks leave less than this share of the variance there is next to no noise: width is all that counts.
 _NOISELESS = 0.005
-# Where they leave more than this share, penalties are far above the rounding of single precision.
-_NOISY = 0.1
 _MARGIN = 0.1
-import os; SETTLE=bool(int(os.environ.get('SETTLE','1')))
-SINGLE=0.1
 # Relevance takes two turns, and more while each lowers the error to less than this share.
 _MOST_TURNS, _FALLING = 7, 0.8
 
@@ -172,24 +168,27 @@ def train_tabular(
     outputs = Standardization.fit(z, d)
     table = TableRows(inputs.apply(x), outputs.apply(z), d, generator)
     sizes = sizes_for(float(d.sum()), preset)
-    sizes = sizes._replace(networks=networks or sizes.networks)
-    clock = Clock(progress, sizes.networks + 2)
+    clock = Clock(progress, (networks or sizes.networks) + 2)
     plan = _plan(table, sizes, mixing, generator)
+    noiseless = plan.error < _NOISELESS
+    width = units or (sizes.noiseless_units if noiseless else sizes.units)
+    count = networks or networks_for(float(d.sum()), preset, noiseless=noiseless)
+    clock.expect(count + 2)
     clock.tick("relevance")
-    width = units or (sizes.noiseless_units if plan.error < _NOISELESS else sizes.units)
     judges = table.sampler.spread(_JUDGES, generator)
     solved: list[SolvedUnits] = []
     product = np.zeros((inputs.columns, inputs.columns))
-    relevance, start = plan.relevance, plan.start
+    relevance = plan.relevance
+    # Penalties per observation fall as rows and units grow.
+    grown = table.d.sum() / sizes.small_rows * width / sizes.small_units
+    start = plan.start - round(float(np.log10(max(grown, 1.0))))
     given = None if alpha == "loo" else float(alpha)
-    noisy = plan.error > _NOISY
-    if os.environ.get('SHOW'): print('error',plan.error,'start',plan.start,'share',plan.share)
-    single = plan.error>SINGLE if given is None else given >= SAFE
-    for _ in range(sizes.networks):
+    single = not noiseless if given is None else given >= SAFE
+    for _ in range(count):
         hidden = table.draw(width, plan.share, plan.mixing, relevance, generator)
-        fit = table.solve(hidden, judges, given, start, settle=bool(solved) and (noisy or SETTLE), single=single)
+        # Networks of one law want about one penalty: the first finds it.
+        fit = table.solve(hidden, judges, given, start, settle=bool(solved), single=single)
         solved.append(fit)
-        # Networks of one law want about one penalty: under noise the first finds it, else it is where the next begin.
         start = float(np.log10(fit.walked.readout.alpha[0]))
         own = table.product(fit, table.sampler.spread(_GRADIENT_ROWS, generator))
         trace = float(np.trace(own))
@@ -198,9 +197,7 @@ def train_tabular(
         clock.tick("network")
     memory_of, errors = None, judged_errors(solved)
     if memory is not False:
-        memory_of, corrections = _remember(
-            table, solved, relevance, judges, always=memory is True, rng=generator
-        )
+        memory_of, corrections = _remember(table, solved, relevance, judges, always=memory is True, rng=generator)
     clock.tick("memory")
     scores = table.z[judges] - errors
     if memory_of is not None:
@@ -266,18 +263,20 @@ def _plan(table: TableRows, sizes: Sizes, mixing: Mixing | Literal["auto"], rng:
     def small(relevance: Relevance, share: float, kind: Mixing) -> tuple[float, SolvedUnits]:
         nonlocal start
         hidden = part.draw(sizes.small_units, share, kind, relevance, rng)
-        fit = part.solve(hidden, judges, None, start, fine=False)
+        # Once it is known that there is noise, penalties are far above the rounding of single precision.
+        single = _NOISELESS * part.z.shape[1] <= best < np.inf
+        fit = part.solve(hidden, judges, None, start, fine=False, single=single)
         start = float(np.log10(fit.walked.readout.alpha[0]))
         return float(fit.walked.readout.score.sum()), fit
 
     kind: Mixing = "dense" if mixing == "auto" else mixing
     relevance = Relevance.none(part.t.shape[1])
-    best, chosen = np.inf, relevance
+    best, chosen, found = np.inf, relevance, START
     for turn in range(_MOST_TURNS):
         score, fit = small(relevance, 0.5, kind)
         falling = score < _FALLING * best
         if score < best:
-            best, chosen = score, relevance
+            best, chosen, found = score, relevance, start
         if turn >= 2 and not falling:
             break
         relevance = Relevance.from_product(part.product(fit, np.arange(part.d.size)))
@@ -286,10 +285,11 @@ def _plan(table: TableRows, sizes: Sizes, mixing: Mixing | Literal["auto"], rng:
         without, _ = small(chosen, 0.0, "structured")
         if not mixed < without:
             kind, mixed = "structured", without
+    mixed_start = start
     sparse, _ = small(chosen, 1.0, kind)
     scores = (best, mixed, sparse)
-    share = (0.5, 0.0, 1.0)[int(np.argmin(scores))]
-    return _Plan(chosen, share, kind, start, min(scores) / part.z.shape[1])
+    least = int(np.argmin(scores))
+    return _Plan(chosen, (0.5, 0.0, 1.0)[least], kind, (found, mixed_start, start)[least], scores[least] / part.z.shape[1])
 
 
 def _remember(

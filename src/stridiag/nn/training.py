@@ -71,6 +71,10 @@ class Clock:
         self._step = 0
         self._start = time.perf_counter()
 
+    def expect(self, steps: int) -> None:
+        """Say how many steps there are after all."""
+        self._steps = steps
+
     def tick(self, stage: str) -> None:
         """Report that one more step, of kind `stage`, is done."""
         self._step += 1
