@@ -146,3 +146,16 @@ def test_a_regression_of_the_same_kind_settles_where_the_first_ended():
 def test_walk_stops_at_the_lowest_penalty():
     assert _walk(lambda e: e + 20.0, -3.0, fine=True, lowest=-5.0) == -5.0
     assert _walk(lambda e: e + 20.0, -9.0, fine=True, lowest=-5.0) == -5.0
+
+
+def test_choosers_choose_and_all_judges_judge():
+    rng = np.random.default_rng(0)
+    h = rng.standard_normal((400, 30))
+    z, d = h[:, :1] + rng.standard_normal((400, 1)), np.ones(400)
+    statistics, some = Statistics.from_rows(h, z), np.arange(1, 400, 2)
+    fit = solve_by_walk(statistics, Judges(h, z, d, some))
+    alone = solve_by_walk(statistics, judge(h, z, d, some))
+    assert fit.readout.alpha[0] == alone.readout.alpha[0]
+    assert fit.left_out.shape == (400, 1)
+    np.testing.assert_allclose(fit.left_out[some], alone.left_out, rtol=1e-12)
+    np.testing.assert_allclose(fit.readout.score, np.mean(fit.left_out**2))

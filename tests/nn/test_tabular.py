@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from stridiag.errors import NonFiniteError
+from stridiag.nn.sampling import RowSampler
 from stridiag.nn.storage import load, save
 from stridiag.nn.tabular import fit_tabular, train_tabular
 from stridiag.nn.training import Progress
@@ -223,3 +224,13 @@ def test_bad_data(friedman):
         fit_tabular(x, z[:, 0])
     with pytest.raises(ValueError, match="2 rows"):
         fit_tabular(x[:1], z[:1])
+
+
+def test_every_other_row_is_the_same_whatever_the_order():
+    rng = np.random.default_rng(0)
+    rows, order = rng.standard_normal((101, 3)), rng.permutation(101)
+    first = RowSampler(rows, np.ones(101), np.random.default_rng(1))
+    second = RowSampler(rows[order], np.ones(101), np.random.default_rng(1))
+    chosen = first.every_other(np.arange(101))
+    assert chosen.size == 51
+    assert set(chosen) == set(order[second.every_other(np.arange(101))])

@@ -1,4 +1,4 @@
-r"""Residual memory: what the network got wrong at neighbours, by exact leave-one-out residuals.
+r"""Residual memory: what the network got wrong at neighbours, by leave-one-out residuals.
 
 A smooth network leaves structure in its residuals where the target is rough or rows nearly repeat. The memory keeps the
 residual e / (1 - h) that each training row has in a fit without it, and adds to a prediction
@@ -6,12 +6,13 @@ residual e / (1 - h) that each training row has in a fit without it, and adds to
 .. math:: \alpha \sum_{k \in N(t)} w_k\, \frac{e_k}{1 - h_k}, \qquad w_k \propto \lVert t - t_k \rVert^{-p},
 
 over the nearest training rows N(t). In-sample residuals would be too small exactly where leverage is high, and say that
-there is nothing to correct. How many neighbours (5 or 20), p (1, 2, 4) and the metric (inputs as they are, each times
+there is nothing to correct. Of many rows the leverages h_k are sketched where they are small, good to a twentieth of
+1 - h_k (see `leverages`). How many neighbours (5 or 20), p (1, 2, 4) and the metric (inputs as they are, each times
 its relevance r, or M^(1/2); see `relevance`) are chosen at some of the training rows, their own residual left out;
 alpha is the least-squares coefficient there, clipped to [0, 1]. It is an estimate from rows drawn like the training
 rows: on a shifted test set it can be wrong.
 
-Cost: the leverages of all rows (n D^2 flops), a k-d tree or chunks of distances; it keeps n (d + q) numbers: the
+Cost: the leverages of all rows, a k-d tree or chunks of distances; it keeps n (d + q) numbers: the
 training rows themselves. A model that must not hold training rows must not have it.
 """
 
@@ -114,7 +115,7 @@ class Memory:
     metric : ndarray, (d,) or (d, d)
         What rows are multiplied by before distances are taken.
     residuals : ndarray, (n, q)
-        Exact leave-one-out residuals.
+        Leave-one-out residuals.
     neighbours : int
         How many are read.
     power : float

@@ -4,8 +4,9 @@ With A the correlation matrix of n observations' features, one factorization :ma
 coefficients, residuals e and leverages h (see `leverages`), and so the exact leave-one-out error e_i / (1 - h_i) of any
 row. The walk goes by decades of :math:`\alpha` while the mean square of these errors falls, and ends at the vertex of
 the parabola through the last three, at most half a decade away. They are taken at *some* rows, the judges: an unbiased
-estimate of the whole PRESS, which a thousand rows decide as well at a fraction of its cost; and unlike generalised
-cross-validation it does not take leverages to be equal (see `readout`).
+estimate of the whole PRESS, which some hundred rows decide as well at a fraction of its cost; and unlike generalised
+cross-validation it does not take leverages to be equal (see `readout`). Some of the judges may choose between
+penalties, and all of them judge the chosen one.
 
 **Fewer rows than columns.** Where all rows are judges, the n x n matrix K of products of rows says the same:
 with x the solution of :math:`(K + \alpha I) x = z`, residuals are :math:`\alpha x`, and what a row leaves of its own is
@@ -39,6 +40,7 @@ from stridiag.nn.statistics import Statistics
 __all__ = ["LOWEST", "START", "Judges", "Walked", "solve_by_walk", "solve_rows_by_walk"]
 
 Array = NDArray[Any]
+Index = NDArray[np.int64]
 
 START = -3.0
 LOWEST, _HIGHEST = -10.0, 2.0
@@ -60,11 +62,14 @@ class Judges:
         As the statistics saw them.
     counts : ndarray, (s,)
         How many observations each stands for.
+    choosers : ndarray of int64, optional
+        Those that choose between penalties; all of them judge the chosen one.
     """
 
     features: Array
     targets: Array
     counts: Array
+    choosers: Index | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,13 +162,23 @@ def solve_by_walk(
     slim = rows.astype(np.float32) if single else rows
     narrow = gram.astype(np.float32) if single else gram
 
+    chosen = None if settle or alpha is not None else judges.choosers
+    some = slice(None) if chosen is None else chosen
+    asked = rows[some], slim[some], errors[some], judges.counts[some]
+
     def attempt(penalty: float) -> _Trial:
         coarse = narrow if penalty >= _FACTOR_SINGLE else gram
-        read = slim if penalty >= _LEAST_SINGLE else rows
-        return _try(gram, coarse, right, rows, read, errors, judges.counts, statistics.weight, penalty)
+        wide, thin, targets, counts = asked
+        read = thin if penalty >= _LEAST_SINGLE else wide
+        return _try(gram, coarse, right, wide, read, targets, counts, statistics.weight, penalty)
 
     best = _best(attempt, alpha, start, fine=fine, settle=settle, lowest=lowest)
     assert best.factor is not None
+    if chosen is not None:
+        read = slim if best.factor.dtype == np.float32 else rows
+        left = left_of(best.factor, read, judges.counts, statistics.weight)
+        error = errors - rows @ best.beta
+        best = _Trial.judge(best.alpha, best.factor, best.beta, error, left, judges.counts, statistics.weight)
     coefficients = best.beta * inverse[:, None]
     intercept = statistics.target_mean - statistics.row_mean @ coefficients
     leverages = Leverages(best.factor, statistics.row_mean, inverse, statistics.weight)
@@ -193,7 +208,9 @@ def solve_rows_by_walk(
 
     best = _best(attempt, alpha, start, fine=fine, settle=settle, lowest=lowest)
     coefficients = system.back(best.beta)
-    return Walked(_readout(best, coefficients, system.target_mean - system.row_mean @ coefficients), best.left_out, None)
+    return Walked(
+        _readout(best, coefficients, system.target_mean - system.row_mean @ coefficients), best.left_out, None
+    )
 
 
 def _best(

@@ -20,6 +20,7 @@ Noise = Literal["some", "much", "none"]
 _SMALL, _SMALL_TRIED, _FIRST_TRIED = 5, 17, 5
 _NOISELESS_SMALL_TRIED, _NOISELESS_TRIED = 20, 7
 # Rows that judge penalties, of a network and of a small one; rows at which gradients are taken, for so many outputs.
+_CHOOSERS = 600
 _JUDGES, _SMALL_JUDGES, _GRADIENT_ROWS, _DIRECTIONS = 1024, 512, 1000, 4
 _PENALTIES = 5
 
@@ -86,9 +87,7 @@ def plan_tabular(
     layers = count * (rows + turns * min(rows, _GRADIENT_ROWS)) * forward
     layers += (_SMALL + 2 * turns) * small_rows * small_forward
     statistics = _SMALL * statistics_operations(small_rows, small, outputs)
-    small_tried, tried = (
-        (_NOISELESS_SMALL_TRIED, _NOISELESS_TRIED) if noise == "none" else (_SMALL_TRIED, _FIRST_TRIED)
-    )
+    small_tried, tried = (_NOISELESS_SMALL_TRIED, _NOISELESS_TRIED) if noise == "none" else (_SMALL_TRIED, _FIRST_TRIED)
     solves = small_tried * _trial(small, min(small_rows, _SMALL_JUDGES))
     tried += count - 1
     if rows <= min(_JUDGES, features):
@@ -97,7 +96,10 @@ def plan_tabular(
         solves += tried * 2 * rows**3 // 3
     else:
         statistics += count * statistics_operations(rows, features, outputs)
-        solves += tried * _trial(features, min(rows, _JUDGES))
+        judges = min(rows, _JUDGES)
+        # Half of many judges try penalties; all look at the one of each network.
+        solves += (tried - count) * _trial(features, judges // 2 if judges > _CHOOSERS else judges)
+        solves += count * _trial(features, judges)
     return TrainingPlan(
         f"tables, {preset}, about",
         rows,

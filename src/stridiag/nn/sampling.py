@@ -40,6 +40,12 @@ class RowSampler:
             return np.arange(self._order.size)
         return np.unique(self._at((np.arange(count) + rng.random()) / count))
 
+    def every_other(self, rows: Index) -> Index:
+        """Return positions in `rows`, different ones, of every other one along the projection."""
+        place = np.empty_like(self._order)
+        place[self._order] = np.arange(self._order.size)
+        return np.asarray(np.argsort(place[rows])[::2])
+
     def _at(self, quantiles: Array) -> Index:
         place = np.searchsorted(self._cumulated, quantiles * self._cumulated[-1], side="right")
         return np.asarray(self._order[np.minimum(place, self._order.size - 1)])

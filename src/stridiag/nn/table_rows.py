@@ -32,6 +32,8 @@ _KEPT = 1 << 25
 _LARGE, _CHUNK = 1e8, 2048
 # Up to this weight products stay in double precision: weights then are repetitions to many digits.
 _FEW = 500.0
+# More judges than this choose the penalty by every other one.
+_CHOOSERS = 600
 # With no more rows than this share of the columns, products of rows are less work than products of columns.
 _BY_ROWS = 1.0
 
@@ -92,11 +94,10 @@ class TableRows:
         reader = hidden.single() if single else hidden
         kept = self.features(reader, slice(None)) if n * columns * reader.dtype.itemsize <= _KEPT else None
         features = self.features(reader, judges) if kept is None else kept[judges]
-        judged = Judges(features, self.z[judges], self.d[judges])
+        choosers = self.sampler.every_other(judges) if judges.size > _CHOOSERS else None
+        judged = Judges(features, self.z[judges], self.d[judges], choosers)
         if judges.size == n <= _BY_ROWS * columns:
-            walked = solve_rows_by_walk(
-                judged, alpha, start=start, fine=fine, least_spread=LEAST_SPREAD, settle=settle
-            )
+            walked = solve_rows_by_walk(judged, alpha, start=start, fine=fine, least_spread=LEAST_SPREAD, settle=settle)
             return SolvedUnits(hidden, reader, walked, kept)
         products = ShiftedProducts(
             columns, self.z.shape[1], features.mean(axis=0, dtype=np.float64), np.float32 if single else np.float64

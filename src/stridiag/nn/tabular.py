@@ -11,10 +11,11 @@ r"""Networks for tables: ranks beside values, units that follow relevance, an av
 
 No gradient descent: gradients are with respect to rows, of functions that are linear in what was solved for.
 
-Cost, for n rows, E networks of D units: E n D^2 + (E + 4) (D^3 / 3 + 1000 D^2) flops (5 E without noise); exact
-leverages for the memory, which are computed only if a memory of approximate residuals looks useful, as much as E n D^2
-again. Under noise, where small networks leave more than a tenth of the variance, all but D^3 / 3 is in single precision
-and the penalty at least 1e-5.
+Cost, for n rows, E networks of D units: E n D^2 + (E + 4) (D^3 / 3 + 700 D^2) flops, and 64 E n D for the leverages of
+all rows that the memory needs (see `leverages`; E n D^2 where they are large, which is done only if a look at rougher
+ones says that a memory is useful). With no more than D rows, E n^2 D + (E + 4) n^3 2 / 3. One network finds the penalty
+for all. Where small networks leave more than half a percent of the variance, all but small penalties' D^3 / 3 is in
+single precision and the penalty at least 1e-5; up to a weight of 500 it is double precision.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def fit_tabular(
         Sample weights. An integer weight counts as repetition: exactly so where the weights add up to no more than 500
         and there is no memory.
     rng : int, numpy.random.Generator or None
-        Seed or generator of everything random. The order of rows does not matter.
+        Seed or generator of everything random. The order of rows does not matter, up to rounding.
     classification : bool, default False
         Targets are indicators: scores are not cut off.
     progress : callable, optional
@@ -289,7 +290,9 @@ def _plan(table: TableRows, sizes: Sizes, mixing: Mixing | Literal["auto"], rng:
     sparse, _ = small(chosen, 1.0, kind)
     scores = (best, mixed, sparse)
     least = int(np.argmin(scores))
-    return _Plan(chosen, (0.5, 0.0, 1.0)[least], kind, (found, mixed_start, start)[least], scores[least] / part.z.shape[1])
+    return _Plan(
+        chosen, (0.5, 0.0, 1.0)[least], kind, (found, mixed_start, start)[least], scores[least] / part.z.shape[1]
+    )
 
 
 def _remember(
