@@ -186,7 +186,7 @@ class Memory:
                         best = _Choice(after, alpha, metric, count, power, alpha * guess)
         gain = 1.0 - float(np.sqrt(max(best.after, 0.0) / before)) if before > 0.0 else 0.0
         metric = best.metric
-        memory = cls(_measured(rows, metric), metric, residuals, best.count, best.power, best.alpha, gain)
+        memory = cls(_measured(rows, metric), metric, residuals, best.neighbours, best.power, best.alpha, gain)
         return memory, best.guess
 
     def left_out(self, judges: Index) -> Array:
@@ -209,7 +209,7 @@ class _Choice(NamedTuple):
     after: float
     alpha: float
     metric: Array
-    count: int
+    neighbours: int
     power: float
     guess: Array
 

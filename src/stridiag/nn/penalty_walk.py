@@ -173,15 +173,15 @@ def solve_by_walk(
         return _try(gram, coarse, right, wide, read, targets, counts, statistics.weight, penalty)
 
     best = _best(attempt, alpha, start, fine=fine, settle=settle, lowest=lowest)
-    assert best.factor is not None
+    factor = best.factor
+    assert factor is not None
     if chosen is not None:
-        read = slim if best.factor.dtype == np.float32 else rows
-        left = left_of(best.factor, read, judges.counts, statistics.weight)
+        left = left_of(factor, slim if factor.dtype == np.float32 else rows, judges.counts, statistics.weight)
         error = errors - rows @ best.beta
-        best = _Trial.judge(best.alpha, best.factor, best.beta, error, left, judges.counts, statistics.weight)
+        best = _Trial.judge(best.alpha, factor, best.beta, error, left, judges.counts, statistics.weight)
     coefficients = best.beta * inverse[:, None]
     intercept = statistics.target_mean - statistics.row_mean @ coefficients
-    leverages = Leverages(best.factor, statistics.row_mean, inverse, statistics.weight)
+    leverages = Leverages(factor, statistics.row_mean, inverse, statistics.weight)
     return Walked(_readout(best, coefficients, intercept), best.left_out, leverages)
 
 

@@ -196,11 +196,11 @@ def train_tabular(
         product += own / trace if trace > 0.0 else own
         relevance = Relevance.from_product(product)
         clock.tick("network")
-    memory_of, errors = None, judged_errors(solved)
+    memory_of, corrections = None, np.empty(0)
     if memory is not False:
         memory_of, corrections = _remember(table, solved, relevance, judges, always=memory is True, rng=generator)
     clock.tick("memory")
-    scores = table.z[judges] - errors
+    scores = table.z[judges] - judged_errors(solved)
     if memory_of is not None:
         scores += corrections
     back = _Back.of(outputs)
