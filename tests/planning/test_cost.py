@@ -55,9 +55,7 @@ def count_condensation(A, stride):
     factor += count(reduced_sums.add_up, counted(A.values), *tridiagonal, leftover, links, *listed, sums)
     r = layout.core.size
     with recording() as inner:
-        reduced = factor_reduced(
-            np.random.default_rng(0).random(layout.reduced.indices.size), layout.reduced_method
-        )
+        reduced = factor_reduced(np.random.default_rng(0).random(layout.reduced.indices.size), layout.reduced_method)
     factor += inner[0]
     x, z = (counted(np.ones((size, 1))) for size in (n, layout.columns.size))
     last_row_links = (layout.link_start, layout.link_kept, links)

@@ -59,7 +59,7 @@ def _table(program: Array, k: int, width: int) -> Array:
 
 
 @inlined
-def _size(program: Array, k: int) -> int:
+def _size(program: Array, k: int) -> Any:
     return program[k + 1] - program[k]
 
 
@@ -184,11 +184,11 @@ def _factor(program: Array, values: Array, store: Array, scratch: Array, n: int)
 @kernel
 def factor_solve_probe(
     program: Array, values: Array, b: Array, start: Array, store: Array, scratch: Array, x: Array
-) -> float:
+) -> Any:
     """Fill the store and the solution `x`, (n,), for the right-hand side `b`, all in double precision.
 
-    `store` and `scratch` are as long as `sizes` says. Returns the 2-norm of the solution for the probe `start`; or NaN, after
-    which there is no solution, if a column is dependent or `b` not finite.
+    `store` and `scratch` are as long as `sizes` says. Returns the 2-norm of the solution for the probe `start`; or NaN,
+    after which there is no solution, if a column is dependent or `b` not finite.
     """
     n, g = b.size, program[program[STRIDE]]
     y = scratch[: 2 * n].reshape(n, 2)

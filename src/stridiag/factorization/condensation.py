@@ -123,8 +123,10 @@ class Condensation:
             self._scratch = self._layout.chain.tridiagonal(values)
         else:
             self._layout.chain.fill(values, *self._scratch)
-        self._nodes[...] = 0
+        # Taken apart before it is given up: an interrupted call is to find all of them.
+        _, nodes, _, _ = self._rows, self._nodes, self._links, self._reduced
         self._store = None
+        nodes[...] = 0
         self._factor(values, self._scratch)
 
     def _factor(self, values: Array, tridiagonal: tuple[Array, Array, Array]) -> None:

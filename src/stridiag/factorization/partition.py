@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,6 @@ from stridiag.factorization.sweeps import Sweeps
 from stridiag.planning.partition import Partition
 from stridiag.planning.reduced_method import ReducedMethod
 from stridiag.planning.summed import SummedColumns, summed_columns
-
-if TYPE_CHECKING:
-    from scipy.sparse import csc_array
 
 __all__ = [
     "Carried",

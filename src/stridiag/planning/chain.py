@@ -281,7 +281,7 @@ class TridiagonalLayout:
         # A reciprocal and a product a row; two operations for each multiplier, each entry of du and each of du2.
         solve = 2 * n + 2 * max(n - 1, 0) + 2 * max(n - 1, 0) + 2 * max(n - 2, 0)
         inverse = chain_inverse(np.diff(self.chain.starts).tolist())
-        return Cost(Operations(factor, solve, determinant(n), inverse, exact=True), 33 * n, rate=1.1, overhead=7e3)
+        return Cost(Operations(factor, solve, determinant(n), inverse, exact=True), 33 * n, rate=1.3, overhead=2e4)
 
     def describe(self) -> str:
         """See `Layout`."""

@@ -75,13 +75,11 @@ def cheapest(structure: Structure) -> tuple[Layout, str]:
     if special:
         best = _lowest(special)
         return best, _REASONS[best.method]
-    bands = (_band,) if structure.link_count == 0 else (_band_condensation,)
-    others = (_band,) if structure.link_count else (_band_condensation,)
-    if structure.nnz <= _FEW:
-        bands, others = (*bands, *others), ()
-    layouts = _applicable((_dense, _worthwhile_chain, *bands), structure)
+    bands = [_band_condensation, _band] if structure.link_count else [_band, _band_condensation]
+    asked = 2 if structure.nnz <= _FEW else 1
+    layouts = _applicable((_dense, _worthwhile_chain, *bands[:asked]), structure)
     if _lowest(layouts).cost.price > _GOOD + _GOOD_EACH * structure.nnz:
-        layouts += _applicable((_worthwhile_forest, *others, _bordered), structure)
+        layouts += _applicable((_worthwhile_forest, *bands[asked:], _bordered), structure)
     if _lowest(layouts).cost.price > _GOOD + _GOOD_EACH * structure.nnz:
         # First, since with too much fill for an analysis the dense bound stands for theirs: SuperLU stays far below it.
         layouts = [*_sparse(structure), *layouts]

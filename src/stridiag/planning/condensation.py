@@ -143,7 +143,12 @@ class CondensationLayout:
         stored = 64 * self.chain.n + 160 * nodes + 8 * self.link_slots.size + reduced.bytes
         # The price of the reduced system is its own; that of the rest is expressed at the same rate.
         calls, each = (0.0, 0.35) if self.fused else (8e4, 0.7)
-        overhead = calls + each * (condense + substitute) + reduced.price - reduced.rate * (operations.factor + operations.solve)
+        overhead = (
+            calls
+            + each * (condense + substitute)
+            + reduced.price
+            - reduced.rate * (operations.factor + operations.solve)
+        )
         return Cost(operations, stored, reduced.rate, overhead)
 
     @cached_property

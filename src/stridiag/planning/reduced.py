@@ -130,9 +130,7 @@ class ReducedPattern(SummedColumns):
         """Entries that need not stand near the diagonal, at most: those of links."""
         return int(self.linked.size + self.sources.size - self.ends[ABOVE])
 
-    def assemble(
-        self, leftover: Array, last_links: Array, dl: Array, d: Array, du: Array, values: Array
-    ) -> Array:
+    def assemble(self, leftover: Array, last_links: Array, dl: Array, d: Array, du: Array, values: Array) -> Array:
         """Return the entries of the reduced system, given what the kernels left and the matrix's own entries."""
         sums = np.zeros(self.indices.size, values.dtype)
         add_up(values, dl, d, du, leftover, last_links, self.place, self.sources, self.linked, self.ends, sums)

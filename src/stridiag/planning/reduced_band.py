@@ -114,10 +114,8 @@ class ReducedBand(SummedColumns):
             outer_slots=slots,
         )
 
-    def assemble(
-        self, leftover: Array, entering: Array, last_links: Array, outer: Array, values: Array
-    ) -> Array:
-        """Return the entries of the reduced system, given what the kernel left, `outer_entries` and the matrix's values by slot."""
+    def assemble(self, leftover: Array, entering: Array, last_links: Array, outer: Array, values: Array) -> Array:
+        """Return the system's entries, given what the kernel left, `outer_entries` and the matrix's values by slot."""
         return self.sum_up(self.sources(leftover, entering, last_links, outer, values))
 
     def sources(self, leftover: Array, entering: Array, last_links: Array, outer: Array, values: Array) -> Array:
