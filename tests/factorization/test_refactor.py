@@ -94,14 +94,14 @@ def test_an_interrupted_overwrite_is_made_good(monkeypatch):
     before = F.solve(np.ones(50))
     calls = []
 
-    def once(array):
-        calls.append(array)
+    def once(entries, fronts):
+        calls.append(entries)
         if len(calls) == 1:
             raise MemoryError
-        return original(array)
+        return original(entries, fronts)
 
-    original = stridiag.factorization.reduced.SmallQR
-    monkeypatch.setattr(stridiag.factorization.reduced, "SmallQR", once)
+    original = stridiag.factorization.reduced.FrontHouseholder
+    monkeypatch.setattr(stridiag.factorization.reduced, "FrontHouseholder", once)
     with pytest.raises(MemoryError):
         F.refactor(3 * A.values, overwrite=True)
     np.testing.assert_array_equal(F.solve(np.ones(50)), before)

@@ -42,10 +42,10 @@ def reduced_matrix(n, links, seed, dtype=np.float64, offset=1, kind="random"):
         values = values * np.exp(2j * np.pi * rng.random(count))
     A = A.with_values(values.astype(dtype))
     layout = CondensationLayout.build(ChainLayout(A.structure, offset))
-    return layout.reduced, sources_of(layout, A)
+    return layout.reduced, layout.reduced.compressed(entries_of(layout, A))
 
 
-def sources_of(layout, A):
+def entries_of(layout, A):
     from stridiag._dtypes import double_type
     from stridiag._kernels import condensation, separator_tree
 
@@ -57,7 +57,7 @@ def sources_of(layout, A):
     made = np.zeros((nodes, separator_tree.WIDTH), A.values.dtype)
     work = np.empty((4, 7), double_type(A.values.dtype))
     separator_tree.eliminate(layout.tree.children, segments, leftover, made, work)
-    return layout.reduced.assemble(leftover, A.values[layout.link_slots], tridiagonal, A.values)
+    return layout.reduced.assemble(leftover, A.values[layout.link_slots], *tridiagonal, A.values)
 
 
 def front_tree_root(lu):
@@ -161,7 +161,7 @@ def test_singular_matrices_are_left_to_the_orthogonal_way(spoil):
         matrix.data[matrix.indptr[7] : matrix.indptr[8]] = 0
     assert FrontLU.believed(plan, matrix) is None
     if spoil == "column":
-        found = factor_reduced(matrix, ReducedMethod(pattern, None, "pivoting", plan))
+        found = factor_reduced(matrix.data, ReducedMethod(pattern, None, "pivoting", plan))
         assert isinstance(found, SparseQR)
         assert found.singularity is not None
 
@@ -254,5 +254,5 @@ def _products(a, step, first, last, begin, end, left, right):
 
 def test_few_links_stay_with_reflections():
     layout = CondensationLayout.build(ChainLayout(stridiag.random(5000, (-1, 0, 1), 60, rng=1).structure, 1))
-    matrix = layout.reduced.compressed(np.random.default_rng(0).standard_normal(layout.reduced.indices.size))
-    assert isinstance(factor_reduced(matrix, layout.reduced_method), FrontHouseholder)
+    entries = np.random.default_rng(0).standard_normal(layout.reduced.indices.size)
+    assert isinstance(factor_reduced(entries, layout.reduced_method), FrontHouseholder)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 import stridiag
-from stridiag._kernels import condensation, determinant, separator_tree, tridiagonal_batch, tridiagonal_lu
+from stridiag._kernels import condensation, determinant, reduced_sums, separator_tree, tridiagonal_batch, tridiagonal_lu
 from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.reduced import factor_reduced
 from stridiag.planning import condensation as planned
 from stridiag.planning import inverse_cost
 from stridiag.planning.chain import ChainLayout, TridiagonalLayout
 from stridiag.planning.condensation import CondensationLayout
-from stridiag.testing import Counted, count, counted, recording
+from stridiag.testing import count, counted, recording
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 10, 57])
@@ -49,15 +49,13 @@ def count_condensation(A, stride):
     factor = count(condensation.condense, *tridiagonal, *stretches, rows, leftover)
     factor += count(separator_tree.eliminate, tree.children, segments, leftover, nodes, counted(np.zeros((4, 7))))
     links = counted(A.values[layout.link_slots])
-    Counted.total = 0
-    sources = layout.reduced.sources(leftover, links, tridiagonal, counted(A.values))
-    factor += Counted.total + sources.size  # each is added to its place
+    reduced = layout.reduced
+    listed = (reduced.place, reduced.sources, reduced.linked, reduced.ends)
+    sums = counted(np.zeros(reduced.indices.size))
+    factor += count(reduced_sums.add_up, counted(A.values), *tridiagonal, leftover, links, *listed, sums)
     r = layout.core.size
     with recording() as inner:
-        reduced = factor_reduced(
-            layout.reduced.compressed(np.random.default_rng(0).random(layout.reduced.indices.size)),
-            layout.reduced_method,
-        )
+        reduced = factor_reduced(np.random.default_rng(0).random(layout.reduced.indices.size), layout.reduced_method)
     factor += inner[0]
     x, z = (counted(np.ones((size, 1))) for size in (n, layout.columns.size))
     last_row_links = (layout.link_start, layout.link_kept, links)

@@ -24,12 +24,14 @@ METHODS = ("triangular", "cyclic", "chain", "condensation", "band", "forest")
 
 def outside_kernels(layout):
     """Return the operations that numpy executes to factor, and Python for the determinant."""
-    if not isinstance(layout, CondensationLayout | BandCondensationLayout):
+    if isinstance(layout, CondensationLayout):
+        # The sum of the logarithms of three determinants.
+        return 0, 2
+    if not isinstance(layout, BandCondensationLayout):
         return 0, 0
     # The sums that make up a reduced system, the products of links with the factors by which they enter it; and the
-    # sum of the logarithms of two or three determinants.
-    sums = layout.reduced.place.size + layout.reduced.linked[0].size
-    return (sums, 2) if isinstance(layout, CondensationLayout) else (sums + layout.link_slots.size, 1)
+    # sum of the logarithms of two determinants.
+    return layout.reduced.place.size + layout.reduced.linked[0].size + layout.link_slots.size, 1
 
 
 def moderate(values):

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.reduced_sums import BELOW, CARRIED, PRODUCTS
 
 __all__ = ["by_length", "compress", "grow_trees", "lay_out", "lay_out_reduced"]
 
@@ -188,6 +189,7 @@ def grow_trees(
     tails: Array,
     children: Array,
     slots: Array,
+    places: Array,
     around: Array,
     tail: Array,
 ) -> tuple[int, int]:
@@ -216,6 +218,10 @@ def grow_trees(
                 slots[nodes, 1] = last[middle]
                 slots[nodes, 2] = last[h] if neighbours[h, 1] >= 0 else -1
                 slots[nodes, 3] = last[end] + 1 if neighbours[end, 2] >= 0 else -1
+                places[nodes, 0] = 2 * t + 1
+                places[nodes, 1] = 2 * middle
+                places[nodes, 2] = 2 * h if slots[nodes, 2] >= 0 else -1
+                places[nodes, 3] = 2 * end + 1 if slots[nodes, 3] >= 0 else -1
                 around[nodes, 0] = neighbours[t, 2]
                 around[nodes, 1] = neighbours[t, 3]
                 around[nodes, 2] = neighbours[h, 0]
@@ -247,30 +253,25 @@ def lay_out_reduced(
     heads: Array,
     tails: Array,
     link_start: Array,
-    link_rows: Array,
-    link_core: Array,
+    links: Array,
     around: Array,
     leftover: Array,
-    rows: Array,
-    targets: Array,
-    carried: Array,
-    factor: Array,
+    places: Array,
+    entries: Array,
     linked: Array,
-    outer: Array,
-    sizes: Array,
-) -> None:
-    """List the sources of the reduced system; see `stridiag.planning.reduced.ReducedPattern`.
+    ends: Array,
+) -> int:
+    """List the sources of the reduced system, and return how many; see `stridiag.planning.reduced.ReducedPattern`.
 
-    `link_rows` and `link_core` are the rows, as positions, and the columns, as indices among those of the reduced
-    system, of all links in the order of `lay_out`. `rows` and `targets` become row and column of each source;
-    `carried`, `factor`, `linked` and `outer`, (4, core), whose last row is work space, what they are made of; `sizes`,
-    (6,), the numbers of carried entries, of products, of entries below, on and above the diagonal in rows outside all
-    segments, and of all sources.
+    `links`, (3, links), are the slots, the rows, as positions, and the columns, as indices among those of the reduced
+    system, of all links in the order of `lay_out`. `entries`, (3, room), becomes row, column and source of each;
+    `leftover` and `places` name the rows of the system, as in `stridiag.planning.condensation.CondensationLayout`.
     """
     size = core.size
+    rows, targets, sources = entries[0], entries[1], entries[2]
     for i in range(size):
         leftover[i] = columns[core[i]]
-        outer[3, i] = 0
+        places[i] = -1
     count = 0
     for root in range(roots.size):
         head, tail = heads[root], tails[root]
@@ -280,49 +281,47 @@ def lay_out_reduced(
         for carry in range(2):
             at = around[root, 1 + carry]
             if at >= 0:
-                outer[3, at] = 1
+                places[at] = 2 * tail + 1 if carry else 2 * head
                 if carry == 0:
                     leftover[at] = last[head]
                 for side in range(4):
                     if around[root, side] >= 0:
-                        carried[count] = (roots[root] * 2 + carry) * 5 + side
+                        sources[count] = (roots[root] * 2 + carry) * 5 + side
                         rows[count] = at
                         targets[count] = around[root, side]
                         count += 1
-    sizes[0] = count
-    products = 0
+    ends[CARRIED] = count
     for carry in range(2):
         for root in range(roots.size):
             at = around[root, 1 + carry]
             if at >= 0:
                 for link in range(link_start[tails[root]], link_start[tails[root] + 1]):
-                    factor[products] = roots[root] * 10 + 4 + 5 * carry
-                    linked[products] = link
+                    linked[count - ends[CARRIED]] = link
+                    sources[count] = roots[root] * 10 + 4 + 5 * carry
                     rows[count] = at
-                    targets[count] = link_core[link]
-                    products += 1
+                    targets[count] = links[2, link]
                     count += 1
-    sizes[1] = products
+    ends[PRODUCTS] = count
     # Rows outside all segments: their neighbours in the chain are kept, and not dummies.
     for part in range(3):
-        entries = chain = 0
+        chain = 0
         for i in range(size):
-            if outer[3, i] == 0:
+            if places[i] < 0:
                 position = columns[core[i]]
                 while starts[chain + 1] <= position:
                     chain += 1
                 if (part > 0 or position > starts[chain]) and (part < 2 or position + 1 < starts[chain + 1]):
-                    outer[part, entries] = position - 1 if part == 0 else position
+                    sources[count] = position - 1 if part == 0 else position
                     rows[count] = i
                     targets[count] = i - 1 + part
-                    entries += 1
                     count += 1
-        sizes[2 + part] = entries
-    for link in range(link_start[last.size], link_rows.size):
-        rows[count] = among[_find(columns, columns.size, link_rows[link])]
-        targets[count] = link_core[link]
+        ends[BELOW + part] = count
+    for link in range(link_start[last.size], links.shape[1]):
+        sources[count] = links[0, link]
+        rows[count] = among[_find(columns, columns.size, links[1, link])]
+        targets[count] = links[2, link]
         count += 1
-    sizes[5] = count
+    return count
 
 
 @kernel

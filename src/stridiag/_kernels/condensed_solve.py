@@ -1,9 +1,11 @@
 r"""Chains with links: condensed, solved for one vector and probed in one call.
 
-The steps are those of `stridiag._kernels.condensation`, `stridiag._kernels.separator_tree` and
-`stridiag._kernels.small_qr`, which are called one after another; what this adds is the way from the matrix's values by
-slot to the chains, the sums that make up the dense reduced system, and the ways in and out of the chains' order. For
-systems of some hundred rows these small steps, made one by one from outside, take several times the arithmetic.
+The steps are those of `stridiag._kernels.condensation`, `stridiag._kernels.separator_tree`,
+`stridiag._kernels.reduced_sums` and `stridiag._kernels.front_householder`, which are called one after another; what
+this adds is the way from the matrix's values by slot to the chains, and the ways in and out of the chains' order. For
+systems of some hundred rows these small steps, made one by one from outside, take several times the arithmetic; and so
+does handing over some thirty arrays. So what the plan says comes in one array of integers, the `program`, and what is
+kept in one array of numbers, the `store`.
 
 Values by slot: those of the diagonals -g, 0, g, one behind the other, and then the links. Storage and cost: as there.
 """
@@ -15,246 +17,215 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import kernel, literal_kernel
-from stridiag._kernels.condensation import back_substitute, condense, forward_substitute_adjoint, reflect
-from stridiag._kernels.separator_tree import (
-    eliminate,
-    reflect_nodes,
-    substitute_nodes,
-    substitute_nodes_adjoint,
-)
-from stridiag._kernels.small_qr import factor as factor_dense
-from stridiag._kernels.small_qr import reflect as reflect_dense
-from stridiag._kernels.small_qr import solve_upper, solve_upper_adjoint
+from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.condensation import back_substitute, condense, reflect
+from stridiag._kernels.front_householder import factor as factor_fronts
+from stridiag._kernels.front_householder import reflect as reflect_fronts
+from stridiag._kernels.front_householder import solve_upper
+from stridiag._kernels.front_order import COLUMNS, VALUE_START
+from stridiag._kernels.front_order import ROWS as FRONT_ROWS
+from stridiag._kernels.front_order import WIDTH as FRONT_WIDTH
+from stridiag._kernels.reduced_sums import add_up
+from stridiag._kernels.separator_tree import WIDTH, eliminate, reflect_nodes, substitute_nodes
 
-__all__ = ["factor_solve_probe", "solve_vector"]
+__all__ = ["PARTS", "factor_solve_probe", "sizes", "solve_vector"]
 
 Array = NDArray[Any]
 
+PARTS = (
+    *("chain.stride", "first", "last", "neighbours", "link_start", "link_kept", "link_slots"),
+    *("tree.children", "tree.slots", "tree.around", "tree.tail", "columns", "core", "leftover"),
+    *("reduced.place", "reduced.sources", "reduced.linked", "reduced.ends"),
+    *("fronts.scatter", "fronts.fronts", "fronts.pool", "fronts.relative", "fronts.rows"),
+)
+"""What a program holds, of a `stridiag.planning.condensation.CondensationLayout` and the fronts of its reduced system.
 
-@kernel
-def _to_chains(b: Array, g: int, x: Array) -> int:
-    """Put `b`, (n,), into `x`, (n, 1), in the order of the chains; return how many numbers are not finite."""
+Before them stands where each begins, and where the last one ends.
+"""
+
+STRIDE, FIRST, LAST, NEIGHBOURS, LINK_START, LINK_KEPT, LINK_SLOTS, CHILDREN, SLOTS, AROUND, TAIL = range(11)
+KEPT, CORE, LEFTOVER, PLACE, SOURCES, LINKED, ENDS, SCATTER, FRONTS, POOL, RELATIVE, ROWS = range(11, len(PARTS))
+
+
+@inlined
+def _part(program: Array, k: int) -> Array:
+    return program[program[k] : program[k + 1]]
+
+
+@inlined
+def _table(program: Array, k: int, width: int) -> Array:
+    part = program[program[k] : program[k + 1]]
+    return part.reshape(part.size // width, width)
+
+
+@inlined
+def _size(program: Array, k: int) -> Any:
+    return program[k + 1] - program[k]
+
+
+@inlined
+def _stored(program: Array, store: Array, n: int) -> tuple[Array, Array, Array, Array, Array]:
+    """Return rows, nodes, links, numbers of the fronts, and their tau: the parts of the store."""
+    nodes, links, order = _size(program, TAIL), _size(program, LINK_SLOTS), _size(program, CORE)
+    one = 8 * n
+    two = one + WIDTH * nodes
+    three = two + links
+    four = store.size - order
+    return (
+        store[:one].reshape(n, 8),
+        store[one:two].reshape(nodes, WIDTH),
+        store[two:three],
+        store[three:four],
+        store[four:],
+    )
+
+
+@inlined
+def _to_chains(b: Array, g: int, x: Array, c: int) -> int:
+    """Put `b`, (n,), into column c of `x` in the order of the chains; return how many numbers are not finite."""
     k = 0
     strange = 0
-    for c in range(g):
-        for i in range(c, b.size, g):
-            x[k, 0] = b[i]
+    for first in range(g):
+        for i in range(first, b.size, g):
+            x[k, c] = b[i]
             strange += not abs(b[i]) < np.inf
             k += 1
     return strange
 
 
-@kernel
+@inlined
 def _from_chains(x: Array, g: int, b: Array) -> None:
-    """Undo `_to_chains`."""
+    """Undo `_to_chains` for column 0."""
     k = 0
-    for c in range(g):
-        for i in range(c, b.size, g):
+    for first in range(g):
+        for i in range(first, b.size, g):
             b[i] = x[k, 0]
             k += 1
 
 
-@kernel
-def _fill(values: Array, g: int, tridiagonal: Array) -> None:
-    """Fill ``dl, d, du``, (3, n), in the order of the chains, zeros between them."""
-    n = tridiagonal.shape[1]
+@inlined
+def _fill(values: Array, g: int, dl: Array, d: Array, du: Array) -> None:
+    """Fill ``dl, d, du``, (n,), in the order of the chains, zeros between them."""
+    n = d.size
     k = 0
-    for c in range(g):
-        for i in range(c, n, g):
+    for first in range(g):
+        for i in range(first, n, g):
             more = i + g < n
-            tridiagonal[0, k] = values[i] if more else 0.0
-            tridiagonal[1, k] = values[n - g + i]
-            tridiagonal[2, k] = values[2 * n - g + i] if more else 0.0
+            dl[k] = values[i] if more else 0.0
+            d[k] = values[n - g + i]
+            du[k] = values[2 * n - g + i] if more else 0.0
             k += 1
 
 
-@literal_kernel
-def _assemble(
-    values: Array, tridiagonal: Array, leftover: Array, links: Array, reduced: tuple[Array, ...], a: Array
-) -> None:
-    """Add up the dense reduced system `a`, which is zero before, from its sources one behind the other.
-
-    No product is fused with the sum it goes into: numpy, which does the same elsewhere, would not.
-    """
-    place, carried, factor, link, below, main, above, slots = reduced
-    flat, sums = leftover.reshape(leftover.size), a.reshape(a.size)
-    k = 0
-    for i in range(carried.size):
-        sums[place[k]] += flat[carried[i]]
-        k += 1
-    for i in range(factor.size):
-        sums[place[k]] += flat[factor[i]] * links[link[i]]
-        k += 1
-    for i in range(below.size):
-        sums[place[k]] += tridiagonal[0, below[i]]
-        k += 1
-    for i in range(main.size):
-        sums[place[k]] += tridiagonal[1, main[i]]
-        k += 1
-    for i in range(above.size):
-        sums[place[k]] += tridiagonal[2, above[i]]
-        k += 1
-    for i in range(slots.size):
-        sums[place[k]] += values[slots[i]]
-        k += 1
-
-
 @kernel
-def _solve(
-    segments: tuple[Array, ...],
-    last_row_links: tuple[Array, ...],
-    tree: tuple[Array, ...],
-    kept: tuple[Array, ...],
-    rows: Array,
-    nodes: Array,
-    links: Array,
-    a: Array,
-    tau: Array,
-    x: Array,
-    z: Array,
-    core_part: Array,
-) -> None:
-    """Overwrite `x`, (n, 1), in the order of the chains, with the solution; `z`, (k, 1), `core_part`, (r, 1)."""
-    first, last, neighbours = segments
-    link_start, link_kept, _ = last_row_links
-    _, slots, around, tail = tree
-    columns, core, leftover = kept
+def _solve(program: Array, store: Array, x: Array, scratch: Array) -> None:
+    """Overwrite `x`, (n, m), in the order of the chains, with the solutions."""
+    n, m = x.shape
+    rows, nodes, links, numbers, tau = _stored(program, store, n)
+    first, last, neighbours = _part(program, FIRST), _part(program, LAST), _table(program, NEIGHBOURS, 4)
+    link_start, link_kept = _part(program, LINK_START), _part(program, LINK_KEPT)
+    slots, around, tail = _table(program, SLOTS, 4), _table(program, AROUND, 6), _part(program, TAIL)
+    columns, core, leftover = _part(program, KEPT), _part(program, CORE), _part(program, LEFTOVER)
+    fronts, pool, front_rows = _table(program, FRONTS, FRONT_WIDTH), _part(program, POOL), _part(program, ROWS)
+    r, k = core.size, columns.size
+    inner = scratch[: r * m].reshape(r, m)
+    found = scratch[r * m : 2 * r * m].reshape(r, m)
+    z = scratch[2 * r * m : (2 * r + k) * m].reshape(k, m)
     reflect(rows, first, last, neighbours, x, False)
     reflect_nodes(nodes, slots, x, False)
-    for i in range(core.size):
-        core_part[i, 0] = x[leftover[i], 0]
-    reflect_dense(a, tau, core_part, False)
-    solve_upper(a, core_part)
-    for i in range(core.size):
-        z[core[i], 0] = core_part[i, 0]
+    for i in range(r):
+        for c in range(m):
+            inner[i, c] = x[leftover[i], c]
+    reflect_fronts(fronts, front_rows, numbers, tau, inner, False)
+    solve_upper(fronts, pool, front_rows, numbers, inner, found)
+    for i in range(r):
+        for c in range(m):
+            z[core[i], c] = found[i, c]
     substitute_nodes(nodes, slots, around, tail, link_start, link_kept, links, x, z)
     back_substitute(rows, first, last, neighbours, link_start, link_kept, links, z, x)
-    for i in range(columns.size):
-        x[columns[i], 0] = z[i, 0]
+    for i in range(k):
+        for c in range(m):
+            x[columns[i], c] = z[i, c]
 
 
 @kernel
-def _solve_adjoint(
-    segments: tuple[Array, ...],
-    last_row_links: tuple[Array, ...],
-    tree: tuple[Array, ...],
-    kept: tuple[Array, ...],
-    rows: Array,
-    nodes: Array,
-    links: Array,
-    a: Array,
-    tau: Array,
-    x: Array,
-    z: Array,
-    core_part: Array,
-) -> None:
-    """As `_solve`, with the adjoint."""
-    first, last, neighbours = segments
-    link_start, link_kept, _ = last_row_links
-    _, slots, around, tail = tree
-    columns, core, leftover = kept
-    for i in range(columns.size):
-        z[i, 0] = x[columns[i], 0]
-    forward_substitute_adjoint(rows, first, last, neighbours, link_start, link_kept, links, z, x)
-    substitute_nodes_adjoint(nodes, slots, around, tail, link_start, link_kept, links, x, z)
-    for i in range(core.size):
-        core_part[i, 0] = z[core[i], 0]
-    solve_upper_adjoint(a, core_part)
-    reflect_dense(a, tau, core_part, True)
-    for i in range(core.size):
-        x[leftover[i], 0] = core_part[i, 0]
-    reflect_nodes(nodes, slots, x, True)
-    reflect(rows, first, last, neighbours, x, True)
+def _factor(program: Array, values: Array, store: Array, scratch: Array, n: int) -> bool:
+    """Fill the store; return whether no column was found to be dependent."""
+    rows, nodes, links, numbers, tau = _stored(program, store, n)
+    first, tail, place = _part(program, FIRST), _part(program, TAIL), _part(program, PLACE)
+    slots, fronts = _part(program, LINK_SLOTS), _table(program, FRONTS, FRONT_WIDTH)
+    segments, entries = first.size, _size(program, SCATTER)
+    count = segments + tail.size
+    dl, d, du = scratch[:n], scratch[n : 2 * n], scratch[2 * n : 3 * n]
+    leftover = scratch[3 * n : 3 * n + 10 * count].reshape(count, 2, 5)
+    sums = scratch[3 * n + 10 * count : 3 * n + 10 * count + entries]
+    _fill(values, program[program[STRIDE]], dl, d, du)
+    for i in range(links.size):
+        links[i] = values[slots[i]]
+    if condense(dl, d, du, first, _part(program, LAST), _table(program, NEIGHBOURS, 4), rows, leftover) >= 0:
+        return False
+    if tail.size:
+        work = scratch[3 * n + 10 * count : 3 * n + 10 * count + 28].reshape(4, 7)
+        if eliminate(_table(program, CHILDREN, 2), segments, leftover, nodes, work) >= 0:
+            return False
+    for e in range(entries):
+        sums[e] = 0.0
+    sources, linked, ends = _part(program, SOURCES), _part(program, LINKED), _part(program, ENDS)
+    add_up(values, dl, d, du, leftover, links, place, sources, linked, ends, sums)
+    for e in range(numbers.size):
+        numbers[e] = 0.0
+    pool, relative = _part(program, POOL), _part(program, RELATIVE)
+    info = factor_fronts(
+        sums, _part(program, SCATTER), fronts, pool, relative, numbers, tau, scratch[3 * n + 10 * count + entries :]
+    )
+    return bool(info < 0)
 
 
 @kernel
 def factor_solve_probe(
-    values: Array,
-    g: int,
-    b: Array,
-    start: Array,
-    segments: tuple[Array, ...],
-    last_row_links: tuple[Array, ...],
-    tree: tuple[Array, ...],
-    kept: tuple[Array, ...],
-    reduced: tuple[Array, ...],
-    tridiagonal: Array,
-    rows: Array,
-    nodes: Array,
-    leftover: Array,
-    links: Array,
-    a: Array,
-    tau: Array,
-    work: Array,
-    x: Array,
-) -> tuple[int, Any]:
-    """Fill in the factors and the solution `x`, (n,), for the right-hand side `b`, all in double precision.
+    program: Array, values: Array, b: Array, start: Array, store: Array, scratch: Array, x: Array
+) -> Any:
+    """Fill the store and the solution `x`, (n,), for the right-hand side `b`, all in double precision.
 
-    ``segments`` are (first, last, neighbours), ``last_row_links`` (link_start, link_kept, link_slots), ``tree``
-    (children, slots, around, tail), ``kept`` (columns, core, leftover rows) of the layout; ``reduced`` the places in
-    the flat `a`, (r, r), which is zero, of its sources and where these come from. `tridiagonal`, (3, n), and `work`,
-    (n + columns + r,), are scratch. Returns 0; or 1, after which nothing is solved, if a column is dependent or `b` not
-    finite; and the largest magnitude of the solution of the probe `start` with the adjoint, NaN if there is one.
+    `store` and `scratch` are as long as `sizes` says. Returns the 2-norm of the solution for the probe `start`; or NaN,
+    after which there is no solution, if a column is dependent or `b` not finite.
     """
-    n = b.size
-    columns = kept[0].size
-    y = work[:n].reshape(n, 1)
-    z = work[n : n + columns].reshape(columns, 1)
-    core_part = work[n + columns :].reshape(a.shape[0], 1)
-    if _to_chains(b, g, y):
-        return 1, 0.0
-    first, last, neighbours = segments
-    _fill(values, g, tridiagonal)
-    for i in range(links.size):
-        links[i] = values[last_row_links[2][i]]
-    if condense(tridiagonal[0], tridiagonal[1], tridiagonal[2], first, last, neighbours, rows, leftover) >= 0:
-        return 1, 0.0
-    if tree[0].shape[0] and eliminate(tree[0], first.size, leftover, nodes, np.empty((4, 7))) >= 0:
-        return 1, 0.0
-    _assemble(values, tridiagonal, leftover, links, reduced, a)
-    if factor_dense(a, tau, work[n + columns :]) >= 0:
-        return 1, 0.0
-    _solve(segments, last_row_links, tree, kept, rows, nodes, links, a, tau, y, z, core_part)
+    n, g = b.size, program[program[STRIDE]]
+    y = scratch[: 2 * n].reshape(n, 2)
+    rest = scratch[2 * n :]
+    if _to_chains(b, g, y, 0) or not _factor(program, values, store, rest, n):
+        return np.nan
+    _to_chains(start, g, y, 1)
+    _solve(program, store, y, rest)
     _from_chains(y, g, x)
-    _to_chains(start, g, y)
-    _solve_adjoint(segments, last_row_links, tree, kept, rows, nodes, links, a, tau, y, z, core_part)
-    largest = 0.0
+    squares = 0.0
     for i in range(n):
-        size = abs(y[i, 0])
-        # Once it is NaN it stays so.
-        if not (size <= largest or largest != largest):
-            largest = size
-    return 0, largest
+        squares += y[i, 1] * y[i, 1]
+    return np.sqrt(squares)
 
 
 @kernel
-def solve_vector(
-    g: int,
-    b: Array,
-    segments: tuple[Array, ...],
-    last_row_links: tuple[Array, ...],
-    tree: tuple[Array, ...],
-    kept: tuple[Array, ...],
-    rows: Array,
-    nodes: Array,
-    links: Array,
-    a: Array,
-    tau: Array,
-    work: Array,
-    x: Array,
-) -> bool:
+def solve_vector(program: Array, b: Array, store: Array, scratch: Array, x: Array) -> bool:
     """Put the solution of ``A x = b``, both in the original order, (n,), into `x`, given the factors.
 
-    `work` as above. Returns whether `b` is finite; if not, nothing is solved.
+    `scratch` as above. Returns whether `b` is finite; if not, nothing is solved.
     """
-    n = b.size
-    columns = kept[0].size
-    y = work[:n].reshape(n, 1)
-    z = work[n : n + columns].reshape(columns, 1)
-    core_part = work[n + columns :].reshape(a.shape[0], 1)
-    if _to_chains(b, g, y):
+    n, g = b.size, program[program[STRIDE]]
+    y = scratch[:n].reshape(n, 1)
+    if _to_chains(b, g, y, 0):
         return False
-    _solve(segments, last_row_links, tree, kept, rows, nodes, links, a, tau, y, z, core_part)
+    _solve(program, store, y, scratch[n:])
     _from_chains(y, g, x)
     return True
+
+
+def sizes(program: Array, n: int) -> tuple[int, int]:
+    """Return the lengths of a store and of its scratch for a program of order n."""
+    part = np.diff(program[: len(PARTS) + 1]).tolist()
+    fronts = program[program[FRONTS] : program[FRONTS + 1]].reshape(-1, FRONT_WIDTH)
+    numbers = 0
+    if fronts.size:
+        numbers = int(fronts[-1, VALUE_START] + fronts[-1, FRONT_ROWS] * fronts[-1, COLUMNS])
+    store = 8 * n + WIDTH * part[TAIL] + part[LINK_SLOTS] + numbers + part[CORE]
+    factor = 3 * n + 10 * (part[FIRST] + part[TAIL]) + max(part[SCATTER] + int(fronts[:, COLUMNS].max(initial=0)), 28)
+    return store, 2 * n + max(factor, 2 * (2 * part[CORE] + part[KEPT]))

@@ -186,7 +186,7 @@ def order_fronts(
         seen[s] = -1
     for k in range(n):
         width = 0
-        for e in range(member_start[k], member_start[k] + member_count[k]):
+        for e in range(member_start[k], member_start[k + 1]):
             s = members[e]
             for f in range(set_start[s], set_start[s] + set_width[s]):
                 if stamp[pool[f]] != ticks:
@@ -243,16 +243,22 @@ def order_fronts(
                         pool[top] = k
                         top += 1
             ticks += 1
-            # Those whose sets are all in the front are its pivots; others keep what has a row left.
+            # Those whose sets are all in the front are its pivots; others keep what has a row left. What each of these
+            # sets has outside the front is found in passing: what two of them share is seen twice there only.
             for f in range(start, top):
                 k = pool[f]
                 _unlink(k, degree[k], head, following, previous)
                 remaining = 0
                 begin = member_start[k]
                 for e in range(begin, begin + member_count[k]):
-                    if parent[members[e]] < 0:
-                        members[begin + remaining] = members[e]
+                    other = members[e]
+                    if parent[other] < 0:
+                        members[begin + remaining] = other
                         remaining += 1
+                        if seen[other] != ticks:
+                            seen[other] = ticks
+                            outside[other] = set_width[other]
+                        outside[other] -= 1
                 if remaining == 0:
                     mark[k] = count
                     pool[f] = pool[start + pivots]
@@ -282,17 +288,6 @@ def order_fronts(
         fronts[count, COLUMNS] = width
         fronts[count, COLUMN_START] = start
         if left > 0:
-            # What each other set has outside the front; then nothing that two of them share is seen twice but there.
-            for f in range(start + pivots, top):
-                k = pool[f]
-                for e in range(member_start[k], member_start[k] + member_count[k]):
-                    other = members[e]
-                    if other != s:
-                        if seen[other] != ticks:
-                            seen[other] = ticks
-                            outside[other] = set_width[other]
-                        outside[other] -= 1
-            ticks += 1
             passed = width - pivots if rows > pivots else 1
             for f in range(start + pivots, top):
                 k = pool[f]

@@ -14,27 +14,9 @@ from numpy.typing import NDArray
 from stridiag._kernels.compile import kernel
 from stridiag._kernels.lane_substitution import LINKS
 
-__all__ = ["core_sides", "leftover_places", "spread"]
+__all__ = ["core_sides", "spread"]
 
 Array = NDArray[Any]
-
-
-@kernel
-def leftover_places(children: Array, slots: Array, heads: Array, tails: Array, places: Array) -> None:
-    """Fill `places`, (nodes, 4): where the slots l1, r0, l0, r1 of each node of the trees stand; -1 for none.
-
-    `heads` and `tails`, (segments + nodes,), are scratch: the first and the last segment below.
-    """
-    segments = heads.size - children.shape[0]
-    for s in range(segments):
-        heads[s] = tails[s] = s
-    for t in range(children.shape[0]):
-        left, right = children[t, 0], children[t, 1]
-        heads[segments + t], tails[segments + t] = heads[left], tails[right]
-        places[t, 0] = 2 * tails[left] + 1
-        places[t, 1] = 2 * heads[right]
-        places[t, 2] = 2 * heads[left] if slots[t, 2] >= 0 else -1
-        places[t, 3] = 2 * tails[right] + 1 if slots[t, 3] >= 0 else -1
 
 
 @kernel

@@ -57,8 +57,8 @@ class BandCondensation:
         links = values[layout.link_slots]
         # What the last reflections let into the pivot rows.
         self._links = np.repeat(entering[:, 0], np.diff(layout.link_start)) * links
-        matrix = layout.reduced.assemble(leftover, entering, links, band.ravel()[layout.reduced.outer], values)
-        self._reduced: Decomposition = factor_reduced(matrix, layout.reduced_method)
+        entries = layout.reduced.assemble(leftover, entering, links, band.ravel()[layout.reduced.outer], values)
+        self._reduced: Decomposition = factor_reduced(entries, layout.reduced_method)
         self.singularity = None
         if info >= 0:
             self.singularity = Singularity(column=layout.band.chain.index(info))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -19,10 +19,10 @@ from stridiag.factorization.condition import probe
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
+from stridiag.factorization.front_householder import FrontHouseholder
 from stridiag.factorization.reduced import factor_reduced
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
-from stridiag.factorization.small_qr import SmallQR
 from stridiag.factorization.unitary import Reflection
 from stridiag.planning.condensation import CondensationLayout
 
@@ -37,17 +37,15 @@ Index = NDArray[np.int64]
 
 # As many as there are plans.
 @lru_cache(maxsize=16)
-def _for_kernels(layout: CondensationLayout) -> tuple[tuple[Any, ...], ...]:
-    """Return the arrays of a layout as `stridiag._kernels.condensed_solve` takes them."""
-    tree, reduced = layout.tree, layout.reduced
-    groups: tuple[tuple[Index, ...], ...] = (
-        (layout.first, layout.last, layout.neighbours),
-        (layout.link_start, layout.link_kept, layout.link_slots),
-        (tree.children, tree.slots, tree.around, tree.tail),
-        (layout.columns, layout.core, layout.leftover),
-        (reduced.dense_place, reduced.carried, *reduced.linked, *reduced.outer, reduced.outer_slots),
-    )
-    return tuple(tuple(map(np.ascontiguousarray, group)) for group in groups)
+def _program(layout: CondensationLayout) -> tuple[Index, int, int]:
+    """Return a layout as `stridiag._kernels.condensed_solve` takes it, and the sizes of its store and scratch."""
+    known = {"": layout, "chain": layout.chain, "tree": layout.tree, "reduced": layout.reduced}
+    known["fronts"] = layout.reduced_method.fronts
+    names = (name.rpartition(".") for name in condensed_solve.PARTS)
+    parts = [np.ravel(getattr(known[room], name)) for room, _, name in names]
+    ends = np.cumsum([len(parts) + 1, *(part.size for part in parts)])
+    program = np.concatenate((ends, *parts)).astype(np.int64)
+    return program, *condensed_solve.sizes(program, layout.chain.n)
 
 
 class Condensation:
@@ -60,75 +58,64 @@ class Condensation:
         self._rows = np.zeros((layout.chain.n, 8), values.dtype)
         self._nodes = np.zeros((layout.tree.children.shape[0], node_kernels.WIDTH), values.dtype)
         self._scratch: tuple[Array, Array, Array] | None = None
+        self._store: Array | None = None
         self._factor(values, layout.chain.tridiagonal(values))
 
     @classmethod
     def factor_and_solve(cls, layout: CondensationLayout, values: Array, b: Array) -> tuple[Self, Array, float] | None:
-        """See `stridiag.factorization.single.SolvesAtOnce`; where the reduced system is dense."""
-        if not layout.chain.plain or layout.reduced_method.kind != "dense":
+        """See `stridiag.factorization.single.SolvesAtOnce`; where the reduced system is factored in fronts."""
+        if not layout.fused:
             return None
-        segments, last_row_links, tree, kept, reduced = _for_kernels(layout)
-        n, order, nodes = b.size, layout.core.size, layout.tree.children.shape[0]
-        start = probe(n, values.dtype)
+        program, kept, needed = _program(layout)
+        store, x = np.empty(kept), np.empty(b.size)
+        start = probe(b.size, values.dtype)
+        size = condensed_solve.factor_solve_probe(program, values, b, start, store, np.empty(needed), x)
+        # Accepts the good, so that NaN goes the other way.
+        if not size < np.inf:
+            return None
         self = cls.__new__(cls)
-        self._layout = layout
+        self._layout, self._store = layout, store
         self._scratch = None
         self.singularity = None
-        self._rows = np.empty((n, 8))
-        self._nodes = np.empty((nodes, node_kernels.WIDTH))
-        self._links = np.empty(layout.link_slots.size)
-        leftover = np.empty((layout.first.size + nodes, 2, 5))
-        dense, tau, x = np.zeros((order, order)), np.empty(order), np.empty(n)
-        failed, largest = condensed_solve.factor_solve_probe(
-            values,
-            layout.chain.stride,
-            b,
-            start,
-            segments,
-            last_row_links,
-            tree,
-            kept,
-            reduced,
-            np.empty((3, n)),
-            self._rows,
-            self._nodes,
-            leftover,
-            self._links,
-            dense,
-            tau,
-            np.empty(n + layout.columns.size + order),
-            x,
-        )
-        if failed:
-            return None
-        self._reduced = SmallQR.of_factors(dense, tau)
-        return self, x, largest
+        return self, x, size
 
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
-        layout, reduced = self._layout, self._reduced
-        if not isinstance(reduced, SmallQR):
+        if not self._layout.fused:
             return None
-        segments, last_row_links, tree, kept, _ = _for_kernels(layout)
-        dense, tau = reduced.arrays
+        program, _, needed = _program(self._layout)
+        if self._store is None:
+            reduced = self._reduced.arrays  # type: ignore[attr-defined]
+            self._store = np.concatenate([part.ravel() for part in (self._rows, self._nodes, self._links, *reduced)])
         x = np.empty(b.size)
-        work = np.empty(b.size + layout.columns.size + tau.size)
-        finite = condensed_solve.solve_vector(
-            layout.chain.stride,
-            b,
-            segments,
-            last_row_links,
-            tree,
-            kept,
-            self._rows,
-            self._nodes,
-            self._links,
-            dense,
-            tau,
-            work,
-            x,
-        )
-        return x if finite else None
+        return x if condensed_solve.solve_vector(program, b, self._store, np.empty(needed), x) else None
+
+    # What was factored and solved at once stands in the store, and is taken apart when that is asked for.
+
+    def _stored(self, first: int, count: int) -> Array:
+        assert self._store is not None
+        return self._store[first : first + count]
+
+    @cached_property
+    def _rows(self) -> Array:
+        return self._stored(0, 8 * self._layout.chain.n).reshape(-1, 8)
+
+    @cached_property
+    def _nodes(self) -> Array:
+        count, width = self._layout.tree.tail.size, node_kernels.WIDTH
+        return self._stored(8 * self._layout.chain.n, count * width).reshape(count, width)
+
+    @cached_property
+    def _links(self) -> Array:
+        return self._stored(8 * self._layout.chain.n + self._nodes.size, self._layout.link_slots.size)
+
+    @cached_property
+    def _reduced(self) -> Decomposition:
+        fronts = self._layout.reduced_method.fronts
+        assert fronts is not None
+        first = self._rows.size + self._nodes.size + self._links.size
+        numbers, tau = self._stored(first, fronts.numbers), self._stored(first + fronts.numbers, fronts.order)
+        return FrontHouseholder.of_factors(numbers, tau, fronts)
 
     def refill(self, values: Array) -> None:
         """See `Refillable`; the first call keeps three arrays of n for the next, the reduced system is made anew."""
@@ -136,7 +123,10 @@ class Condensation:
             self._scratch = self._layout.chain.tridiagonal(values)
         else:
             self._layout.chain.fill(values, *self._scratch)
-        self._nodes[...] = 0
+        # Taken apart before it is given up: an interrupted call is to find all of them.
+        _, nodes, _, _ = self._rows, self._nodes, self._links, self._reduced
+        self._store = None
+        nodes[...] = 0
         self._factor(values, self._scratch)
 
     def _factor(self, values: Array, tridiagonal: tuple[Array, Array, Array]) -> None:
@@ -149,8 +139,7 @@ class Condensation:
         # In double precision, since the squares of single numbers have no room in their own.
         work = np.empty((4, 7), double_type(values.dtype))
         node_info = node_kernels.eliminate(tree.children, segments, leftover, self._nodes, work)
-        matrix = layout.reduced.assemble(leftover, self._links, tridiagonal, values)
-        self._take(matrix)
+        self._take(layout.reduced.assemble(leftover, self._links, *tridiagonal, values))
         self.singularity: Singularity | None = None
         if info >= 0:
             self.singularity = Singularity(column=layout.chain.index(info))
@@ -164,9 +153,9 @@ class Condensation:
                 column=None if column is None else layout.chain.index(int(layout.columns[layout.core[column]]))
             )
 
-    def _take(self, matrix: csc_array[Any]) -> None:
+    def _take(self, entries: Array) -> None:
         """Factor the reduced system."""
-        self._reduced: Decomposition = factor_reduced(matrix, self._layout.reduced_method)
+        self._reduced = factor_reduced(entries, self._layout.reduced_method)
 
     @property
     def _segments(self) -> tuple[Array, Index, Index, Index]:

@@ -73,7 +73,8 @@ class CondensedInverse:
         core = layout.columns[layout.core]
         index = np.arange(order)
         row, column = np.searchsorted(core, link_rows), np.searchsorted(core, link_columns)
-        slots = layout.around[:, 1:3]
+        around = layout.reduced.around
+        slots = around[:, 1:3]
         of_link = np.repeat(np.arange(tree.roots.size), np.diff(layout.link_start)[tree.tails])
         # A leftover row of a root has the columns of its two slots mixed in; any other row has its own.
         owner, rightmost = np.full(order, -1, np.int64), np.zeros(order, np.bool_)
@@ -88,8 +89,8 @@ class CondensedInverse:
 
         wanted = (
             *((np.where(_adjacent(core, step), index + step, -1), index) for step in (-1, 0, 1)),
-            (np.repeat(layout.around, 2), np.tile(slots, (1, 4)).ravel()),
-            (np.repeat(layout.link_core, 2), slots[of_link].ravel()),
+            (np.repeat(around, 2), np.tile(slots, (1, 4)).ravel()),
+            (np.repeat(np.searchsorted(layout.core, layout.link_kept), 2), slots[of_link].ravel()),
             (np.repeat(row, 2), both.ravel()),
         )
         at, to = (np.concatenate(part) for part in zip(*wanted, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,6 @@ from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.factorization.unitary import Reflection
 from stridiag.planning.front_plan import FrontPlan
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["FrontHouseholder"]
 
@@ -50,6 +47,20 @@ class FrontHouseholder:
         work = np.empty(plan.widest, self._wide)
         info = kernels.factor(data, plan.scatter, plan.fronts, plan.pool, plan.relative, self._values, self._tau, work)
         self.singularity = None if info < 0 else Singularity(column=info)
+
+    @classmethod
+    def of_factors(cls, values: Array, tau: Array, plan: FrontPlan) -> Self:
+        """Return the decomposition that the kernel has made elsewhere, in double precision, of full rank."""
+        self = cls.__new__(cls)
+        self._plan, self._values, self._tau = plan, values, tau
+        self._dtype = self._wide = values.dtype
+        self.singularity = None
+        return self
+
+    @property
+    def arrays(self) -> tuple[Array, Array]:
+        """The numbers of all fronts, and the factors tau of the reflections."""
+        return self._values, self._tau
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""

@@ -49,8 +49,8 @@ class LinkedLanes:
         turned[order] = np.arange(order.size)
         leftover, entering = leftover[turned], entering[turned]
         self._links = values[layout.link_slots]
-        matrix = reduced.assemble(leftover, entering, self._links, reduced.outer_entries(flat, base), values)
-        self._reduced = factor_reduced(matrix, layout.reduced_method)
+        entries = reduced.assemble(leftover, entering, self._links, reduced.outer_entries(flat, base), values)
+        self._reduced = factor_reduced(entries, layout.reduced_method)
         self.trusted = fine and self._reduced.singularity is None
 
     @classmethod

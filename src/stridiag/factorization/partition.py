@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,6 @@ from stridiag.factorization.sweeps import Sweeps
 from stridiag.planning.partition import Partition
 from stridiag.planning.reduced_method import ReducedMethod
 from stridiag.planning.summed import SummedColumns, summed_columns
-
-if TYPE_CHECKING:
-    from scipy.sparse import csc_array
 
 __all__ = [
     "Carried",
@@ -94,10 +91,10 @@ Carried = tuple[Array, list[Array]]
 class _OpenSweeps(Sweeps):
     """Sweeps that leave the reduced system to others."""
 
-    matrix: csc_array[Any] | None = None
+    entries: Array | None = None
 
-    def _take(self, matrix: csc_array[Any]) -> None:
-        self.matrix = matrix
+    def _take(self, entries: Array) -> None:
+        self.entries = entries
 
     @property
     def carried(self) -> Array | None:
@@ -112,10 +109,10 @@ class _OpenSweeps(Sweeps):
 class _OpenCondensation(Condensation):
     """A condensation that leaves the reduced system to others."""
 
-    matrix: csc_array[Any]
+    entries: Array
 
-    def _take(self, matrix: csc_array[Any]) -> None:
-        self.matrix = matrix
+    def _take(self, entries: Array) -> None:
+        self.entries = entries
         # Nothing is asked of it but whether it is singular, which is not known here.
         self._reduced = _Elsewhere()  # type: ignore[assignment]
 
@@ -238,10 +235,10 @@ def condense(partition: Partition, values: Array, b: Array) -> tuple[Carried | N
         if sweeps.regular and sweeps.carried is not None:
             # The random numbers went along with the first right-hand side.
             sides = np.concatenate((cores[0][:, :1], *cores[1:], cores[0][:, 1:]), axis=1)
-            return (sweeps.carried, flats), _equations(partition, values, sweeps.matrix, sides, None)
+            return (sweeps.carried, flats), _equations(partition, values, sweeps.entries, sides, None)
     condensed = _OpenCondensation(partition.layout, values)
     sides = condensed.down(_with_probe(partition, b))
-    return None, _equations(partition, values, condensed.matrix, sides, _whole_column(partition, condensed))
+    return None, _equations(partition, values, condensed.entries, sides, _whole_column(partition, condensed))
 
 
 def recover(partition: Partition, values: Array, b: Array, carried: Carried | None, core: Array) -> tuple[Array, float]:
@@ -283,11 +280,11 @@ def condense_for_determinant(partition: Partition, values: Array) -> Equations:
     if _sweeps_serve(partition, values, 1):
         found = _open_sweeps(partition, values).slogdet_of_interior()
         if found is not None:
-            sign, log, matrix = found
-            return _equations(partition, values, matrix, none, None, (sign, log))
+            sign, log, entries = found
+            return _equations(partition, values, entries, none, None, (sign, log))
     condensed = _OpenCondensation(partition.layout, values)
     column = _whole_column(partition, condensed)
-    return _equations(partition, values, condensed.matrix, none, column, condensed.determinant())
+    return _equations(partition, values, condensed.entries, none, column, condensed.determinant())
 
 
 def _sweeps_serve(partition: Partition, values: Array, columns: int) -> bool:
@@ -322,7 +319,7 @@ def _whole_column(partition: Partition, condensed: _OpenCondensation) -> int | N
 def _equations(
     partition: Partition,
     values: Array,
-    matrix: csc_array[Any] | None,
+    data: Array | None,
     sides: Array,
     singular: int | None,
     log: tuple[Any, float] = (1.0, 0.0),
@@ -330,11 +327,11 @@ def _equations(
     """Name the rows and columns of a partition's reduced system, and drop its rows of zeros."""
     core = partition.core
     mine = (core >= partition.start) & (core < partition.stop)
-    if matrix is None:
+    if data is None:
         rows = columns = np.empty(0, np.int64)
         entries = np.empty(0, values.dtype)
     else:
-        listed = matrix.tocoo()
+        listed = partition.layout.reduced.compressed(data).tocoo()
         row, column = (index.astype(np.int64) for index in listed.coords)
         real = mine[row] & (core[column] >= 0)
         rows, columns, entries = core[row[real]], core[column[real]], listed.data[real]
@@ -348,7 +345,7 @@ def _equations(
 # ---------------------------------------------------------------------- the reduced system
 
 
-def _assemble(parts: Sequence[Equations]) -> tuple[Index, SummedColumns, csc_array[Any]]:
+def _assemble(parts: Sequence[Equations]) -> tuple[Index, SummedColumns, Array]:
     labels = np.sort(np.concatenate([part.own for part in parts]))
     place = partial(np.searchsorted, labels)
     rows, columns = (np.concatenate([place(getattr(part, of)) for part in parts]) for of in ("rows", "columns"))
@@ -372,11 +369,11 @@ def solve_reduced(parts: Sequence[Equations]) -> list[Array]:
     for part in parts:
         if part.singular is not None:
             raise singular_error(Singularity(column=part.singular))
-    labels, pattern, matrix = _assemble(parts)
+    labels, pattern, entries = _assemble(parts)
     sides = np.concatenate([part.sides for part in parts])
     sides[np.searchsorted(labels, np.concatenate([part.own for part in parts]))] = sides.copy()
     if labels.size:
-        factor = factor_reduced(matrix, ReducedMethod.choose(pattern))
+        factor = factor_reduced(entries, ReducedMethod.choose(pattern))
         if factor.singularity is not None:
             column = factor.singularity.column
             raise singular_error(Singularity(column=None if column is None else int(labels[column])))
@@ -388,10 +385,10 @@ def solve_reduced(parts: Sequence[Equations]) -> list[Array]:
 
 def determinant(parts: Sequence[Equations]) -> tuple[Any, float]:
     """Return sign, or complex phase, and logarithm of the magnitude of the determinant."""
-    labels, pattern, matrix = _assemble(parts)
+    labels, pattern, entries = _assemble(parts)
     factors = [part.log for part in parts]
     if labels.size:
-        factor = factor_reduced(matrix, ReducedMethod.choose(pattern))
+        factor = factor_reduced(entries, ReducedMethod.choose(pattern))
         factors.append(factor.slogdet() if factor.singularity is None else (0.0, -np.inf))
     phase = np.prod([phase for phase, _ in factors])
     log = float(np.sum([log for _, log in factors]))

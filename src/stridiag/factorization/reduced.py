@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from numpy.typing import NDArray
 
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.front_householder import FrontHouseholder
@@ -11,16 +13,16 @@ from stridiag.factorization.small_qr import SmallQR
 from stridiag.factorization.sparse_lu import factor_sparse
 from stridiag.planning.reduced_method import ReducedMethod
 
-if TYPE_CHECKING:
-    from scipy.sparse import csc_array
-
 __all__ = ["factor_reduced"]
 
+Array = NDArray[Any]
 
-def factor_reduced(matrix: csc_array[Any], method: ReducedMethod) -> Decomposition:
-    """Factor a small or sparse square matrix, whose pattern `method` was chosen for."""
+
+def factor_reduced(data: Array, method: ReducedMethod) -> Decomposition:
+    """Factor a small or sparse square matrix with these entries, (entries,), of the pattern of `method`."""
     if method.fronts is not None:
-        return FrontHouseholder(matrix.data, method.fronts)
+        return FrontHouseholder(data, method.fronts)
+    matrix = method.pattern.compressed(data)
     if method.pivots is not None:
         found = FrontLU.believed(method.pivots, matrix)
         if found is not None:

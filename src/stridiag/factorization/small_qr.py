@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,20 +41,6 @@ class SmallQR:
         self._tau = np.empty(n)
         info = kernels.factor(self._qr, self._tau, np.empty(n, self._wide))
         self.singularity = None if info < 0 else Singularity(column=info)
-
-    @classmethod
-    def of_factors(cls, qr: Array, tau: Array) -> Self:
-        """Return the decomposition that the kernel has made elsewhere, in double precision, of full rank."""
-        self = cls.__new__(cls)
-        self._dtype = self._wide = qr.dtype
-        self._qr, self._tau = qr, tau
-        self.singularity = None
-        return self
-
-    @property
-    def arrays(self) -> tuple[Array, Array]:
-        """R with the reflections below, and their factors tau."""
-        return self._qr, self._tau
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""

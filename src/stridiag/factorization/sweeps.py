@@ -25,8 +25,6 @@ from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.reduced import factor_reduced
 
 if TYPE_CHECKING:
-    from scipy.sparse import csc_array
-
     from stridiag.factorization.decomposition import Decomposition
     from stridiag.planning.condensation import CondensationLayout
 
@@ -111,7 +109,7 @@ class Sweeps:
             sides = self._fold(b, notes)
         flat = sides.reshape(2 * layout.first.size, count)
         if layout.tree.tail.size:
-            trees.reflect_nodes(nodes, layout.places, flat, False)
+            trees.reflect_nodes(nodes, layout.tree.places, flat, False)
         core = np.empty((layout.core.size, count), self._values.dtype)
         if core.size:
             kept_columns.core_sides(layout.leftover, layout.core_places, flat, b, self._numbers, core)
@@ -129,7 +127,7 @@ class Sweeps:
         nodes = self._nodes
         links = (layout.link_start, layout.link_kept, self._links)
         if tree.tail.size and nodes is not None:
-            trees.substitute_nodes(nodes, layout.places, tree.around, tree.tail, *links, flat, z)
+            trees.substitute_nodes(nodes, layout.tree.places, tree.around, tree.tail, *links, flat, z)
         known = np.empty((segments, 5, count))
         x = np.empty(b.size, self._values.dtype)
         total = kept_columns.spread(layout.columns, layout.neighbours, *links, z, known, x)
@@ -193,13 +191,13 @@ class Sweeps:
         own = self.slogdet_of_interior()
         if own is None:
             return None
-        sign, log, matrix = own
-        if matrix is not None:
-            phase, part = factor_reduced(matrix, self._layout.reduced_method).slogdet()
+        sign, log, entries = own
+        if entries is not None:
+            phase, part = factor_reduced(entries, self._layout.reduced_method).slogdet()
             sign, log = sign * float(phase), log + part
         return (sign, log) if np.isfinite(log) else None
 
-    def slogdet_of_interior(self) -> tuple[float, float, csc_array[Any] | None] | None:
+    def slogdet_of_interior(self) -> tuple[float, float, Array | None] | None:
         """Return the part of the interior columns in the determinant, and the reduced system; None as `slogdet`.
 
         From the pivots of one sweep without a right-hand side, whose product lanes form as they go. Each reflection has
@@ -242,10 +240,10 @@ class Sweeps:
             return None
         return sign, log, self._assembled(leftover) if layout.core.size else None
 
-    def _assembled(self, leftover: Array) -> csc_array[Any]:
-        """Return the reduced system."""
+    def _assembled(self, leftover: Array) -> Array:
+        """Return the entries of the reduced system."""
         rows = leftover.astype(self._values.dtype, copy=False)
-        return self._layout.reduced.assemble(rows, self._links, self._tridiagonal, self._values)
+        return self._layout.reduced.assemble(rows, self._links, *self._tridiagonal, self._values)
 
     def _factor(self, leftover: Array) -> Array:
         """Factor what belongs to the kept columns; return what the nodes of the trees are."""
@@ -259,9 +257,9 @@ class Sweeps:
         self._nodes = nodes
         return nodes
 
-    def _take(self, matrix: csc_array[Any]) -> None:
+    def _take(self, entries: Array) -> None:
         """Factor the reduced system."""
-        self._reduced = factor_reduced(matrix, self._layout.reduced_method)
+        self._reduced = factor_reduced(entries, self._layout.reduced_method)
         self.regular = bool(self.regular and self._reduced.singularity is None)
 
     @property

@@ -325,7 +325,7 @@ def band_cost(n: int, lower: int, upper: int, *, entries: int) -> Cost:
         solve = max(solve, 6 * below + 2 * (n + beside))
         stored = max(stored, 12 * (n + beside) + 20 * below + 28 * n + 16)
     operations = Operations(factor, solve, determinant(n), n * solve, exact=stable)
-    return Cost(operations, stored, rate=0.7 * n * time / max(factor + solve, 1), overhead=1.5e4)
+    return Cost(operations, stored, rate=0.7 * n * time / max(factor + solve, 1), overhead=5e4)
 
 
 def _strides(structure: Structure) -> tuple[int, ...]:

@@ -7,7 +7,6 @@ everything off the chains is a link.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -38,17 +37,16 @@ def best_stride(structure: Structure) -> tuple[int, int]:
     An entry lies on the chains of a stride if its offset is 0 or the stride, on either side. Without any diagonal
     beside the main one the stride is 1.
     """
-    held = Counter({abs(k): 0 for k in structure.offsets if k} or {1: 0})
-    main = 0
+    held = dict.fromkeys(map(abs, (0, *structure.offsets)), 0)
+    if len(held) == 1:
+        held[1] = 0
     for k, first, end in zip(structure.offsets, structure.starts[:-1], structure.starts[1:], strict=True):
-        if k:
-            held[abs(k)] += end - first
-        else:
-            main = end - first
-    distance = np.abs(structure.link_columns - structure.link_rows)
-    main += int(np.count_nonzero(distance == 0))
-    for k in held:
-        held[k] += int(np.count_nonzero(distance == k))
+        held[abs(k)] += end - first
+    if structure.link_count:
+        distance = np.abs(structure.link_columns - structure.link_rows)
+        for k in held:
+            held[k] += int(np.count_nonzero(distance == k))
+    main = held.pop(0)
     stride = min(held, key=lambda k: (-held[k], k))
     return stride, structure.nnz - main - held[stride]
 
@@ -76,9 +74,9 @@ class ChainLayout:
     @cached_property
     def starts(self) -> Index:
         """First chain position of each chain, and n at the end."""
-        classes = np.arange(min(self.stride, self.n))
-        lengths = (self.n - classes + self.stride - 1) // self.stride
-        return np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+        classes = np.arange(min(self.stride, self.n) + 1)
+        # The first so many chains are longer by one.
+        return classes * (self.n // self.stride) + np.minimum(classes, self.n % self.stride)
 
     def positions(self, indices: Index) -> Index:
         """Return the chain positions of original indices."""
@@ -229,6 +227,9 @@ class ChainLayout:
         structure = self.structure
         on_chain = (-self.stride, 0, self.stride)
         others = [structure.diagonal_slots(k) for k in structure.offsets if k not in on_chain]
+        if not others and not structure.link_count:
+            none = np.empty(0, np.int64)
+            return none, none, none
         distance = np.abs(structure.link_columns - structure.link_rows)
         off = np.flatnonzero((distance != 0) & (distance != self.stride))
         slot = structure.starts[-1] + off

@@ -42,6 +42,12 @@ Method = Literal[
 # would cost as much.
 _GOOD, _GOOD_EACH = 1e5, 60.0
 
+# Up to so many entries the band is asked for, too: an order that makes links a narrow one is found at once.
+_FEW = 2000
+
+# Up to so many entries a matrix is condensed even if most of its columns are kept.
+_SMALL = 20_000
+
 # So many rows for each link, for each chain, and in all leave no doubt that links are best condensed.
 _ROWS_A_LINK, _ROWS_A_CHAIN, _LONG = 64, 64, 2000
 
@@ -69,11 +75,11 @@ def cheapest(structure: Structure) -> tuple[Layout, str]:
     if special:
         best = _lowest(special)
         return best, _REASONS[best.method]
-    bands = (_band,) if structure.link_count == 0 else (_band_condensation,)
-    layouts = _applicable((_dense, _worthwhile_chain, *bands), structure)
+    bands = [_band_condensation, _band] if structure.link_count else [_band, _band_condensation]
+    asked = 2 if structure.nnz <= _FEW else 1
+    layouts = _applicable((_dense, _worthwhile_chain, *bands[:asked]), structure)
     if _lowest(layouts).cost.price > _GOOD + _GOOD_EACH * structure.nnz:
-        others = (_band,) if structure.link_count else (_band_condensation,)
-        layouts += _applicable((_worthwhile_forest, *others, _bordered), structure)
+        layouts += _applicable((_worthwhile_forest, *bands[asked:], _bordered), structure)
     if _lowest(layouts).cost.price > _GOOD + _GOOD_EACH * structure.nnz:
         # First, since with too much fill for an analysis the dense bound stands for theirs: SuperLU stays far below it.
         layouts = [*_sparse(structure), *layouts]
@@ -189,18 +195,22 @@ def _without_links(chain: ChainLayout) -> Layout:
 
 
 def _worthwhile_chain(structure: Structure) -> Layout:
-    """Return the chains with their links condensed, unless it is plain that most columns would be kept."""
+    """Return the chains with their links condensed; where most columns are kept, only if that is little work.
+
+    The reduced system is nearly the matrix itself then, and of a small one its fronts have the lowest price of all.
+    """
     n = structure.shape[0]
     stride, _ = best_stride(structure)
+    small = structure.nnz <= _SMALL
     # The rows of links are kept: a long diagonal off the chains settles the question without a layout.
     longest = max(
         (diagonal_length(structure.shape, k) for k in structure.offsets if abs(k) not in (0, stride)),
         default=0,
     )
-    if 2 * longest > n:
+    if 2 * longest > n and not small:
         raise NotApplicable("most columns would be kept")
     layout = _condensed(ChainLayout(structure, stride))
-    if 2 * layout.columns.size > n:
+    if 2 * layout.columns.size > n and not (small and layout.reduced_method.fronts is not None):
         raise NotApplicable(f"{layout.columns.size} of {n} columns would be kept")
     return layout
 

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import condensation_layout as kernels
-from stridiag._kernels.kept_columns import leftover_places
 from stridiag.planning.chain import SWEPT, ChainLayout
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.inverse_cost import condensed_inverse
 from stridiag.planning.layout import plural
 from stridiag.planning.reduced import ReducedPattern
-from stridiag.planning.reduced_method import DENSE_REDUCED_ORDER, ReducedMethod
+from stridiag.planning.reduced_method import ReducedMethod
 from stridiag.planning.separator_tree import SeparatorTree
 from stridiag.planning.sweep_cost import swept_cost
 from stridiag.structure import Structure
@@ -38,9 +37,6 @@ where these are alike, as on a chain of constant coefficients, their rounding er
 docs/decisions/0020-steady-errors.md. Neither is a multiple of a power of two, with the two columns of a separator,
 which would bring all lanes to the same place of a cache."""
 
-FUSED_ORDER = 48
-"""Up to this order the reduced system of a small matrix is dense: see `stridiag._kernels.condensed_solve`."""
-
 LANES = 16
 """Segments that are worth the lanes of vectors."""
 
@@ -58,20 +54,18 @@ class CondensationLayout:
         Indices among `columns` of those of the reduced system; the others cut long segments, and go in a tree.
     leftover : ndarray of int64, (r,)
         Row slots that form the reduced system, in the order of `core`.
+    core_places : ndarray of int64, (r,)
+        Where these rows stand among the leftover rows of the segments; -1 for rows of the matrix.
     first, last : ndarray of int64, (segments,)
         Interior stretches.
     neighbours : ndarray of int64, (segments, 4)
         Indices among `columns` of first - 2, first - 1, last + 1 and last + 2; -1 where the chain ends before.
     tree : SeparatorTree
         How the separators that cut long segments are eliminated.
-    around : ndarray of int64, (roots, 4)
-        As `neighbours`, for the roots of the tree, as indices among `core`.
     link_start : ndarray of int64, (segments + 1,)
         Which of `link_slots`, `link_kept` belong to the row last + 1 of each segment.
     link_slots, link_kept : ndarray of int64
         Slot, and index among `columns` of the column, of the links in the last rows of segments.
-    link_core : ndarray of int64
-        `link_kept` as indices among `core`.
     reduced : ReducedPattern
         How the reduced system is put together.
     """
@@ -80,15 +74,14 @@ class CondensationLayout:
     columns: Index
     core: Index
     leftover: Index
+    core_places: Index
     first: Index
     last: Index
     neighbours: Index
     tree: SeparatorTree
-    around: Index
     link_start: Index
     link_slots: Index
     link_kept: Index
-    link_core: Index
     reduced: ReducedPattern
     method = "chain"
 
@@ -106,9 +99,12 @@ class CondensationLayout:
     @cached_property
     def reduced_method(self) -> ReducedMethod:
         """How the reduced system is factored."""
-        # A small matrix is factored and solved in a single call if its reduced system is dense.
-        fused = self.chain.plain and not self.swept
-        return ReducedMethod.choose(self.reduced, dense=FUSED_ORDER if fused else DENSE_REDUCED_ORDER)
+        return ReducedMethod.choose(self.reduced, dense=0)
+
+    @cached_property
+    def fused(self) -> bool:
+        """Whether vectors of double precision are solved for in one call: `stridiag._kernels.condensed_solve`."""
+        return self.chain.plain and not self.swept and self.reduced_method.fronts is not None
 
     @cached_property
     def swept(self) -> bool:
@@ -130,7 +126,7 @@ class CondensationLayout:
         reduced = self.reduced_method.cost
         inner = reduced.operations
         condense = CONDENSE * interior + CONDENSE_SEGMENT * self.first.size + CONDENSE_NODE * nodes
-        assemble = self.reduced.place.size + self.reduced.linked[0].size
+        assemble = self.reduced.assembly
         reflect, rest = self._solve_operations()
         substitute = int(reflect.sum()) + rest
         operations = Operations(
@@ -146,8 +142,13 @@ class CondensationLayout:
         )
         stored = 64 * self.chain.n + 160 * nodes + 8 * self.link_slots.size + reduced.bytes
         # The price of the reduced system is its own; that of the rest is expressed at the same rate.
-        own = 0.7 * (condense + substitute)
-        overhead = 4e4 + own + reduced.price - reduced.rate * (operations.factor + operations.solve)
+        calls, each = (0.0, 0.35) if self.fused else (8e4, 0.7)
+        overhead = (
+            calls
+            + each * (condense + substitute)
+            + reduced.price
+            - reduced.rate * (operations.factor + operations.solve)
+        )
         return Cost(operations, stored, reduced.rate, overhead)
 
     @cached_property
@@ -220,24 +221,6 @@ class CondensationLayout:
         """Columns of the longest segment."""
         return int((self.last - self.first).max(initial=-1)) + 1
 
-    @cached_property
-    def places(self) -> Index:
-        """Where the slots of the trees' nodes, (nodes, 4), stand among the leftover rows of the segments."""
-        tree = self.tree
-        places = np.empty_like(tree.slots)
-        heads, tails = np.empty((2, self.first.size + tree.tail.size), np.int64)
-        leftover_places(tree.children, tree.slots, heads, tails, places)
-        return places
-
-    @cached_property
-    def core_places(self) -> Index:
-        """Where the rows of the reduced system, (r,), stand among the leftover rows; -1 for rows of the matrix."""
-        places = np.full(self.core.size, -1, np.int64)
-        left, right = self.around[:, 1], self.around[:, 2]
-        places[left[left >= 0]] = 2 * self.tree.heads[left >= 0]
-        places[right[right >= 0]] = 2 * self.tree.tails[right >= 0] + 1
-        return places
-
     @classmethod
     def build(cls, chain: ChainLayout, segment: int | None = None, kept: Index | None = None) -> CondensationLayout:
         """Choose the kept columns for the links of `chain`, if there are any, and lay out the rest.
@@ -297,8 +280,15 @@ class CondensationLayout:
         first, last, neighbours = first[:segments], last[:segments], neighbours[:segments]
         link_start = link_start[: segments + 1]
         tree = SeparatorTree.build(joined, last, neighbours)
-        reduced, around, leftover, link_core = ReducedPattern.build(
-            chain, columns, core, among, (last, neighbours, tree), (link_start, slots, rows, link_order, link_kept)
+        own = slots[link_order]
+        reduced, leftover, core_places = ReducedPattern.build(
+            chain,
+            columns,
+            core,
+            among,
+            (last, neighbours, tree),
+            link_start,
+            np.stack((own, rows[link_order], among[link_kept])),
         )
         return cls(
             chain=chain,
@@ -309,10 +299,9 @@ class CondensationLayout:
             last=last,
             neighbours=neighbours,
             tree=tree,
-            around=around,
+            core_places=core_places,
             link_start=link_start,
-            link_slots=slots[link_order[:entering]],
+            link_slots=own[:entering],
             link_kept=link_kept[:entering],
-            link_core=link_core[:entering],
             reduced=reduced,
         )

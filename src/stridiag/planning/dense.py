@@ -45,7 +45,7 @@ def dense_cost(n: int) -> Cost:
     # What one right-hand side costs at most depends on which of the two factorizations passed the guard.
     operations = Operations(lu + qr + guard, qr_solve, determinant(2 * n), n * qr_solve, exact=False)
     # The bound has LU and QR; nearly always LU is all that happens.
-    return Cost(operations, 8 * n * n + 16 * n, rate=0.015, overhead=6e4)
+    return Cost(operations, 8 * n * n + 16 * n, rate=0.015, overhead=1e5)
 
 
 def small_qr_cost(n: int) -> Cost:

@@ -118,7 +118,7 @@ class ForestLayout:
         operations = Operations(factor, solve, slogdet + 1 + inside.operations.slogdet, n * solve, exact=False)
         # The overhead carries what the core's operations cost more, or less, than those of the trees.
         dearer = (inside.rate - RATE) * (inside.operations.factor + inside.operations.solve)
-        return Cost(operations, stored + 12 * beside + inside.bytes, RATE, 5e4 + inside.overhead + dearer)
+        return Cost(operations, stored + 12 * beside + inside.bytes, RATE, 1e5 + inside.overhead + dearer)
 
     def describe(self) -> str:
         """See `Layout`."""

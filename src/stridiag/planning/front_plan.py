@@ -85,6 +85,8 @@ class FrontPlan:
         if count < 0:
             return None
         fronts = fronts[:count].copy()
+        if count:
+            pool = pool[: int(fronts[-1, kernels.COLUMN_START] + fronts[-1, kernels.COLUMNS])].copy()
         relative, scatter = np.empty(pool.size, np.int64), np.empty(entries, np.int64)
         rows = np.empty(int(fronts[:, kernels.ROWS].sum()), np.int64)
         numbers = kernels.place_entries(

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.condensation_layout import lay_out_reduced
+from stridiag._kernels.reduced_sums import ABOVE, CARRIED, PRODUCTS, add_up
 from stridiag.planning.chain import ChainLayout
 from stridiag.planning.separator_tree import SeparatorTree
 from stridiag.planning.summed import SummedColumns, summed_columns
-
-if TYPE_CHECKING:
-    from scipy.sparse import csc_array
 
 __all__ = ["ReducedPattern"]
 
@@ -32,24 +30,20 @@ class ReducedPattern(SummedColumns):
 
     Attributes
     ----------
-    carried : ndarray of int64
-        Flat indices of the used entries of the kernel's ``leftover[..., :4]``.
-    linked : tuple of ndarray of int64
-        Flat indices of the factors ``leftover[..., 4]`` and of the links they multiply.
-    outer : tuple of ndarray of int64
-        Indices into ``dl``, ``d`` and ``du`` of the chain entries in rows outside all segments.
-    outer_slots : ndarray of int64
-        Slots of the links in such rows.
-    pairs : ndarray of int64, (pairs, 3)
-        Rows that a segment, or what has grown out of several, has left: the first and the second, by the names of the
-        kept columns k + 1 and m that stand nearest to it on either side, and k.
+    sources : ndarray of int64
+        Where each stands: see `stridiag._kernels.reduced_sums`.
+    linked : ndarray of int64, (products,)
+        The links in the products.
+    ends : ndarray of int64, (5,)
+        Where the sources of each kind end.
+    around : ndarray of int64, (roots, 4)
+        What stands around the roots of the trees, as `CondensationLayout.neighbours`, by places in the system.
     """
 
-    carried: Index
-    linked: tuple[Index, Index]
-    outer: tuple[Index, Index, Index]
-    outer_slots: Index
-    pairs: Index
+    sources: Index
+    linked: Index
+    ends: Index
+    around: Index
 
     @classmethod
     def build(
@@ -59,8 +53,9 @@ class ReducedPattern(SummedColumns):
         core: Index,
         among: Index,
         segments: tuple[Index, Index, SeparatorTree],
-        links: tuple[Index, Index, Index, Index, Index],
-    ) -> tuple[ReducedPattern, Index, Index, Index]:
+        link_start: Index,
+        links: Index,
+    ) -> tuple[ReducedPattern, Index, Index]:
         """Lay out the entries of the reduced system.
 
         Parameters
@@ -70,25 +65,23 @@ class ReducedPattern(SummedColumns):
             Kept columns, the indices of those of the reduced system, and the reverse, -1 for dummies.
         segments : tuple
             Last columns and neighbours of the segments, and the trees over them.
-        links : tuple of ndarray
-            Which links stand in the last row of each segment; slots, rows and columns of the links; their order, those
-            in last rows first; and the indices of their columns, in that order, among the kept ones.
+        link_start : ndarray of int64, (segments + 1,)
+            Which links stand in the last row of each segment,
+        links : ndarray of int64, (3, links)
+            and of all links, those in last rows first, slots, rows, and columns as places in the system.
 
         Returns
         -------
         ReducedPattern
-        around, leftover, link_core : ndarray of int64
-            See `stridiag.planning.condensation.CondensationLayout`; `link_core` for all links.
+        leftover, core_places : ndarray of int64
+            See `stridiag.planning.condensation.CondensationLayout`.
         """
         last, neighbours, tree = segments
-        link_start, slots, rows, link_order, link_kept = links
-        size, roots, count = core.size, tree.roots.size, link_order.size
-        around, leftover = np.empty((roots, 4), np.int64), np.empty(size, np.int64)
-        carried, (factor, linked) = np.empty(8 * roots, np.int64), np.empty((2, 2 * count), np.int64)
-        outer, sizes = np.empty((4, size), np.int64), np.empty(6, np.int64)
-        row, column = np.empty((2, 8 * roots + 3 * count + 3 * size), np.int64)
-        link_core = among[link_kept]
-        lay_out_reduced(
+        size, roots, count = core.size, tree.roots.size, links.shape[1]
+        around, (leftover, places) = np.empty((roots, 4), np.int64), np.empty((2, size), np.int64)
+        entries, linked = np.empty((3, 8 * roots + 3 * count + 3 * size), np.int64), np.empty(2 * count, np.int64)
+        ends = np.empty(5, np.int64)
+        total = lay_out_reduced(
             chain.starts,
             columns,
             core,
@@ -99,48 +92,46 @@ class ReducedPattern(SummedColumns):
             tree.heads,
             tree.tails,
             link_start,
-            rows[link_order],
-            link_core,
+            links,
             around,
             leftover,
-            row,
-            column,
-            carried,
-            factor,
+            places,
+            entries,
             linked,
-            outer,
-            sizes,
+            ends,
         )
-        entries, products, below, on, above, total = sizes.tolist()
+        rows, targets, sources = entries[:, :total]
         pattern = cls(
-            *summed_columns(row[:total], column[:total], size),
-            carried=carried[:entries],
-            linked=(factor[:products], linked[:products]),
-            outer=(outer[0, :below], outer[1, :on], outer[2, :above]),
-            outer_slots=slots[link_order[int(link_start[-1]) :]],
-            pairs=around[(around[:, 1] >= 0) & (around[:, 2] >= 0)][:, [1, 2, 0]],
+            *summed_columns(rows, targets, size),
+            sources=sources,
+            linked=linked[: int(ends[PRODUCTS] - ends[CARRIED])],
+            ends=ends,
+            around=around,
         )
-        return pattern, around, leftover, link_core
+        return pattern, leftover, places
 
-    def assemble(
-        self,
-        leftover: Array,
-        last_links: Array,
-        tridiagonal: tuple[Array, Array, Array],
-        values: Array,
-    ) -> csc_array[Any]:
-        """Return the reduced system, given what the kernels left and the matrix's own entries."""
-        return self.sum_up(self.sources(leftover, last_links, tridiagonal, values))
+    @property
+    def pairs(self) -> Index:
+        """Rows that a segment, or what has grown out of several, has left, (pairs, 3).
 
-    def sources(
-        self,
-        leftover: Array,
-        last_links: Array,
-        tridiagonal: tuple[Array, Array, Array],
-        values: Array,
-    ) -> Array:
-        """Return the numbers that are added up, in the order of `place`."""
-        flat = leftover.ravel()
-        dl, d, du = (part[index] for part, index in zip(tridiagonal, self.outer, strict=True))
-        products = flat[self.linked[0]] * last_links[self.linked[1]]
-        return np.concatenate((flat[self.carried], products, dl, d, du, values[self.outer_slots]))
+        The first and the second, by the names of the kept columns k + 1 and m that stand nearest to it on either side,
+        and k.
+        """
+        around = self.around
+        return around[(around[:, 1] >= 0) & (around[:, 2] >= 0)][:, [1, 2, 0]]
+
+    @property
+    def assembly(self) -> int:
+        """Operations that put the system together."""
+        return self.place.size + self.linked.size
+
+    @property
+    def far(self) -> int:
+        """Entries that need not stand near the diagonal, at most: those of links."""
+        return int(self.linked.size + self.sources.size - self.ends[ABOVE])
+
+    def assemble(self, leftover: Array, last_links: Array, dl: Array, d: Array, du: Array, values: Array) -> Array:
+        """Return the entries of the reduced system, given what the kernels left and the matrix's own entries."""
+        sums = np.zeros(self.indices.size, values.dtype)
+        add_up(values, dl, d, du, leftover, last_links, self.place, self.sources, self.linked, self.ends, sums)
+        return sums

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from stridiag._kernels.band_condensation import LEFT_COLUMNS, LEFT_ROWS, PLACE, RIGHT_COLUMNS, RIGHT_ROWS
 from stridiag.planning.residue_band import ResidueBand
 from stridiag.planning.summed import SummedColumns, summed_columns
-
-if TYPE_CHECKING:
-    from scipy.sparse import csc_array
 
 __all__ = ["ReducedBand", "each", "room"]
 
@@ -117,10 +114,8 @@ class ReducedBand(SummedColumns):
             outer_slots=slots,
         )
 
-    def assemble(
-        self, leftover: Array, entering: Array, last_links: Array, outer: Array, values: Array
-    ) -> csc_array[Any]:
-        """Return the reduced system, given what the kernel left, `outer_entries` and the matrix's values by slot."""
+    def assemble(self, leftover: Array, entering: Array, last_links: Array, outer: Array, values: Array) -> Array:
+        """Return the system's entries, given what the kernel left, `outer_entries` and the matrix's values by slot."""
         return self.sum_up(self.sources(leftover, entering, last_links, outer, values))
 
     def sources(self, leftover: Array, entering: Array, last_links: Array, outer: Array, values: Array) -> Array:

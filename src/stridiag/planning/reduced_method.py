@@ -54,7 +54,8 @@ class ReducedMethod:
             return cls(reduced, None, "dense")
         pivots = None
         if isinstance(reduced, ReducedPattern) and reduced.order > _LARGEST_DENSE:
-            pivots = PivotPlan.build(reduced) if crossing(reduced) > _MOST_CROSSING else None
+            many = reduced.far > _MOST_CROSSING and crossing(reduced) > _MOST_CROSSING
+            pivots = PivotPlan.build(reduced) if many else None
         if pivots is None or pivots.widest <= _NARROW:
             fronts = FrontPlan.build(reduced)
             if fronts is not None:

@@ -24,6 +24,8 @@ class SeparatorTree:
         Left and right child: a segment, or the number of segments plus a node before this one.
     slots : ndarray of int64, (nodes, 4)
         Rows l1, r0, l0, r1; -1 where there is none.
+    places : ndarray of int64, (nodes, 4)
+        Where these rows stand among the leftover rows of the segments, of which segment s has 2 s and 2 s + 1.
     around : ndarray of int64, (nodes, 6)
         Indices among the kept columns of k, k + 1, two to the left and two to the right; -1 where there is none.
     tail : ndarray of int64, (nodes,)
@@ -34,6 +36,7 @@ class SeparatorTree:
 
     children: Index
     slots: Index
+    places: Index
     around: Index
     tail: Index
     roots: Index
@@ -56,8 +59,7 @@ class SeparatorTree:
         count = last.size
         ids, heads, tails, tail = np.empty((4, count), np.int64)
         children = np.empty((count, 2), np.int64)
-        slots, around = np.empty((count, 4), np.int64), np.empty((count, 6), np.int64)
-        nodes, roots = grow_trees(joined, last, neighbours, ids, heads, tails, children, slots, around, tail)
-        return cls(
-            children[:nodes], slots[:nodes], around[:nodes], tail[:nodes], ids[:roots], heads[:roots], tails[:roots]
-        )
+        (slots, places), around = np.empty((2, count, 4), np.int64), np.empty((count, 6), np.int64)
+        nodes, roots = grow_trees(joined, last, neighbours, ids, heads, tails, children, slots, places, around, tail)
+        of_nodes = (part[:nodes] for part in (children, slots, places, around, tail))
+        return cls(*of_nodes, *(part[:roots] for part in (ids, heads, tails)))

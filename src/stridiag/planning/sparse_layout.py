@@ -102,13 +102,13 @@ def sparse_cost(analysis: SparseAnalysis, *, entries: int, orthogonal: bool) -> 
     factor, solve = analysis.qr_operations, analysis.qr_solve_operations
     # Both do far less than the bound. Measured on bands, chains with links and what these leave when condensed, n from
     # 60 to 100,000: the prices are within a factor of two of the time.
-    rate, overhead = 0.15, 1e5 + 55.0 * entries
+    rate, overhead = 0.15, 2e5 + 55.0 * entries
     if not orthogonal:
         # Two attempts, each with two solves and two products for its check, before the orthogonal way out.
         factor += 2 * (analysis.lu_operations + 2 * (analysis.lu_solve_operations + 2 * entries) + 6 * n)
         solve = max(solve, analysis.lu_solve_operations + n)
         # The way out is in the bound, but hardly ever taken.
         rate = 0.2 * analysis.lu_operations / max(factor + solve, 1)
-        overhead = 1.2e5 + 150.0 * entries
+        overhead = 2.2e5 + 150.0 * entries
     operations = Operations(factor, solve, determinant(n), n * solve, exact=False)
     return Cost(operations, analysis.qr_bytes(np.dtype(np.float64)), rate, overhead)

@@ -44,11 +44,11 @@ class SummedColumns:
         columns = np.repeat(np.arange(self.order), np.diff(self.indptr))
         return np.asarray((self.indices.astype(np.int64) * self.order + columns)[self.place])
 
-    def sum_up(self, sources: Array) -> csc_array[Any]:
-        """Return the scipy array of the sums of these sources, in the order of `place`."""
+    def sum_up(self, sources: Array) -> Array:
+        """Return the entries, (entries,): the sums of these sources, in the order of `place`."""
         data = np.zeros(self.indices.size, sources.dtype)
         np.add.at(data, self.place, sources)
-        return self.compressed(data)
+        return data
 
     def compressed(self, data: Array | None = None) -> csc_array[Any]:
         """Return the scipy array with these data, or with ones."""

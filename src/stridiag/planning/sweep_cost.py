@@ -43,8 +43,7 @@ def swept_cost(layout: CondensationLayout, slogdet: int, inverse: int) -> Cost:
     links = layout.link_slots.size
     reduced = layout.reduced_method.cost
     inner = reduced.operations
-    assemble = layout.reduced.place.size + layout.reduced.linked[0].size
-    factor = _NODE * nodes + assemble
+    factor = _NODE * nodes + layout.reduced.assembly
     sweeps = (_DOWN + _UP) * interior + (_DOWN_STEADY + _UP_STEADY) * eighths + (_DOWN_SEGMENT + _UP_SEGMENT) * segments
     ends = _UNITE * begins + _MOVE * (segments - begins)
     solve = sweeps + ends + layout.node_operations + 2 * links

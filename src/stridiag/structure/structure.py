@@ -170,8 +170,7 @@ class Structure:
         if self._longest_line is None:
             longest = len(self._offsets)
             if self.link_count:
-                lines = (self._link_rows, self._link_columns)
-                longest += max(int(np.unique(line, return_counts=True)[1].max()) for line in lines)
+                longest += max(_most_repeats(self._link_rows), _most_repeats(np.sort(self._link_columns)))
             # It follows from the rest, and is kept because each first solve asks for it.
             object.__setattr__(self, "_longest_line", longest)
             return longest
@@ -311,3 +310,11 @@ def _as_links(links: tuple[ArrayLike, ArrayLike] | None, shape: tuple[int, int])
         if index.size and not (index.min() >= 0 and index.max() < size):
             raise StructureError(f"link {name}s must lie in 0 ... {size - 1}, got {index.min()} ... {index.max()}")
     return rows, columns
+
+
+def _most_repeats(ascending: Index) -> int:
+    """Return how often the most frequent of one or more sorted numbers occurs."""
+    last = np.flatnonzero(ascending[1:] != ascending[:-1])
+    if last.size == ascending.size - 1:
+        return 1
+    return int(np.diff(np.concatenate(([-1], last, [ascending.size - 1]))).max())
