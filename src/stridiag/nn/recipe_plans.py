@@ -83,12 +83,14 @@ def plan_tabular(
     # There and back for each direction among the outputs; of many outputs each takes its share of the rows.
     turns = 2 * (outputs if outputs <= _DIRECTIONS else 1)
     layers = count * (rows + turns * min(rows, _GRADIENT_ROWS)) * forward
-    layers += (_SMALL + 2 * turns) * small_rows * small_forward
+    # Without noise sharp relevance is tried in one more.
+    small_networks, small_tried = (_SMALL + 1, _SMALL_TRIED + 3) if noise == "none" else (_SMALL, _SMALL_TRIED)
+    layers += (small_networks + 2 * turns) * small_rows * small_forward
     statistics = count * statistics_operations(rows, features, outputs)
-    statistics += _SMALL * statistics_operations(small_rows, small, outputs)
+    statistics += small_networks * statistics_operations(small_rows, small, outputs)
     tried = _FIRST_TRIED + (count - 1) * (1 if noise == "much" else _TRIED)
     judges = min(rows, _JUDGES)
-    solves = tried * _trial(features, judges) + _SMALL_TRIED * _trial(small, min(small_rows, _SMALL_JUDGES))
+    solves = tried * _trial(features, judges) + small_tried * _trial(small, min(small_rows, _SMALL_JUDGES))
     # Errors of the judges without themselves.
     solves += count * judges * features**2
     return TrainingPlan(
