@@ -37,6 +37,24 @@ def test_nothing_known_is_no_relevance():
         np.testing.assert_array_equal(r.factor, np.eye(3))
 
 
+def test_sharp_relevance_forgets_directions_in_which_rows_do_not_vary():
+    """Columns 0 and 1 are copies: a steep gradient between them says nothing."""
+    x = np.random.default_rng(0).standard_normal((500, 3))
+    x[:, 1] = x[:, 0]
+    spread = np.cov(x.T)
+    g = np.array([5.0, -5.0, 1.0])
+    blunt, sharp = Relevance.from_product(np.outer(g, g)), Relevance.from_product(np.outer(g, g), spread)
+    assert blunt.scale[0] == blunt.scale[1] > 4 * blunt.scale[2]
+    np.testing.assert_allclose(sharp.scale / sharp.scale[2], [0.002, 0.002, 1.0])
+    np.testing.assert_allclose(np.trace(sharp.factor @ spread @ sharp.factor), np.trace(spread))
+
+
+def test_sharp_relevance_of_rows_that_do_not_vary_is_none():
+    r = Relevance.from_product(np.eye(3), np.zeros((3, 3)))
+    np.testing.assert_array_equal(r.scale, np.ones(3))
+    np.testing.assert_array_equal(r.factor, np.eye(3))
+
+
 def test_product_is_the_mean_of_outer_products_of_gradients():
     rng = np.random.default_rng(0)
     none = Relevance.none(4)

@@ -46,6 +46,30 @@ def test_a_smooth_function_is_found(friedman, mixing):
         assert all(m.hidden.premix is not None or not m.hidden.mixed for m in model.members)
 
 
+def test_sharp_relevance_finds_two_columns_among_many(monkeypatch):
+    """Without noise, copies of columns and columns that do not matter cost little."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1200, 12))
+    x[:, 4:8] = x[:, :4] + 1e-3 * rng.standard_normal((1200, 4))
+    z = np.log(np.exp(x[:, 8:9]) + np.exp(1.5 * x[:, 9:10]))
+
+    def scored():
+        model = fit_tabular(x[:800], z[:800], memory=False, networks=1, units=400, rng=0)
+        return error(model, x[800:], z[800:])[0]
+
+    sharp = scored()
+    monkeypatch.setattr("stridiag.nn.tabular._CLEAR", 0.0)
+    assert sharp < 0.7 * scored()
+
+
+def test_under_noise_relevance_stays_blunt(friedman, monkeypatch):
+    x, z = friedman
+    z = z + z.std() * np.random.default_rng(1).standard_normal(z.shape)
+    here = fit_tabular(x[:300], z[:300], networks=1, rng=0).decision(x[300:350])
+    monkeypatch.setattr("stridiag.nn.tabular._CLEAR", 0.0)
+    np.testing.assert_array_equal(here, fit_tabular(x[:300], z[:300], networks=1, rng=0).decision(x[300:350]))
+
+
 def test_seeds_decide_everything(friedman):
     x, z = friedman
     first, same, other = (fit_tabular(x[:300], z[:300], networks=2, rng=s).decision(x[300:400]) for s in (1, 1, 2))

@@ -8,6 +8,15 @@ directions in which the target changes. No gradient descent: f is linear in its 
 The relevances r are divided by the largest, raised to 0.02 where they are below, and scaled to norm sqrt(d), M
 likewise to Frobenius norm sqrt(d): units then have the spread that they have without relevance, r = 1 and M = I.
 
+**Sharp relevance.** Where f leaves next to nothing, gradients can be taken at their word, but for directions in which
+rows hardly vary: between two copies of a column, or a column and its own rank, f may rise as steeply as it likes. With
+C the covariance of the rows, A becomes
+
+.. math:: S A S, \qquad S = C (C + \epsilon I)^{-1}, \quad \epsilon = 0.03,
+
+the floor falls from 0.02 to 0.002, and M is scaled so that tr(M C M) = tr C. Under noise
+gradients are too rough for it, and what they forget is missed.
+
 References: A. Radhakrishnan, D. Beaglehole, P. Pandit, M. Belkin, "Mechanism for feature learning in neural networks
 and backpropagation-free machine learning models", Science 383 (2024) (recursive feature machines).
 """
@@ -27,6 +36,8 @@ __all__ = ["Relevance", "gradient_product"]
 Array = NDArray[Any]
 
 _FLOOR = 0.02
+# Of sharp relevance: the floor, and the variance of a direction that counts half.
+_SHARP_FLOOR, _THIN = 0.002, 0.03
 # Outputs are many in classification; so many random combinations of them say the same.
 _DIRECTIONS = 4
 
@@ -58,20 +69,41 @@ class Relevance:
         return cls(np.ones(d), np.eye(d))
 
     @classmethod
-    def from_product(cls, product: Array) -> Relevance:
-        """Return that of an average gradient outer product, (d, d), positive semidefinite."""
+    def from_product(cls, product: Array, spread: Array | None = None) -> Relevance:
+        """Return that of an average gradient outer product.
+
+        Parameters
+        ----------
+        product : ndarray, (d, d)
+            Positive semidefinite.
+        spread : ndarray, (d, d), optional
+            Covariance of the rows: for sharp relevance.
+        """
         d = product.shape[0]
         largest = float(np.abs(product).max())
         if not 0.0 < largest < np.inf:
             return cls.none(d)
-        product = product / largest
+        product, floor = product / largest, _FLOOR
+        if spread is not None:
+            product, floor = _where_rows_vary(product, spread), _SHARP_FLOOR
+            if not np.trace(product) > 0.0:
+                return cls.none(d)
         scale = np.sqrt(np.maximum(np.diagonal(product), 0.0))
-        scale = np.maximum(scale / scale.max(), _FLOOR)
+        scale = np.maximum(scale / scale.max(), floor)
         values, vectors = np.linalg.eigh(0.5 * (product + product.T))
         roots = np.sqrt(np.maximum(values, 0.0))
-        roots = np.maximum(roots / roots.max(), _FLOOR)
+        roots = np.maximum(roots / roots.max(), floor)
         factor = (vectors * roots) @ vectors.T
-        return cls(scale * np.sqrt(d / (scale @ scale)), factor * np.sqrt(d / (roots @ roots)))
+        square = roots @ roots / d if spread is None else np.sum((factor @ spread) * factor) / np.trace(spread)
+        return cls(scale * np.sqrt(d / (scale @ scale)), factor / np.sqrt(square))
+
+
+def _where_rows_vary(product: Array, spread: Array) -> Array:
+    """Return S A S, S near the projection onto directions in which rows vary."""
+    values, vectors = np.linalg.eigh(spread)
+    values = np.maximum(values, 0.0)
+    varied = (vectors * (values / (values + _THIN))) @ vectors.T
+    return np.asarray(varied @ product @ varied)
 
 
 def gradient_product(hidden: MixedUnits, coefficients: Array, rows: Array, weights: Array) -> Array:

@@ -64,6 +64,12 @@ class TableRows:
         """Return some of the rows as a table of their own."""
         return TableRows(self.t[rows], self.z[rows], self.d[rows], rng)
 
+    def spread(self) -> Array:
+        """Return the covariance of the rows, (d, d)."""
+        share = self.d / self.d.sum()
+        apart = self.t - share @ self.t
+        return np.asarray(apart.T @ (apart * share[:, None]))
+
     def draw(
         self, units: int, share: float, mixing: Mixing, relevance: Relevance, rng: np.random.Generator
     ) -> MixedUnits:
