@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stridiag._kernels.compile import inlined
+from stridiag._kernels.compile import borrowing
 from stridiag._kernels.condensation import RIGHT1
 from stridiag._kernels.lane_steps import first_rows, given, optional, sign, step
 from stridiag._kernels.vectors import BYTES, both, gather, less, load, prefetch, scatter, splat, store
@@ -68,31 +68,31 @@ def group_size(dtype: np.dtype[Any]) -> int:
     return 2 * BYTES // dtype.itemsize
 
 
-@inlined
+@borrowing
 def group_size_of(array: Any) -> Any:
     """Return how many segments a group has, for the numbers of an array."""
     return 2 * BYTES // array.itemsize
 
 
-@inlined
+@borrowing
 def segment_of(lanes: Any, group: Any, size: Any, lane: Any) -> Any:
     """Return the segment in a lane; in the last group the last one stands in for those that are missing."""
     return lanes[min(group * size + lane, lanes.size - 1)]
 
 
-@inlined
+@borrowing
 def aligned(array: Any) -> Any:
     """Return the first place of an array at a multiple of 64 bytes; it has room for a vector more than is used."""
     return (-(array.ctypes.data // array.itemsize)) % (BYTES // array.itemsize)
 
 
-@inlined
+@borrowing
 def in_bounds(square: Any, tiny: Any) -> Any:
     """Return whether a sum of squares can be trusted, lane by lane; not if it is NaN."""
     return both(less(tiny, square), less(square, 1.0 / tiny))
 
 
-@inlined
+@borrowing
 def set_out(
     dl: Any,
     d: Any,
@@ -146,7 +146,7 @@ def set_out(
     return steps, steps - shortest, low >= 0 and high < min(d.size, du.size)
 
 
-@inlined
+@borrowing
 def begun(scratch: Any, at: Any, size: Any, b: Any, probe: Any, fill: Any) -> Any:
     """Return the two rows that half a group begins with."""
     zero = load(scratch, at + Q0 * size) * 0.0
@@ -166,7 +166,7 @@ def begun(scratch: Any, at: Any, size: Any, b: Any, probe: Any, fill: Any) -> An
     )
 
 
-@inlined
+@borrowing
 def bring(array: Any, starts: Any, shift: Any, rows: Any, safe: Any, tile: Any, place: Any, size: Any) -> None:
     """Bring `rows` rows of all lanes of a group into the tile, from `shift` behind the lanes' starts."""
     if array is None:
@@ -187,7 +187,7 @@ def bring(array: Any, starts: Any, shift: Any, rows: Any, safe: Any, tile: Any, 
                 tile[place + row * size + lane] = array[at] if 0 <= at < array.size else 0.0
 
 
-@inlined
+@borrowing
 def load_tile(
     dl: Any, d: Any, du: Any, b: Any, starts: Any, step: Any, rows: Any, safe: Any, tile: Any, place: Any, size: Any
 ) -> None:
@@ -198,7 +198,7 @@ def load_tile(
     bring(b, starts, step + 1, rows, safe, tile, place + 3 * ROWS * size, size)
 
 
-@inlined
+@borrowing
 def pair(
     one: Any, other: Any, tile: Any, at: Any, size: Any, b: Any, nz: Any, nz_other: Any
 ) -> tuple[Any, Any, Any, Any]:
@@ -223,7 +223,7 @@ def pair(
     return one, other, found, found_other
 
 
-@inlined
+@borrowing
 def end_chains(lanes: Any, group: Any, size: Any, kept: Any, tile: Any, place: Any) -> None:
     """Clear the last row of the tile in the lanes of segments that end their chain: no row comes in there."""
     for lane in range(size):
@@ -232,7 +232,7 @@ def end_chains(lanes: Any, group: Any, size: Any, kept: Any, tile: Any, place: A
                 tile[place + part * ROWS * size + lane] = 0.0
 
 
-@inlined
+@borrowing
 def bring_back(
     x: Any,
     starts: Any,

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel, vector_kernel
+from stridiag._kernels.compile import borrowing, kernel, vector_kernel
 from stridiag._kernels.condensation import LEFT1, LEFT2, RIGHT1, RIGHT2
 from stridiag._kernels.lane_condensation import put_shares, united, uniting
 from stridiag._kernels.lane_groups import (
@@ -69,7 +69,7 @@ START, SEGMENT, SIDES = range(3)
 BEGINS, FAR, NEAR, BELOW, UNITE_P, UNITE_Q = range(6)
 
 
-@inlined
+@borrowing
 def _put_turn(turns: Any, turn: Any, pivots: Any, pivot: Any, size: Any, found: Any) -> None:
     x1, x2, beta, _, u1, u2, _, _, _, h = found
     store(turns, turn, h)
@@ -195,7 +195,7 @@ def note(
             real[UNITE_P, group * size + lane], real[UNITE_Q, group * size + lane] = x, y
 
 
-@inlined
+@borrowing
 def _turned(turns: Any, turn: Any, size: Any, p: Any, q: Any, n: Any) -> tuple[Any, Any, Any, Any, Any]:
     """Return the pivot row's entry and the two carried on, of one column; and h and beta."""
     h, beta = load(turns, turn), load(turns, turn + 3 * size)
@@ -203,7 +203,7 @@ def _turned(turns: Any, turn: Any, size: Any, p: Any, q: Any, n: Any) -> tuple[A
     return y, p, q, h, beta
 
 
-@inlined
+@borrowing
 def _bring_sides(
     b: Any, known: Any, whole: Any, real: Any, origin: Any, size: Any, starts: Any, scratch: Any, line: Any
 ) -> None:
@@ -290,7 +290,7 @@ def fold(
             sides[s, 0, 0], sides[s, 1, 0] = pb, qb
 
 
-@inlined
+@borrowing
 def _substituted(kept_rows: Any, at: Any, pivots: Any, pivot: Any, size: Any, x1: Any, x2: Any) -> Any:
     """Return the next unknown of back substitution, given the two behind it."""
     rest = load(kept_rows, at + size) - load(pivots, pivot + size) * x2

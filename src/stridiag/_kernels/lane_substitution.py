@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel, vector_kernel
+from stridiag._kernels.compile import borrowing, kernel, vector_kernel
 from stridiag._kernels.condensation import RIGHT1, RIGHT2
 from stridiag._kernels.lane_groups import (
     BEGIN,
@@ -140,7 +140,7 @@ def plain_expand(
         squares[group] = total
 
 
-@inlined
+@borrowing
 def _keep_pivot_row(rows: Any, at: Any, size: Any, found: Any) -> None:
     _, _, _, over, u1, u2, yb, yz, _, _ = found
     store(rows, at, over)
@@ -150,7 +150,7 @@ def _keep_pivot_row(rows: Any, at: Any, size: Any, found: Any) -> None:
     stored(yz, rows, at + 4 * size)
 
 
-@inlined
+@borrowing
 def _substituted(rows: Any, at: Any, side: Any, size: Any, x1: Any, x2: Any) -> Any:
     """Return the next unknown of back substitution, given the two behind it."""
     rest = load(rows, side) - load(rows, at + 2 * size) * x2
