@@ -18,6 +18,7 @@ from stridiag._kernels.compile import borrowing, kernel, vector_kernel
 from stridiag._kernels.condensation import RIGHT1, RIGHT2
 from stridiag._kernels.lane_groups import (
     BEGIN,
+    FAR,
     LINES,
     P0,
     ROWS,
@@ -36,7 +37,7 @@ from stridiag._kernels.lane_groups import (
     stored,
 )
 from stridiag._kernels.lane_steps import FACTORS, STEADY, entry, first_rows, given, held, optional, scaled, sign, step
-from stridiag._kernels.vectors import both, choose, every, less, load, store
+from stridiag._kernels.vectors import both, choose, every, less, load, prefetch, store
 
 __all__ = ["expand", "expand_segment", "plain_expand"]
 
@@ -244,6 +245,10 @@ def expand(
                     s = segment_of(lanes, group, size, lane)
                     tile[place + (3 * ROWS + rows - 1) * size + lane] -= known[s, LINKS, 0]
                     scratch[line + P0 * size + lane] = _links_of(probe, known, s)
+            if x.size > FAR and chunk + rows == steps:
+                for lane in range(size):
+                    for row in range(0, ROWS, half):
+                        prefetch(x, starts[lane] + chunk + row)
             for row in range(rows):
                 at_step = chunk + row
                 at = place + row * size
@@ -291,6 +296,10 @@ def expand(
         trace, trace_other = none, none
         for top in range((steps - 1) // ROWS * ROWS, -1, -ROWS):
             rows = min(ROWS, steps - top)
+            if x.size > FAR and top > 0:
+                for lane in range(size):
+                    for row in range(0, ROWS, half):
+                        prefetch(x, starts[lane] + top - ROWS + row)
             for row in range(rows - 1, -1, -1):
                 at = origin + (top + row) * width
                 x1, x2 = _substituted(kept_rows, at, at + 3 * size, size, x1, x2), x1
