@@ -48,9 +48,9 @@ __all__ = [
 ROWS = 32
 """Rows of a tile."""
 
-FAR = 200_000
-"""Entries of an array from which on the next group's rows are asked for while one is computed with: it does not stay in
-a cache, and sixteen lanes of four arrays are more than the processor follows by itself."""
+FAR = 30_000
+"""Entries of an array from which on lines are asked for before they are needed, the next group's while one is computed
+with: four such arrays fill the cache of a core, and sixteen lanes of each are more than it follows by itself."""
 
 LINES = 14
 """Lines of the scratch of a group: one number for each lane. What its carried rows begin with, and what they become."""
