@@ -35,6 +35,7 @@ from stridiag._kernels.compile import borrowing, kernel, vector_kernel
 from stridiag._kernels.condensation import LEFT1, LEFT2, RIGHT1, RIGHT2
 from stridiag._kernels.lane_groups import (
     BEGIN,
+    BEYOND_CACHE,
     LINES,
     ROWS,
     SIGN,
@@ -44,6 +45,7 @@ from stridiag._kernels.lane_groups import (
     group_size_of,
     in_bounds,
     load_tile,
+    look_ahead,
     pair,
     probed,
     set_out,
@@ -303,6 +305,7 @@ def reduce(
     half = size // 2
     # The square of the smallest entry that is trusted; its reciprocal for the largest.
     tiny = 1e-280 if d.itemsize == 8 else 1e-30
+    far = d.size > BEYOND_CACHE
     starts = np.empty(2 * size, np.int64)
     tile = np.empty(4 * ROWS * size + half, d.dtype)
     place = aligned(tile)
@@ -326,6 +329,8 @@ def reduce(
             if chunk + rows == steps:
                 end_chains(lanes, group, size, kept, tile, place + (rows - 1) * size)
             for row in range(rows):
+                if far:
+                    look_ahead(dl, d, du, b, starts, chunk, row, size)
                 at_step = chunk + row
                 at = place + row * size
                 rest = 2 + steps - at_step

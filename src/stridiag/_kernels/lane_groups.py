@@ -19,6 +19,7 @@ from stridiag._kernels.vectors import BYTES, both, gather, less, load, prefetch,
 
 __all__ = [
     "BEGIN",
+    "BEYOND_CACHE",
     "LINES",
     "P0",
     "PB",
@@ -29,6 +30,7 @@ __all__ = [
     "ROWS",
     "SIGN",
     "aligned",
+    "ask_for",
     "begun",
     "bring",
     "bring_back",
@@ -38,6 +40,7 @@ __all__ = [
     "in_bounds",
     "load_tile",
     "loaded",
+    "look_ahead",
     "pair",
     "probed",
     "segment_of",
@@ -48,7 +51,7 @@ __all__ = [
 ROWS = 32
 """Rows of a tile."""
 
-FAR = 30_000
+BEYOND_CACHE = 30_000
 """Entries of an array from which on lines are asked for before they are needed, the next group's while one is computed
 with: four such arrays fill the cache of a core, and sixteen lanes of each are more than it follows by itself."""
 
@@ -176,15 +179,35 @@ def bring(array: Any, starts: Any, shift: Any, rows: Any, safe: Any, tile: Any, 
         for row in range(0, rows, half):
             gather(array, starts, 0, shift + row, tile, place + row * size, size)
             gather(array, starts, half, shift + row, tile, place + row * size + half, size)
-        if array.size > FAR:
-            for row in range(0, rows, BYTES // array.itemsize):
-                for lane in range(size, 2 * size):
-                    prefetch(array, starts[lane] + shift + row)
     else:
         for lane in range(size):
             for row in range(rows):
                 at = starts[lane] + shift + row
                 tile[place + row * size + lane] = array[at] if 0 <= at < array.size else 0.0
+
+
+@borrowing
+def ask_for(array: Any, place: Any) -> None:
+    """Ask for what a tile holds of one lane."""
+    if array is not None:
+        for row in range(0, ROWS, BYTES // array.itemsize):
+            prefetch(array, place + row)
+
+
+@borrowing
+def look_ahead(dl: Any, d: Any, du: Any, b: Any, starts: Any, chunk: Any, row: Any, size: Any) -> None:
+    """Ask, while one row of a tile is computed with, for a share of what this tile holds in the next group.
+
+    All at once would be more than can be under way.
+    """
+    lane = row & (size - 1)
+    place = starts[size + lane] + chunk
+    if row == lane:
+        ask_for(dl, place)
+        ask_for(d, place)
+    if row != lane or size == ROWS:
+        ask_for(du, place)
+        ask_for(b, place)
 
 
 @borrowing

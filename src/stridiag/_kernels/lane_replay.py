@@ -34,6 +34,7 @@ from stridiag._kernels.condensation import LEFT1, LEFT2, RIGHT1, RIGHT2
 from stridiag._kernels.lane_condensation import put_shares, united, uniting
 from stridiag._kernels.lane_groups import (
     BEGIN,
+    BEYOND_CACHE,
     LINES,
     PB,
     PW1,
@@ -42,6 +43,7 @@ from stridiag._kernels.lane_groups import (
     QW2,
     ROWS,
     aligned,
+    ask_for,
     begun,
     bring,
     bring_back,
@@ -241,6 +243,7 @@ def fold(
 ) -> None:
     """Fill in `sides`, (segments, 2, 1), for the segments of the groups `begin` ... `end` - 1, as `reduce` does."""
     size = group_size_of(b)
+    far = b.size > BEYOND_CACHE
     half = size // 2
     starts = np.empty(2 * size, np.int64)
     tile = np.empty(ROWS * size + half, b.dtype)
@@ -264,6 +267,8 @@ def fold(
                         tile[place + (rows - 1) * size + lane] = 0.0
             for row in range(rows):
                 at_step, at = chunk + row, place + row * size
+                if far and row < size:
+                    ask_for(b, starts[size + row] + chunk)
                 old_p, old_q, old_p_other, old_q_other = p, q, p_other, q_other
                 if row % STEADY == 0:
                     factor = FACTORS[(steps - at_step) // STEADY % 64]
@@ -316,6 +321,7 @@ def unfold(
     ``squares[group]`` becomes 0, and NaN where an entry of `x` is not finite.
     """
     size = group_size_of(b)
+    far = b.size > BEYOND_CACHE
     half = size // 2
     starts = np.empty(2 * size, np.int64)
     tile = np.empty(ROWS * size + half, b.dtype)
@@ -350,6 +356,8 @@ def unfold(
                     tile[at] -= known[whole[SEGMENT, origin + lane], LINKS, 0]
             for row in range(rows):
                 at_step, at = chunk + row, place + row * size
+                if far and row < size:
+                    ask_for(b, starts[size + row] + chunk)
                 to = rows_from + at_step * width
                 old_p, old_q, old_p_other, old_q_other = p, q, p_other, q_other
                 if row % STEADY == 0:

@@ -18,7 +18,7 @@ from stridiag._kernels.compile import borrowing, kernel, vector_kernel
 from stridiag._kernels.condensation import RIGHT1, RIGHT2
 from stridiag._kernels.lane_groups import (
     BEGIN,
-    FAR,
+    BEYOND_CACHE,
     LINES,
     P0,
     ROWS,
@@ -30,6 +30,7 @@ from stridiag._kernels.lane_groups import (
     group_size_of,
     in_bounds,
     load_tile,
+    look_ahead,
     pair,
     probed,
     segment_of,
@@ -211,6 +212,7 @@ def expand(
     size = group_size_of(d)
     half = size // 2
     tiny = 1e-280 if d.itemsize == 8 else 1e-30
+    far = d.size > BEYOND_CACHE
     starts = np.empty(2 * size, np.int64)
     tile = np.empty(4 * ROWS * size + half, d.dtype)
     place = aligned(tile)
@@ -245,11 +247,13 @@ def expand(
                     s = segment_of(lanes, group, size, lane)
                     tile[place + (3 * ROWS + rows - 1) * size + lane] -= known[s, LINKS, 0]
                     scratch[line + P0 * size + lane] = _links_of(probe, known, s)
-            if x.size > FAR and chunk + rows == steps:
+            if x.size > BEYOND_CACHE and chunk + rows == steps:
                 for lane in range(size):
                     for row in range(0, ROWS, half):
                         prefetch(x, starts[lane] + chunk + row)
             for row in range(rows):
+                if far:
+                    look_ahead(dl, d, du, b, starts, chunk, row, size)
                 at_step = chunk + row
                 at = place + row * size
                 to = origin + at_step * width
@@ -296,7 +300,7 @@ def expand(
         trace, trace_other = none, none
         for top in range((steps - 1) // ROWS * ROWS, -1, -ROWS):
             rows = min(ROWS, steps - top)
-            if x.size > FAR and top > 0:
+            if x.size > BEYOND_CACHE and top > 0:
                 for lane in range(size):
                     for row in range(0, ROWS, half):
                         prefetch(x, starts[lane] + top - ROWS + row)
