@@ -47,7 +47,17 @@ numba = _load_numba()
 COMPILES = not numba.config.DISABLE_JIT
 """Whether kernels are compiled; explicit vectors exist in compiled code only."""
 
-__all__ = ["COMPILES", "compiled_form", "inlined", "kernel", "literal_inlined", "literal_kernel", "vector_kernel"]
+__all__ = [
+    "COMPILES",
+    "borrowing",
+    "borrowing_form",
+    "compiled_form",
+    "inlined",
+    "kernel",
+    "literal_inlined",
+    "literal_kernel",
+    "vector_kernel",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -91,11 +101,30 @@ def inlined(function: F) -> F:
     return cast("F", inline(function))
 
 
+def borrowing(function: F) -> F:
+    """Compile a helper as `inlined` does, for one that reads and writes its arrays but neither makes nor returns any.
+
+    Its arguments are not counted as references, which takes two atomic operations an array and call otherwise: the
+    compiler sees through them in straight code only.
+    """
+    inline = numba.njit(nogil=True, error_model="numpy", fastmath=_FAST, forceinline=True, _nrt=False)
+    return cast("F", inline(function))
+
+
 def compiled_form(helper: F) -> Callable[[F], F]:
     """Register what a plain helper becomes in a kernel: a function of the arguments' types that returns its body."""
+    return _form(helper)
+
+
+def borrowing_form(helper: F) -> Callable[[F], F]:
+    """Register a form as `compiled_form` does, for a helper as `borrowing` takes it."""
+    return _form(helper, _nrt=False)
+
+
+def _form(helper: F, **more: bool) -> Callable[[F], F]:
     from numba.extending import overload
 
-    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": _FAST, "forceinline": True}
+    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": _FAST, "forceinline": True, **more}
     # The bodies carry no annotations.
     return cast("Callable[[F], F]", overload(helper, jit_options=options, strict=False))
 

@@ -31,10 +31,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel, vector_kernel
+from stridiag._kernels.compile import borrowing, kernel, vector_kernel
 from stridiag._kernels.condensation import LEFT1, LEFT2, RIGHT1, RIGHT2
 from stridiag._kernels.lane_groups import (
     BEGIN,
+    BEYOND_CACHE,
     LINES,
     ROWS,
     SIGN,
@@ -44,6 +45,7 @@ from stridiag._kernels.lane_groups import (
     group_size_of,
     in_bounds,
     load_tile,
+    look_ahead,
     pair,
     probed,
     set_out,
@@ -94,7 +96,7 @@ _keep_side = optional(lambda side, sides, s, row, which: None, _set_side)
 united = optional(lambda one, other, x, y: None, lambda one, other, x, y: multiply_add(x, one, y * other))
 
 
-@inlined
+@borrowing
 def uniting(p0: Any, p1: Any, q0: Any, q1: Any, share0: Any, share1: Any) -> tuple[Any, Any]:
     """Return with what factors two parallel rows make one, the other being zero.
 
@@ -116,7 +118,7 @@ def uniting(p0: Any, p1: Any, q0: Any, q1: Any, share0: Any, share1: Any) -> tup
     return x, y
 
 
-@inlined
+@borrowing
 def _finish(state: Any, share0: Any, share1: Any, left: Any, s: Any, leftover: Any, sides: Any) -> None:
     """Write down the two leftover rows of a segment; without left neighbours they are parallel, and become one."""
     p0, p1, pw1, pw2, pb, pz, q0, q1, qw1, qw2, qb, qz = state
@@ -227,7 +229,7 @@ def plain_reduce(
                 dependent[group] = info
 
 
-@inlined
+@borrowing
 def put_shares(found: Any, scratch: Any, at: Any, size: Any) -> None:
     """Write down, from the last step, with what factors links of the last row enter the two leftover rows."""
     x1, x2, beta = found[0], found[1], found[2]
@@ -236,7 +238,7 @@ def put_shares(found: Any, scratch: Any, at: Any, size: Any) -> None:
     store(scratch, at + size, 1.0 - x2 * share)
 
 
-@inlined
+@borrowing
 def _put_down(state: Any, scratch: Any, at: Any, size: Any) -> None:
     p0, p1, pw1, pw2, pb, pz, q0, q1, qw1, qw2, qb, qz = state
     store(scratch, at, p0)
@@ -253,7 +255,7 @@ def _put_down(state: Any, scratch: Any, at: Any, size: Any) -> None:
     stored(qz, scratch, at + 13 * size)
 
 
-@inlined
+@borrowing
 def _taken_up(scratch: Any, at: Any, size: Any, b: Any, probe: Any) -> tuple[Any, Any, Any]:
     """Return, of one lane, the two leftover rows and the shares of the links in them."""
     state = (
@@ -303,6 +305,7 @@ def reduce(
     half = size // 2
     # The square of the smallest entry that is trusted; its reciprocal for the largest.
     tiny = 1e-280 if d.itemsize == 8 else 1e-30
+    far = d.size > BEYOND_CACHE
     starts = np.empty(2 * size, np.int64)
     tile = np.empty(4 * ROWS * size + half, d.dtype)
     place = aligned(tile)
@@ -326,6 +329,8 @@ def reduce(
             if chunk + rows == steps:
                 end_chains(lanes, group, size, kept, tile, place + (rows - 1) * size)
             for row in range(rows):
+                if far:
+                    look_ahead(dl, d, du, b, starts, chunk, row, size)
                 at_step = chunk + row
                 at = place + row * size
                 rest = 2 + steps - at_step

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from stridiag._kernels.compile import inlined
+from stridiag._kernels.compile import borrowing
 from stridiag._kernels.condensation import RIGHT1
 from stridiag._kernels.lane_steps import first_rows, given, optional, sign, step
 from stridiag._kernels.vectors import BYTES, both, gather, less, load, prefetch, scatter, splat, store
 
 __all__ = [
     "BEGIN",
+    "BEYOND_CACHE",
     "LINES",
     "P0",
     "PB",
@@ -29,6 +30,7 @@ __all__ = [
     "ROWS",
     "SIGN",
     "aligned",
+    "ask_for",
     "begun",
     "bring",
     "bring_back",
@@ -38,6 +40,7 @@ __all__ = [
     "in_bounds",
     "load_tile",
     "loaded",
+    "look_ahead",
     "pair",
     "probed",
     "segment_of",
@@ -48,9 +51,9 @@ __all__ = [
 ROWS = 32
 """Rows of a tile."""
 
-FAR = 200_000
-"""Entries of an array from which on the next group's rows are asked for while one is computed with: it does not stay in
-a cache, and sixteen lanes of four arrays are more than the processor follows by itself."""
+BEYOND_CACHE = 30_000
+"""Entries of an array from which on lines are asked for before they are needed, the next group's while one is computed
+with: four such arrays fill the cache of a core, and sixteen lanes of each are more than it follows by itself."""
 
 LINES = 14
 """Lines of the scratch of a group: one number for each lane. What its carried rows begin with, and what they become."""
@@ -68,31 +71,31 @@ def group_size(dtype: np.dtype[Any]) -> int:
     return 2 * BYTES // dtype.itemsize
 
 
-@inlined
+@borrowing
 def group_size_of(array: Any) -> Any:
     """Return how many segments a group has, for the numbers of an array."""
     return 2 * BYTES // array.itemsize
 
 
-@inlined
+@borrowing
 def segment_of(lanes: Any, group: Any, size: Any, lane: Any) -> Any:
     """Return the segment in a lane; in the last group the last one stands in for those that are missing."""
     return lanes[min(group * size + lane, lanes.size - 1)]
 
 
-@inlined
+@borrowing
 def aligned(array: Any) -> Any:
     """Return the first place of an array at a multiple of 64 bytes; it has room for a vector more than is used."""
     return (-(array.ctypes.data // array.itemsize)) % (BYTES // array.itemsize)
 
 
-@inlined
+@borrowing
 def in_bounds(square: Any, tiny: Any) -> Any:
     """Return whether a sum of squares can be trusted, lane by lane; not if it is NaN."""
     return both(less(tiny, square), less(square, 1.0 / tiny))
 
 
-@inlined
+@borrowing
 def set_out(
     dl: Any,
     d: Any,
@@ -146,7 +149,7 @@ def set_out(
     return steps, steps - shortest, low >= 0 and high < min(d.size, du.size)
 
 
-@inlined
+@borrowing
 def begun(scratch: Any, at: Any, size: Any, b: Any, probe: Any, fill: Any) -> Any:
     """Return the two rows that half a group begins with."""
     zero = load(scratch, at + Q0 * size) * 0.0
@@ -166,7 +169,7 @@ def begun(scratch: Any, at: Any, size: Any, b: Any, probe: Any, fill: Any) -> An
     )
 
 
-@inlined
+@borrowing
 def bring(array: Any, starts: Any, shift: Any, rows: Any, safe: Any, tile: Any, place: Any, size: Any) -> None:
     """Bring `rows` rows of all lanes of a group into the tile, from `shift` behind the lanes' starts."""
     if array is None:
@@ -176,10 +179,6 @@ def bring(array: Any, starts: Any, shift: Any, rows: Any, safe: Any, tile: Any, 
         for row in range(0, rows, half):
             gather(array, starts, 0, shift + row, tile, place + row * size, size)
             gather(array, starts, half, shift + row, tile, place + row * size + half, size)
-        if array.size > FAR:
-            for row in range(0, rows, BYTES // array.itemsize):
-                for lane in range(size, 2 * size):
-                    prefetch(array, starts[lane] + shift + row)
     else:
         for lane in range(size):
             for row in range(rows):
@@ -187,7 +186,31 @@ def bring(array: Any, starts: Any, shift: Any, rows: Any, safe: Any, tile: Any, 
                 tile[place + row * size + lane] = array[at] if 0 <= at < array.size else 0.0
 
 
-@inlined
+@borrowing
+def ask_for(array: Any, place: Any) -> None:
+    """Ask for what a tile holds of one lane."""
+    if array is not None:
+        for row in range(0, ROWS, BYTES // array.itemsize):
+            prefetch(array, place + row)
+
+
+@borrowing
+def look_ahead(dl: Any, d: Any, du: Any, b: Any, starts: Any, chunk: Any, row: Any, size: Any) -> None:
+    """Ask, while one row of a tile is computed with, for a share of what this tile holds in the next group.
+
+    All at once would be more than can be under way.
+    """
+    lane = row & (size - 1)
+    place = starts[size + lane] + chunk
+    if row == lane:
+        ask_for(dl, place)
+        ask_for(d, place)
+    if row != lane or size == ROWS:
+        ask_for(du, place)
+        ask_for(b, place)
+
+
+@borrowing
 def load_tile(
     dl: Any, d: Any, du: Any, b: Any, starts: Any, step: Any, rows: Any, safe: Any, tile: Any, place: Any, size: Any
 ) -> None:
@@ -198,7 +221,7 @@ def load_tile(
     bring(b, starts, step + 1, rows, safe, tile, place + 3 * ROWS * size, size)
 
 
-@inlined
+@borrowing
 def pair(
     one: Any, other: Any, tile: Any, at: Any, size: Any, b: Any, nz: Any, nz_other: Any
 ) -> tuple[Any, Any, Any, Any]:
@@ -223,7 +246,7 @@ def pair(
     return one, other, found, found_other
 
 
-@inlined
+@borrowing
 def end_chains(lanes: Any, group: Any, size: Any, kept: Any, tile: Any, place: Any) -> None:
     """Clear the last row of the tile in the lanes of segments that end their chain: no row comes in there."""
     for lane in range(size):
@@ -232,7 +255,7 @@ def end_chains(lanes: Any, group: Any, size: Any, kept: Any, tile: Any, place: A
                 tile[place + part * ROWS * size + lane] = 0.0
 
 
-@inlined
+@borrowing
 def bring_back(
     x: Any,
     starts: Any,

@@ -29,11 +29,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel, vector_kernel
+from stridiag._kernels.compile import borrowing, kernel, vector_kernel
 from stridiag._kernels.condensation import LEFT1, LEFT2, RIGHT1, RIGHT2
 from stridiag._kernels.lane_condensation import put_shares, united, uniting
 from stridiag._kernels.lane_groups import (
     BEGIN,
+    BEYOND_CACHE,
     LINES,
     PB,
     PW1,
@@ -42,6 +43,7 @@ from stridiag._kernels.lane_groups import (
     QW2,
     ROWS,
     aligned,
+    ask_for,
     begun,
     bring,
     bring_back,
@@ -69,7 +71,7 @@ START, SEGMENT, SIDES = range(3)
 BEGINS, FAR, NEAR, BELOW, UNITE_P, UNITE_Q = range(6)
 
 
-@inlined
+@borrowing
 def _put_turn(turns: Any, turn: Any, pivots: Any, pivot: Any, size: Any, found: Any) -> None:
     x1, x2, beta, _, u1, u2, _, _, _, h = found
     store(turns, turn, h)
@@ -195,7 +197,7 @@ def note(
             real[UNITE_P, group * size + lane], real[UNITE_Q, group * size + lane] = x, y
 
 
-@inlined
+@borrowing
 def _turned(turns: Any, turn: Any, size: Any, p: Any, q: Any, n: Any) -> tuple[Any, Any, Any, Any, Any]:
     """Return the pivot row's entry and the two carried on, of one column; and h and beta."""
     h, beta = load(turns, turn), load(turns, turn + 3 * size)
@@ -203,7 +205,7 @@ def _turned(turns: Any, turn: Any, size: Any, p: Any, q: Any, n: Any) -> tuple[A
     return y, p, q, h, beta
 
 
-@inlined
+@borrowing
 def _bring_sides(
     b: Any, known: Any, whole: Any, real: Any, origin: Any, size: Any, starts: Any, scratch: Any, line: Any
 ) -> None:
@@ -241,6 +243,7 @@ def fold(
 ) -> None:
     """Fill in `sides`, (segments, 2, 1), for the segments of the groups `begin` ... `end` - 1, as `reduce` does."""
     size = group_size_of(b)
+    far = b.size > BEYOND_CACHE
     half = size // 2
     starts = np.empty(2 * size, np.int64)
     tile = np.empty(ROWS * size + half, b.dtype)
@@ -264,6 +267,8 @@ def fold(
                         tile[place + (rows - 1) * size + lane] = 0.0
             for row in range(rows):
                 at_step, at = chunk + row, place + row * size
+                if far and row < size:
+                    ask_for(b, starts[size + row] + chunk)
                 old_p, old_q, old_p_other, old_q_other = p, q, p_other, q_other
                 if row % STEADY == 0:
                     factor = FACTORS[(steps - at_step) // STEADY % 64]
@@ -290,7 +295,7 @@ def fold(
             sides[s, 0, 0], sides[s, 1, 0] = pb, qb
 
 
-@inlined
+@borrowing
 def _substituted(kept_rows: Any, at: Any, pivots: Any, pivot: Any, size: Any, x1: Any, x2: Any) -> Any:
     """Return the next unknown of back substitution, given the two behind it."""
     rest = load(kept_rows, at + size) - load(pivots, pivot + size) * x2
@@ -316,6 +321,7 @@ def unfold(
     ``squares[group]`` becomes 0, and NaN where an entry of `x` is not finite.
     """
     size = group_size_of(b)
+    far = b.size > BEYOND_CACHE
     half = size // 2
     starts = np.empty(2 * size, np.int64)
     tile = np.empty(ROWS * size + half, b.dtype)
@@ -350,6 +356,8 @@ def unfold(
                     tile[at] -= known[whole[SEGMENT, origin + lane], LINKS, 0]
             for row in range(rows):
                 at_step, at = chunk + row, place + row * size
+                if far and row < size:
+                    ask_for(b, starts[size + row] + chunk)
                 to = rows_from + at_step * width
                 old_p, old_q, old_p_other, old_q_other = p, q, p_other, q_other
                 if row % STEADY == 0:

@@ -16,7 +16,7 @@ import numpy as np
 from numba.core.types import NoneType
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import compiled_form, inlined
+from stridiag._kernels.compile import borrowing, borrowing_form
 from stridiag._kernels.condensation import LEFT1, LEFT2
 from stridiag._kernels.vectors import Vector, choose, multiply_add, square_root, with_sign_of
 
@@ -56,7 +56,7 @@ def optional(nothing: Any, something: Callable[..., Any]) -> Any:
     def helper(*arguments: Any) -> Any:
         return (nothing if arguments[0] is None else something)(*arguments)
 
-    @compiled_form(helper)
+    @borrowing_form(helper)
     @wraps(something)
     def form(*kinds: Any) -> Any:
         return nothing if isinstance(kinds[0], NoneType) else something
@@ -73,7 +73,7 @@ def _reflector(x0: Any, x1: Any, x2: Any) -> tuple[Any, Any, Any, Any, Any, Any]
     return _scaled_reflector(x0, x1, x2)
 
 
-@inlined
+@borrowing
 def _plain_reflector(x0: Any, x1: Any, x2: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
     square = x0 * x0 + (x1 * x1 + x2 * x2)
     towards = with_sign_of(square_root(square), x0)
@@ -82,7 +82,7 @@ def _plain_reflector(x0: Any, x1: Any, x2: Any) -> tuple[Any, Any, Any, Any, Any
     return head, x1, x2, beta, -(head * beta), square
 
 
-@inlined
+@borrowing
 def _scaled_reflector(x0: Any, x1: Any, x2: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
     size = max(abs(x0), abs(x1), abs(x2))
     if 1e-140 < size < 1e140:
@@ -94,7 +94,7 @@ def _scaled_reflector(x0: Any, x1: Any, x2: Any) -> tuple[Any, Any, Any, Any, An
     return h, x1, x2, beta, over / size, size
 
 
-@compiled_form(_reflector)
+@borrowing_form(_reflector)
 def _compiled_reflector(x0, x1, x2):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     if isinstance(x0, Vector):
         return lambda x0, x1, x2: _plain_reflector(x0, x1, x2)
@@ -123,7 +123,7 @@ given = optional(lambda asked, x: None, lambda asked, x: x)
 entry = optional(lambda array, place: 0.0, lambda array, place: array[place])
 
 
-@inlined
+@borrowing
 def step(state: Any, n0: Any, n1: Any, n2: Any, nb: Any, nz: Any) -> tuple[Any, Any]:
     """Eliminate one column with the row (n0, n1, n2).
 
@@ -144,7 +144,7 @@ def step(state: Any, n0: Any, n1: Any, n2: Any, nb: Any, nz: Any) -> tuple[Any, 
     return (p0, p1, pw1, pw2, pb, pz, q0, q1, qw1, qw2, qb, qz), (x1, x2, beta, over, u1, u2, yb, yz, square, h)
 
 
-@inlined
+@borrowing
 def scaled(state: Any, factor: Any) -> Any:
     """Multiply the rows carried along, right-hand sides included."""
     p0, p1, pw1, pw2, pb, pz, q0, q1, qw1, qw2, qb, qz = state
@@ -164,7 +164,7 @@ def scaled(state: Any, factor: Any) -> Any:
     )
 
 
-@inlined
+@borrowing
 def held(new: Any, old: Any, active: Any) -> Any:
     """Return the new rows where the segment has begun, the old ones elsewhere."""
     a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11 = new
@@ -185,13 +185,13 @@ def held(new: Any, old: Any, active: Any) -> Any:
     )
 
 
-@inlined
+@borrowing
 def sign(s: Any) -> Any:
     """Return 1 or -1, as if by chance, for the probe in the rows of a segment."""
     return 1.0 - 2.0 * (((s * 40503) >> 7) & 1)
 
 
-@inlined
+@borrowing
 def first_rows(
     dl: Any, d: Any, du: Any, b: Any, probe: Any, known: Any, first: Any, kept: Any, s: Any
 ) -> tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any, Any]:

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel, vector_kernel
+from stridiag._kernels.compile import borrowing, kernel, vector_kernel
 from stridiag._kernels.condensation import RIGHT1, RIGHT2
 from stridiag._kernels.lane_groups import (
     BEGIN,
+    BEYOND_CACHE,
     LINES,
     P0,
     ROWS,
@@ -29,6 +30,7 @@ from stridiag._kernels.lane_groups import (
     group_size_of,
     in_bounds,
     load_tile,
+    look_ahead,
     pair,
     probed,
     segment_of,
@@ -36,7 +38,7 @@ from stridiag._kernels.lane_groups import (
     stored,
 )
 from stridiag._kernels.lane_steps import FACTORS, STEADY, entry, first_rows, given, held, optional, scaled, sign, step
-from stridiag._kernels.vectors import both, choose, every, less, load, store
+from stridiag._kernels.vectors import both, choose, every, less, load, prefetch, store
 
 __all__ = ["expand", "expand_segment", "plain_expand"]
 
@@ -140,7 +142,7 @@ def plain_expand(
         squares[group] = total
 
 
-@inlined
+@borrowing
 def _keep_pivot_row(rows: Any, at: Any, size: Any, found: Any) -> None:
     _, _, _, over, u1, u2, yb, yz, _, _ = found
     store(rows, at, over)
@@ -150,50 +152,37 @@ def _keep_pivot_row(rows: Any, at: Any, size: Any, found: Any) -> None:
     stored(yz, rows, at + 4 * size)
 
 
-@inlined
+@borrowing
 def _substituted(rows: Any, at: Any, side: Any, size: Any, x1: Any, x2: Any) -> Any:
     """Return the next unknown of back substitution, given the two behind it."""
     rest = load(rows, side) - load(rows, at + 2 * size) * x2
     return (rest - load(rows, at + size) * x1) * load(rows, at)
 
 
-def _summed_squares(
-    probe: Any,
-    rows: Any,
-    origin: Any,
-    width: Any,
-    steps: Any,
-    apart: Any,
-    scratch: Any,
-    line: Any,
-    size: Any,
-    used: Any,
-) -> float:
-    """Substitute back for the probe, and return the sum of the squares over the lanes in use."""
-    half = size // 2
-    x1, x2 = load(scratch, line + 2 * size), load(scratch, line + 3 * size)
-    y1, y2 = load(scratch, line + 2 * size + half), load(scratch, line + 3 * size + half)
-    starting, starting_other = load(scratch, line + BEGIN * size), load(scratch, line + BEGIN * size + half)
-    zero = starting * 0.0
-    total, total_other = zero, zero
-    for row in range(steps - 1, -1, -1):
-        at = origin + row * width
-        x1, x2 = _substituted(rows, at, at + 4 * size, size, x1, x2), x1
-        y1, y2 = _substituted(rows, at + half, at + 4 * size + half, size, y1, y2), y1
-        if row >= apart:
-            total, total_other = total + x1 * x1, total_other + y1 * y1
-        else:
-            total = choose(less(starting, row + 0.5), total + x1 * x1, total)
-            total_other = choose(less(starting_other, row + 0.5), total_other + y1 * y1, total_other)
-    store(scratch, line, total)
-    store(scratch, line + half, total_other)
+def _probed_too(probe: Any, rows: Any, at: Any, size: Any, behind: Any) -> Any:
+    x1, x2, total = behind
+    x1, x2 = _substituted(rows, at, at + 4 * size, size, x1, x2), x1
+    return x1, x2, total + x1 * x1
+
+
+def _held_back(probe: Any, new: Any, old: Any, active: Any) -> Any:
+    return new[0], new[1], choose(active, new[2], old[2])
+
+
+def _summed(probe: Any, one: Any, other: Any, scratch: Any, line: Any, size: Any, used: Any) -> float:
+    store(scratch, line, one[2])
+    store(scratch, line + size // 2, other[2])
     result = 0.0
     for lane in range(used):
         result += scratch[line + lane]
     return result
 
 
-_square_sum = optional(lambda probe, rows, origin, width, steps, apart, scratch, line, size, used: 0.0, _summed_squares)
+# For the probe: the next unknown, the one behind it, and the sum of the squares; what it is where a segment has not
+# begun; and the sum over the lanes in use.
+_probe_substituted = optional(lambda probe, rows, at, size, behind: behind, _probed_too)
+_probe_held = optional(lambda probe, new, old, active: old, _held_back)
+_square_sum = optional(lambda probe, one, other, scratch, line, size, used: 0.0, _summed)
 
 
 @vector_kernel(plain_expand)
@@ -223,6 +212,7 @@ def expand(
     size = group_size_of(d)
     half = size // 2
     tiny = 1e-280 if d.itemsize == 8 else 1e-30
+    far = d.size > BEYOND_CACHE
     starts = np.empty(2 * size, np.int64)
     tile = np.empty(4 * ROWS * size + half, d.dtype)
     place = aligned(tile)
@@ -257,7 +247,13 @@ def expand(
                     s = segment_of(lanes, group, size, lane)
                     tile[place + (3 * ROWS + rows - 1) * size + lane] -= known[s, LINKS, 0]
                     scratch[line + P0 * size + lane] = _links_of(probe, known, s)
+            if x.size > BEYOND_CACHE and chunk + rows == steps:
+                for lane in range(size):
+                    for row in range(0, ROWS, half):
+                        prefetch(x, starts[lane] + chunk + row)
             for row in range(rows):
+                if far:
+                    look_ahead(dl, d, du, b, starts, chunk, row, size)
                 at_step = chunk + row
                 at = place + row * size
                 to = origin + at_step * width
@@ -298,24 +294,35 @@ def expand(
                 scratch[line + (2 * which + 1) * size + lane] = known[s, RIGHT2, which]
         x1, x2 = load(scratch, line), load(scratch, line + size)
         y1, y2 = load(scratch, line + half), load(scratch, line + size + half)
+        z = load(scratch, line + 2 * size), load(scratch, line + 3 * size), none
+        z_other = load(scratch, line + 2 * size + half), load(scratch, line + 3 * size + half), none
         # Zero, and NaN once an entry of x is not finite.
         trace, trace_other = none, none
         for top in range((steps - 1) // ROWS * ROWS, -1, -ROWS):
             rows = min(ROWS, steps - top)
+            if x.size > BEYOND_CACHE and top > 0:
+                for lane in range(size):
+                    for row in range(0, ROWS, half):
+                        prefetch(x, starts[lane] + top - ROWS + row)
             for row in range(rows - 1, -1, -1):
                 at = origin + (top + row) * width
                 x1, x2 = _substituted(kept_rows, at, at + 3 * size, size, x1, x2), x1
                 y1, y2 = _substituted(kept_rows, at + half, at + 3 * size + half, size, y1, y2), y1
+                before, before_other = z, z_other
+                z = _probe_substituted(probe, kept_rows, at, size, z)
+                z_other = _probe_substituted(probe, kept_rows, at + half, size, z_other)
                 store(tile, place + row * size, x1)
                 store(tile, place + row * size + half, y1)
                 if top + row >= apart:
                     trace, trace_other = trace + x1 * 0.0, trace_other + y1 * 0.0
                 else:
-                    begins = top + row + 0.5
-                    trace = choose(less(starting, begins), trace + x1 * 0.0, trace)
-                    trace_other = choose(less(starting_other, begins), trace_other + y1 * 0.0, trace_other)
+                    late, late_other = less(starting, top + row + 0.5), less(starting_other, top + row + 0.5)
+                    trace = choose(late, trace + x1 * 0.0, trace)
+                    trace_other = choose(late_other, trace_other + y1 * 0.0, trace_other)
+                    z = _probe_held(probe, z, before, late)
+                    z_other = _probe_held(probe, z_other, before_other, late_other)
             bring_back(x, starts, top, rows, apart, tile, place, size, used, scratch, line)
-        total = _square_sum(probe, kept_rows, origin, width, steps, apart, scratch, line, size, used)
+        total = _square_sum(probe, z, z_other, scratch, line, size, used)
         store(scratch, line, trace + trace_other)
         for lane in range(half):
             total += scratch[line + lane]
