@@ -21,6 +21,7 @@ __all__ = [
     "Kept",
     "dots",
     "dots_operator",
+    "factors_of",
     "inverse_on_pattern",
     "inverse_operator",
     "matvec",
@@ -49,7 +50,8 @@ class Kept:
 _latest: list[weakref.ref[host_kernels.Factored]] = []
 
 
-def _factors(structure: Structure, values: Tensor, kept: Kept | None) -> host_kernels.Factored:
+def factors_of(structure: Structure, values: Tensor, kept: Kept | None) -> host_kernels.Factored:
+    """Return the factors that are kept, those of the latest matrix if it was this one, or new ones."""
     if kept is None:
         return host_kernels.factored(structure, values)
     if kept.factors is None or kept.factors.batch != tuple(values.shape[:-1]):
@@ -83,7 +85,7 @@ def solve(structure: Named, values: Tensor, b: Tensor, transposed: bool, kept: K
     structure = structure_of(structure)
     if not on_host(values):
         return reduction.solve(structure, values, b, transposed=transposed)
-    factors = _factors(structure, values, kept)
+    factors = factors_of(structure, values, kept)
     return host_kernels.solve(factors, b, transposed=transposed), torch.from_numpy(factors.info.copy())
 
 
@@ -92,7 +94,7 @@ def slogdet(structure: Named, values: Tensor, kept: Kept | None) -> tuple[Tensor
     structure = structure_of(structure)
     if not on_host(values):
         return reduction.slogdet(structure, values)
-    return host_kernels.slogdet(_factors(structure, values, kept))
+    return host_kernels.slogdet(factors_of(structure, values, kept))
 
 
 def inverse_on_pattern(structure: Named, values: Tensor, kept: Kept | None) -> Tensor:
@@ -100,7 +102,7 @@ def inverse_on_pattern(structure: Named, values: Tensor, kept: Kept | None) -> T
     structure = structure_of(structure)
     if not on_host(values):
         return reduction.inverse_on_pattern(structure, values)
-    return host_kernels.inverse_on_pattern(_factors(structure, values, kept))
+    return host_kernels.inverse_on_pattern(factors_of(structure, values, kept))
 
 
 def pinv_apply(structure: Named, values: Tensor, b: Tensor, transposed: bool, rtol: float | None) -> Tensor:
