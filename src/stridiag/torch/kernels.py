@@ -50,14 +50,16 @@ class Kept:
 _latest: list[weakref.ref[host_kernels.Factored]] = []
 
 
-def factors_of(structure: Structure, values: Tensor, kept: Kept | None) -> host_kernels.Factored:
+def factors_of(
+    structure: Structure, values: Tensor, kept: Kept | None, *, regular: bool = False
+) -> host_kernels.Factored:
     """Return the factors that are kept, those of the latest matrix if it was this one, or new ones."""
     if kept is None:
         return host_kernels.factored(structure, values)
     if kept.factors is None or kept.factors.batch != tuple(values.shape[:-1]):
         found = _latest[0]() if _latest else None
         if found is None or not found.are_those_of(structure, values):
-            found = host_kernels.factored(structure, values)
+            found = host_kernels.factored(structure, values, regular=regular)
             _latest[:] = [weakref.ref(found)]
         kept.factors = found
     return kept.factors
@@ -75,6 +77,8 @@ def dots(structure: Named, left: Tensor, right: Tensor, shape: tuple[int, ...]) 
     structure = structure_of(structure)
     run = host_kernels.dots if on_host(left) else device_kernels.dots
     sums = run(structure, left, right, shape)
+    if sums.dim() == len(shape) + 1 == 1:
+        return sums
     batch = broadcast_shape(left.shape[:-1], right.shape[:-1], shape)
     whole = sums.reshape(*sums.shape[:-1], *(1,) * (len(batch) + 1 - sums.dim()), structure.nnz)
     return whole.sum_to_size(*shape, structure.nnz)

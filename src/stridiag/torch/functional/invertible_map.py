@@ -83,7 +83,7 @@ class Part:
     def product(self, values: Array, x: Array, bias: Array, *, transposed: bool = False) -> Array:
         """Return the products with rows of `x`, (samples, n), plus a bias that may be empty."""
         where, taken = self._where(values, transposed)
-        y: Array = torch.empty(x.shape, dtype=torch.from_numpy(x[:0]).dtype).numpy()
+        y: Array = torch.from_numpy(x[:0]).new_empty(x.shape).numpy()
         run_ranges(
             lambda first, last: layer_products.layer_rows(taken, *where, x, bias, y, first, last),
             x.shape[1],
@@ -116,7 +116,7 @@ class Part:
 
     def factors(self, values: Array) -> host_kernels.Factored:
         """Return the factors of V, those of the latest matrix if it was this one."""
-        return kernels.factors_of(self.structure, torch.from_numpy(values), kernels.Kept())
+        return kernels.factors_of(self.structure, torch.from_numpy(values), kernels.Kept(), regular=True)
 
     def _where(self, values: Array, transposed: bool) -> tuple[tuple[Array, Array, Array, Array], Array]:
         where, source = product_arrays(self.structure, transposed=transposed)
@@ -194,7 +194,9 @@ class _Entries:
 class Task(Protocol):
     """A function on arrays and its gradients."""
 
-    saves_output: bool
+    @property
+    def saves_output(self) -> bool:
+        """Whether the gradients need the result."""
 
     def run(self, *arrays: Array) -> tuple[Array, list[Array], Any]:
         """Return the result, arrays that the gradients need besides, and what else they need."""
@@ -256,7 +258,11 @@ class LogAbsDet:
 
     part: Part
     log_scale: float
-    saves_output = False
+
+    @property
+    def saves_output(self) -> bool:
+        """Whether the gradients need the result."""
+        return False
 
     def run(self, *arrays: Array) -> tuple[Array, list[Array], Any]:
         """See `Task`."""
