@@ -14,6 +14,7 @@ from stridiag.structure import Structure
 from stridiag.torch import device_kernels, host_kernels, reduction
 from stridiag.torch.batches import broadcast_shape
 from stridiag.torch.paths import on_host
+from stridiag.torch.rules import operator
 from stridiag.torch.spec import Named, structure_of
 from torch import Tensor
 
@@ -122,67 +123,67 @@ def _batch(*tensors: Tensor) -> tuple[int, ...]:
     return broadcast_shape(*(tensor.shape[:-1] for tensor in tensors))
 
 
-@torch.library.custom_op("stridiag::matvec", mutates_args=())
+@operator
 def matvec_operator(values: Tensor, x: Tensor, bias: Tensor | None, structure: str, transposed: bool) -> Tensor:
     """Return what `matvec` does."""
     return matvec(structure, values, x, bias, transposed)
 
 
-@matvec_operator.register_fake
+@torch.library.register_fake("stridiag::matvec")
 def _(values: Tensor, x: Tensor, bias: Tensor | None, structure: str, transposed: bool) -> Tensor:
     return x.new_empty((*_batch(values, x), structure_of(structure).shape[1 if transposed else 0]))
 
 
-@torch.library.custom_op("stridiag::dots", mutates_args=())
+@operator
 def dots_operator(left: Tensor, right: Tensor, structure: str, shape: list[int]) -> Tensor:
     """Return what `dots` does."""
     return dots(structure, left, right, tuple(shape)).clone()
 
 
-@dots_operator.register_fake
+@torch.library.register_fake("stridiag::dots")
 def _(left: Tensor, right: Tensor, structure: str, shape: list[int]) -> Tensor:
     return left.new_empty((*shape, structure_of(structure).nnz))
 
 
-@torch.library.custom_op("stridiag::solve", mutates_args=())
+@operator
 def solve_operator(values: Tensor, b: Tensor, structure: str, transposed: bool) -> tuple[Tensor, Tensor]:
     """Return what `solve` does; nothing is kept."""
     return solve(structure, values, b, transposed, None)
 
 
-@solve_operator.register_fake
+@torch.library.register_fake("stridiag::solve")
 def _(values: Tensor, b: Tensor, structure: str, transposed: bool) -> tuple[Tensor, Tensor]:
     return b.new_empty((*_batch(values, b), b.shape[-1])), values.new_empty(values.shape[:-1], dtype=torch.int64)
 
 
-@torch.library.custom_op("stridiag::slogdet", mutates_args=())
+@operator
 def slogdet_operator(values: Tensor, structure: str) -> tuple[Tensor, Tensor]:
     """Return what `slogdet` does; nothing is kept."""
     return slogdet(structure, values, None)
 
 
-@slogdet_operator.register_fake
+@torch.library.register_fake("stridiag::slogdet")
 def _(values: Tensor, structure: str) -> tuple[Tensor, Tensor]:
     return values.new_empty(values.shape[:-1]), values.new_empty(values.shape[:-1])
 
 
-@torch.library.custom_op("stridiag::inverse_on_pattern", mutates_args=())
+@operator
 def inverse_operator(values: Tensor, structure: str) -> Tensor:
     """Return what `inverse_on_pattern` does; nothing is kept."""
     return inverse_on_pattern(structure, values, None)
 
 
-@inverse_operator.register_fake
+@torch.library.register_fake("stridiag::inverse")
 def _(values: Tensor, structure: str) -> Tensor:
     return values.new_empty(values.shape)
 
 
-@torch.library.custom_op("stridiag::pinv_apply", mutates_args=())
+@operator
 def pinv_operator(values: Tensor, b: Tensor, structure: str, transposed: bool, rtol: float | None) -> Tensor:
     """Return what `pinv_apply` does."""
     return pinv_apply(structure, values, b, transposed, rtol)
 
 
-@pinv_operator.register_fake
+@torch.library.register_fake("stridiag::pinv")
 def _(values: Tensor, b: Tensor, structure: str, transposed: bool, rtol: float | None) -> Tensor:
     return b.new_empty((*_batch(values, b), structure_of(structure).shape[0 if transposed else 1]))
