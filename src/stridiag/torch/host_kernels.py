@@ -36,17 +36,22 @@ Array = NDArray[Any]
 _GRAIN = 1 << 16
 
 
+def _array(tensor: Tensor) -> Array:
+    """Return a NumPy view; a copy where torch has put off a change of signs, as for the imaginary part of a conjugate."""
+    array: Array = tensor.resolve_neg().numpy()
+    return array
+
+
 def _rows(tensor: Tensor, shape: tuple[int, ...]) -> Array:
     """Return a C-contiguous NumPy view of a tensor in the given shape; a copy only where axes are broadcast."""
-    array: Array = tensor.numpy()
-    return np.ascontiguousarray(array).reshape(shape)
+    return np.ascontiguousarray(_array(tensor)).reshape(shape)
 
 
 def matvec(structure: Structure, values: Tensor, x: Tensor, bias: Tensor | None, *, transposed: bool) -> Tensor:
     """Return A x, or A' x, plus a bias, for every vector of a broadcast batch."""
     where, source = product_arrays(structure, transposed=transposed)
     columns, rows = structure.shape if transposed else structure.shape[::-1]
-    array: Array = values.numpy()
+    array = _array(values)
     if source is not None:
         array = array[..., source]
     if array.ndim == 1:
@@ -62,7 +67,7 @@ def matvec(structure: Structure, values: Tensor, x: Tensor, bias: Tensor | None,
         # Made by torch, whose memory begins at a multiple of a vector's size.
         result = x.new_empty((*batch, rows))
         y = result.numpy().reshape(samples, rows)
-        add = single[:0] if bias is None else np.ascontiguousarray(bias.numpy())
+        add = single[:0] if bias is None else np.ascontiguousarray(_array(bias))
         grain = layer_products.rows_worth_a_thread(_GRAIN, (len(structure.offsets) + 1) * samples)
         if rows <= grain:
             layer_products.layer_rows(single, *where, block, add, y, 0, rows)
@@ -222,7 +227,7 @@ def pinv_apply(structure: Structure, values: Tensor, b: Tensor, *, transposed: b
     rows, columns = structure.shape[::-1] if transposed else structure.shape
     batch = broadcast_shape(values.shape[:-1], b.shape[:-1])
     own, lead, vectors = members_and_vectors(tuple(values.shape[:-1]), batch)
-    array = np.ascontiguousarray(values.numpy()).reshape(*own, structure.nnz)
+    array = np.ascontiguousarray(_array(values)).reshape(*own, structure.nnz)
     right = _rows(b.expand(*batch, rows), (*lead, vectors, rows))
     out = np.full((*lead, vectors, columns), np.nan, right.dtype)
     for place in np.ndindex(own):

@@ -291,7 +291,7 @@ def _rows(x: Array) -> Array:
 
 
 def _arrays(tensors: Sequence[Tensor]) -> list[Array]:
-    return [np.asarray(tensor.detach().numpy(), order="C") for tensor in tensors]
+    return [np.asarray(tensor.detach().resolve_neg().numpy(), order="C") for tensor in tensors]
 
 
 class _Step(torch.autograd.Function):
@@ -324,12 +324,14 @@ class _Step(torch.autograd.Function):
 
 def fusible(*tensors: Tensor) -> bool:
     """Whether `fused` serves these operands: one type, on the host, no transform, nothing compiled."""
+    # The compiler cannot look behind what comes after the first question.
+    if torch.compiler.is_compiling():
+        return False
     kind = tensors[0].dtype
     return (
         kind in (torch.float32, torch.float64)
         and all(tensor.dtype == kind and on_host(tensor) for tensor in tensors)
         and type(tensors[0]) in (Tensor, torch.nn.Parameter)
-        and not torch.compiler.is_compiling()
         and not transformed()
     )
 
