@@ -179,3 +179,18 @@ def test_transforms_mixed_types_and_wrong_widths():
     assert layer(x.float()).dtype == torch.float64
     with pytest.raises(ValueError, match=r"x must have shape \(\.\.\., 37\)"):
         layer(x[:, :5])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_compiled_and_with_signs_put_off(form):
+    layer = _layer("chain", form=form)
+    x = torch.complex(torch.randn(4, 37, dtype=torch.float64), torch.randn(4, 37, dtype=torch.float64)).conj().imag
+    torch.testing.assert_close(layer(x), layer(x.clone()))
+
+    def whole(x):
+        return layer(x), layer.inverse(x), layer.log_abs_det()
+
+    torch._dynamo.reset()
+    found = torch.compile(whole, backend="eager", fullgraph=True)(x.clone())
+    for one, other in zip(found, whole(x), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-11)

@@ -6,8 +6,8 @@ import pytest
 
 import torch
 from stridiag import Structure
-from stridiag.torch import functional as F
 from stridiag.torch import StridiagInvertible, host_kernels, kernels
+from stridiag.torch import functional as F
 
 S = Structure(30, (-1, 0, 1), ([0], [29]))
 

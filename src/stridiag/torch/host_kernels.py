@@ -37,7 +37,7 @@ _GRAIN = 1 << 16
 
 
 def _array(tensor: Tensor) -> Array:
-    """Return a NumPy view; a copy where torch has put off a change of signs, as for the imaginary part of a conjugate."""
+    """Return a NumPy view; a copy where torch has put off a change of signs, as in a conjugate's imaginary part."""
     array: Array = tensor.resolve_neg().numpy()
     return array
 
