@@ -6,15 +6,15 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from torch._functorch.autograd_function import enable_single_level_autograd_function
-from torch._functorch.utils import unwrap_dead_wrappers
+from torch._functorch.utils import enable_single_level_autograd_function, unwrap_dead_wrappers
 from torch.autograd import forward_ad
 
 import torch
 
 __all__ = ["Rule", "operator", "register", "transformed", "underivable"]
 
-_library = torch.library.Library("stridiag", "FRAGMENT")
+# Operators live as long as this does.
+_library: Any = torch.library.Library("stridiag", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 
 class Rule(torch.autograd.Function):
