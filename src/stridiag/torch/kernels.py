@@ -129,7 +129,7 @@ def matvec_operator(values: Tensor, x: Tensor, bias: Tensor | None, structure: s
     return matvec(structure, values, x, bias, transposed)
 
 
-@torch.library.register_fake("stridiag::matvec")
+@torch.library.register_fake("stridiag::matvec")  # type: ignore[untyped-decorator]
 def _(values: Tensor, x: Tensor, bias: Tensor | None, structure: str, transposed: bool) -> Tensor:
     return x.new_empty((*_batch(values, x), structure_of(structure).shape[1 if transposed else 0]))
 
@@ -140,7 +140,7 @@ def dots_operator(left: Tensor, right: Tensor, structure: str, shape: list[int])
     return dots(structure, left, right, tuple(shape)).clone()
 
 
-@torch.library.register_fake("stridiag::dots")
+@torch.library.register_fake("stridiag::dots")  # type: ignore[untyped-decorator]
 def _(left: Tensor, right: Tensor, structure: str, shape: list[int]) -> Tensor:
     return left.new_empty((*shape, structure_of(structure).nnz))
 
@@ -151,7 +151,7 @@ def solve_operator(values: Tensor, b: Tensor, structure: str, transposed: bool) 
     return solve(structure, values, b, transposed, None)
 
 
-@torch.library.register_fake("stridiag::solve")
+@torch.library.register_fake("stridiag::solve")  # type: ignore[untyped-decorator]
 def _(values: Tensor, b: Tensor, structure: str, transposed: bool) -> tuple[Tensor, Tensor]:
     return b.new_empty((*_batch(values, b), b.shape[-1])), values.new_empty(values.shape[:-1], dtype=torch.int64)
 
@@ -162,7 +162,7 @@ def slogdet_operator(values: Tensor, structure: str) -> tuple[Tensor, Tensor]:
     return slogdet(structure, values, None)
 
 
-@torch.library.register_fake("stridiag::slogdet")
+@torch.library.register_fake("stridiag::slogdet")  # type: ignore[untyped-decorator]
 def _(values: Tensor, structure: str) -> tuple[Tensor, Tensor]:
     return values.new_empty(values.shape[:-1]), values.new_empty(values.shape[:-1])
 
@@ -173,7 +173,7 @@ def inverse_operator(values: Tensor, structure: str) -> Tensor:
     return inverse_on_pattern(structure, values, None)
 
 
-@torch.library.register_fake("stridiag::inverse")
+@torch.library.register_fake("stridiag::inverse")  # type: ignore[untyped-decorator]
 def _(values: Tensor, structure: str) -> Tensor:
     return values.new_empty(values.shape)
 
@@ -184,6 +184,6 @@ def pinv_operator(values: Tensor, b: Tensor, structure: str, transposed: bool, r
     return pinv_apply(structure, values, b, transposed, rtol)
 
 
-@torch.library.register_fake("stridiag::pinv")
+@torch.library.register_fake("stridiag::pinv")  # type: ignore[untyped-decorator]
 def _(values: Tensor, b: Tensor, structure: str, transposed: bool, rtol: float | None) -> Tensor:
     return b.new_empty((*_batch(values, b), structure_of(structure).shape[0 if transposed else 1]))
