@@ -123,7 +123,7 @@ def _batch(*tensors: Tensor) -> tuple[int, ...]:
     return broadcast_shape(*(tensor.shape[:-1] for tensor in tensors))
 
 
-@operator
+@operator("matvec")
 def matvec_operator(values: Tensor, x: Tensor, bias: Tensor | None, structure: str, transposed: bool) -> Tensor:
     """Return what `matvec` does."""
     return matvec(structure, values, x, bias, transposed)
@@ -134,7 +134,7 @@ def _(values: Tensor, x: Tensor, bias: Tensor | None, structure: str, transposed
     return x.new_empty((*_batch(values, x), structure_of(structure).shape[1 if transposed else 0]))
 
 
-@operator
+@operator("dots")
 def dots_operator(left: Tensor, right: Tensor, structure: str, shape: list[int]) -> Tensor:
     """Return what `dots` does."""
     return dots(structure, left, right, tuple(shape)).clone()
@@ -145,7 +145,7 @@ def _(left: Tensor, right: Tensor, structure: str, shape: list[int]) -> Tensor:
     return left.new_empty((*shape, structure_of(structure).nnz))
 
 
-@operator
+@operator("solve")
 def solve_operator(values: Tensor, b: Tensor, structure: str, transposed: bool) -> tuple[Tensor, Tensor]:
     """Return what `solve` does; nothing is kept."""
     return solve(structure, values, b, transposed, None)
@@ -156,7 +156,7 @@ def _(values: Tensor, b: Tensor, structure: str, transposed: bool) -> tuple[Tens
     return b.new_empty((*_batch(values, b), b.shape[-1])), values.new_empty(values.shape[:-1], dtype=torch.int64)
 
 
-@operator
+@operator("slogdet")
 def slogdet_operator(values: Tensor, structure: str) -> tuple[Tensor, Tensor]:
     """Return what `slogdet` does; nothing is kept."""
     return slogdet(structure, values, None)
@@ -167,23 +167,23 @@ def _(values: Tensor, structure: str) -> tuple[Tensor, Tensor]:
     return values.new_empty(values.shape[:-1]), values.new_empty(values.shape[:-1])
 
 
-@operator
+@operator("inverse_on_pattern")
 def inverse_operator(values: Tensor, structure: str) -> Tensor:
     """Return what `inverse_on_pattern` does; nothing is kept."""
     return inverse_on_pattern(structure, values, None)
 
 
-@torch.library.register_fake("stridiag::inverse")  # type: ignore[untyped-decorator]
+@torch.library.register_fake("stridiag::inverse_on_pattern")  # type: ignore[untyped-decorator]
 def _(values: Tensor, structure: str) -> Tensor:
     return values.new_empty(values.shape)
 
 
-@operator
+@operator("pinv_apply")
 def pinv_operator(values: Tensor, b: Tensor, structure: str, transposed: bool, rtol: float | None) -> Tensor:
     """Return what `pinv_apply` does."""
     return pinv_apply(structure, values, b, transposed, rtol)
 
 
-@torch.library.register_fake("stridiag::pinv")  # type: ignore[untyped-decorator]
+@torch.library.register_fake("stridiag::pinv_apply")  # type: ignore[untyped-decorator]
 def _(values: Tensor, b: Tensor, structure: str, transposed: bool, rtol: float | None) -> Tensor:
     return b.new_empty((*_batch(values, b), structure_of(structure).shape[0 if transposed else 1]))

@@ -41,13 +41,16 @@ class Rule(torch.autograd.Function):
         return base.apply(*unwrap_dead_wrappers(arguments))
 
 
-def operator(function: Callable[..., Any]) -> Any:
-    """Return a function of tensors, text and numbers as an operator ``stridiag::...`` of torch, called as itself."""
-    name = function.__name__.removesuffix("_operator")
-    schema = torch.library.infer_schema(function, mutates_args=())
-    _library.define(name + schema, tags=torch.Tag.pt2_compliant_tag)
-    _library.impl(name, function, "CompositeExplicitAutograd")
-    return getattr(torch.ops.stridiag, name).default
+def operator(name: str) -> Callable[[Callable[..., Any]], Any]:
+    """Make a function of tensors, text and numbers the operator ``stridiag::name`` of torch, called as itself."""
+
+    def made(function: Callable[..., Any]) -> Any:
+        schema = torch.library.infer_schema(function, mutates_args=())
+        _library.define(name + schema, tags=torch.Tag.pt2_compliant_tag)
+        _library.impl(name, function, "CompositeExplicitAutograd")
+        return getattr(torch.ops.stridiag, name).default
+
+    return made
 
 
 def register(overload: Any, rule: type[Rule], *, further: int = 0) -> None:
