@@ -24,6 +24,7 @@ import torch
 from stridiag import Structure
 from stridiag.torch import StridiagInvertible, StridiagLinear
 from stridiag.torch.functional import slogdet, solve
+from stridiag.torch.invertible import Form
 from torch import Tensor, nn
 
 _LONG = 5.0  # seconds
@@ -181,7 +182,10 @@ def flow_table(args: argparse.Namespace, threads: int) -> list[dict[str, Any]]:
     table: list[dict[str, Any]] = []
     for n in args.orders:
         x = torch.randn(32, n, device=args.device)
-        steps: dict[str, Callable[[str], object]] = {"stridiag": stridiag_step(n, x)}
+        steps: dict[str, Callable[[str], object]] = {
+            "stridiag": stridiag_step(n, x, "product"),
+            "stridiag, dominant": stridiag_step(n, x, "dominant"),
+        }
         if n <= args.largest_dense:
             for make in (nflows_step, zuko_step):
                 try:
@@ -197,8 +201,8 @@ def flow_table(args: argparse.Namespace, threads: int) -> list[dict[str, Any]]:
     return table
 
 
-def stridiag_step(n: int, x: Tensor) -> Callable[[str], object]:
-    layer = StridiagInvertible(n, device=x.device)
+def stridiag_step(n: int, x: Tensor, form: Form) -> Callable[[str], object]:
+    layer = StridiagInvertible(n, form=form, device=x.device)
 
     def step(direction: str) -> None:
         layer.zero_grad()

@@ -67,6 +67,44 @@ def test_vmap_within_a_compiled_function(path, operands):
         )
 
 
+def _loss(values, rows):
+    return F.matvec(S, values, rows).square().sum() + F.solve(S, values, rows).pow(3).sum() + F.slogdet(S, values)[1]
+
+
+_gradient = torch.func.grad(_loss)
+
+TRANSFORMED = {
+    "grad": _gradient,
+    "grad of grad": lambda values, rows: torch.func.grad(lambda v: _gradient(v, rows).square().sum())(values),
+    "vmap of grad": lambda values, rows: torch.func.vmap(_gradient, (None, 0))(values, rows),
+    "jacrev": lambda values, rows: torch.func.jacrev(lambda v: F.solve(S, v, rows))(values),
+}
+
+
+@pytest.mark.parametrize("path", ["auto", "torch"])
+def test_derivatives_of_torch_func_within_a_compiled_function(path, operands):
+    values, rows = operands
+    values = values.detach()
+
+    def whole(values, rows):
+        return tuple(function(values, rows) for function in TRANSFORMED.values())
+
+    expected = whole(values, rows)
+    with forced_path(path):
+        found = torch.compile(whole, backend="aot_eager", fullgraph=True)(values, rows)
+    for name, one, other in zip(TRANSFORMED, found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def test_a_derivative_of_torch_func_is_differentiated_by_autograd_once_more(operands):
+    values, rows = operands
+    compiled = torch.compile(_gradient, backend="eager", fullgraph=True)
+    expected, found = (
+        torch.autograd.grad(function(values, rows).square().sum(), values)[0] for function in (_gradient, compiled)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+
+
 def _compiler():
     """Whether the default backend can make a library of its own here."""
     try:

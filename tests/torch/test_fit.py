@@ -172,3 +172,26 @@ def test_refusals():
         fit_closed_form(network(), x * np.nan, z)
     with pytest.raises(ValueError, match="alpha must be"):
         fit_closed_form(network(), x, z, alpha="best")
+
+
+def test_refusals_name_the_arguments():
+    x, z = data()
+    with pytest.raises(NonFiniteError, match=r"^Y must be finite"):
+        fit_closed_form(network(), x, z * np.nan)
+    with pytest.raises(ValueError, match="X and Y must be"):
+        fit_closed_form(network(), x[:5], z)
+    with pytest.raises(ValueError, match="X and Y must be"):
+        fit_closed_form(network(), x[None], z)
+    with pytest.raises(TypeError, match="must be real"):
+        fit_closed_form(network(), torch.as_tensor(x).to(torch.complex64), z)
+    with pytest.raises(ValueError, match="device meta"):
+        fit_closed_form(network().to("meta"), x, z)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_tensors_of_half_precision_are_data_too(kind):
+    x, z = (torch.as_tensor(part).to(kind) for part in data())
+    net, other = network(), network()
+    fit_closed_form(net, x, z, rng=0)
+    fit_closed_form(other, x.double(), z.double(), rng=0)
+    assert all(torch.equal(p, q) for p, q in zip(net.parameters(), other.parameters(), strict=True))

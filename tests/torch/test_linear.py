@@ -184,3 +184,50 @@ def test_training_lowers_the_loss():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.3 * losses[0]
+
+
+def test_views_with_signs_put_off_and_foreign_default_devices():
+    layer = StridiagLinear(6, 5, links=([1], [4]))
+    x = torch.complex(torch.randn(3, 6), torch.randn(3, 6)).conj().imag
+    assert x.is_neg()
+    with torch.device("meta"):
+        y = layer(x)
+    assert torch.equal(y, layer(x.clone()))
+
+
+def test_an_ensemble_and_gradients_sample_by_sample():
+    layers = [StridiagLinear(6, 5, links=([1], [4]), dtype=torch.float64) for _ in range(3)]
+    x = torch.randn(4, 6, dtype=torch.float64)
+    states = torch.func.stack_module_state(layers)
+
+    def run(parameters, buffers, rows):
+        return torch.func.functional_call(layers[0], (parameters, buffers), (rows,))
+
+    found = torch.func.vmap(run, (0, 0, None))(*states, x)
+    torch.testing.assert_close(found, torch.stack([layer(x) for layer in layers]))
+    given, buffers = dict(layers[0].named_parameters()), dict(layers[0].named_buffers())
+    each = torch.func.vmap(torch.func.grad(lambda p, row: run(p, buffers, row).square().sum()), (None, 0))(given, x)
+    layers[0](x).square().sum().backward()
+    for name, parameter in layers[0].named_parameters():
+        torch.testing.assert_close(each[name].sum(0), parameter.grad)
+
+
+@pytest.mark.parametrize("foreach", [True, False])
+def test_optimizers_parametrizations_and_checkpoints(foreach):
+    class Twice(torch.nn.Module):
+        def forward(self, weight):
+            return 2.0 * weight
+
+    torch.manual_seed(0)
+    layer = StridiagLinear(6, 5)
+    torch.nn.utils.parametrize.register_parametrization(layer, "weight", Twice())
+    x, aim = torch.randn(8, 6), torch.randn(8, 5)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.05, foreach=foreach)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        y = torch.utils.checkpoint.checkpoint(layer, x, use_reentrant=False)
+        losses.append((y - aim).square().mean())
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < 0.7 * losses[0]

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from torch.nn.utils import prune as magnitude
 
 import torch
 from stridiag.errors import NonFiniteError
@@ -371,3 +372,48 @@ def test_refusals_of_models_and_samples():
         prune(nn.Tanh(), rows(), density=0.1)
     with pytest.raises(NonFiniteError):
         prune(mlp(), rows() * torch.tensor(float("nan")), density=0.1)
+
+
+def test_weights_that_hooks_compute_or_that_are_not_finite_are_refused():
+    model = mlp()
+    magnitude.l1_unstructured(model[0], "weight", 0.5)
+    model(rows())
+    with pytest.raises(ValueError, match=r"weight of 0 is computed by a hook.*prune\.remove"):
+        prune(model, rows(), density=0.2)
+    magnitude.remove(model[0], "weight")
+    prune(model, rows(), density=0.2)
+    with torch.no_grad():
+        model[2].weight[0, 0] = torch.inf
+    with pytest.raises(NonFiniteError, match="layer '2'"):
+        prune(model, rows(), density=0.2)
+
+
+def test_layers_with_hooks_wrappers_and_parametrizations_keep_them():
+    model = mlp()
+    seen = []
+    model[2].register_forward_hook(lambda *_: seen.append(1))
+    pruned, report = prune(model, rows(), density=0.2)
+    assert "hook" in report.dense["2"]
+    seen.clear()
+    pruned(rows())
+    assert seen == [1]
+    # A low-rank adapter beside a layer: the layer is pruned, the adapter stays as it is.
+    adapted = nn.Sequential(Adapted(mlp()[0]), nn.Tanh(), nn.Linear(48, 3, dtype=torch.float64))
+    pruned, report = prune(adapted, rows(), density=0.2, layers=["0.base"])
+    assert [layer.name for layer in report.layers] == ["0.base"]
+    assert torch.equal(pruned[0].up.weight, adapted[0].up.weight)
+    other = mlp()
+    torch.nn.utils.parametrizations.weight_norm(other[0])
+    _, report = prune(other, rows(), density=0.2)
+    assert report.dense["0"] == "a ParametrizedLinear may do more than a linear layer"
+
+
+class Adapted(nn.Module):
+    def __init__(self, base):
+        super().__init__()
+        self.base = base
+        self.down = nn.Linear(base.in_features, 2, bias=False, dtype=torch.float64)
+        self.up = nn.Linear(2, base.out_features, bias=False, dtype=torch.float64)
+
+    def forward(self, x):
+        return self.base(x) + self.up(self.down(x))

@@ -6,8 +6,8 @@ import pytest
 
 import torch
 from stridiag import Structure
+from stridiag.torch import StridiagInvertible, host_kernels, kernels
 from stridiag.torch import functional as F
-from stridiag.torch import host_kernels, kernels
 
 S = Structure(30, (-1, 0, 1), ([0], [29]))
 
@@ -21,9 +21,9 @@ class _Counting:
     def __getattr__(self, name):
         return getattr(host_kernels, name)
 
-    def factored(self, structure, values):
+    def factored(self, structure, values, **options):
         self._made.append(structure)
-        return host_kernels.factored(structure, values)
+        return host_kernels.factored(structure, values, **options)
 
 
 @pytest.fixture
@@ -66,3 +66,10 @@ def test_values_that_change_in_place_are_factored_anew(counted):
     rows, columns = (torch.from_numpy(part) for part in S.coordinates())
     dense[rows, columns] = values.detach()
     torch.testing.assert_close(changed.detach(), torch.linalg.slogdet(dense).logabsdet)
+
+
+def test_inverse_and_determinant_of_a_layer_share_their_factors(counted):
+    layer = StridiagInvertible(30, (-1, 0, 1), ([0], [29]), form="dominant", dtype=torch.float64)
+    x = layer.inverse(torch.ones(4, 30, dtype=torch.float64))
+    (x.sum() + layer.log_abs_det()).backward()
+    assert len(counted) == 1

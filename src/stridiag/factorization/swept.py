@@ -192,6 +192,12 @@ class SweptChains(_Swept[TridiagonalLU]):
         """See `stridiag.factorization.decomposition.KnowsDeterminant`; from continuants."""
         return chain_determinant(self._chain, self._values)
 
+    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
+        """See `stridiag.factorization.inverse_entries.KnowsPattern`; from continuants."""
+        from stridiag.factorization import chain_inverse
+
+        return chain_inverse.chain_pattern(self._chain, self._values, transpose=transpose)
+
     def inverse_entries(self, rows: Index, columns: Index) -> Array | None:
         """See `stridiag.factorization.inverse_entries.KnowsEntries`."""
         return self._stored.inverse_entries(rows, columns)

@@ -57,7 +57,7 @@ class Structure:
     array([ 5, 16,  8])
     """
 
-    __slots__ = ("_hash", "_link_columns", "_link_rows", "_longest_line", "_offsets", "_shape", "_starts")
+    __slots__ = ("_hash", "_link_columns", "_link_rows", "_longest_line", "_nnz", "_offsets", "_shape", "_starts")
 
     _shape: tuple[int, int]
     _offsets: tuple[int, ...]
@@ -65,6 +65,7 @@ class Structure:
     _link_columns: Index
     _starts: tuple[int, ...]
     _hash: int
+    _nnz: int
     _longest_line: int | None
 
     def __init__(
@@ -91,6 +92,7 @@ class Structure:
         write(self, "_link_rows", rows)
         write(self, "_link_columns", columns)
         write(self, "_starts", tuple(int(start) for start in starts))
+        write(self, "_nnz", int(starts[-1]) + int(rows.size))
         write(self, "_longest_line", None)
         write(self, "_hash", hash((full, ordered, rows.tobytes(), columns.tobytes())))
 
@@ -152,7 +154,7 @@ class Structure:
     @property
     def nnz(self) -> int:
         """Number of slots: stored entries, explicit zeros included."""
-        return self._starts[-1] + self.link_count
+        return self._nnz
 
     @property
     def is_square(self) -> bool:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import torch
+from stridiag._validate import require_finite
 from stridiag.nn.architecture import Architecture
 from stridiag.nn.calibration import fit_temperature, leave_one_out
 from stridiag.nn.hidden import Stack, row_blocks
@@ -112,7 +113,11 @@ def fit_closed_form(
     penalty = _penalty(alpha, structured=isinstance(parts.readout, StridiagLinear))
     classes = _classes(Y)
     aims = np.eye(parts.readout.out_features)[_within(classes, parts)] if classes is not None else _numbers(Y)
-    x, z, d = check_training_data(_numbers(X), aims[:, None] if aims.ndim == 1 else aims, _optional(weights))
+    numbers = _numbers(X)
+    if numbers.ndim != 2 or aims.ndim > 2 or numbers.shape[0] != aims.shape[0]:
+        raise ValueError(f"X and Y must be (n, d) and (n, q) or (n,), got {numbers.shape} and {aims.shape}")
+    require_finite(aims, "Y")
+    x, z, d = check_training_data(numbers, aims[:, None] if aims.ndim == 1 else aims, _optional(weights))
     if x.shape[1] != parts.inputs or z.shape[1] != parts.readout.out_features:
         expected = f"(n, {parts.inputs}) and (n, {parts.readout.out_features})"
         raise ValueError(f"X and Y must be {expected} for this module, got {x.shape} and {z.shape}")
@@ -182,6 +187,8 @@ class _Parts:
             raise ValueError(f"all activations must be the same, got {sorted(names)}")
         if parts[-1].bias is None:
             raise ValueError(f"the readout needs a bias, got {parts[-1]}")
+        if any(p.is_meta for p in module.parameters()):
+            raise ValueError("the module lies on the device meta and has no values to set: to_empty gives it some")
         return cls(tuple(hidden), names.pop() if names else "tanh", parts[-1])
 
     def architecture(self) -> Architecture:
@@ -227,6 +234,8 @@ def _penalty(alpha: Penalty | None, *, structured: bool) -> Penalty:
 
 def _numbers(given: ArrayLike | Tensor) -> Array:
     if isinstance(given, Tensor):
+        if given.is_complex():
+            raise TypeError(f"numbers must be real, got dtype {given.dtype}")
         return np.asarray(given.detach().to("cpu", torch.float64).numpy())
     return np.asarray(given, np.float64)
 
@@ -237,6 +246,8 @@ def _optional(given: ArrayLike | Tensor | None) -> Array | None:
 
 def _classes(given: ArrayLike | Tensor) -> NDArray[np.int64] | None:
     """Return targets that are classes."""
+    if isinstance(given, Tensor) and (given.is_floating_point() or given.is_complex()):
+        return None  # not by way of NumPy, which has no bfloat16
     array = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
     return array.astype(np.int64) if array.ndim == 1 and array.dtype.kind in "iu" else None
 

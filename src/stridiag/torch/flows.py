@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from torch.distributions import Transform, constraints
 
 import torch
+from stridiag.torch.batches import require_width
 from stridiag.torch.invertible import Form, StridiagInvertible
 from torch import Tensor, nn
 
@@ -143,6 +144,7 @@ class StridiagFlow(nn.Module):
 
     def transform(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return z = f(x), (..., n), and the logarithm of the Jacobian determinant's magnitude, (...)."""
+        require_width(x, self.features, "x")
         z = x
         total = x.new_zeros(x.shape[:-1])
         for k, layer in enumerate(self.linear):

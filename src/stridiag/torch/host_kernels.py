@@ -17,7 +17,8 @@ import torch
 from stridiag._kernels import compile as compiler
 from stridiag._kernels import layer_products, product_lanes, products
 from stridiag._kernels.threads import run_ranges
-from stridiag.factorization.batch import Members, decompose_members
+from stridiag.factorization.batch import MemberList, Members, decompose_members
+from stridiag.factorization.decompose import decompose
 from stridiag.factorization.inverse_entries import pattern_of_inverse
 from stridiag.factorization.solving import solve_all
 from stridiag.linalg import pinv
@@ -35,28 +36,38 @@ Array = NDArray[Any]
 _GRAIN = 1 << 16
 
 
+def _array(tensor: Tensor) -> Array:
+    """Return a NumPy view; a copy where torch has put off a change of signs, as in a conjugate's imaginary part."""
+    array: Array = tensor.resolve_neg().numpy()
+    return array
+
+
 def _rows(tensor: Tensor, shape: tuple[int, ...]) -> Array:
     """Return a C-contiguous NumPy view of a tensor in the given shape; a copy only where axes are broadcast."""
-    array: Array = tensor.numpy()
-    return np.ascontiguousarray(array).reshape(shape)
+    return np.ascontiguousarray(_array(tensor)).reshape(shape)
 
 
 def matvec(structure: Structure, values: Tensor, x: Tensor, bias: Tensor | None, *, transposed: bool) -> Tensor:
     """Return A x, or A' x, plus a bias, for every vector of a broadcast batch."""
     where, source = product_arrays(structure, transposed=transposed)
-    rows, columns = structure.shape[::-1] if transposed else structure.shape
-    array = values.numpy()
+    columns, rows = structure.shape if transposed else structure.shape[::-1]
+    array = _array(values)
     if source is not None:
         array = array[..., source]
-    batch = tuple(x.shape[:-1]) if values.dim() == 1 else broadcast_shape(values.shape[:-1], x.shape[:-1])
+    if array.ndim == 1:
+        batch = x.shape[:-1]
+    else:
+        batch = torch.Size(broadcast_shape(values.shape[:-1], x.shape[:-1]))
+        x = x.expand(*batch, columns)
     if array.size == array.shape[-1]:
-        single = np.ascontiguousarray(array).reshape(-1)
-        samples = math.prod(batch)
-        block = _rows(x if batch == x.shape[:-1] else x.expand(*batch, columns), (samples, columns))
+        # What this branch does beside its kernel takes longer than the kernel itself for a small layer.
+        single = np.ascontiguousarray(array.reshape(-1))
+        samples = batch.numel()
+        block = _rows(x, (samples, columns))
         # Made by torch, whose memory begins at a multiple of a vector's size.
         result = x.new_empty((*batch, rows))
         y = result.numpy().reshape(samples, rows)
-        add = single[:0] if bias is None else np.ascontiguousarray(bias.numpy())
+        add = single[:0] if bias is None else np.ascontiguousarray(_array(bias))
         grain = layer_products.rows_worth_a_thread(_GRAIN, (len(structure.offsets) + 1) * samples)
         if rows <= grain:
             layer_products.layer_rows(single, *where, block, add, y, 0, rows)
@@ -68,7 +79,7 @@ def matvec(structure: Structure, values: Tensor, x: Tensor, bias: Tensor | None,
             )
         return result
     kernels = product_lanes if compiler.COMPILES else products
-    members = math.prod(batch)
+    members = batch.numel()
     of, at = (
         np.broadcast_to(np.arange(math.prod(own)).reshape(own), batch).ravel()
         for own in (tuple(values.shape[:-1]), tuple(x.shape[:-1]))
@@ -89,6 +100,14 @@ def dots(structure: Structure, left: Tensor, right: Tensor, shape: tuple[int, ..
     """Return ``left_i right_j`` at every slot (i, j), summed over the batch but for axes of `shape`."""
     where, _ = product_arrays(structure, transposed=False)
     rows, columns = structure.shape
+    if not shape and left.shape[:-1] == right.shape[:-1]:
+        # As for a product: the short way to the kernel.
+        vectors = left.shape[:-1].numel()
+        found = left.new_empty(structure.nnz)
+        layer_products.pattern_dots(
+            *where, _rows(right, (vectors, columns)), _rows(left, (vectors, rows)), found.numpy()
+        )
+        return found
     batch = broadcast_shape(left.shape[:-1], right.shape[:-1], shape)
     _, lead, vectors = members_and_vectors(shape, batch)
     members = math.prod(lead)
@@ -113,6 +132,8 @@ class Factored:
     finite: Array
     given: Array
     """The values, copied: what the caller holds may change in place."""
+    regular: bool = False
+    """Whether the finite members are known to be regular, so that nobody need find out."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -131,11 +152,11 @@ class Factored:
     @property
     def info(self) -> Array:
         """For each member 0, or as `Factor.info`; -1 for members that are not finite."""
-        return np.where(self.finite, self.members.info, -1).reshape(self.batch)
+        return np.where(self.finite, 0 if self.regular else self.members.info, -1).reshape(self.batch)
 
 
-def factored(structure: Structure, values: Tensor) -> Factored:
-    """Factor every member; one that is not finite counts as singular."""
+def factored(structure: Structure, values: Tensor, *, regular: bool = False) -> Factored:
+    """Factor every member; one that is not finite counts as singular, and, if they are `regular`, no other one."""
     given = array = _rows(values, (math.prod(values.shape[:-1]), structure.nnz)).copy()
     finite: Array = np.logical_and.reduce(np.isfinite(array), axis=1)
     if not finite.all():
@@ -144,8 +165,11 @@ def factored(structure: Structure, values: Tensor) -> Factored:
     batch = tuple(values.shape[:-1])
     matrix = StridiagMatrix(structure, array.reshape(*batch, structure.nnz), copy=False)
     with np.errstate(all="ignore"):
-        members = decompose_members(plan(structure), matrix)
-    return Factored(members, structure, batch, finite, given)
+        if regular:
+            members: Members = MemberList([decompose(plan(structure), member.values) for member in matrix.members])
+        else:
+            members = decompose_members(plan(structure), matrix)
+    return Factored(members, structure, batch, finite, given, regular)
 
 
 def solve(factors: Factored, b: Tensor, *, transposed: bool) -> Tensor:
@@ -176,7 +200,9 @@ def solve(factors: Factored, b: Tensor, *, transposed: bool) -> Tensor:
 def slogdet(factors: Factored) -> tuple[Tensor, Tensor]:
     """Return signs and logarithms; (0, -inf) for singular members, NaN for those that are not finite."""
     with np.errstate(all="ignore"):
-        signs, logarithms = factors.members.slogdet()
+        members = factors.members
+        given = [member.slogdet() for member in members] if factors.regular else None
+        signs, logarithms = zip(*given, strict=True) if given else members.slogdet()
     sign = np.where(factors.finite, np.array(signs, factors.dtype), np.nan).reshape(factors.batch)
     logarithm = np.where(factors.finite, np.array(logarithms, factors.dtype), np.nan).reshape(factors.batch)
     return (
@@ -201,7 +227,7 @@ def pinv_apply(structure: Structure, values: Tensor, b: Tensor, *, transposed: b
     rows, columns = structure.shape[::-1] if transposed else structure.shape
     batch = broadcast_shape(values.shape[:-1], b.shape[:-1])
     own, lead, vectors = members_and_vectors(tuple(values.shape[:-1]), batch)
-    array = np.ascontiguousarray(values.numpy()).reshape(*own, structure.nnz)
+    array = np.ascontiguousarray(_array(values)).reshape(*own, structure.nnz)
     right = _rows(b.expand(*batch, rows), (*lead, vectors, rows))
     out = np.full((*lead, vectors, columns), np.nan, right.dtype)
     for place in np.ndindex(own):

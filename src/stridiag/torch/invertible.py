@@ -14,7 +14,7 @@ from stridiag._validate import check_option
 from stridiag.structure import Structure
 from stridiag.torch.batches import require_width
 from stridiag.torch.functional import linear, slogdet, solve
-from stridiag.torch.functional.product_form import Part, fused, fusible
+from stridiag.torch.functional.invertible_map import LogAbsDet, Map, Part, fused, fusible
 from torch import Tensor, nn
 
 __all__ = ["Form", "StridiagInvertible"]
@@ -37,8 +37,8 @@ class _Part(nn.Module):
         most = max(1, *(int(np.bincount(lines, minlength=1).max()) for lines in (rows, columns)))
         self.limit = bound / most
         self.diagonal = (diagonal.start, diagonal.stop)
-        # For the way on the host; a structure with entries on both sides is solved otherwise.
-        self.fixed = Part(structure, off, self.limit, upper=bool((columns > rows).any()))
+        # For the way on the host.
+        self.fixed = Part(structure, off, self.limit)
         self.register_buffer("slots", torch.as_tensor(off, device=device), persistent=False)
         self.raw = nn.Parameter(torch.zeros(off.size, device=device, dtype=dtype))
 
@@ -172,21 +172,28 @@ class StridiagInvertible(nn.Module):
 
     def log_abs_det(self) -> Tensor:
         """Return the logarithm of the magnitude of A's determinant: a number, the same for every x."""
-        found = self.log_diagonal().sum()
-        if self.form == "dominant":
-            part: Any = self.parts[0]
-            found = found + slogdet(part.structure, part.values(part.raw)).logabsdet
-        return found
+        last: Any = self.parts[-1]
+        tensors = (self.raw_scale,) if last.fixed.triangle else (self.raw_scale, last.raw)
+        if not fusible(*tensors):
+            return self._composed_log_abs_det(*tensors)
+        return fused(LogAbsDet(last.fixed, self.log_scale), self._composed_log_abs_det, *tensors)
 
     def _map(self, x: Tensor, *, inverse: bool) -> Tensor:
         parts: Any = self.parts
         raws = [part.raw for part in parts]
         parameters = [*raws, self.raw_scale] if self.bias is None else [*raws, self.raw_scale, self.bias]
         composed = self._composed_inverse if inverse else self._composed_forward
-        if self.form == "dominant" or not fusible(x, parameters):
-            return composed(x, *parameters)
         require_width(x, self.features, "y" if inverse else "x")
-        return fused([part.fixed for part in parts], self.log_scale, x, parameters, composed, inverse=inverse)
+        if not fusible(x, *parameters):
+            return composed(x, *parameters)
+        return fused(Map([part.fixed for part in parts], self.log_scale, inverse), composed, x, *parameters)
+
+    def _composed_log_abs_det(self, raw_scale: Tensor, raw: Tensor | None = None) -> Tensor:
+        found = self._logarithms(raw_scale).sum()
+        if raw is not None:
+            last: Any = self.parts[-1]
+            found = found + slogdet(last.structure, last.values(raw)).logabsdet
+        return found
 
     def _composed_forward(self, x: Tensor, *parameters: Tensor) -> Tensor:
         parts, scale, bias = self._operands(parameters, 1.0)

@@ -14,6 +14,7 @@ from stridiag.structure import Structure
 from stridiag.torch import device_kernels, host_kernels, reduction
 from stridiag.torch.batches import broadcast_shape
 from stridiag.torch.paths import on_host
+from stridiag.torch.rules import operator
 from stridiag.torch.spec import Named, structure_of
 from torch import Tensor
 
@@ -21,6 +22,7 @@ __all__ = [
     "Kept",
     "dots",
     "dots_operator",
+    "factors_of",
     "inverse_on_pattern",
     "inverse_operator",
     "matvec",
@@ -49,13 +51,16 @@ class Kept:
 _latest: list[weakref.ref[host_kernels.Factored]] = []
 
 
-def _factors(structure: Structure, values: Tensor, kept: Kept | None) -> host_kernels.Factored:
+def factors_of(
+    structure: Structure, values: Tensor, kept: Kept | None, *, regular: bool = False
+) -> host_kernels.Factored:
+    """Return the factors that are kept, those of the latest matrix if it was this one, or new ones."""
     if kept is None:
         return host_kernels.factored(structure, values)
     if kept.factors is None or kept.factors.batch != tuple(values.shape[:-1]):
         found = _latest[0]() if _latest else None
         if found is None or not found.are_those_of(structure, values):
-            found = host_kernels.factored(structure, values)
+            found = host_kernels.factored(structure, values, regular=regular)
             _latest[:] = [weakref.ref(found)]
         kept.factors = found
     return kept.factors
@@ -73,6 +78,8 @@ def dots(structure: Named, left: Tensor, right: Tensor, shape: tuple[int, ...]) 
     structure = structure_of(structure)
     run = host_kernels.dots if on_host(left) else device_kernels.dots
     sums = run(structure, left, right, shape)
+    if sums.dim() == len(shape) + 1 == 1:
+        return sums
     batch = broadcast_shape(left.shape[:-1], right.shape[:-1], shape)
     whole = sums.reshape(*sums.shape[:-1], *(1,) * (len(batch) + 1 - sums.dim()), structure.nnz)
     return whole.sum_to_size(*shape, structure.nnz)
@@ -83,7 +90,7 @@ def solve(structure: Named, values: Tensor, b: Tensor, transposed: bool, kept: K
     structure = structure_of(structure)
     if not on_host(values):
         return reduction.solve(structure, values, b, transposed=transposed)
-    factors = _factors(structure, values, kept)
+    factors = factors_of(structure, values, kept)
     return host_kernels.solve(factors, b, transposed=transposed), torch.from_numpy(factors.info.copy())
 
 
@@ -92,7 +99,7 @@ def slogdet(structure: Named, values: Tensor, kept: Kept | None) -> tuple[Tensor
     structure = structure_of(structure)
     if not on_host(values):
         return reduction.slogdet(structure, values)
-    return host_kernels.slogdet(_factors(structure, values, kept))
+    return host_kernels.slogdet(factors_of(structure, values, kept))
 
 
 def inverse_on_pattern(structure: Named, values: Tensor, kept: Kept | None) -> Tensor:
@@ -100,7 +107,7 @@ def inverse_on_pattern(structure: Named, values: Tensor, kept: Kept | None) -> T
     structure = structure_of(structure)
     if not on_host(values):
         return reduction.inverse_on_pattern(structure, values)
-    return host_kernels.inverse_on_pattern(_factors(structure, values, kept))
+    return host_kernels.inverse_on_pattern(factors_of(structure, values, kept))
 
 
 def pinv_apply(structure: Named, values: Tensor, b: Tensor, transposed: bool, rtol: float | None) -> Tensor:
@@ -116,67 +123,67 @@ def _batch(*tensors: Tensor) -> tuple[int, ...]:
     return broadcast_shape(*(tensor.shape[:-1] for tensor in tensors))
 
 
-@torch.library.custom_op("stridiag::matvec", mutates_args=())
+@operator("matvec")
 def matvec_operator(values: Tensor, x: Tensor, bias: Tensor | None, structure: str, transposed: bool) -> Tensor:
     """Return what `matvec` does."""
     return matvec(structure, values, x, bias, transposed)
 
 
-@matvec_operator.register_fake
+@torch.library.register_fake("stridiag::matvec")  # type: ignore[untyped-decorator]
 def _(values: Tensor, x: Tensor, bias: Tensor | None, structure: str, transposed: bool) -> Tensor:
     return x.new_empty((*_batch(values, x), structure_of(structure).shape[1 if transposed else 0]))
 
 
-@torch.library.custom_op("stridiag::dots", mutates_args=())
+@operator("dots")
 def dots_operator(left: Tensor, right: Tensor, structure: str, shape: list[int]) -> Tensor:
     """Return what `dots` does."""
     return dots(structure, left, right, tuple(shape)).clone()
 
 
-@dots_operator.register_fake
+@torch.library.register_fake("stridiag::dots")  # type: ignore[untyped-decorator]
 def _(left: Tensor, right: Tensor, structure: str, shape: list[int]) -> Tensor:
     return left.new_empty((*shape, structure_of(structure).nnz))
 
 
-@torch.library.custom_op("stridiag::solve", mutates_args=())
+@operator("solve")
 def solve_operator(values: Tensor, b: Tensor, structure: str, transposed: bool) -> tuple[Tensor, Tensor]:
     """Return what `solve` does; nothing is kept."""
     return solve(structure, values, b, transposed, None)
 
 
-@solve_operator.register_fake
+@torch.library.register_fake("stridiag::solve")  # type: ignore[untyped-decorator]
 def _(values: Tensor, b: Tensor, structure: str, transposed: bool) -> tuple[Tensor, Tensor]:
     return b.new_empty((*_batch(values, b), b.shape[-1])), values.new_empty(values.shape[:-1], dtype=torch.int64)
 
 
-@torch.library.custom_op("stridiag::slogdet", mutates_args=())
+@operator("slogdet")
 def slogdet_operator(values: Tensor, structure: str) -> tuple[Tensor, Tensor]:
     """Return what `slogdet` does; nothing is kept."""
     return slogdet(structure, values, None)
 
 
-@slogdet_operator.register_fake
+@torch.library.register_fake("stridiag::slogdet")  # type: ignore[untyped-decorator]
 def _(values: Tensor, structure: str) -> tuple[Tensor, Tensor]:
     return values.new_empty(values.shape[:-1]), values.new_empty(values.shape[:-1])
 
 
-@torch.library.custom_op("stridiag::inverse_on_pattern", mutates_args=())
+@operator("inverse_on_pattern")
 def inverse_operator(values: Tensor, structure: str) -> Tensor:
     """Return what `inverse_on_pattern` does; nothing is kept."""
     return inverse_on_pattern(structure, values, None)
 
 
-@inverse_operator.register_fake
+@torch.library.register_fake("stridiag::inverse_on_pattern")  # type: ignore[untyped-decorator]
 def _(values: Tensor, structure: str) -> Tensor:
     return values.new_empty(values.shape)
 
 
-@torch.library.custom_op("stridiag::pinv_apply", mutates_args=())
+@operator("pinv_apply")
 def pinv_operator(values: Tensor, b: Tensor, structure: str, transposed: bool, rtol: float | None) -> Tensor:
     """Return what `pinv_apply` does."""
     return pinv_apply(structure, values, b, transposed, rtol)
 
 
-@pinv_operator.register_fake
+@torch.library.register_fake("stridiag::pinv_apply")  # type: ignore[untyped-decorator]
 def _(values: Tensor, b: Tensor, structure: str, transposed: bool, rtol: float | None) -> Tensor:
     return b.new_empty((*_batch(values, b), structure_of(structure).shape[0 if transposed else 1]))

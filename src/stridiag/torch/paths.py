@@ -18,7 +18,7 @@ _path: ContextVar[Path] = ContextVar("stridiag_torch_path", default="auto")
 
 def on_host(tensor: Tensor) -> bool:
     """Whether the compiled kernels of the host serve this tensor."""
-    return tensor.device.type == "cpu" and _path.get() == "auto"
+    return tensor.is_cpu and _path.get() == "auto"
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import torch
 from stridiag._validate import require_finite
+from stridiag.errors import NonFiniteError
 from stridiag.nn.pruning import PrunedLayer, Stage, prune_layer
 from stridiag.nn.readout import solve_ridge
 from stridiag.nn.statistics import Statistics
@@ -137,12 +138,17 @@ def prune(
     first = next(model.parameters(), None)
     if first is None:
         raise ValueError("the model has no parameters")
+    _require_copyable(model)
     inputs = Sample(sample, batch_size, first.device)
     with quiet(model):
         calls = calls_of_linears(model, inputs)
         plan = plan_pruning(model, calls, layers, readout, density, budget)
         if targets is not None and plan.readout is None:
             raise ValueError("targets are for a readout, but there is none: name one by readout=")
+        for name in plan.entries:
+            weight = model.get_submodule(name).get_parameter("weight")
+            if not torch.isfinite(weight).all():
+                raise NonFiniteError(f"the weight of layer {name!r} must be finite")
         work = _Work(model, inputs, calls, plan, alpha, diagonals, permute, _as_targets(targets))
         pruned, outcomes = work.layers_pruned("links", generator)
         ladder: dict[str, float] = {}
@@ -169,6 +175,17 @@ def prune(
 
 
 _RUNGS = ("dense", "mask", "refit", "permutation", "links", "readout", "random", "random + readout")
+
+
+def _require_copyable(model: nn.Module) -> None:
+    """Raise ValueError where a hook computes a weight: torch copies no module with such a tensor."""
+    for name, part in model.named_modules():
+        for key, value in vars(part).items():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                raise ValueError(
+                    f"{key} of {name or 'the model'} is computed by a hook, and such a module cannot be copied: make "
+                    "it a parameter first, as torch.nn.utils.prune.remove and remove_weight_norm do"
+                )
 
 
 def _as_targets(targets: ArrayLike | Tensor | None) -> Array | None:

@@ -75,6 +75,8 @@ def _refusal(model: nn.Module, part: nn.Linear, calls: Calls | None) -> str | No
         return "no pass calls it (attention reads such weights without calling the module)"
     if type(part) is not nn.Linear:
         return f"a {type(part).__name__} may do more than a linear layer"
+    if part._forward_hooks or part._forward_pre_hooks:
+        return "a hook of its own may do more than the layer"
     own = {id(p) for p in part.parameters(recurse=False)}
     for name, other in model.named_modules():
         if other is not part and any(id(p) in own for p in other.parameters(recurse=False)):

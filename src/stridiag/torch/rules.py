@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
-from torch._functorch.utils import unwrap_dead_wrappers
+from torch._functorch.utils import enable_single_level_autograd_function, unwrap_dead_wrappers
 from torch.autograd import forward_ad
 
 import torch
 
-__all__ = ["Rule", "register", "transformed", "underivable"]
+__all__ = ["Rule", "operator", "register", "transformed", "underivable"]
+
+# Operators live as long as this does.
+_library: Any = torch.library.Library("stridiag", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 
 class Rule(torch.autograd.Function):
@@ -37,15 +41,27 @@ class Rule(torch.autograd.Function):
         return base.apply(*unwrap_dead_wrappers(arguments))
 
 
-def register(operator: Any, rule: type[Rule], *, further: int = 0) -> None:
-    """Give an operator of torch a rule's derivative and its way of being mapped.
+def operator(name: str) -> Callable[[Callable[..., Any]], Any]:
+    """Make a function of tensors, text and numbers the operator ``stridiag::name`` of torch, called as itself."""
+
+    def made(function: Callable[..., Any]) -> Any:
+        schema = torch.library.infer_schema(function, mutates_args=())
+        _library.define(name + schema, tags=torch.Tag.pt2_compliant_tag)
+        _library.impl(name, function, "CompositeExplicitAutograd")
+        return getattr(torch.ops.stridiag, name).default
+
+    return made
+
+
+def register(overload: Any, rule: type[Rule], *, further: int = 0) -> None:
+    """Give an operator a rule's derivative and its way of being mapped.
 
     While torch compiles, operators are called by themselves: its tracer cannot map an autograd function
     (``torch.func.vmap``), nor take one with a forward mode.
 
     Parameters
     ----------
-    operator : torch.library.CustomOpDef
+    overload : torch._ops.OpOverload
         With the same arguments as the rule, but for the last ones.
     rule : type of Rule
     further : int, default 0
@@ -54,18 +70,41 @@ def register(operator: Any, rule: type[Rule], *, further: int = 0) -> None:
     rest = (None,) * further
     given: Any = rule
 
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        given.setup_context(ctx, (*inputs, *rest), output)
+    def below(keys: Any, arguments: Any) -> Any:
+        with torch._C._AutoDispatchBelowAutograd():
+            return overload.redispatch(keys & torch._C._after_autograd_keyset, *arguments)
 
-    def backward(ctx: Any, *grads: Any) -> tuple[Any, ...]:
-        found: tuple[Any, ...] = given.backward(ctx, *grads)
-        return found[: len(found) - further]
+    class Differentiable(torch.autograd.Function):
+        """The operator at one level of derivatives."""
+
+        @staticmethod
+        def forward(ctx: Any, *arguments: Any) -> Any:
+            *inputs, keys = arguments
+            # No graph is wanted of this level, but those of outer transforms are: they run within.
+            with torch.set_grad_enabled(torch._C._are_functorch_transforms_active()):
+                output = below(keys, inputs)
+            given.setup_context(ctx, (*inputs, *rest), output)
+            return output
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Any) -> tuple[Any, ...]:
+            found: tuple[Any, ...] = given.backward(ctx, *grads)
+            return (*found[: len(found) - further], None)
+
+    def differentiable(keys: Any, *arguments: Any) -> Any:
+        if not (torch.is_grad_enabled() and torch._C._any_requires_grad(*arguments)):
+            return below(keys, arguments)
+        base: Any = super(torch.autograd.Function, Differentiable)
+        # The dispatcher has come to this one level by itself. What `torch.library.register_autograd` makes would look
+        # for transforms here once more, and so fails within `torch.func.grad`.
+        with enable_single_level_autograd_function():
+            return base.apply(*arguments, keys)
 
     def mapped(info: Any, dims: Any, *arguments: Any) -> Any:
         return given.vmap(info, (*dims, *rest), *arguments, *rest)
 
-    operator.register_autograd(backward, setup_context=setup_context)
-    operator.register_vmap(mapped)
+    _library.impl(overload, differentiable, "Autograd", with_keyset=True)
+    torch.library.register_vmap(overload, mapped, lib=_library)
 
 
 def underivable() -> bool:

@@ -17,6 +17,7 @@ CASES = {
     "far diagonals and links": (40, (-7, -3, 0, 2, 11), ([0, 9, 39, 30], [16, 1, 4, 38])),
     "lower only": (20, (-2, 0), None),
 }
+FORMS = ("product", "dominant")
 MAPS = {"forward": StridiagInvertible.forward, "inverse": StridiagInvertible.inverse}
 
 
@@ -41,9 +42,10 @@ def _gradients(y, targets, g):
 
 @pytest.mark.parametrize("direction", MAPS)
 @pytest.mark.parametrize("shape", [(), (3,), (2, 17), (67,), (0,)])
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", CASES)
-def test_values_and_gradients_are_those_of_the_composition(name, shape, direction):
-    layer = _layer(name)
+def test_values_and_gradients_are_those_of_the_composition(name, form, shape, direction):
+    layer = _layer(name, form=form)
     x = torch.randn(*shape, layer.features, dtype=torch.float64, requires_grad=True)
     targets = [x, *layer.parameters()]
     y, expected = MAPS[direction](layer, x), _composed(layer, x, direction)
@@ -57,7 +59,7 @@ def test_values_and_gradients_are_those_of_the_composition(name, shape, directio
 
 
 @pytest.mark.parametrize("direction", MAPS)
-@pytest.mark.parametrize("options", [{}, {"bias": False}, {"log_scale": 0.0}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"log_scale": 0.0}, {"form": "dominant"}], ids=str)
 def test_derivatives_of_both_orders(options, direction):
     torch.manual_seed(0)
     layer = StridiagInvertible(4, (-2, -1, 0, 1), ([3], [0]), dtype=torch.float64, **options)
@@ -74,9 +76,69 @@ def test_derivatives_of_both_orders(options, direction):
     assert gradgradcheck(run, given)
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", CASES)
+def test_the_determinant_and_its_gradients_are_those_of_the_composition(name, form):
+    layer = _layer(name, form=form)
+    tensors = [layer.raw_scale, layer.parts[-1].raw]
+    found, expected = layer.log_abs_det(), layer._composed_log_abs_det(*tensors)
+    assert "Step" in type(found.grad_fn).__name__
+    assert found.shape == ()
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    identity = torch.eye(layer.features, dtype=torch.float64)
+    dense = torch.linalg.slogdet(layer(identity) - layer.bias).logabsdet
+    torch.testing.assert_close(found, dense, rtol=1e-11, atol=1e-11)
+    for of, wanted in zip(
+        _gradients(found, tensors, None), torch.autograd.grad(dense, tensors, materialize_grads=True), strict=True
+    ):
+        # The determinant of a triangle with ones on its diagonal does not depend on its other entries.
+        of = torch.zeros_like(wanted) if of is None else of
+        torch.testing.assert_close(of, wanted, rtol=1e-9, atol=1e-10)
+    with torch.no_grad():
+        assert torch.equal(layer.log_abs_det(), found)
+
+
+def test_derivatives_of_both_orders_of_the_determinant():
+    layer = _layer("two units", form="dominant")
+    given = (layer.raw_scale, layer.parts[0].raw)
+
+    def run(*given):
+        names = ("raw_scale", "parts.0.raw")
+        module = _Determinant(layer)
+        parameters = {f"layer.{name}": tensor for name, tensor in zip(names, given, strict=True)}
+        return torch.func.functional_call(module, parameters, ())
+
+    assert gradcheck(run, given)
+    assert gradgradcheck(run, given)
+
+
+class _Determinant(torch.nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self):
+        return self.layer.log_abs_det()
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("direction", MAPS)
-def test_single_precision_and_frozen_parameters(direction):
-    layer = _layer("far diagonals and links", torch.float32)
+def test_parameters_that_are_not_finite_spoil_everything_quietly(direction, form):
+    layer = _layer("chain", form=form)
+    with torch.no_grad():
+        layer.parts[-1].raw[3] = torch.nan
+    x = torch.ones(2, 37, dtype=torch.float64)
+    found = MAPS[direction](layer, x)
+    assert found.isnan().any()
+    (found.sum() + layer.log_abs_det()).backward()
+    assert layer.raw_scale.grad.isnan().any()
+    assert torch.isnan(layer.log_abs_det()) == (form == "dominant")
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("direction", MAPS)
+def test_single_precision_and_frozen_parameters(direction, form):
+    layer = _layer("far diagonals and links", torch.float32, form=form)
     layer.bias.requires_grad_(False)
     layer.parts[0].raw.requires_grad_(False)
     x = torch.randn(40, 5).t()  # not contiguous
@@ -93,8 +155,9 @@ def test_single_precision_and_frozen_parameters(direction):
     torch.testing.assert_close(layer.raw_scale.grad.double(), double.raw_scale.grad, rtol=1e-2, atol=1e-2)
 
 
-def test_one_sample_that_is_not_finite_spoils_no_other():
-    layer = _layer("chain")
+@pytest.mark.parametrize("form", FORMS)
+def test_one_sample_that_is_not_finite_spoils_no_other(form):
+    layer = _layer("chain", form=form)
     x = torch.randn(20, 37, dtype=torch.float64)
     spoiled = x.clone()
     spoiled[3, 5] = torch.nan
@@ -116,3 +179,18 @@ def test_transforms_mixed_types_and_wrong_widths():
     assert layer(x.float()).dtype == torch.float64
     with pytest.raises(ValueError, match=r"x must have shape \(\.\.\., 37\)"):
         layer(x[:, :5])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_compiled_and_with_signs_put_off(form):
+    layer = _layer("chain", form=form)
+    x = torch.complex(torch.randn(4, 37, dtype=torch.float64), torch.randn(4, 37, dtype=torch.float64)).conj().imag
+    torch.testing.assert_close(layer(x), layer(x.clone()))
+
+    def whole(x):
+        return layer(x), layer.inverse(x), layer.log_abs_det()
+
+    torch._dynamo.reset()
+    found = torch.compile(whole, backend="eager", fullgraph=True)(x.clone())
+    for one, other in zip(found, whole(x), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-11)
