@@ -30,6 +30,7 @@ from stridiag.planning.compressed import CompressedColumns
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.layout import NotApplicable, plural
 from stridiag.planning.sparse import SparseAnalysis, analyse
+from stridiag.planning.two_ended_band import TwoEndedBand
 from stridiag.structure import Structure
 
 __all__ = ["MAX_BYTES", "BandLayout", "band_cost"]
@@ -177,6 +178,11 @@ class BandLayout:
     def lanes(self) -> LaneBand | None:
         """The segments in which a long and narrow band of real numbers is condensed; None if LU serves it."""
         return LaneBand.of(self.structure)
+
+    @cached_property
+    def two_ended(self) -> TwoEndedBand | None:
+        """The band that is eliminated from both ends; None if it is from one."""
+        return TwoEndedBand.of(self.structure)
 
     @cached_property
     def cost(self) -> Cost:
