@@ -630,16 +630,3 @@ def place_known(
                 entry = flat[base[d] + top + i]
                 for side in range(x.shape[0]):
                     x[side, top + i] -= entry * z[places[s] - width + i + d, side]
-
-
-@kernel
-def reduced_band(lower: int, width: int, places: Array, leftover: Array, rows: Array) -> None:
-    """Put the leftover rows of the segments into the band of the reduced system, `rows`, (k, 3 w - 1).
-
-    ``rows[i, c]`` is the entry in column i - (l + w - 1) + c, as `stridiag._kernels.band_lu` has it.
-    """
-    for s in range(places.size):
-        top = places[s] - (width - lower)
-        for i in range(width):
-            for c in range(2 * width):
-                rows[top + i, width - 1 - i + c] = leftover[s, i, c]

@@ -44,7 +44,6 @@ from stridiag._kernels.narrow_band import (
     exchange,
     largest,
     load,
-    multipliers,
     put,
     reduce,
     reduce_all,
@@ -79,9 +78,7 @@ def turned_base(base: Array, n: int) -> Array:
 
 def entries(flat: Array, base: Array, d: int, row: int, step: int, like: Row) -> Row:
     """Return a row of the band from entry d on, zeros for diagonals that are not there."""
-    return tuple(
-        flat[base[d + k] + step * row] if base[d + k] != ABSENT else flat[0] * 0 for k in range(len(like))
-    )
+    return tuple(flat[base[d + k] + step * row] if base[d + k] != ABSENT else flat[0] * 0 for k in range(len(like)))
 
 
 @compiled_form(entries)
@@ -156,11 +153,11 @@ def _eliminate(carried: Any, flat: Any, base: Any, row: Any, step: Any, i: Any, 
     rows, lower, pivots = end
     new = entries(flat, base, 0, row, step, like)
     candidates = (*carried, new)
-    chosen, size, p = largest(candidates[1:], candidates[0], abs(candidates[0][0]), 0, 1)
+    chosen, _, p = largest(candidates[1:], candidates[0], abs(candidates[0][0]), 0, 1)
     others = exchange(candidates[1:], candidates[0], p, 1)
-    # Accepts the good, so that NaN is no pivot either.
-    regular = 0.0 < size < np.inf
     reciprocal = 1.0 / chosen[0]
+    # Accepts the good, so that NaN is no pivot either, nor is what has no reciprocal.
+    regular = 0.0 < abs(reciprocal) < np.inf
     by = leading(others, reciprocal)
     pivots[i] = p
     rows[i, 0] = reciprocal
@@ -369,9 +366,7 @@ def _down_adjoint(waiting: Any, x: Any, come: Any, taken: Any, go: Any, n: Any, 
     if len(waiting) == 0:
         return lambda waiting, x, come, taken, go, n, reciprocal, row: ()
 
-    def first_and_rest(
-        waiting: Any, x: Any, come: Any, taken: Any, go: Any, n: Any, reciprocal: Any, row: Any
-    ) -> Any:
+    def first_and_rest(waiting: Any, x: Any, come: Any, taken: Any, go: Any, n: Any, reciprocal: Any, row: Any) -> Any:
         held = waiting[0]
         coming = x[come] if taken else held[0] * 0
         x[go] = held[0] * reciprocal
@@ -383,9 +378,7 @@ def _down_adjoint(waiting: Any, x: Any, come: Any, taken: Any, go: Any, n: Any, 
     return first_and_rest
 
 
-def up_adjoint(
-    carried: tuple[Row, ...], x: Array, place: int, go: int, n: int, p: int, by: Row
-) -> tuple[Row, ...]:
+def up_adjoint(carried: tuple[Row, ...], x: Array, place: int, go: int, n: int, p: int, by: Row) -> tuple[Row, ...]:
     """Undo `down`, transposed: from the numbers at `place` and those that are carried."""
     result = []
     for k, row in enumerate(carried):
@@ -423,8 +416,10 @@ def forward_substitute(
     above: Widths,
     below: Widths,
     sides: Widths,
-    top: tuple[Array, Array],
-    bottom: tuple[Array, Array],
+    lower: Array,
+    pivots: Array,
+    turned_lower: Array,
+    turned_pivots: Array,
     first: int,
     last: int,
     n: int,
@@ -433,10 +428,8 @@ def forward_substitute(
 ) -> None:
     """Apply the inverses of the exchanges and of L to the sides `x`, (r n,); put what is left into `core`, (r, w).
 
-    For the ends `first` ... `last` - 1; ``(lower, pivots)`` of each are given.
+    For the ends `first` ... `last` - 1.
     """
-    lower, pivots = top
-    turned_lower, turned_pivots = bottom
     steps = pivots.size if first == 0 else 0
     turned_steps = turned_pivots.size if last == 2 else 0
     both = min(steps, turned_steps)
@@ -495,15 +488,11 @@ def forward_substitute_adjoint(
     for i in range(both):
         one = down_adjoint(one, x, i + w, True, i, n, top[i, 0], load(top, i, 1, like))
         # What stands in the core is taken in once, from the top.
-        other = down_adjoint(
-            other, x, n - 1 - i - w, i + w < end, n - 1 - i, n, bottom[i, 0], load(bottom, i, 1, like)
-        )
+        other = down_adjoint(other, x, n - 1 - i - w, i + w < end, n - 1 - i, n, bottom[i, 0], load(bottom, i, 1, like))
     for i in range(both, steps):
         one = down_adjoint(one, x, i + w, True, i, n, top[i, 0], load(top, i, 1, like))
     for i in range(both, turned_steps):
-        other = down_adjoint(
-            other, x, n - 1 - i - w, i + w < end, n - 1 - i, n, bottom[i, 0], load(bottom, i, 1, like)
-        )
+        other = down_adjoint(other, x, n - 1 - i - w, i + w < end, n - 1 - i, n, bottom[i, 0], load(bottom, i, 1, like))
     flat = core.reshape(core.size)
     if first == 0:
         fill_sides(flat, 0, 1, w, one)
@@ -516,8 +505,10 @@ def back_substitute_adjoint(
     above: Widths,
     below: Widths,
     sides: Widths,
-    top: tuple[Array, Array],
-    bottom: tuple[Array, Array],
+    lower: Array,
+    pivots: Array,
+    turned_lower: Array,
+    turned_pivots: Array,
     first: int,
     last: int,
     n: int,
@@ -526,10 +517,8 @@ def back_substitute_adjoint(
 ) -> None:
     """Apply the inverse of L's transpose, and the exchanges, to the sides `x`, (r n,), given the core's, (r, w).
 
-    For the ends `first` ... `last` - 1; ``(lower, pivots)`` of each are given.
+    For the ends `first` ... `last` - 1.
     """
-    lower, pivots = top
-    turned_lower, turned_pivots = bottom
     steps = pivots.size if first == 0 else 0
     turned_steps = turned_pivots.size if last == 2 else 0
     both = min(steps, turned_steps)

@@ -1,34 +1,23 @@
-"""Long narrow bands: orthogonal condensation of many segments at a time, nothing of the size of the matrix stored."""
+"""Segments of long narrow bands, condensed many at a time, with nothing of the size of the matrix stored."""
 
 from __future__ import annotations
 
 import math
-from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import band_lanes as kernels
-from stridiag._kernels import band_lu
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
-from stridiag.factorization.band import BandLU
-from stridiag.factorization.condition import probe
-from stridiag.factorization.simple_factor import SimpleFactor
-from stridiag.factorization.singularity import Singularity
 from stridiag.factorization.survey import survey
-from stridiag.planning.band import BandLayout
-from stridiag.planning.band_lanes import LaneBand
 from stridiag.planning.chain import ChainLayout
 
-__all__ = ["SIDES", "LaneBandQR", "Lanes", "is_finite", "rows_from_chains", "rows_to_chains"]
+__all__ = ["SIDES", "Lanes", "is_finite", "rows_from_chains", "rows_to_chains"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
-
-# What the growth of the reduced LU may be: that of four sub-diagonals, whatever the values (Bohte 1975).
-_MILD_GROWTH = 116.0
 
 SIDES = 8
 """Right-hand sides that are solved for at once; for more than these, stored factors take less time."""
@@ -119,151 +108,6 @@ class Lanes:
             kernels.substitute((0,) * w, lanes, self.lower, *given, first, last, x, right, work)
 
         run_ranges(some, self._groups, grain=_GRAIN)
-
-
-class _Side:
-    """A band, or its transpose, condensed; with right-hand sides `x`, (r, n), that are carried along, if any."""
-
-    def __init__(self, band: LaneBand, flat: Array, base: Index, x: Array | None = None) -> None:
-        self._band = band
-        w = band.width
-        self._lanes = Lanes(band.lower, w, flat, base, *band.segments)
-        leftover, _, self.carried, fine = self._lanes.eliminate(x)
-        kept = band.columns.size
-        rows = np.zeros((kept, 3 * w - 1), flat.dtype)
-        place, row, entry = band.own_entries
-        there = base[entry] != kernels.ABSENT
-        rows.ravel()[place[there]] = flat[base[entry[there]] + row[there]]
-        kernels.reduced_band(band.lower, w, self._lanes.places, leftover, rows)
-        largest = float(np.abs(rows).max(initial=0.0))
-        self.factors = (rows, np.zeros((kept, band.lower + w - 1), flat.dtype), np.empty(kept, np.uint8))
-        info = band_lu.factor(*self.factors, 0, -1)
-        # Accepts the good, so that NaN is not.
-        self.trusted = info < 0 and fine and float(np.abs(rows).max(initial=0.0)) <= _MILD_GROWTH * largest
-
-    def solve(self, x: Array, carried: Array | None = None) -> None:
-        """Overwrite right-hand sides in class order, (r, n), with the solutions."""
-        band, lanes = self._band, self._lanes
-        z = lanes.gather(x, lanes.carry(x) if carried is None else carried, band.columns, band.own)
-        band_lu.solve(*self.factors, z)
-        lanes.substitute(x, lanes.place(z, x))
-        x[:, band.columns] = z.T
-
-
-class LaneBandQR:
-    """A long narrow band of real numbers, condensed; what it does not do itself is left to an LU made when needed."""
-
-    name = "orthogonal condensation of a band"
-
-    def __init__(self, layout: BandLayout, values: Array, band: LaneBand, x: Array | None = None) -> None:
-        self.singularity: Singularity | None = None
-        self._size: float | None = None
-        self._probed: Array | None = None
-        self._layout, self._values, self._band = layout, values, band
-        self._flat, self._base = band.diagonals(values)
-        self.direct = _Side(band, self._flat, self._base, x)
-        self._adjoint: _Side | None = None
-
-    @classmethod
-    def of(cls, layout: BandLayout, values: Array) -> Self | None:
-        """Return it for a band that it serves; None for others, and where its numbers cannot be believed."""
-        band = layout.lanes
-        if band is None or values.dtype.kind == "c":
-            return None
-        made = cls(layout, values, band)
-        return made if made.direct.trusted else None
-
-    @classmethod
-    def factor_and_solve(cls, layout: BandLayout, values: Array, b: Array) -> tuple[Self, Array, float] | None:
-        """See `stridiag.factorization.single.SolvesAtOnce`; the probe is solved with the matrix, not its adjoint.
-
-        Entry i of :math:`A^{-1} z` is about as large as the 2-norm of row i of the inverse, which none of its entries
-        exceeds. So no column has a larger 1-norm than the sum of them all, and that sum over the square root of n is
-        returned: the caller multiplies by the square root.
-        """
-        band = layout.lanes
-        if band is None:
-            return None
-        both = np.empty((2, b.size), b.dtype)
-        for side, right in zip(both, (b, probe(b.size, b.dtype)), strict=True):
-            side[:] = band.chain.to_chains(right)
-        made = cls(layout, values, band, both)
-        if not made.direct.trusted:
-            return None
-        made.direct.solve(both, made.direct.carried)
-        x = band.chain.from_chains(both[0].copy() if band.chain.stride == 1 else both[0])
-        made._probed = band.chain.from_chains(both[1])
-        made._size = float(np.abs(made._probed).sum())
-        return (made, x, made._size / math.sqrt(b.size)) if is_finite(x) else None
-
-    def rough_norm(self) -> float | None:
-        """See `stridiag.factorization.condition.KnowsRoughNorm`, and `factor_and_solve` for the reason."""
-        if self._size is None:
-            self._probed = self.solve_rows(probe(self._layout.n, self._values.dtype)[None].copy())[0]
-            self._size = float(np.abs(self._probed).sum())
-        return 100.0 * self._size
-
-    def take_probe(self) -> Array | None:
-        """See `stridiag.factorization.condition_bounds.KeepsProbe`."""
-        probed, self._probed = self._probed, None
-        return probed
-
-    def solve_vector(self, b: Array) -> Array | None:
-        """See `stridiag.factorization.single.SolvesAtOnce`."""
-        x = self.solve_rows(b[None].copy())[0]
-        return x if is_finite(x) else None
-
-    @cached_property
-    def _stored(self) -> BandLU:
-        return BandLU(self._layout, self._values)
-
-    def solve(self, b: Array, *, adjoint: bool = False) -> Array:
-        """See `Decomposition.solve`."""
-        if not 0 < b.shape[1] <= SIDES:
-            return self._stored.solve(b, adjoint=adjoint)
-        found = self.solve_rows(np.ascontiguousarray(b.T), adjoint=adjoint)
-        return np.ascontiguousarray(found.T)
-
-    def solve_rows(self, x: Array, *, adjoint: bool = False) -> Array:
-        """See `stridiag.factorization.decomposition.SolvesRows`."""
-        chain, carried = self._band.chain, None
-        x = rows_to_chains(chain, x)
-        if adjoint and self._adjoint is None:
-            # What is solved for first is carried along.
-            base = self._band.transposed_base(self._base)
-            self._adjoint = _Side(self._band.transposed, self._flat, base, x)
-            carried = self._adjoint.carried
-        side = self._adjoint if adjoint and self._adjoint is not None else self.direct
-        if not side.trusted:
-            stored = self._stored.solve(np.ascontiguousarray(rows_from_chains(chain, x).T), adjoint=adjoint)
-            return np.ascontiguousarray(stored.T)
-        side.solve(x, carried)
-        return rows_from_chains(chain, x)
-
-    def multiply(self, x: Array) -> Array:
-        """See `Decomposition.multiply`."""
-        return self._stored.multiply(x)
-
-    def slogdet(self) -> tuple[Any, float]:
-        """See `Decomposition.slogdet`."""
-        return self._stored.slogdet()
-
-    def inverse_diagonal(self) -> Array:
-        """See `Decomposition.inverse_diagonal`."""
-        return self._stored.inverse_diagonal()
-
-    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
-        """See `stridiag.factorization.inverse_entries.KnowsPattern`."""
-        return self._stored.inverse_on_pattern(transpose=transpose)
-
-    def factors(self) -> list[SimpleFactor]:
-        """See `Decomposition.factors`: those of the LU."""
-        return self._stored.factors()
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the stored factors occupy."""
-        return sum(part.nbytes for part in self.direct.factors)
 
 
 def rows_to_chains(chain: ChainLayout, x: Array) -> Array:

@@ -103,7 +103,7 @@ class TwoEndedLU:
         both = np.empty((2, b.size), b.dtype)
         for side, right in zip(both, (b, probe(b.size, b.dtype)), strict=True):
             side[:] = chain.to_chains(right)
-        made._solve_chains(both)
+        made._solve_pair(both.reshape(both.size), (0, 0))
         x = chain.from_chains(both[0].copy() if chain.stride == 1 else both[0])
         made._probed = chain.from_chains(both[1])
         made._size = float(np.abs(made._probed).sum())
@@ -153,9 +153,6 @@ class TwoEndedLU:
             self._each_pair(x, self._solve_pair)
         return rows_from_chains(chain, x)
 
-    def _solve_chains(self, x: Array) -> None:
-        self._each_pair(x, self._solve_pair)
-
     def _each_pair(self, x: Array, solve: Any) -> None:
         for k in range(0, x.shape[0], 2):
             pair = x[k : k + 2]
@@ -165,7 +162,7 @@ class TwoEndedLU:
         """Overwrite one or two right-hand sides in class order, one behind the other, with the solutions."""
         n, like = self._band.n, self._like
         core = np.empty((len(sides), len(like)), x.dtype)
-        ends = (self._top[1:], self._bottom[1:])
+        ends = (*self._top[1:], *self._bottom[1:])
 
         def forward(first: int, last: int) -> None:
             kernels.forward_substitute(self._above, self._below, sides, *ends, first, last, n, x, core)
@@ -187,12 +184,10 @@ class TwoEndedLU:
     def _solve_pair_adjoint(self, x: Array, sides: tuple[int, ...]) -> None:
         n, like = self._band.n, self._like
         parts = np.empty((2, len(sides), len(like)), x.dtype)
-        ends = (self._top[1:], self._bottom[1:])
+        ends = (*self._top[1:], *self._bottom[1:])
 
         def forward(first: int, last: int) -> None:
-            kernels.forward_substitute_adjoint(
-                like, sides, self._top[0], self._bottom[0], first, last, n, x, parts
-            )
+            kernels.forward_substitute_adjoint(like, sides, self._top[0], self._bottom[0], first, last, n, x, parts)
 
         def back(first: int, last: int) -> None:
             kernels.back_substitute_adjoint(self._above, self._below, sides, *ends, first, last, n, x, core)

@@ -94,7 +94,6 @@ class TwoEndedBand:
             base[k // stride + self.lower] = number * self.n
         return flat.ravel(), base
 
-
     @cached_property
     def cost(self) -> Cost:
         """What `stridiag.factorization.two_ended_band` takes for real numbers: exact."""
