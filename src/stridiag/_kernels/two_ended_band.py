@@ -20,7 +20,7 @@ bottom end counts rows and columns from the last one: see `turned_base`. An end 
 * ``pivots``, (m,): which of the l + 1 candidates was taken, which the first one replaces.
 
 Its part of the core, ``rest``, (l, w), are the rows that are left, in the columns as it counts them. Right-hand sides
-are the rows of an array (r, n), seen as one vector; what the ends leave of them, (r, w), or need, goes through ``core``.
+are the rows of an array (r, n), seen as one vector; what the ends leave of them, or need, goes through `core`, (r, w).
 
 Tuples of zeros carry the numbers that are known when a kernel is compiled, once for each: l, u, w, and r.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import band_lanes as kernels
+from stridiag._kernels import band_replay
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
 from stridiag.factorization.survey import survey
@@ -22,8 +23,12 @@ Index = NDArray[np.int64]
 SIDES = 8
 """Right-hand sides that are solved for at once; for more than these, stored factors take less time."""
 
+NOTED = 400_000
+"""Columns up to which reflections are noted: as long as the notes, 2 w + 2 numbers each, stay in a cache."""
+
 # A group of segments takes some 30 microseconds.
 _GRAIN = 2
+_NOTED_GRAIN = 6
 
 
 class Lanes:
@@ -49,6 +54,8 @@ class Lanes:
         more = -starts.size % len(self._lanes)
         self._starts, self._lengths = (np.concatenate((part, np.repeat(part[-1:], more))) for part in (starts, lengths))
         self._groups = self._starts.size // len(self._lanes)
+        self._carried = False
+        self._notes: tuple[Index, Array, Array] | None = None
 
     def eliminate(self, x: Array | None = None) -> tuple[Array, Array, Array, bool]:
         """Return `leftover`, `entering` and `carried` of `kernels.condense`, and whether the numbers are in range."""
@@ -65,7 +72,14 @@ class Lanes:
         return leftover[:own], entering[:own], carried, fine
 
     def carry(self, x: Array) -> Array:
-        """Return what becomes of right-hand sides, (r, n), in the leftover rows: (segments, r, w)."""
+        """Return what becomes of right-hand sides, (r, n), in the leftover rows: (segments, r, w).
+
+        When this is asked for the second time, what the segments' elimination is made of is noted.
+        """
+        notes = self._noted() if self._carried and x.shape[0] == 1 else None
+        self._carried = True
+        if notes is not None:
+            return self._fold(x[0], notes)
         none = np.empty((0, self.width, 2 * self.width), x.dtype)
         return self._condense(x, none, none[:, 0], none[:, 0])
 
@@ -83,6 +97,52 @@ class Lanes:
         run_ranges(some, self._groups, grain=_GRAIN)
         return carried
 
+    def _noted(self) -> tuple[Index, Array, Array] | None:
+        if self._notes is None and self._lengths.sum() <= NOTED:
+            lanes, w, kind = self._lanes, self.width, self._flat.dtype
+            before = np.zeros(self._groups + 1, np.int64)
+            np.cumsum(self._lengths.reshape(-1, len(lanes)).max(axis=1), out=before[1:])
+            turns, pivots = (_aligned(int(before[-1]) * lines * len(lanes), kind) for lines in (w + 2, w))
+            none = np.empty((0, 1), kind)
+            given = (self._flat, self._base, self._starts, self._lengths)
+
+            def some(first: int, last: int) -> None:
+                work = _aligned(band_replay.note_size(w, len(lanes)), kind)
+                out = (before, none, turns, pivots, work)
+                band_replay.note((0,) * w, lanes, self.lower, *given, first, last, *out)
+
+            run_ranges(some, self._groups, grain=_GRAIN)
+            self._notes = before, turns, pivots
+        return self._notes
+
+    def _fold(self, x: Array, notes: tuple[Index, Array, Array]) -> Array:
+        lanes, w = self._lanes, self.width
+        carried = np.empty((self._starts.size, 1, w), x.dtype)
+
+        def some(first: int, last: int) -> None:
+            work = _aligned(band_replay.fold_size(w, len(lanes)), x.dtype)
+            given = (self._starts, self._lengths, first, last, *notes[:2], x, carried, work)
+            band_replay.fold((0,) * w, lanes, self.lower, *given)
+
+        run_ranges(some, self._groups, grain=_NOTED_GRAIN)
+        return carried
+
+    def _unfold(self, x: Array, right: Array, notes: tuple[Index, Array, Array]) -> None:
+        lanes, w = self._lanes, self.width
+        longest = int(self._lengths.max())
+
+        def some(first: int, last: int) -> None:
+            work = _aligned(band_replay.unfold_size(w, len(lanes), longest), x.dtype)
+            given = (self._starts, self._lengths, first, last, *notes, x, right, work)
+            band_replay.unfold((0,) * w, lanes, self.lower, *given)
+
+        run_ranges(some, self._groups, grain=_NOTED_GRAIN)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the notes, if there are any."""
+        return 0 if self._notes is None else sum(part.nbytes for part in self._notes)
+
     def gather(self, x: Array, carried: Array, kept: Index, own: Index) -> Array:
         """Return the right-hand sides of the reduced system, (k, r)."""
         c = np.empty((kept.size, x.shape[0]), x.dtype)
@@ -99,6 +159,9 @@ class Lanes:
 
     def substitute(self, x: Array, right: Array) -> None:
         """Overwrite the interior columns of `x`, (r, n), with the solutions."""
+        if self._notes is not None and x.shape[0] == 1:
+            self._unfold(x[0], right, self._notes)
+            return
         lanes, w = self._lanes, self.width
         longest = int(self._lengths.max())
         given = (self._flat, self._base, self._starts, self._lengths)

@@ -167,4 +167,4 @@ class LinkedLanes:
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
-        return self._reduced.nbytes + self._links.nbytes
+        return self._reduced.nbytes + self._links.nbytes + self._lanes.nbytes
