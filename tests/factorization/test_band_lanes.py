@@ -154,3 +154,19 @@ def test_other_values_in_the_same_storage(rng):
     F = F.refactor(B.values)
     np.testing.assert_array_equal(F.solve(b), fresh.solve(b))
     assert F.slogdet() == fresh.slogdet()
+
+
+def test_replayed_reflections_change_nothing(rng):
+    A = of_kind("random", 40)
+    b = rng.standard_normal(N)
+    F = A.factor(method="condensation")
+    first = F.solve(b)
+    before = F.nbytes
+    np.testing.assert_array_equal(F.solve(b), first)
+    # Two columns more than the reflections, and what stands behind their pivots: 2 w + 2 numbers each.
+    assert F.nbytes - before > (N - 1500) * 12 * 8
+    np.testing.assert_array_equal(F.solve(-b), -first)
+    c = b.copy()
+    c[7] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        F.solve(c)

@@ -9,7 +9,7 @@ Notes of a group's step are lines of as many numbers as there are lanes: ``turns
 reflection; ``pivots`` has w, what stands behind the pivot, whose reciprocal is ``-(beta * v[0])``. ``before[group]`` is
 how many steps the groups before have. Everything else is as in `stridiag._kernels.band_lanes`.
 
-Cost of a column: 4 w + 3 operations to fold, 6 w + 5 to unfold.
+Cost of a column: 4 w + 2 operations to fold, 6 w + 6 to unfold.
 """
 
 from __future__ import annotations

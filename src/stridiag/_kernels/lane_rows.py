@@ -51,11 +51,7 @@ def put(array: Array, place: int, value: Any, lanes: tuple[int, ...]) -> None:
     array[place] = value
 
 
-_intrinsic: Any = vectors.intrinsic
-
-
-@_intrinsic
-def _fetch_wide(typing: Any, array: Any, place: Any, lanes: Any) -> Any:
+def _fetch_as_vector(typing: Any, array: Any, place: Any, lanes: Any) -> Any:
     kind = vectors.Vector(array.dtype, len(lanes))
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -65,14 +61,17 @@ def _fetch_wide(typing: Any, array: Any, place: Any, lanes: Any) -> Any:
     return kind(array, place, lanes), emit
 
 
-@_intrinsic
-def _zero_wide(typing: Any, array: Any, lanes: Any) -> Any:
+def _zero_as_vector(typing: Any, array: Any, lanes: Any) -> Any:
     kind = vectors.Vector(array.dtype, len(lanes))
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return ir.Constant(vectors._llvm(kind), [0.0] * kind.count)
 
     return kind(array, lanes), emit
+
+
+_intrinsic: Any = vectors.intrinsic
+_fetch_wide, _zero_wide = _intrinsic(_fetch_as_vector), _intrinsic(_zero_as_vector)
 
 
 @compiled_form(fetch)
