@@ -163,7 +163,7 @@ def test_replayed_reflections_change_nothing(rng):
     first = F.solve(b)
     before = F.nbytes
     np.testing.assert_array_equal(F.solve(b), first)
-    # Two columns more than the reflections, and what stands behind their pivots: 2 w + 2 numbers each.
+    # Reflections and what stands behind their pivots, 2 w + 2 numbers for each interior column.
     assert F.nbytes - before > (N - 1500) * 12 * 8
     np.testing.assert_array_equal(F.solve(-b), -first)
     c = b.copy()

@@ -66,6 +66,7 @@ class Lanes:
         entering = np.empty((count, w + 1), dtype)
         extent = np.empty((count, 2), dtype)
         carried = self._condense(np.empty((0, 1), dtype) if x is None else x, leftover, entering, extent)
+        self._carried = x is not None
         # Squares within these bounds, and their sums, have lost nothing. NaN is not within.
         low, high = (1e-28, 1e28) if dtype == np.float32 else (1e-280, 1e280)
         fine = bool(extent[:, 0].min() > low and extent[:, 1].max() < high)
@@ -75,7 +76,7 @@ class Lanes:
     def carry(self, x: Array) -> Array:
         """Return what becomes of right-hand sides, (r, n), in the leftover rows: (segments, r, w).
 
-        When this is asked for the second time, what the segments' elimination is made of is noted.
+        Where right-hand sides have been carried before, what the segments' elimination is made of is noted.
         """
         notes = self._noted() if self._carried and x.shape[0] == 1 else None
         self._carried = True

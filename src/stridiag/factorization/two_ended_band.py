@@ -27,7 +27,7 @@ Array = NDArray[Any]
 SIDES = 8
 """Right-hand sides that are solved for two at a time; for more than these, one end takes less time."""
 
-# Rows from which on each end has a thread of its own. Below, the ends take turns on one: a solve that waits for no memory
+# Rows from which on each end has a thread of its own. Below, the ends take turns on one: what waits for no memory
 # takes hardly longer so than one end alone.
 _FACTOR_ROWS = 20_000
 _SOLVE_ROWS = 200_000
