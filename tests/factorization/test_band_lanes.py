@@ -1,4 +1,4 @@
-"""Long bands condensed sixteen segments at a time: backward error, threads, and what is left to stored factors."""
+"""Long bands: LU from both ends, and with links, sixteen segments at a time; and what is left to stored factors."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,10 @@ import stridiag
 from stridiag._kernels.thread_count import num_threads
 from stridiag.factorization.band import BandLU
 from stridiag.factorization.band_condensation import BandCondensation
-from stridiag.factorization.band_lanes import LaneBandQR
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.linked_lanes import LinkedLanes
+from stridiag.factorization.two_ended_band import TwoEndedLU
+from stridiag.testing import recording
 
 N = 6000
 OFFSETS = (-3, 0, 2)
@@ -43,7 +44,7 @@ def of_kind(kind, links, offsets=OFFSETS, n=N):
 def test_backward_error(rng, kind, links):
     A = of_kind(kind, links)
     F = A.factor(method="condensation" if links else "band")
-    assert isinstance(decompose(F.plan, A.values), LinkedLanes if links else LaneBandQR)
+    assert isinstance(decompose(F.plan, A.values), LinkedLanes if links else TwoEndedLU)
     b = rng.standard_normal(N)
     assert error(A, F.solve(b), b) < 1e-15
     assert error(A, F.solve(b), b) < 1e-15
@@ -58,7 +59,7 @@ def test_backward_error(rng, kind, links):
 def test_residue_classes(rng, offsets):
     A = of_kind("dominant", 0, offsets, 13_001)
     b = rng.standard_normal(13_001)
-    assert isinstance(decompose(stridiag.plan(A.structure), A.values), LaneBandQR)
+    assert isinstance(decompose(stridiag.plan(A.structure), A.values), TwoEndedLU)
     assert error(A, A.factor().solve(b), b) < 1e-15
 
 
@@ -96,7 +97,7 @@ def test_the_rest_is_left_to_stored_factors(rng, links):
     np.testing.assert_array_equal(D.inverse_diagonal(), stored.inverse_diagonal())
     x = rng.standard_normal((N, 2))
     np.testing.assert_allclose(D.multiply(x.copy()), A @ x, atol=1e-12)
-    assert D.nbytes < stored.nbytes
+    assert not links or D.nbytes < stored.nbytes
     pattern = D.inverse_on_pattern(transpose=True)
     np.testing.assert_array_equal(pattern, stored.inverse_on_pattern(transpose=True))
     # What the 1-norm of the inverse is known to be at least.
@@ -104,13 +105,13 @@ def test_the_rest_is_left_to_stored_factors(rng, links):
 
 
 @pytest.mark.parametrize("links", [0, 40])
-def test_what_lanes_do_not_take(links):
+def test_what_is_taken_by_stored_factors(links):
     A = of_kind("dominant", links)
     planned = stridiag.plan(A.structure, method="condensation" if links else "band")
     plain = BandCondensation if links else BandLU
     assert isinstance(decompose(planned, A.values.astype(complex)), plain)
-    # Squares of these vanish.
-    assert isinstance(decompose(planned, A.values * 1e-160), plain)
+    # Squares of these vanish, and the reciprocals of those are infinite.
+    assert isinstance(decompose(planned, A.values * (1e-160 if links else 1e-310)), plain)
     # A zero column, in a segment.
     values = A.values.copy()
     _, columns = A.structure.coordinates()
@@ -120,13 +121,52 @@ def test_what_lanes_do_not_take(links):
     assert A.with_values(values).factor(method=planned.method).info != 0
 
 
-def test_counts():
-    n, w = 100_000, 5
-    planned = stridiag.plan(stridiag.Structure(n, OFFSETS))
-    lanes = planned.layout.lanes
-    first, length, place = lanes.segments
-    assert first.size % 32 == 0
-    np.testing.assert_array_equal(lanes.columns[place], first + length)
-    np.testing.assert_array_equal(lanes.columns[place - 1], first - 1)
-    assert lanes.columns.size == n - length.sum() == w * (first.size + 1)
-    assert planned.operations.exact
+@pytest.mark.parametrize("offsets", [(-3, 0, 2), (-2, 0, 8), (-4, 0, 4), (-1, 0, 4), (-4, 0, 1), (-1, 0, 1, 2)])
+def test_widths_and_counts(rng, offsets):
+    # Both ends run as plain loops here, on numbers that count operations.
+    n = 4100 + offsets[-1]
+    A = of_kind("random", 0, offsets, n) if len(offsets) == 3 else stridiag.random(n, offsets, rng=3)
+    planned = stridiag.plan(A.structure, method="band")
+    with recording() as factor:
+        D = decompose(planned, A.values)
+    assert isinstance(D, TwoEndedLU)
+    b = rng.standard_normal((n, 1))
+    with recording() as solve:
+        x = D.solve(b.copy())
+    with recording() as adjoint:
+        y = D.solve(b.copy(), adjoint=True)
+    assert error(A, x[:, 0], b[:, 0]) < 1e-15
+    assert error(A.T, y[:, 0], b[:, 0]) < 1e-15
+    operations = planned.operations
+    assert operations.exact
+    assert (factor[0], solve[0], adjoint[0]) == (operations.factor, operations.solve, operations.solve)
+    assert D.nbytes == planned.bytes
+
+
+def test_other_values_in_the_same_storage(rng):
+    A = of_kind("random", 0)
+    B = A.with_values(rng.standard_normal(A.values.size))
+    b = rng.standard_normal(N)
+    F = A.factor(method="band")
+    F.solve(b)
+    F.slogdet()
+    fresh = B.factor(method="band")
+    F = F.refactor(B.values)
+    np.testing.assert_array_equal(F.solve(b), fresh.solve(b))
+    assert F.slogdet() == fresh.slogdet()
+
+
+def test_replayed_reflections_change_nothing(rng):
+    A = of_kind("random", 40)
+    b = rng.standard_normal(N)
+    F = A.factor(method="condensation")
+    first = F.solve(b)
+    before = F.nbytes
+    np.testing.assert_array_equal(F.solve(b), first)
+    # Reflections and what stands behind their pivots, 2 w + 2 numbers for each interior column.
+    assert F.nbytes - before > (N - 1500) * 12 * 8
+    np.testing.assert_array_equal(F.solve(-b), -first)
+    c = b.copy()
+    c[7] = np.nan
+    with pytest.raises(ValueError, match="b must be finite"):
+        F.solve(c)

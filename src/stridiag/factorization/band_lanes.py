@@ -1,40 +1,35 @@
-"""Long narrow bands: orthogonal condensation of many segments at a time, nothing of the size of the matrix stored."""
+"""Segments of long narrow bands, condensed many at a time, with nothing of the size of the matrix stored."""
 
 from __future__ import annotations
 
 import math
-from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import band_lanes as kernels
-from stridiag._kernels import band_lu
+from stridiag._kernels import band_replay
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
-from stridiag.factorization.band import BandLU
-from stridiag.factorization.condition import probe
-from stridiag.factorization.simple_factor import SimpleFactor
-from stridiag.factorization.singularity import Singularity
 from stridiag.factorization.survey import survey
-from stridiag.planning.band import BandLayout
-from stridiag.planning.band_lanes import LaneBand
 from stridiag.planning.chain import ChainLayout
 
-__all__ = ["SIDES", "LaneBandQR", "Lanes", "is_finite", "rows_from_chains", "rows_to_chains"]
+__all__ = ["SIDES", "Lanes", "is_finite", "rows_from_chains", "rows_to_chains"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
 
-# What the growth of the reduced LU may be: that of four sub-diagonals, whatever the values (Bohte 1975).
-_MILD_GROWTH = 116.0
-
 SIDES = 8
 """Right-hand sides that are solved for at once; for more than these, stored factors take less time."""
 
+NOTED = 2_000_000
+"""Columns up to which reflections are noted, 2 w + 2 numbers each: 200 megabytes for w = 5. Outside of caches too that
+takes less time than eliminating anew, 0.6 of it at a million columns."""
+
 # A group of segments takes some 30 microseconds.
 _GRAIN = 2
+_NOTED_GRAIN = 6
 
 
 class Lanes:
@@ -60,6 +55,8 @@ class Lanes:
         more = -starts.size % len(self._lanes)
         self._starts, self._lengths = (np.concatenate((part, np.repeat(part[-1:], more))) for part in (starts, lengths))
         self._groups = self._starts.size // len(self._lanes)
+        self._carried = False
+        self._notes: tuple[Index, Array, Array] | None = None
 
     def eliminate(self, x: Array | None = None) -> tuple[Array, Array, Array, bool]:
         """Return `leftover`, `entering` and `carried` of `kernels.condense`, and whether the numbers are in range."""
@@ -69,6 +66,7 @@ class Lanes:
         entering = np.empty((count, w + 1), dtype)
         extent = np.empty((count, 2), dtype)
         carried = self._condense(np.empty((0, 1), dtype) if x is None else x, leftover, entering, extent)
+        self._carried = x is not None
         # Squares within these bounds, and their sums, have lost nothing. NaN is not within.
         low, high = (1e-28, 1e28) if dtype == np.float32 else (1e-280, 1e280)
         fine = bool(extent[:, 0].min() > low and extent[:, 1].max() < high)
@@ -76,7 +74,14 @@ class Lanes:
         return leftover[:own], entering[:own], carried, fine
 
     def carry(self, x: Array) -> Array:
-        """Return what becomes of right-hand sides, (r, n), in the leftover rows: (segments, r, w)."""
+        """Return what becomes of right-hand sides, (r, n), in the leftover rows: (segments, r, w).
+
+        Where right-hand sides have been carried before, what the segments' elimination is made of is noted.
+        """
+        notes = self._noted() if self._carried and x.shape[0] == 1 else None
+        self._carried = True
+        if notes is not None:
+            return self._fold(x[0], notes)
         none = np.empty((0, self.width, 2 * self.width), x.dtype)
         return self._condense(x, none, none[:, 0], none[:, 0])
 
@@ -94,6 +99,52 @@ class Lanes:
         run_ranges(some, self._groups, grain=_GRAIN)
         return carried
 
+    def _noted(self) -> tuple[Index, Array, Array] | None:
+        if self._notes is None and self._lengths.sum() <= NOTED:
+            lanes, w, kind = self._lanes, self.width, self._flat.dtype
+            before = np.zeros(self._groups + 1, np.int64)
+            np.cumsum(self._lengths.reshape(-1, len(lanes)).max(axis=1), out=before[1:])
+            turns, pivots = (_aligned(int(before[-1]) * lines * len(lanes), kind) for lines in (w + 2, w))
+            none = np.empty((0, 1), kind)
+            given = (self._flat, self._base, self._starts, self._lengths)
+
+            def some(first: int, last: int) -> None:
+                work = _aligned(band_replay.note_size(w, len(lanes)), kind)
+                out = (before, none, turns, pivots, work)
+                band_replay.note((0,) * w, lanes, self.lower, *given, first, last, *out)
+
+            run_ranges(some, self._groups, grain=_GRAIN)
+            self._notes = before, turns, pivots
+        return self._notes
+
+    def _fold(self, x: Array, notes: tuple[Index, Array, Array]) -> Array:
+        lanes, w = self._lanes, self.width
+        carried = np.empty((self._starts.size, 1, w), x.dtype)
+
+        def some(first: int, last: int) -> None:
+            work = _aligned(band_replay.fold_size(w, len(lanes)), x.dtype)
+            given = (self._starts, self._lengths, first, last, *notes[:2], x, carried, work)
+            band_replay.fold((0,) * w, lanes, self.lower, *given)
+
+        run_ranges(some, self._groups, grain=_NOTED_GRAIN)
+        return carried
+
+    def _unfold(self, x: Array, right: Array, notes: tuple[Index, Array, Array]) -> None:
+        lanes, w = self._lanes, self.width
+        longest = int(self._lengths.max())
+
+        def some(first: int, last: int) -> None:
+            work = _aligned(band_replay.unfold_size(w, len(lanes), longest), x.dtype)
+            given = (self._starts, self._lengths, first, last, *notes, x, right, work)
+            band_replay.unfold((0,) * w, lanes, self.lower, *given)
+
+        run_ranges(some, self._groups, grain=_NOTED_GRAIN)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the notes, if there are any."""
+        return 0 if self._notes is None else sum(part.nbytes for part in self._notes)
+
     def gather(self, x: Array, carried: Array, kept: Index, own: Index) -> Array:
         """Return the right-hand sides of the reduced system, (k, r)."""
         c = np.empty((kept.size, x.shape[0]), x.dtype)
@@ -110,6 +161,9 @@ class Lanes:
 
     def substitute(self, x: Array, right: Array) -> None:
         """Overwrite the interior columns of `x`, (r, n), with the solutions."""
+        if self._notes is not None and x.shape[0] == 1:
+            self._unfold(x[0], right, self._notes)
+            return
         lanes, w = self._lanes, self.width
         longest = int(self._lengths.max())
         given = (self._flat, self._base, self._starts, self._lengths)
@@ -119,151 +173,6 @@ class Lanes:
             kernels.substitute((0,) * w, lanes, self.lower, *given, first, last, x, right, work)
 
         run_ranges(some, self._groups, grain=_GRAIN)
-
-
-class _Side:
-    """A band, or its transpose, condensed; with right-hand sides `x`, (r, n), that are carried along, if any."""
-
-    def __init__(self, band: LaneBand, flat: Array, base: Index, x: Array | None = None) -> None:
-        self._band = band
-        w = band.width
-        self._lanes = Lanes(band.lower, w, flat, base, *band.segments)
-        leftover, _, self.carried, fine = self._lanes.eliminate(x)
-        kept = band.columns.size
-        rows = np.zeros((kept, 3 * w - 1), flat.dtype)
-        place, row, entry = band.own_entries
-        there = base[entry] != kernels.ABSENT
-        rows.ravel()[place[there]] = flat[base[entry[there]] + row[there]]
-        kernels.reduced_band(band.lower, w, self._lanes.places, leftover, rows)
-        largest = float(np.abs(rows).max(initial=0.0))
-        self.factors = (rows, np.zeros((kept, band.lower + w - 1), flat.dtype), np.empty(kept, np.uint8))
-        info = band_lu.factor(*self.factors, 0, -1)
-        # Accepts the good, so that NaN is not.
-        self.trusted = info < 0 and fine and float(np.abs(rows).max(initial=0.0)) <= _MILD_GROWTH * largest
-
-    def solve(self, x: Array, carried: Array | None = None) -> None:
-        """Overwrite right-hand sides in class order, (r, n), with the solutions."""
-        band, lanes = self._band, self._lanes
-        z = lanes.gather(x, lanes.carry(x) if carried is None else carried, band.columns, band.own)
-        band_lu.solve(*self.factors, z)
-        lanes.substitute(x, lanes.place(z, x))
-        x[:, band.columns] = z.T
-
-
-class LaneBandQR:
-    """A long narrow band of real numbers, condensed; what it does not do itself is left to an LU made when needed."""
-
-    name = "orthogonal condensation of a band"
-
-    def __init__(self, layout: BandLayout, values: Array, band: LaneBand, x: Array | None = None) -> None:
-        self.singularity: Singularity | None = None
-        self._size: float | None = None
-        self._probed: Array | None = None
-        self._layout, self._values, self._band = layout, values, band
-        self._flat, self._base = band.diagonals(values)
-        self.direct = _Side(band, self._flat, self._base, x)
-        self._adjoint: _Side | None = None
-
-    @classmethod
-    def of(cls, layout: BandLayout, values: Array) -> Self | None:
-        """Return it for a band that it serves; None for others, and where its numbers cannot be believed."""
-        band = layout.lanes
-        if band is None or values.dtype.kind == "c":
-            return None
-        made = cls(layout, values, band)
-        return made if made.direct.trusted else None
-
-    @classmethod
-    def factor_and_solve(cls, layout: BandLayout, values: Array, b: Array) -> tuple[Self, Array, float] | None:
-        """See `stridiag.factorization.single.SolvesAtOnce`; the probe is solved with the matrix, not its adjoint.
-
-        Entry i of :math:`A^{-1} z` is about as large as the 2-norm of row i of the inverse, which none of its entries
-        exceeds. So no column has a larger 1-norm than the sum of them all, and that sum over the square root of n is
-        returned: the caller multiplies by the square root.
-        """
-        band = layout.lanes
-        if band is None:
-            return None
-        both = np.empty((2, b.size), b.dtype)
-        for side, right in zip(both, (b, probe(b.size, b.dtype)), strict=True):
-            side[:] = band.chain.to_chains(right)
-        made = cls(layout, values, band, both)
-        if not made.direct.trusted:
-            return None
-        made.direct.solve(both, made.direct.carried)
-        x = band.chain.from_chains(both[0].copy() if band.chain.stride == 1 else both[0])
-        made._probed = band.chain.from_chains(both[1])
-        made._size = float(np.abs(made._probed).sum())
-        return (made, x, made._size / math.sqrt(b.size)) if is_finite(x) else None
-
-    def rough_norm(self) -> float | None:
-        """See `stridiag.factorization.condition.KnowsRoughNorm`, and `factor_and_solve` for the reason."""
-        if self._size is None:
-            self._probed = self.solve_rows(probe(self._layout.n, self._values.dtype)[None].copy())[0]
-            self._size = float(np.abs(self._probed).sum())
-        return 100.0 * self._size
-
-    def take_probe(self) -> Array | None:
-        """See `stridiag.factorization.condition_bounds.KeepsProbe`."""
-        probed, self._probed = self._probed, None
-        return probed
-
-    def solve_vector(self, b: Array) -> Array | None:
-        """See `stridiag.factorization.single.SolvesAtOnce`."""
-        x = self.solve_rows(b[None].copy())[0]
-        return x if is_finite(x) else None
-
-    @cached_property
-    def _stored(self) -> BandLU:
-        return BandLU(self._layout, self._values)
-
-    def solve(self, b: Array, *, adjoint: bool = False) -> Array:
-        """See `Decomposition.solve`."""
-        if not 0 < b.shape[1] <= SIDES:
-            return self._stored.solve(b, adjoint=adjoint)
-        found = self.solve_rows(np.ascontiguousarray(b.T), adjoint=adjoint)
-        return np.ascontiguousarray(found.T)
-
-    def solve_rows(self, x: Array, *, adjoint: bool = False) -> Array:
-        """See `stridiag.factorization.decomposition.SolvesRows`."""
-        chain, carried = self._band.chain, None
-        x = rows_to_chains(chain, x)
-        if adjoint and self._adjoint is None:
-            # What is solved for first is carried along.
-            base = self._band.transposed_base(self._base)
-            self._adjoint = _Side(self._band.transposed, self._flat, base, x)
-            carried = self._adjoint.carried
-        side = self._adjoint if adjoint and self._adjoint is not None else self.direct
-        if not side.trusted:
-            stored = self._stored.solve(np.ascontiguousarray(rows_from_chains(chain, x).T), adjoint=adjoint)
-            return np.ascontiguousarray(stored.T)
-        side.solve(x, carried)
-        return rows_from_chains(chain, x)
-
-    def multiply(self, x: Array) -> Array:
-        """See `Decomposition.multiply`."""
-        return self._stored.multiply(x)
-
-    def slogdet(self) -> tuple[Any, float]:
-        """See `Decomposition.slogdet`."""
-        return self._stored.slogdet()
-
-    def inverse_diagonal(self) -> Array:
-        """See `Decomposition.inverse_diagonal`."""
-        return self._stored.inverse_diagonal()
-
-    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
-        """See `stridiag.factorization.inverse_entries.KnowsPattern`."""
-        return self._stored.inverse_on_pattern(transpose=transpose)
-
-    def factors(self) -> list[SimpleFactor]:
-        """See `Decomposition.factors`: those of the LU."""
-        return self._stored.factors()
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the stored factors occupy."""
-        return sum(part.nbytes for part in self.direct.factors)
 
 
 def rows_to_chains(chain: ChainLayout, x: Array) -> Array:

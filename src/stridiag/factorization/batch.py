@@ -137,7 +137,7 @@ _AT_ONCE = {
     "SweptLayout": "swept.SweptChains",
     "TridiagonalLayout": "tridiagonal.TridiagonalLU",
     "CondensationLayout": "condensation.Condensation",
-    "BandLayout": "band_lanes.LaneBandQR",
+    "BandLayout": "two_ended_band.TwoEndedLU",
     "BandCondensationLayout": "linked_lanes.LinkedLanes",
 }
 

@@ -39,9 +39,9 @@ def _decomposition(layout: str) -> Callable[[Any, Array], Decomposition]:
 def from_band(layout: BandLayout, values: Array) -> Decomposition:
     """Factor in lanes where that serves, by LU elsewhere."""
     from stridiag.factorization.band import factor_band
-    from stridiag.factorization.band_lanes import LaneBandQR
+    from stridiag.factorization.two_ended_band import TwoEndedLU
 
-    return LaneBandQR.of(layout, values) or factor_band(layout, values)
+    return TwoEndedLU.of(layout, values) or factor_band(layout, values)
 
 
 def from_linked_band(layout: BandCondensationLayout, values: Array) -> Decomposition:

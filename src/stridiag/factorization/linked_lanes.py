@@ -66,7 +66,7 @@ class LinkedLanes:
     def factor_and_solve(
         cls, layout: BandCondensationLayout, values: Array, b: Array
     ) -> tuple[Self, Array, float] | None:
-        """See `stridiag.factorization.band_lanes.LaneBandQR.factor_and_solve`."""
+        """See `stridiag.factorization.two_ended_band.TwoEndedLU.factor_and_solve`."""
         order = layout.alike
         if order is None:
             return None
@@ -167,4 +167,4 @@ class LinkedLanes:
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
-        return self._reduced.nbytes + self._links.nbytes
+        return self._reduced.nbytes + self._links.nbytes + self._lanes.nbytes

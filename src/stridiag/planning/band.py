@@ -24,12 +24,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag.planning.band_lanes import LaneBand
 from stridiag.planning.chain import ChainLayout
 from stridiag.planning.compressed import CompressedColumns
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.layout import NotApplicable, plural
 from stridiag.planning.sparse import SparseAnalysis, analyse
+from stridiag.planning.two_ended_band import TwoEndedBand
 from stridiag.structure import Structure
 
 __all__ = ["MAX_BYTES", "BandLayout", "band_cost"]
@@ -174,20 +174,20 @@ class BandLayout:
         return self.lower <= STABLE_WIDTH
 
     @cached_property
-    def lanes(self) -> LaneBand | None:
-        """The segments in which a long and narrow band of real numbers is condensed; None if LU serves it."""
-        return LaneBand.of(self.structure)
+    def two_ended(self) -> TwoEndedBand | None:
+        """The band that is eliminated from both ends; None if it is from one."""
+        return TwoEndedBand.of(self.structure)
 
     @cached_property
     def cost(self) -> Cost:
         """See `Layout`."""
         stored = band_cost(self.n, self.lower, self.upper, entries=self.structure.nnz)
-        if self.lanes is None:
+        if self.two_ended is None:
             return stored
-        # The determinant and the dense inverse take the LU.
-        swept, kept = self.lanes.cost, stored.operations
-        operations = replace(swept.operations, slogdet=kept.slogdet, inverse=kept.inverse)
-        return replace(swept, operations=operations)
+        # The determinant and the dense inverse take the LU from one end.
+        found, kept = self.two_ended.cost, stored.operations
+        operations = replace(found.operations, slogdet=kept.slogdet, inverse=kept.inverse)
+        return replace(found, operations=operations)
 
     def describe(self) -> str:
         """See `Layout`."""
@@ -197,12 +197,8 @@ class BandLayout:
             "cuthill-mckee": "in reverse Cuthill-McKee order",
         }[self.order]
         who = "LU" if self.compiled else "LAPACK's LU"
-        if self.lanes is not None:
-            segments = plural(self.lanes.segments[0].size, "segment")
-            return (
-                f"{plural(self.lower, 'sub-diagonal')} and {plural(self.upper, 'super-diagonal')}, {kind}"
-                f"{', backwards' if self.backwards else ''}; orthogonal condensation of {segments}"
-            )
+        if self.two_ended is not None:
+            who += " from both ends"
         behind = "" if self.stable else ", its growth checked"
         return (
             f"{plural(self.lower, 'sub-diagonal')} and {plural(self.upper, 'super-diagonal')}, {kind}"

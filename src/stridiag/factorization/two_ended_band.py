@@ -1,0 +1,225 @@
+"""Narrow bands: LU from both ends at once. What it does not do itself is left to an LU from one end, when needed."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag._kernels import band_lu
+from stridiag._kernels import two_ended_band as kernels
+from stridiag._kernels.threads import run_ranges
+from stridiag.factorization.band import BandLU
+from stridiag.factorization.band_lanes import is_finite, rows_from_chains, rows_to_chains
+from stridiag.factorization.condition import probe
+from stridiag.factorization.simple_factor import SimpleFactor
+from stridiag.factorization.singularity import Singularity
+from stridiag.planning.band import BandLayout
+from stridiag.planning.two_ended_band import TwoEndedBand
+
+__all__ = ["SIDES", "TwoEndedLU"]
+
+Array = NDArray[Any]
+
+SIDES = 8
+"""Right-hand sides that are solved for two at a time; for more than these, one end takes less time."""
+
+# Rows from which on each end has a thread of its own. Below, the ends take turns on one: what waits for no memory
+# takes hardly longer so than one end alone.
+_FACTOR_ROWS = 20_000
+_SOLVE_ROWS = 200_000
+
+
+class TwoEndedLU:
+    """LU with partial pivoting of a narrow band of real numbers. See `stridiag._kernels.two_ended_band`."""
+
+    name = BandLU.name
+
+    def __init__(self, layout: BandLayout, values: Array, band: TwoEndedBand) -> None:
+        self.singularity: Singularity | None = None
+        self._size: float | None = None
+        self._probed: Array | None = None
+        self._layout, self._band = layout, band
+        lower, upper, w = band.lower, band.upper, band.width
+        kind = values.dtype
+        self._below, self._above, self._like = (0,) * lower, (0,) * upper, (0,) * w
+        self._top, self._bottom = (
+            (np.empty((steps, w + 1), kind), np.empty((steps, below), kind), np.empty(steps, np.uint8))
+            for steps, below in zip(band.steps, (lower, upper), strict=True)
+        )
+        self._core = (np.empty((w, 2 * w - 1), kind), np.empty((w, w - 1), kind), np.empty(w, np.uint8))
+        self._factor(values)
+
+    def _factor(self, values: Array) -> None:
+        self._values = values
+        band, w = self._band, self._band.width
+        flat, base = band.diagonals(values)
+        given = (flat, base, kernels.turned_base(base, band.n), self._above, self._below, (0, *self._like))
+        left, turned = (np.empty((count, w + 1), values.dtype) for count in (band.lower, band.upper))
+        regular = np.empty(2, np.bool_)
+
+        def some(first: int, last: int) -> None:
+            kernels.factor(*given, self._top, self._bottom, first, last, left, turned, regular)
+
+        self._run(some, _FACTOR_ROWS)
+        # As a band as wide as it is long; the bottom end counts backwards.
+        core = np.concatenate((left[:, :w], turned[::-1, w - 1 :: -1]))
+        rows = self._core[0]
+        rows[:] = 0
+        for i in range(w):
+            rows[i, w - 1 - i : 2 * w - 1 - i] = core[i]
+        info = band_lu.factor(*self._core, 0, -1)
+        self.trusted = bool(regular.all()) and info < 0
+
+    def _run(self, some: Any, rows: int) -> None:
+        if self._band.n < rows:
+            some(0, 2)
+        else:
+            run_ranges(some, 2)
+
+    @classmethod
+    def of(cls, layout: BandLayout, values: Array) -> Self | None:
+        """Return it for a band that it serves; None for others, and where a pivot is zero."""
+        band = layout.two_ended
+        if band is None or values.dtype.kind == "c":
+            return None
+        made = cls(layout, values, band)
+        return made if made.trusted else None
+
+    @classmethod
+    def factor_and_solve(cls, layout: BandLayout, values: Array, b: Array) -> tuple[Self, Array, float] | None:
+        """See `stridiag.factorization.single.SolvesAtOnce`; the probe is solved with the matrix, not its adjoint.
+
+        Entry i of :math:`A^{-1} z` is about as large as the 2-norm of row i of the inverse, which none of its entries
+        exceeds. So no column has a larger 1-norm than the sum of them all, and that sum over the square root of n is
+        returned: the caller multiplies by the square root.
+        """
+        made = cls.of(layout, values)
+        if made is None:
+            return None
+        chain = made._band.chain
+        both = np.empty((2, b.size), b.dtype)
+        for side, right in zip(both, (b, probe(b.size, b.dtype)), strict=True):
+            side[:] = chain.to_chains(right)
+        made._solve_pair(both.reshape(both.size), (0, 0))
+        x = chain.from_chains(both[0].copy() if chain.stride == 1 else both[0])
+        made._probed = chain.from_chains(both[1])
+        made._size = float(np.abs(made._probed).sum())
+        return (made, x, made._size / math.sqrt(b.size)) if is_finite(x) else None
+
+    def refill(self, values: Array) -> None:
+        """See `stridiag.factorization.decomposition.Refillable`."""
+        self.__dict__.pop("_stored", None)
+        self._size = self._probed = None
+        self._factor(values)
+
+    def rough_norm(self) -> float | None:
+        """See `stridiag.factorization.condition.KnowsRoughNorm`, and `factor_and_solve` for the reason."""
+        if self._size is None:
+            self._probed = self.solve_rows(probe(self._layout.n, self._values.dtype)[None].copy())[0]
+            self._size = float(np.abs(self._probed).sum())
+        return 100.0 * self._size
+
+    def take_probe(self) -> Array | None:
+        """See `stridiag.factorization.condition_bounds.KeepsProbe`."""
+        probed, self._probed = self._probed, None
+        return probed
+
+    def solve_vector(self, b: Array) -> Array | None:
+        """See `stridiag.factorization.single.SolvesAtOnce`."""
+        x = self.solve_rows(b[None].copy())[0]
+        return x if is_finite(x) else None
+
+    @cached_property
+    def _stored(self) -> BandLU:
+        return BandLU(self._layout, self._values)
+
+    def solve(self, b: Array, *, adjoint: bool = False) -> Array:
+        """See `Decomposition.solve`."""
+        if not 0 < b.shape[1] <= SIDES:
+            return self._stored.solve(b, adjoint=adjoint)
+        found = self.solve_rows(np.ascontiguousarray(b.T), adjoint=adjoint)
+        return np.ascontiguousarray(found.T)
+
+    def solve_rows(self, x: Array, *, adjoint: bool = False) -> Array:
+        """See `stridiag.factorization.decomposition.SolvesRows`."""
+        chain = self._band.chain
+        x = rows_to_chains(chain, x)
+        if adjoint:
+            self._each_pair(x, self._solve_pair_adjoint)
+        else:
+            self._each_pair(x, self._solve_pair)
+        return rows_from_chains(chain, x)
+
+    def _each_pair(self, x: Array, solve: Any) -> None:
+        for k in range(0, x.shape[0], 2):
+            pair = x[k : k + 2]
+            solve(pair.reshape(pair.size), (0,) * pair.shape[0])
+
+    def _solve_pair(self, x: Array, sides: tuple[int, ...]) -> None:
+        """Overwrite one or two right-hand sides in class order, one behind the other, with the solutions."""
+        n, like = self._band.n, self._like
+        core = np.empty((len(sides), len(like)), x.dtype)
+        ends = (*self._top[1:], *self._bottom[1:])
+
+        def forward(first: int, last: int) -> None:
+            kernels.forward_substitute(self._above, self._below, sides, *ends, first, last, n, x, core)
+
+        def back(first: int, last: int) -> None:
+            kernels.back_substitute(like, sides, self._top[0], self._bottom[0], first, last, n, x, core)
+
+        self._run(forward, _SOLVE_ROWS)
+        z = np.ascontiguousarray(core.T)
+        band_lu.solve(*self._core, z)
+        core[:] = z.T
+        self._place_core(x, core)
+        self._run(back, _SOLVE_ROWS)
+
+    def _place_core(self, x: Array, core: Array) -> None:
+        start = self._band.steps[0]
+        x.reshape(core.shape[0], -1)[:, start : start + core.shape[1]] = core
+
+    def _solve_pair_adjoint(self, x: Array, sides: tuple[int, ...]) -> None:
+        n, like = self._band.n, self._like
+        parts = np.empty((2, len(sides), len(like)), x.dtype)
+        ends = (*self._top[1:], *self._bottom[1:])
+
+        def forward(first: int, last: int) -> None:
+            kernels.forward_substitute_adjoint(like, sides, self._top[0], self._bottom[0], first, last, n, x, parts)
+
+        def back(first: int, last: int) -> None:
+            kernels.back_substitute_adjoint(self._above, self._below, sides, *ends, first, last, n, x, core)
+
+        self._run(forward, _SOLVE_ROWS)
+        z = np.ascontiguousarray((parts[0] + parts[1]).T)
+        band_lu.solve_adjoint(*self._core, z)
+        core = np.ascontiguousarray(z.T)
+        self._run(back, _SOLVE_ROWS)
+
+    def multiply(self, x: Array) -> Array:
+        """See `Decomposition.multiply`."""
+        return self._stored.multiply(x)
+
+    def slogdet(self) -> tuple[Any, float]:
+        """See `Decomposition.slogdet`."""
+        return self._stored.slogdet()
+
+    def inverse_diagonal(self) -> Array:
+        """See `Decomposition.inverse_diagonal`."""
+        return self._stored.inverse_diagonal()
+
+    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
+        """See `stridiag.factorization.inverse_entries.KnowsPattern`."""
+        return self._stored.inverse_on_pattern(transpose=transpose)
+
+    def factors(self) -> list[SimpleFactor]:
+        """See `Decomposition.factors`: those of the LU from one end."""
+        return self._stored.factors()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the stored factors occupy."""
+        return sum(part.nbytes for part in (*self._top, *self._bottom, *self._core))
