@@ -19,6 +19,7 @@ from stridiag._kernels.vectors import store
 from stridiag._kernels.wide_vectors import (
     COLUMNS,
     all_finite,
+    ask_for,
     column_of,
     lanes_of,
     load_like,
@@ -153,6 +154,8 @@ def _expand_unit(
         far, near = near, value
         trace = trace + value * 0.0
         put(x, order[j] * m + at, value, past)
+        # What the next segment begins with, if it is the one behind.
+        ask_for(nothing, b, order[min(2 * e - j + 3, b.shape[0] - 1)] * m + at)
     return trace
 
 

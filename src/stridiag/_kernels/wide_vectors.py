@@ -24,6 +24,7 @@ from stridiag._kernels.vectors import (
     every,
     intrinsic,
     less,
+    prefetch,
     store,
     store_past_caches,
 )
@@ -31,9 +32,11 @@ from stridiag._kernels.vectors import (
 __all__ = [
     "COLUMNS",
     "all_finite",
+    "ask_for",
     "column_of",
     "lanes_of",
     "load_like",
+    "move",
     "over",
     "put",
     "units_of",
@@ -115,6 +118,21 @@ def put(x: Any, place: Any, value: Any, past: Any) -> None:
 
 
 @inlined
+def move(like: Any, work: Any, source: Any, target: Any, count: Any) -> None:
+    """Copy so many vectors as long as `like` to a place in front of them, or behind all of them."""
+    width = lanes_of(like)
+    for k in range(count):
+        store(work, target + k * width, load_like(like, work, source + k * width))
+
+
+@inlined
 def all_finite(trace: Any) -> Any:
     """Return whether no lane of a sum of products with zero is NaN."""
     return every(less(trace, 1.0))
+
+
+@inlined
+def ask_for(like: Any, b: Any, place: Any) -> None:
+    """Prefetch what a vector as long as `like` holds."""
+    for k in range(0, lanes_of(like), BYTES // b.itemsize):
+        prefetch(b, place + k)
