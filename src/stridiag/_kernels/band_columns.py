@@ -17,6 +17,7 @@ from stridiag._kernels.vectors import store
 from stridiag._kernels.wide_vectors import (
     COLUMNS,
     all_finite,
+    ask_for,
     column_of,
     lanes_of,
     load_like,
@@ -31,6 +32,9 @@ __all__ = ["room", "solve_columns"]
 
 Array = NDArray[Any]
 
+# Rows by which the processor is told what will be needed: of stretches of rows it does not see the pattern in time.
+_AHEAD = 24
+
 
 def room(n: int, block: int, lower: int, width: int) -> int:
     """Return how many numbers of work space `solve_columns` needs."""
@@ -38,12 +42,16 @@ def room(n: int, block: int, lower: int, width: int) -> int:
 
 
 @inlined
-def _down(nothing: Any, lower: Any, pivots: Any, order: Any, b: Any, top: Any, end: Any, at: Any, work: Any) -> None:
+def _down(
+    nothing: Any, lower: Any, pivots: Any, order: Any, b: Any, top: Any, end: Any, ahead: Any, at: Any, work: Any
+) -> None:
     """Eliminate the steps `top` ... `end` - 1; `work` begins with the rows that are carried, and ends with them."""
     n, m = b.shape
     kl, width = lower.shape[1], lanes_of(nothing)
     for i in range(top, end):
         here = (i - top) * width
+        if ahead:
+            ask_for(nothing, b, order[min(i + kl + _AHEAD, n - 1)] * m + at)
         new = load_like(nothing, b, order[i + kl] * m + at) if i + kl < n else nothing
         store(work, here + kl * width, new)
         p = int(pivots[i])
@@ -81,14 +89,14 @@ def _solve_unit(
         store(work, k * width, load_like(nothing, b, order[k] * m + at))
     for number in range(blocks - 1):
         move(nothing, work, 0, states + number * kl * width, kl)
-        _down(nothing, lower, pivots, order, b, number * block, number * block + block, at, work)
+        _down(nothing, lower, pivots, order, b, number * block, number * block + block, True, at, work)
         move(nothing, work, block * width, 0, kl)
     move(nothing, work, 0, states + (blocks - 1) * kl * width, kl)
     near, trace = nothing, nothing
     for number in range(blocks - 1, -1, -1):
         top, end = number * block, min(number * block + block, n)
         move(nothing, work, states + number * kl * width, 0, kl)
-        _down(nothing, lower, pivots, order, b, top, end, at, work)
+        _down(nothing, lower, pivots, order, b, top, end, False, at, work)
         for i in range(end - 1, top - 1, -1):
             here = (i - top) * width
             value = load_like(nothing, work, here)
@@ -101,6 +109,7 @@ def _solve_unit(
             store(work, solved + here, near)
             trace = trace + near * 0.0
             put(x, order[i] * m + at, near, past)
+            ask_for(nothing, b, order[max(top - block + kl + end - 1 - i, 0)] * m + at)
         # From the last one on, since they may overlap.
         for k in range(w - 1, -1, -1):
             store(work, solved + (block + k) * width, load_like(nothing, work, solved + k * width))

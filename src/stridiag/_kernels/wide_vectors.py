@@ -134,5 +134,5 @@ def all_finite(trace: Any) -> Any:
 @inlined
 def ask_for(like: Any, b: Any, place: Any) -> None:
     """Prefetch what a vector as long as `like` holds."""
-    for k in range(0, lanes_of(like), BYTES // b.itemsize):
+    for k in range(0, lanes_of(like), lanes_of(zeros(b))):
         prefetch(b, place + k)

@@ -13,13 +13,15 @@ from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
 from stridiag._kernels.wide_vectors import COLUMNS
 
-__all__ = ["aligned", "fresh", "in_ranges", "serve", "straight", "units"]
+__all__ = ["aligned", "fresh", "in_fronts", "in_ranges", "serve", "straight", "units"]
 
 Array = NDArray[Any]
 
 # What the operating system hands out at once, if asked to, and how much of it is worth another thread's help.
 _PAGE = 1 << 12
 _LARGE_PAGE = 1 << 21
+# Rows of a unit of columns, in a system with fill, that are worth a thread's waking.
+_GRAIN = 1 << 8
 
 
 def serve(kind: np.dtype[Any], columns: int) -> bool:
@@ -56,6 +58,20 @@ def fresh(shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
     if memory.size >= 4 * _LARGE_PAGE:
         run_ranges(touch, -(-memory.size // _LARGE_PAGE))
     return x
+
+
+def in_fronts(run: Callable[[Array, Array, int, int], object], x: Array) -> Array:
+    """Return what ``run(x, z, first, last)`` makes of `x`, (n, m), for the units of columns; `x` may be used up."""
+    n, m = x.shape
+    whole = -(-m // (BYTES // x.itemsize)) * (BYTES // x.itemsize)
+    if whole > m:
+        # Units that overlap would overwrite what others have done.
+        wider = np.zeros((n, whole), x.dtype)
+        wider[:, :m] = x
+        x = wider
+    z = np.empty_like(x)
+    run_ranges(lambda first, last: run(x, z, first, last), units(x.dtype, whole), grain=max(1, _GRAIN // max(n, 1)))
+    return z if whole == m else np.ascontiguousarray(z[:, :m])
 
 
 def straight(x: Array) -> bool:
