@@ -26,6 +26,7 @@ from stridiag._kernels.vectors import store
 from stridiag._kernels.wide_vectors import (
     COLUMNS,
     all_finite,
+    ask_for,
     column_of,
     lanes_of,
     load_like,
@@ -40,6 +41,9 @@ from stridiag._kernels.wide_vectors import (
 __all__ = ["condense_columns", "expand_columns", "room"]
 
 Array = NDArray[Any]
+
+# Rows by which the processor is told what will be needed: of stretches of rows it does not see the pattern in time.
+_AHEAD = 24
 
 
 def room(longest: int, block: int, width: int) -> int:
@@ -65,14 +69,41 @@ def _begin(nothing: Any, segments: Any, s: Any, lower: Any, order: Any, b: Any, 
 
 
 @inlined
+def _apply(nothing: Any, rows: Any, j: Any, w: Any, count: Any, here: Any, new: Any, work: Any) -> None:
+    """Apply the reflection for column j to the rows that are carried, from `here` on, and to the new one."""
+    width = lanes_of(nothing)
+    tau = rows[j, w]
+    pivot_row = load_like(nothing, work, here) if count > 0 else new
+    # Two sums, so that neither waits for long.
+    t, other = tau * pivot_row, nothing
+    for i in range(count - 1):
+        term = (tau * rows[j, i]) * load_like(nothing, work, here + (i + 1) * width)
+        if i % 2 == 0:
+            t = t + term
+        else:
+            other = other + term
+    if count > 0:
+        last = rows[j, count - 1]
+        other = other + (tau * last) * new
+        t = t + other
+        store(work, here + count * width, new - last * t)
+    store(work, here, pivot_row - t)
+    for i in range(count - 1):
+        place = here + (i + 1) * width
+        store(work, place, load_like(nothing, work, place) - rows[j, i] * t)
+
+
+@inlined
 def _reflect(
     nothing: Any,
+    widths: Any,
     lower: Any,
     rows: Any,
     count: Any,
     top: Any,
     stop: Any,
     end: Any,
+    ahead: Any,
     order: Any,
     b: Any,
     at: Any,
@@ -83,24 +114,19 @@ def _reflect(
     for j in range(top, stop):
         here = (j - top) * width
         new = _row(nothing, b, order, j + lower, end, at)
-        pivot_row = load_like(nothing, work, here) if count > 0 else new
-        tau = rows[j, w]
-        t = tau * pivot_row
-        for i in range(count - 1):
-            t = t + (tau * rows[j, i]) * load_like(nothing, work, here + (i + 1) * width)
-        if count > 0:
-            last = rows[j, count - 1]
-            t = t + (tau * last) * new
-            store(work, here + count * width, new - last * t)
-        store(work, here, pivot_row - t)
-        for i in range(count - 1):
-            place = here + (i + 1) * width
-            store(work, place, load_like(nothing, work, place) - rows[j, i] * t)
+        if ahead:
+            ask_for(nothing, b, order[min(j + lower + _AHEAD, b.shape[0] - 1)] * b.shape[1] + at)
+        # The length of a tuple is known when compiling: loops over it are unrolled.
+        if count == len(widths):
+            _apply(nothing, rows, j, len(widths), len(widths), here, new, work)
+        else:
+            _apply(nothing, rows, j, w, count, here, new, work)
 
 
 @inlined
 def _condense_unit(
     nothing: Any,
+    widths: Any,
     lower: Any,
     segments: Any,
     s: Any,
@@ -118,7 +144,7 @@ def _condense_unit(
     count = _begin(nothing, segments, s, lower, order, b, at, work)
     for top in range(a, stop, block):
         until = min(top + block, stop)
-        _reflect(nothing, lower, rows, count, top, until, stop - 1 + right, order, b, at, work)
+        _reflect(nothing, widths, lower, rows, count, top, until, stop - 1 + right, True, order, b, at, work)
         move(nothing, work, (until - top) * width, 0, count)
     for i in range(left + right):
         store(y, (segments[s, PLACE] - left + i) * b.shape[1] + at, load_like(nothing, work, i * width))
@@ -126,6 +152,7 @@ def _condense_unit(
 
 @kernel
 def condense_columns(
+    widths: tuple[int, ...],
     lower: int,
     segments: Array,
     rows: Array,
@@ -140,7 +167,7 @@ def condense_columns(
     """Put into `y`, (k, m), what the reflections of segments leave over of `b`, (n, m): sides of the reduced system.
 
     Row ``order[j]`` of `b` belongs to position j. Of each segment the units of columns are dealt out one by one:
-    `first` ... `last` - 1 are among all of them. ``block >= l + u``. `work`: `room` numbers.
+    `first` ... `last` - 1 are among all of them. `widths`: a tuple of length l + u. ``block >= l + u``. `work`: `room` numbers.
     """
     m = b.shape[1]
     lanes = lanes_of(zeros(b))
@@ -149,14 +176,15 @@ def condense_columns(
         s, unit = piece // units, piece % units
         at = column_of(unit, m, lanes)
         if unit < m // COLUMNS:
-            _condense_unit(wide_zeros(b), lower, segments, s, rows, order, b, y, block, work, at)
+            _condense_unit(wide_zeros(b), widths, lower, segments, s, rows, order, b, y, block, work, at)
         else:
-            _condense_unit(zeros(b), lower, segments, s, rows, order, b, y, block, work, at)
+            _condense_unit(zeros(b), widths, lower, segments, s, rows, order, b, y, block, work, at)
 
 
 @inlined
 def _expand_unit(
     nothing: Any,
+    widths: Any,
     lower: Any,
     segments: Any,
     s: Any,
@@ -185,7 +213,7 @@ def _expand_unit(
     for number in range(blocks - 1):
         top = a + number * block
         move(nothing, work, 0, states + number * count * width, count)
-        _reflect(nothing, lower, rows, count, top, top + block, end, order, b, at, work)
+        _reflect(nothing, widths, lower, rows, count, top, top + block, end, True, order, b, at, work)
         move(nothing, work, block * width, 0, count)
     move(nothing, work, 0, states + (blocks - 1) * count * width, count)
     height = stop - a - (blocks - 1) * block
@@ -196,7 +224,7 @@ def _expand_unit(
         top = a + number * block
         until = min(top + block, stop)
         move(nothing, work, states + number * count * width, 0, count)
-        _reflect(nothing, lower, rows, count, top, until, end, order, b, at, work)
+        _reflect(nothing, widths, lower, rows, count, top, until, end, blocks == 1, order, b, at, work)
         if until == stop:
             here = (stop - 1 - top) * width
             value = load_like(nothing, work, here)
@@ -222,6 +250,7 @@ def _expand_unit(
 
 @kernel
 def expand_columns(
+    widths: tuple[int, ...],
     lower: int,
     segments: Array,
     rows: Array,
@@ -252,8 +281,8 @@ def expand_columns(
         at = column_of(unit, m, lanes)
         if unit < m // COLUMNS:
             fine &= _expand_unit(
-                wide_zeros(b), lower, segments, s, rows, *links, order, b, z, x, past, block, work, at
+                wide_zeros(b), widths, lower, segments, s, rows, *links, order, b, z, x, past, block, work, at
             )
         else:
-            fine &= _expand_unit(zeros(b), lower, segments, s, rows, *links, order, b, z, x, past, block, work, at)
+            fine &= _expand_unit(zeros(b), widths, lower, segments, s, rows, *links, order, b, z, x, past, block, work, at)
     return fine

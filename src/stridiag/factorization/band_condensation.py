@@ -30,8 +30,9 @@ __all__ = ["BandCondensation"]
 Array = NDArray[Any]
 Index = NDArray[np.int64]
 
-# Rows that are solved for from one stored state: their right-hand sides stay in the first cache.
-_BLOCK = 64
+# Rows that are solved for from one stored state: two kilobytes a row, for what is carried and what is solved, are a part
+# of the second cache.
+_BLOCK = 512
 # Segments may be of very different lengths.
 _PIECES = 4
 
@@ -85,6 +86,7 @@ class BandCondensation:
         layout, m = self._layout, b.shape[1]
         segments, lower = layout.segments, layout.band.lower
         order, block = layout.band.chain.order, max(_BLOCK, layout.band.width)
+        widths = (0,) * layout.band.width
         count = segments.shape[0] * units(b.dtype, m)
         longest = int((segments[:, LAST] - segments[:, FIRST]).max(initial=-1)) + 1
         work_size = condensed_band_columns.room(longest, block, layout.band.width)
@@ -93,7 +95,7 @@ class BandCondensation:
         def condense(first: int, last: int) -> bool:
             work = aligned((work_size,), b.dtype)
             condensed_band_columns.condense_columns(
-                lower, segments, self._rows, order, b, y, block, work, first, last
+                widths, lower, segments, self._rows, order, b, y, block, work, first, last
             )
             return True
 
@@ -105,7 +107,7 @@ class BandCondensation:
         def expand(first: int, last: int) -> bool:
             work = aligned((work_size,), b.dtype)
             return condensed_band_columns.expand_columns(
-                lower, *self._triangle, order, b, z, x, past, block, work, first, last
+                widths, lower, *self._triangle, order, b, z, x, past, block, work, first, last
             )
 
         in_ranges(expand, count, pieces=_PIECES)
