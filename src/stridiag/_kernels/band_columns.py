@@ -1,15 +1,14 @@
 r"""Bands solved for many right-hand sides: the sweeps of `stridiag._kernels.band_lu`, block by block.
 
-As in `stridiag._kernels.column_lanes`: a stretch of a row of the right-hand sides is a few registers, each column a lane.
-The sweep forwards keeps the rows that are carried from block to block; the sweep backwards computes a block again in a
-buffer that stays in the first cache, and solves there.
+As in `stridiag._kernels.column_lanes`: a stretch of a row of the right-hand sides is a few registers, each column a
+lane. The sweep forwards keeps the rows that are carried from block to block; the sweep backwards computes a block again
+in a buffer that stays in the first cache, and solves there.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel

@@ -1,15 +1,14 @@
 r"""Bands with links solved for many right-hand sides: `stridiag._kernels.band_condensation`, block by block.
 
-As in `stridiag._kernels.band_columns`: a stretch of a row of the right-hand sides is a few registers, each column a lane.
-The sweep downwards keeps the rows that a segment leaves over; the one upwards goes through it once more, keeps what is
-carried from block to block, and computes the blocks again from the last one on, in a buffer that stays in a cache.
+As in `stridiag._kernels.band_columns`: a stretch of a row of the right-hand sides is a few registers, each column a
+lane. The sweep downwards keeps the rows that a segment leaves over; the one upwards goes through it once more, keeps
+what is carried from block to block, and computes the blocks again from the last one on, in a buffer that stays in a cache.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.band_condensation import (
@@ -167,7 +166,8 @@ def condense_columns(
     """Put into `y`, (k, m), what the reflections of segments leave over of `b`, (n, m): sides of the reduced system.
 
     Row ``order[j]`` of `b` belongs to position j. Of each segment the units of columns are dealt out one by one:
-    `first` ... `last` - 1 are among all of them. `widths`: a tuple of length l + u. ``block >= l + u``. `work`: `room` numbers.
+    `first` ... `last` - 1 are among all of them. `widths`: a tuple of length l + u.
+    ``block >= l + u``. `work`: `room` numbers.
     """
     m = b.shape[1]
     lanes = lanes_of(zeros(b))
@@ -284,5 +284,7 @@ def expand_columns(
                 wide_zeros(b), widths, lower, segments, s, rows, *links, order, b, z, x, past, block, work, at
             )
         else:
-            fine &= _expand_unit(zeros(b), widths, lower, segments, s, rows, *links, order, b, z, x, past, block, work, at)
+            fine &= _expand_unit(
+                zeros(b), widths, lower, segments, s, rows, *links, order, b, z, x, past, block, work, at
+            )
     return fine

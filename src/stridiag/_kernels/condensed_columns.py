@@ -1,16 +1,15 @@
-r"""Chains with links solved for many right-hand sides: the two sweeps of `stridiag._kernels.condensation`, in registers.
+r"""Chains with links, many right-hand sides: the two sweeps of `stridiag._kernels.condensation`, in registers.
 
 As in `stridiag._kernels.column_lanes`: a stretch of a row of the right-hand sides is a few registers, and each column a
-lane. The sweep downwards keeps the rows that a segment leaves over; the one upwards computes again what is between, in a
-buffer that stays in a cache. Segments are independent of one another in both, so threads share them out, and each reads
-whole rows.
+lane. The sweep downwards keeps the rows that a segment leaves over; the one upwards computes again what is between, in
+a buffer that stays in a cache. Segments are independent of one another in both, so threads share them out, and each
+reads whole rows.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel

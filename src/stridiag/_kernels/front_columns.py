@@ -1,14 +1,13 @@
 """Systems factored in fronts, solved for many right-hand sides: a stretch of a row of them is a few registers.
 
-The sweeps of `stridiag._kernels.front_lu` and `stridiag._kernels.front_householder`; right-hand sides are overwritten, so
-units of columns do not overlap: their number is a multiple of a register's (`stridiag._kernels.wide_vectors`).
+The sweeps of `stridiag._kernels.front_lu` and `stridiag._kernels.front_householder`. Right-hand sides are overwritten,
+so units of columns do not overlap: their number is a multiple of a register's (`stridiag._kernels.wide_vectors`).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
@@ -69,9 +68,7 @@ def solve_lu(head: Array, values: Array, ids: Array, x: Array, z: Array, first: 
 
 
 @inlined
-def _qr_unit(
-    nothing: Any, fronts: Any, pool: Any, rows: Any, values: Any, tau: Any, x: Any, z: Any, at: Any
-) -> None:
+def _qr_unit(nothing: Any, fronts: Any, pool: Any, rows: Any, values: Any, tau: Any, x: Any, z: Any, at: Any) -> None:
     m = x.shape[1]
     for f in range(fronts.shape[0]):
         height, width, top = fronts[f, ROWS], fronts[f, WIDTH], fronts[f, VALUE_START]

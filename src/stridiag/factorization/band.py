@@ -149,7 +149,7 @@ class BandLU:
     def _solve_columns(self, b: Array) -> Array:
         """Solve for many right-hand sides: see `stridiag._kernels.band_columns`."""
         layout, (n, m) = self._layout, b.shape
-        x, order = fresh(b.shape, b.dtype), layout.order
+        x, order = fresh(b.shape, b.dtype), layout.original
         past, work_size = straight(x), band_columns.room(n, _BLOCK, layout.lower, layout.width)
 
         def run(first: int, last: int) -> bool:

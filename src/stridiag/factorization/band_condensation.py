@@ -30,8 +30,8 @@ __all__ = ["BandCondensation"]
 Array = NDArray[Any]
 Index = NDArray[np.int64]
 
-# Rows that are solved for from one stored state: two kilobytes a row, for what is carried and what is solved, are a part
-# of the second cache.
+# Rows that are solved for from one stored state: two kilobytes a row, for what is carried and what is solved, are a
+# part of the second cache.
 _BLOCK = 512
 # Segments may be of very different lengths.
 _PIECES = 4

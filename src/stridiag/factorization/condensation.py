@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
-from stridiag._kernels import condensed_columns, condensed_solve
 from stridiag._kernels import condensation as kernels
+from stridiag._kernels import condensed_columns, condensed_solve
 from stridiag._kernels import separator_tree as node_kernels
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.wide_vectors import COLUMNS

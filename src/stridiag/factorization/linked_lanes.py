@@ -13,8 +13,8 @@ from stridiag._kernels.band_condensation import FIRST, LAST, PLACE
 from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.factorization.band_lanes import SIDES, Lanes, is_finite, rows_from_chains, rows_to_chains
 from stridiag.factorization.condition import probe
-from stridiag.factorization.reduced import factor_reduced
 from stridiag.factorization.decomposition import spares
+from stridiag.factorization.reduced import factor_reduced
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.band_condensation import BandCondensationLayout

@@ -239,7 +239,7 @@ class BandLayout:
         return np.ascontiguousarray(y[::-1]) if self.backwards else y
 
     @cached_property
-    def order(self) -> Index:
+    def original(self) -> Index:
         """Original index at each place of the band."""
         return self.to_band(np.arange(self.n))
 
