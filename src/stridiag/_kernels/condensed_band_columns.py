@@ -2,7 +2,8 @@ r"""Bands with links solved for many right-hand sides: `stridiag._kernels.band_c
 
 As in `stridiag._kernels.band_columns`: a stretch of a row of the right-hand sides is a few registers, each column a
 lane. The sweep downwards keeps the rows that a segment leaves over; the one upwards goes through it once more, keeps
-what is carried from block to block, and computes the blocks again from the last one on, in a buffer that stays in a cache.
+what is carried from block to block, and computes the blocks again from the last one on, in a buffer that stays in a
+cache.
 """
 
 from __future__ import annotations

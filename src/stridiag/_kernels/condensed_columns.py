@@ -195,4 +195,4 @@ def expand_columns(
                 )
             else:
                 trace = trace + _expand_unit(zeros(b), rows, a, e, kept, s, *links, order, b, z, x, past, work, at)
-    return all_finite(trace) and all_finite(wide_trace)
+    return bool(all_finite(trace) and all_finite(wide_trace))

@@ -67,15 +67,11 @@ wide_zeros = _nothing(COLUMNS)
 """Return a vector of `COLUMNS` zeros, of the type of an array's numbers."""
 
 
-@intrinsic
-def lanes_of(typing: Any, vector: Any) -> Any:
-    """Return how many numbers a vector holds."""
+def _lanes_of(typing: Any, vector: Any) -> Any:
     return types.intp(vector), lambda context, builder, sig, args: context.get_constant(types.intp, vector.count)
 
 
-@intrinsic
-def load_like(typing: Any, pattern: Any, array: Any, index: Any) -> Any:
-    """Return the vector, as long as `pattern`, of what stands at a place of a contiguous array, counted as if flat."""
+def _load_like(typing: Any, pattern: Any, array: Any, index: Any) -> Any:
     _require_flat(array)
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -83,6 +79,13 @@ def load_like(typing: Any, pattern: Any, array: Any, index: Any) -> Any:
         return _load_at(builder, pattern, _address(context, builder, array, args[1], place))
 
     return pattern(pattern, array, index), emit
+
+
+lanes_of: Any = intrinsic(_lanes_of)
+"""Return how many numbers a vector holds."""
+
+load_like: Any = intrinsic(_load_like)
+"""Return the vector, as long as the first one, of what stands at a place of a contiguous array, counted as if flat."""
 
 
 @inlined
