@@ -6,9 +6,14 @@ from numba import config
 
 import stridiag
 from stridiag._kernels.vectors import BYTES
+from stridiag._kernels.wide_vectors import COLUMNS, column_of
 from stridiag.factorization import columns
+from stridiag.factorization.band import BandLU
+from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.tridiagonal import TridiagonalLU
+from stridiag.planning.band import BandLayout
+from stridiag.planning.band_condensation import build
 from stridiag.testing import THRESHOLD, solve_ratio
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="vectors exist in compiled code only")
@@ -35,7 +40,7 @@ CASES = [
 @pytest.mark.parametrize(("n", "stride", "links"), CASES)
 def test_columns_are_solved_as_one_by_one(n, stride, links, m, dtype, monkeypatch):
     # So short that there are several blocks.
-    monkeypatch.setattr("stridiag.factorization.tridiagonal.BUFFER", 1 << 14)
+    monkeypatch.setattr("stridiag.factorization.tridiagonal._BLOCK", 16)
     offsets = (-stride, 0, stride) if n > stride else (0,)
     A = stridiag.random(n, offsets, links, rng=n).astype(dtype)
     F = A.factor(method="chain")
@@ -86,15 +91,52 @@ def test_pivots_without_a_reciprocal():
     np.testing.assert_allclose(x[1], 1.0, rtol=1e-12)
 
 
-def test_room_is_aligned_and_pieces_are_few_units_wide():
-    seen = []
-    kind = np.dtype(np.float64)
-    columns.in_units(lambda work, *rest: seen.append((work, *rest)), kind, 10**6, 8 * 20 - 3, lambda width: 2 * width)
-    covered = sorted((first, last) for _, _, first, last in seen)
-    assert [first for first, _ in covered] == [0, *(last for _, last in covered[:-1])]
-    assert covered[-1][1] == 20
-    for work, lanes, first, last in seen:
-        assert work.ctypes.data % BYTES == 0
-        assert lanes == 8
-        assert last - first <= 8
-        assert work.size == 2 * (last - first) * lanes
+@pytest.mark.filterwarnings("ignore::stridiag.IllConditionedWarning")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("m", [16, 35, 64, 77])
+@pytest.mark.parametrize(
+    ("n", "lower", "upper", "links"),
+    [(1, 0, 1, 0), (3, 1, 2, 0), (90, 3, 2, 0), (400, 2, 3, 0), (501, 0, 3, 0), (400, 3, 2, 7), (600, 1, 3, 2),
+     (300, 2, 1, 10)],
+)  # fmt: skip
+def test_columns_of_bands_are_solved_as_one_by_one(n, lower, upper, links, m, dtype, monkeypatch):
+    monkeypatch.setattr("stridiag.factorization.band._BLOCK", 16)
+    monkeypatch.setattr("stridiag.factorization.band_condensation._BLOCK", 16)
+    offsets = sorted({k for k in (-lower, 0, upper) if -n < k < n})
+    A = stridiag.random(n, offsets, links, rng=n).astype(dtype)
+    if links:
+        layout = build(A.structure)
+        member = BandCondensation(layout, A.values)
+    else:
+        member = BandLU(BandLayout.build(A.structure), A.values)
+    b = np.random.default_rng(0).standard_normal((n, m)).astype(dtype)
+    given = b.copy()
+    assert member.spares(m, adjoint=False)
+    x = member.solve(b)
+    np.testing.assert_array_equal(b, given)
+    assert solve_ratio(A, x, b) < THRESHOLD
+    for threads in (1, 3):
+        with stridiag.num_threads(threads):
+            np.testing.assert_array_equal(member.solve(b), x)
+    scale = 1e3 * np.finfo(dtype).eps * abs(x).max() * max(abs(x).max(), 1)
+    few = member.solve(np.ascontiguousarray(b[:, :3]))
+    assert abs(x[:, :3] - few).max() <= scale
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32"])
+def test_units_cover_all_columns(kind):
+    lanes = BYTES // np.dtype(kind).itemsize
+    for m in range(lanes, 200):
+        covered = set()
+        for unit in range(columns.units(np.dtype(kind), m)):
+            wide = unit < m // COLUMNS
+            at = column_of.py_func(unit, m, lanes)
+            assert 0 <= at <= m - (COLUMNS if wide else lanes)
+            covered |= set(range(at, at + (COLUMNS if wide else lanes)))
+        assert covered == set(range(m))
+
+
+def test_fresh_memory_is_aligned():
+    x = columns.fresh((300_000, 8), np.dtype(np.float64))
+    assert columns.straight(x)
+    assert not columns.straight(np.empty((4, 9)))

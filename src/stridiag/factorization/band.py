@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import band_lu
+from stridiag._kernels import band_columns, band_lu
+from stridiag.factorization.columns import aligned, fresh, in_ranges, serve, straight, units
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Elementary, Permutation, columns_of_triangle
@@ -29,6 +30,8 @@ _MILD_GROWTH = 116.0
 # From this order on the kernels made for one pair of widths are worth their compilation, a few seconds once.
 _NARROW_ORDER = 10_000
 _NARROW_WIDTH = 12
+# Rows that are solved for from one stored state: their right-hand sides stay in the first cache.
+_BLOCK = 64
 # Entries of an inverse that take some 30 microseconds to write.
 _GRAIN = 1 << 15
 
@@ -138,8 +141,28 @@ class BandLU:
             lower[max(n - k, 0) :, k - 1] = 0
         return rows, lower, (pivots - np.arange(n)).astype(self._layout.pivot_type)
 
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
+        """See `Sparing`."""
+        ours = self._lapack is None and self.singularity is None and self._layout.n > 0
+        return ours and not adjoint and serve(self._dtype, columns)
+
+    def _solve_columns(self, b: Array) -> Array:
+        """Solve for many right-hand sides: see `stridiag._kernels.band_columns`."""
+        layout, (n, m) = self._layout, b.shape
+        x, order = fresh(b.shape, b.dtype), layout.original
+        past, work_size = straight(x), band_columns.room(n, _BLOCK, layout.lower, layout.width)
+
+        def run(first: int, last: int) -> bool:
+            work = aligned((work_size,), b.dtype)
+            return band_columns.solve_columns(*self._rows, order, b, x, past, _BLOCK, work, first, last)
+
+        in_ranges(run, units(b.dtype, m))
+        return x
+
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
+        if self.spares(b.shape[1], adjoint=adjoint):
+            return self._solve_columns(b)
         x = self._layout.to_band(b)
         if self._lapack is not None:
             lu, pivots = self._lapack

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import band_condensation as kernels
+from stridiag._kernels import condensed_band_columns
 from stridiag._kernels.band_condensation import FIRST, LAST, LEFT_COLUMNS, LEFT_ROWS, PLACE, RIGHT_COLUMNS, RIGHT_ROWS
 from stridiag._kernels.band_inverse import condensed_band_pattern
+from stridiag.factorization.columns import aligned, fresh, in_ranges, serve, straight, units
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
@@ -27,6 +29,12 @@ __all__ = ["BandCondensation"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
+
+# Rows that are solved for from one stored state: two kilobytes a row, for what is carried and what is solved, are a
+# part of the second cache.
+_BLOCK = 512
+# Segments may be of very different lengths.
+_PIECES = 4
 
 
 class BandCondensation:
@@ -69,8 +77,47 @@ class BandCondensation:
                 column=None if column is None else layout.band.chain.index(int(layout.columns[column]))
             )
 
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
+        """See `Sparing`."""
+        return not adjoint and self.singularity is None and serve(self._rows.dtype, columns)
+
+    def _solve_columns(self, b: Array) -> Array:
+        """Solve for many right-hand sides: see `stridiag._kernels.condensed_band_columns`."""
+        layout, m = self._layout, b.shape[1]
+        segments, lower = layout.segments, layout.band.lower
+        order, block = layout.band.chain.order, max(_BLOCK, layout.band.width)
+        widths = (0,) * layout.band.width
+        count = segments.shape[0] * units(b.dtype, m)
+        longest = int((segments[:, LAST] - segments[:, FIRST]).max(initial=-1)) + 1
+        work_size = condensed_band_columns.room(longest, block, layout.band.width)
+        y = b[order[layout.leftover]]
+
+        def condense(first: int, last: int) -> bool:
+            work = aligned((work_size,), b.dtype)
+            condensed_band_columns.condense_columns(
+                widths, lower, segments, self._rows, order, b, y, block, work, first, last
+            )
+            return True
+
+        in_ranges(condense, count, pieces=_PIECES)
+        z = self._reduced.solve(y)
+        x = fresh(b.shape, b.dtype)
+        past = straight(x)
+
+        def expand(first: int, last: int) -> bool:
+            work = aligned((work_size,), b.dtype)
+            return condensed_band_columns.expand_columns(
+                widths, lower, *self._triangle, order, b, z, x, past, block, work, first, last
+            )
+
+        in_ranges(expand, count, pieces=_PIECES)
+        x[order[layout.columns]] = z
+        return x
+
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
+        if self.spares(b.shape[1], adjoint=adjoint):
+            return self._solve_columns(b)
         layout = self._layout
         x = layout.band.chain.to_chains(b)
         if adjoint:

@@ -1,4 +1,4 @@
-"""Solves with many right-hand sides in lanes: room for the kernels of `stridiag._kernels.column_lanes`, and threads."""
+"""Solves with many right-hand sides in registers: room for the kernels that do so, and threads."""
 
 from __future__ import annotations
 
@@ -8,32 +8,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import column_lanes
+from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
+from stridiag._kernels.wide_vectors import COLUMNS
 
-__all__ = ["BUFFER", "aligned", "in_units", "serve", "units"]
+__all__ = ["aligned", "fresh", "in_fronts", "in_ranges", "serve", "straight", "units"]
 
 Array = NDArray[Any]
 
-BUFFER = 1 << 18
-"""Bytes of the buffer of one thread, which should stay in the second cache with what passes through it."""
-# Units of columns that one call takes: rows of half a kilobyte.
-_UNITS = 8
-# Numbers that are worth a thread's waking.
-_GRAIN = 1 << 15
+# What the operating system hands out at once, if asked to, and how much of it is worth another thread's help.
+_PAGE = 1 << 12
+_LARGE_PAGE = 1 << 21
+# Rows of a unit of columns, in a system with fill, that are worth a thread's waking.
+_GRAIN = 1 << 8
 
 
 def serve(kind: np.dtype[Any], columns: int) -> bool:
     """Whether so many right-hand sides of a type go in lanes."""
     # Vectors exist in compiled code only.
-    compiled = hasattr(column_lanes.solve_columns, "nopython_signatures")
-    return compiled and kind.kind == "f" and columns >= BYTES // kind.itemsize
+    return COMPILES and kind.kind == "f" and columns >= BYTES // kind.itemsize
 
 
 def units(kind: np.dtype[Any], columns: int) -> int:
-    """Return how many vectors it takes to hold a row."""
-    return -(-columns // (BYTES // kind.itemsize))
+    """Return how many units so many columns are: `stridiag._kernels.wide_vectors`."""
+    return columns // COLUMNS + -(-(columns % COLUMNS) // (BYTES // kind.itemsize))
 
 
 def aligned(shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
@@ -44,20 +43,44 @@ def aligned(shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
     return room[first : first + count].view(kind).reshape(shape)
 
 
-def in_units(
-    run: Callable[[Array, int, int, int], None],
-    kind: np.dtype[Any],
-    n: int,
-    columns: int,
-    room: Callable[[int], int],
-) -> None:
-    """Call ``run(work, lanes, first, last)`` for pieces of all units, with ``room(width)`` numbers of work."""
-    lanes = BYTES // kind.itemsize
-    count = units(kind, columns)
+def fresh(shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
+    """Return `aligned` with its memory at hand.
 
-    def piece(first: int, last: int) -> None:
-        for begin in range(first, last, _UNITS):
-            end = min(begin + _UNITS, last)
-            run(aligned((room((end - begin) * lanes),), kind), lanes, begin, end)
+    The operating system clears a large page when it is first written to, on the thread that does so; threads that write
+    to the same pages would wait for one another.
+    """
+    x = aligned(shape, kind)
+    memory = x.reshape(-1).view(np.uint8)
 
-    run_ranges(piece, count, grain=max(1, _GRAIN // max(n * lanes, 1)))
+    def touch(first: int, last: int) -> None:
+        memory[first * _LARGE_PAGE : last * _LARGE_PAGE : _PAGE] = 0
+
+    if memory.size >= 4 * _LARGE_PAGE:
+        run_ranges(touch, -(-memory.size // _LARGE_PAGE))
+    return x
+
+
+def in_fronts(run: Callable[[Array, Array, int, int], object], x: Array) -> Array:
+    """Return what ``run(x, z, first, last)`` makes of `x`, (n, m), for the units of columns; `x` may be used up."""
+    n, m = x.shape
+    whole = -(-m // (BYTES // x.itemsize)) * (BYTES // x.itemsize)
+    if whole > m:
+        # Units that overlap would overwrite what others have done.
+        wider = np.zeros((n, whole), x.dtype)
+        wider[:, :m] = x
+        x = wider
+    z = np.empty_like(x)
+    run_ranges(lambda first, last: run(x, z, first, last), units(x.dtype, whole), grain=max(1, _GRAIN // max(n, 1)))
+    return z if whole == m else np.ascontiguousarray(z[:, :m])
+
+
+def straight(x: Array) -> bool:
+    """Whether all rows of an array, (n, m), begin at multiples of the bytes of a vector."""
+    return x.ctypes.data % BYTES == 0 and x.strides[0] % BYTES == 0
+
+
+def in_ranges(run: Callable[[int, int], bool], count: int, *, grain: int = 1, pieces: int = 1) -> bool:
+    """Call ``run(first, last)`` for pieces of a range, on several threads; return whether all of them returned True."""
+    found: list[bool] = []
+    run_ranges(lambda first, last: found.append(bool(run(first, last))), count, grain=grain, pieces_per_thread=pieces)
+    return all(found)

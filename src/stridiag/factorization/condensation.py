@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
-from stridiag._kernels import column_lanes, condensed_solve
 from stridiag._kernels import condensation as kernels
+from stridiag._kernels import condensed_columns, condensed_solve
 from stridiag._kernels import separator_tree as node_kernels
-from stridiag._kernels.vectors import BYTES
-from stridiag.factorization.columns import aligned, in_units, serve, units
+from stridiag._kernels.threads import run_ranges
+from stridiag._kernels.wide_vectors import COLUMNS
+from stridiag.factorization.columns import aligned, fresh, in_ranges, serve, straight
 from stridiag.factorization.condensed_inverse import CondensedInverse
 from stridiag.factorization.condition import probe
 from stridiag.factorization.decomposition import Decomposition
@@ -33,6 +34,9 @@ __all__ = ["Condensation"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
+
+# Numbers that are worth a thread's waking.
+_GRAIN = 1 << 15
 
 
 # As many as there are plans.
@@ -208,33 +212,32 @@ class Condensation:
         x[layout.columns] = z
 
     def _solve_columns(self, b: Array) -> Array:
-        """Solve for many right-hand sides: see `stridiag._kernels.column_lanes`."""
-        layout, (n, m), kind = self._layout, b.shape, b.dtype
-        order = layout.chain.order
+        """Solve for many right-hand sides: see `stridiag._kernels.condensed_columns`."""
+        layout, m, kind = self._layout, b.shape[1], b.dtype
+        order, segments = layout.chain.order, layout.first.size
         outside, slots, node_slots, leftover = layout.places_outside
-        across = units(kind, m) * (BYTES // kind.itemsize)
-        # Buffers hold zeros behind the last right-hand side.
-        y = np.zeros((outside.size, across), kind)
-        y[:, :m] = b[order[outside]]
+        y = b[order[outside]]
 
-        def condense(work: Array, lanes: int, first: int, last: int) -> None:
-            column_lanes.condense_columns(*self._segments, order, b, y, slots, work, lanes, first, last)
+        def condense(first: int, last: int) -> None:
+            condensed_columns.condense_columns(*self._segments, order, b, y, slots, first, last)
 
-        in_units(condense, kind, n, m, lambda width: 3 * width)
+        grain = max(1, _GRAIN // (m * max(layout.longest, 1)))
+        run_ranges(condense, segments, grain=grain)
         node_kernels.reflect_nodes(self._nodes, node_slots, y, False)
-        z = np.zeros((layout.columns.size, across), kind)
+        z = np.empty((layout.columns.size, m), kind)
         z[layout.core] = self._reduced.solve(y[leftover])
         node_kernels.substitute_nodes(self._nodes, node_slots, *self._tree[2:], y, z)
-        x = aligned(b.shape, kind)
-        longest = int((layout.last - layout.first).max(initial=0)) + 1
+        x = fresh(b.shape, kind)
+        past = straight(x)
 
-        def expand(work: Array, lanes: int, first: int, last: int) -> None:
-            column_lanes.expand_columns(
-                *self._segments, *self._last_row_links, order, b, z, x, work, lanes, first, last
+        def expand(first: int, last: int) -> bool:
+            work = aligned((COLUMNS * layout.longest,), kind)
+            return condensed_columns.expand_columns(
+                *self._segments, *self._last_row_links, order, b, z, x, past, work, first, last
             )
 
-        in_units(expand, kind, n, m, lambda width: (longest + 2) * width)
-        x[order[layout.columns]] = z[:, :m]
+        in_ranges(expand, segments, grain=grain)
+        x[order[layout.columns]] = z
         return x
 
     def multiply(self, x: Array) -> Array:

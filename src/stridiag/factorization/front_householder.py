@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
+from stridiag._kernels import front_columns
 from stridiag._kernels import front_householder as kernels
 from stridiag._kernels import front_order as places
 from stridiag._kernels.permutations import permutation_sign
+from stridiag.factorization.columns import in_fronts, serve
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
 from stridiag.factorization.inverse_entries import diagonal_by_solves
@@ -68,6 +71,9 @@ class FrontHouseholder:
             return np.full_like(b, np.nan)
         plan = self._plan
         x = b.astype(self._wide, copy=False)
+        if not adjoint and serve(x.dtype, x.shape[1]):
+            factors = (plan.fronts, plan.pool, plan.rows, self._values, self._tau)
+            return in_fronts(partial(front_columns.solve_qr, *factors), x).astype(self._dtype, copy=False)
         y = np.empty_like(x)
         if adjoint:
             kernels.solve_upper_adjoint(plan.fronts, plan.pool, plan.rows, self._values, x, y)

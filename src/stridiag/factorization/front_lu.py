@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
+from stridiag._kernels import front_columns, row_pairs
 from stridiag._kernels import front_lu as kernels
-from stridiag._kernels import row_pairs
 from stridiag._kernels.front_block import PANEL
 from stridiag._kernels.front_tree import WIDTH
 from stridiag._kernels.permutations import permutation_sign
-from stridiag.factorization.columns import aligned
+from stridiag.factorization.columns import aligned, in_fronts, serve
 from stridiag.factorization.determinant import phase_and_log
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
 from stridiag.factorization.guard import check_solves
@@ -136,6 +136,8 @@ class FrontLU:
             for side, solution in zip(sides, y, strict=True):
                 solve(*factors, side, solution, work)
             y = np.ascontiguousarray(y.T)
+        elif not adjoint and serve(x.dtype, x.shape[1]):
+            y = in_fronts(partial(front_columns.solve_lu, *factors), x)
         else:
             y = np.empty_like(x)
             (kernels.solve_adjoint if adjoint else kernels.solve_columns)(*factors, x, y)

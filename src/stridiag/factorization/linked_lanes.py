@@ -13,6 +13,7 @@ from stridiag._kernels.band_condensation import FIRST, LAST, PLACE
 from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.factorization.band_lanes import SIDES, Lanes, is_finite, rows_from_chains, rows_to_chains
 from stridiag.factorization.condition import probe
+from stridiag.factorization.decomposition import spares
 from stridiag.factorization.reduced import factor_reduced
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
@@ -116,6 +117,10 @@ class LinkedLanes:
     @cached_property
     def _stored(self) -> BandCondensation:
         return BandCondensation(self._layout, self._values)
+
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
+        """See `Sparing`: where what is stored does."""
+        return columns > SIDES and not adjoint and spares(self._stored, columns, adjoint=adjoint)
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.extremes import extreme_bits
+from stridiag._kernels.threads import run_ranges
 
 __all__ = ["Survey", "survey"]
 
@@ -19,6 +20,9 @@ _BITS: dict[Any, Any] = {
     np.dtype(np.float32): (np.dtype(np.uint32), np.uint32(0x7FFFFFFF), Struct("I").pack, Struct("f").unpack),
     np.dtype(np.float64): (np.dtype(np.uint64), np.uint64(0x7FFFFFFFFFFFFFFF), Struct("Q").pack, Struct("d").unpack),
 }
+
+# Numbers that are worth a thread's waking.
+_GRAIN = 1 << 18
 
 
 class Survey(NamedTuple):
@@ -40,5 +44,11 @@ def survey(values: Array) -> Survey | None:
         return None
     integers, clear, pack, unpack = known
     bits: Array = values.view(integers)
-    largest, smallest = extreme_bits(bits if bits.ndim == 1 else bits.ravel(), clear)
+    bits = bits if bits.ndim == 1 else bits.ravel()
+    if bits.size < 2 * _GRAIN:
+        largest, smallest = extreme_bits(bits, clear)
+    else:
+        found: list[tuple[Any, Any]] = []
+        run_ranges(lambda first, last: found.append(extreme_bits(bits[first:last], clear)), bits.size, grain=_GRAIN)
+        largest, smallest = max(most for most, _ in found), min(least for _, least in found)
     return Survey(unpack(pack(largest))[0], unpack(pack(smallest))[0])

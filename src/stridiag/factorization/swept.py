@@ -130,6 +130,10 @@ class _Swept(Generic[Stored]):
             b[:, column] = self._chain.vector_from_chains(x)
         return b
 
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
+        """See `Sparing`: where what is stored does."""
+        return columns > _FEW and not adjoint and self._stored.spares(columns, adjoint=adjoint)
+
     @property
     def _adjoint_sweeps(self) -> Sweeps | None:
         """The same for the transpose; None where its segments are not those of the matrix."""

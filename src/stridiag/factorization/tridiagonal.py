@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import chain_solve, column_lanes, tridiagonal_lu
-from stridiag.factorization.columns import BUFFER, aligned, in_units, serve
+from stridiag._kernels.wide_vectors import COLUMNS
+from stridiag.factorization.columns import aligned, fresh, in_ranges, serve, straight, units
 from stridiag.factorization.condition import probe
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.inverse_entries import diagonal_by_solves
@@ -20,6 +21,11 @@ __all__ = ["TridiagonalLU"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
+
+# Rows that are solved for from one stored state: their right-hand sides stay in the first cache.
+_BLOCK = 128
+# Rows of a unit of columns that are worth a thread's waking.
+_GRAIN = 1 << 10
 
 
 class TridiagonalLU:
@@ -89,23 +95,15 @@ class TridiagonalLU:
         return self._layout.from_chains(x)
 
     def _solve_columns(self, b: Array) -> Array:
-        n, m = b.shape
         kind: np.dtype[Any] = b.dtype
-        x = aligned(b.shape, kind)
-        order, lane = self._layout.order, int(kind.itemsize)
+        x = fresh(b.shape, kind)
+        past, order, (n, m) = straight(x), self._layout.order, b.shape
 
-        def block(width: int) -> int:
-            return int(max(2, min(BUFFER // lane // width, n)))
+        def run(first: int, last: int) -> bool:
+            work = aligned((COLUMNS * (_BLOCK - (-n // _BLOCK)),), kind)
+            return column_lanes.solve_columns(*self._factors, order, b, x, past, _BLOCK, work, first, last)
 
-        def room(width: int) -> int:
-            return int(width * (block(width) + 2 - (-n // block(width))))
-
-        def run(work: Array, lanes: int, first: int, last: int) -> None:
-            column_lanes.solve_columns(
-                *self._factors, order, b, x, block((last - first) * lanes), work, lanes, first, last
-            )
-
-        in_units(run, kind, n, m, room)
+        in_ranges(run, units(kind, m), grain=max(1, _GRAIN // n))
         return x
 
     def multiply(self, x: Array) -> Array:

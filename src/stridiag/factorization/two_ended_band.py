@@ -15,6 +15,7 @@ from stridiag._kernels.threads import run_ranges
 from stridiag.factorization.band import BandLU
 from stridiag.factorization.band_lanes import is_finite, rows_from_chains, rows_to_chains
 from stridiag.factorization.condition import probe
+from stridiag.factorization.decomposition import spares
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.band import BandLayout
@@ -136,6 +137,10 @@ class TwoEndedLU:
     @cached_property
     def _stored(self) -> BandLU:
         return BandLU(self._layout, self._values)
+
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
+        """See `Sparing`: where what is stored does."""
+        return columns > SIDES and not adjoint and spares(self._stored, columns, adjoint=adjoint)
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""

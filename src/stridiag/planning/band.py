@@ -234,6 +234,11 @@ class BandLayout:
         y = self._chain.to_chains(x) if self.permutation is None else x[self.permutation]
         return np.ascontiguousarray(y[::-1]) if self.backwards else y
 
+    @cached_property
+    def original(self) -> Index:
+        """Original index at each place of the band."""
+        return self.to_band(np.arange(self.n))
+
     def from_band(self, y: Array) -> Array:
         """Return `y`, (n, ...), given in the order of the band, in the original order; a copy if that differs."""
         y = np.ascontiguousarray(y[::-1]) if self.backwards else y

@@ -1,0 +1,145 @@
+r"""Bands solved for many right-hand sides: the sweeps of `stridiag._kernels.band_lu`, block by block.
+
+As in `stridiag._kernels.column_lanes`: a stretch of a row of the right-hand sides is a few registers, each column a
+lane. The sweep forwards keeps the rows that are carried from block to block; the sweep backwards computes a block again
+in a buffer that stays in the first cache, and solves there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.vectors import store
+from stridiag._kernels.wide_vectors import (
+    COLUMNS,
+    all_finite,
+    ask_for,
+    column_of,
+    lanes_of,
+    load_like,
+    move,
+    over,
+    put,
+    wide_zeros,
+    zeros,
+)
+
+__all__ = ["room", "solve_columns"]
+
+Array = NDArray[Any]
+
+# Rows by which the processor is told what will be needed: of stretches of rows it does not see the pattern in time.
+_AHEAD = 24
+
+
+def room(n: int, block: int, lower: int, width: int) -> int:
+    """Return how many numbers of work space `solve_columns` needs."""
+    return COLUMNS * (2 * block + lower + width + lower * -(-n // block))
+
+
+@inlined
+def _down(
+    nothing: Any, lower: Any, pivots: Any, order: Any, b: Any, top: Any, end: Any, ahead: Any, at: Any, work: Any
+) -> None:
+    """Eliminate the steps `top` ... `end` - 1; `work` begins with the rows that are carried, and ends with them."""
+    n, m = b.shape
+    kl, width = lower.shape[1], lanes_of(nothing)
+    for i in range(top, end):
+        here = (i - top) * width
+        if ahead:
+            ask_for(nothing, b, order[min(i + kl + _AHEAD, n - 1)] * m + at)
+        new = load_like(nothing, b, order[i + kl] * m + at) if i + kl < n else nothing
+        store(work, here + kl * width, new)
+        p = int(pivots[i])
+        value = load_like(nothing, work, here + p * width)
+        if p > 0:
+            store(work, here + p * width, load_like(nothing, work, here))
+            store(work, here, value)
+        for k in range(1, min(kl, n - 1 - i) + 1):
+            below = here + k * width
+            store(work, below, load_like(nothing, work, below) - lower[i, k - 1] * value)
+
+
+@inlined
+def _solve_unit(
+    nothing: Any,
+    rows: Any,
+    lower: Any,
+    pivots: Any,
+    order: Any,
+    b: Any,
+    x: Any,
+    past: Any,
+    block: Any,
+    work: Any,
+    at: Any,
+) -> Any:
+    """Solve for the columns from `at` on; return whether the solutions are finite."""
+    n, m = b.shape
+    w, kl, width = rows.shape[1], lower.shape[1], lanes_of(nothing)
+    blocks = -(-n // block)
+    # Behind the rows of a block stand solutions, those of a block and the first ones of the block below.
+    solved = (block + kl) * width
+    states = solved + (block + w) * width
+    for k in range(min(kl, n)):
+        store(work, k * width, load_like(nothing, b, order[k] * m + at))
+    for number in range(blocks - 1):
+        move(nothing, work, 0, states + number * kl * width, kl)
+        _down(nothing, lower, pivots, order, b, number * block, number * block + block, True, at, work)
+        move(nothing, work, block * width, 0, kl)
+    move(nothing, work, 0, states + (blocks - 1) * kl * width, kl)
+    near, trace = nothing, nothing
+    for number in range(blocks - 1, -1, -1):
+        top, end = number * block, min(number * block + block, n)
+        move(nothing, work, states + number * kl * width, 0, kl)
+        _down(nothing, lower, pivots, order, b, top, end, False, at, work)
+        for i in range(end - 1, top - 1, -1):
+            here = (i - top) * width
+            value = load_like(nothing, work, here)
+            # What has been known for longest comes first.
+            for j in range(min(w, n - i) - 1, 1, -1):
+                value = value - rows[i, j] * load_like(nothing, work, solved + here + j * width)
+            if i + 1 < n and w > 1:
+                value = value - rows[i, 1] * near
+            near = over(value, rows[i, 0])
+            store(work, solved + here, near)
+            trace = trace + near * 0.0
+            put(x, order[i] * m + at, near, past)
+            ask_for(nothing, b, order[max(top - block + kl + end - 1 - i, 0)] * m + at)
+        # From the last one on, since they may overlap.
+        for k in range(w - 1, -1, -1):
+            store(work, solved + (block + k) * width, load_like(nothing, work, solved + k * width))
+    return all_finite(trace)
+
+
+@kernel
+def solve_columns(
+    rows: Array,
+    lower: Array,
+    pivots: Array,
+    order: Array,
+    b: Array,
+    x: Array,
+    past: bool,
+    block: int,
+    work: Array,
+    first: int,
+    last: int,
+) -> bool:
+    """Fill the columns of `x`, (n, m), of the units `first` ... `last` - 1; return whether they are finite.
+
+    Row ``order[i]`` of `b`, (n, m), and of `x` belongs to row i of the factors. `past`: whether all rows of `x` begin
+    at multiples of 64 bytes. `work`: `room` numbers.
+    """
+    m = b.shape[1]
+    fine = True
+    for unit in range(first, last):
+        at = column_of(unit, m, lanes_of(zeros(b)))
+        if unit < m // COLUMNS:
+            fine &= _solve_unit(wide_zeros(b), rows, lower, pivots, order, b, x, past, block, work, at)
+        else:
+            fine &= _solve_unit(zeros(b), rows, lower, pivots, order, b, x, past, block, work, at)
+    return fine
