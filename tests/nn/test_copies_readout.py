@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stridiag.nn.copies_readout import solve_copies
+from stridiag.nn.copies_readout import ALPHAS, choose_together, fit_copies
 from stridiag.nn.readout import solve_ridge
 
 
@@ -14,6 +14,13 @@ def copies():
     rows = rng.standard_normal((90, 1, 20)) + 0.5 * rng.standard_normal((90, 4, 20)) + 3.0
     targets = np.tanh(rows[:, 0, :2] - 3.0) + 0.3 * rng.standard_normal((90, 2))
     return rows, targets, rng.integers(1, 4, 90).astype(float)
+
+
+def solve_copies(rows, targets, weights, alpha):
+    """Fit one network, its penalty chosen for None."""
+    fit = fit_copies(rows, targets, weights, ALPHAS if alpha is None else np.array([alpha]))
+    (readout,), left_out = choose_together([fit], targets, weights, classification=False)
+    return readout, left_out
 
 
 def by_rows(rows, targets, share, penalty, scale):
@@ -52,8 +59,8 @@ def test_errors_are_those_without_the_image(copies):
 
 def test_the_penalty_has_least_error_without_the_image(copies):
     rows, targets, weights = copies
-    chosen = solve_copies(rows, targets, weights, None).readout
-    scores = {a: solve_copies(rows, targets, weights, a).readout.score.sum() for a in 10.0 ** np.arange(-6, 1.5, 0.5)}
+    chosen = solve_copies(rows, targets, weights, None)[0]
+    scores = {a: solve_copies(rows, targets, weights, a)[0].score.sum() for a in ALPHAS}
     np.testing.assert_allclose(chosen.alpha, min(scores, key=scores.get))
 
 
@@ -61,7 +68,7 @@ def test_row_by_row_copies_would_tell_of_their_image():
     rng = np.random.default_rng(7)
     rows = rng.standard_normal((90, 1, 60)) + 0.2 * rng.standard_normal((90, 4, 60))
     targets = rows[:, 0, :1] + rng.standard_normal((90, 1))
-    chosen = solve_copies(rows, targets, np.ones(90), None).readout
+    chosen = solve_copies(rows, targets, np.ones(90), None)[0]
     flat, z = rows.reshape(-1, 60), np.repeat(targets, 4, axis=0)
     naive = solve_ridge(lambda: [(flat, z, np.ones(360))], flat.shape, "loo").readout
     assert naive.alpha[0] < 0.5 * chosen.alpha[0]
@@ -85,6 +92,36 @@ def test_weights_count_as_repetition(copies):
     times = weights.astype(int)
     once = solve_copies(rows, targets, weights, None)
     repeated = solve_copies(np.repeat(rows, times, 0), np.repeat(targets, times, 0), np.ones(times.sum()), None)
-    assert once.readout.alpha[0] == repeated.readout.alpha[0]
-    np.testing.assert_allclose(once.readout.coefficients, repeated.readout.coefficients, rtol=0, atol=1e-10)
-    np.testing.assert_allclose(np.repeat(once.left_out, times, 0), repeated.left_out, rtol=0, atol=1e-9)
+    assert once[0].alpha[0] == repeated[0].alpha[0]
+    np.testing.assert_allclose(once[0].coefficients, repeated[0].coefficients, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(np.repeat(once[1], times, 0), repeated[1], rtol=0, atol=1e-9)
+
+
+def test_networks_whose_mean_is_taken_share_a_penalty():
+    rng = np.random.default_rng(8)
+    targets = rng.standard_normal((120, 1))
+    targets -= targets.mean()
+    targets /= targets.std()
+    draws = [targets[:, None] + 3 * rng.standard_normal((120, 1, 80)) for _ in range(6)]
+    rows = [draw + 0.3 * rng.standard_normal((120, 3, 80)) for draw in draws]
+    fits = [fit_copies(part, targets, np.ones(120), ALPHAS) for part in rows]
+    alone = [choose_together([fit], targets, np.ones(120), classification=False)[0][0].alpha[0] for fit in fits]
+    readouts, said = choose_together(fits, targets, np.ones(120), classification=False)
+    assert len({readout.alpha[0] for readout in readouts}) == 1
+    assert readouts[0].alpha[0] < min(alone)
+    at = int(np.flatnonzero(readouts[0].alpha[0] == ALPHAS)[0])
+    np.testing.assert_allclose(said, np.mean([fit.left_out[at] for fit in fits], axis=0))
+    np.testing.assert_allclose(readouts[0].score, ((said - targets) ** 2).mean())
+
+
+def test_what_scores_exceed_is_no_error_of_classes():
+    rng = np.random.default_rng(9)
+    labels = rng.integers(2, size=150)
+    targets = (2.0 * labels - 1.0)[:, None]
+    rows = targets[:, :, None] + rng.standard_normal((150, 1, 10)) + 0.1 * rng.standard_normal((150, 2, 10))
+    fit = fit_copies(rows, targets, np.ones(150), np.array([0.1]))
+    (strict,), said = choose_together([fit], targets, np.ones(150), classification=False)
+    (lenient,), _ = choose_together([fit], targets, np.ones(150), classification=True)
+    short = np.maximum(1.0 - said * targets, 0.0)
+    np.testing.assert_allclose(lenient.score, (short**2).mean(axis=0))
+    assert lenient.score[0] < strict.score[0]

@@ -31,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag import structure as structures
 from stridiag.errors import StructureError
 from stridiag.nn.average import Average
-from stridiag.nn.copies_readout import solve_copies
+from stridiag.nn.copies_readout import ALPHAS, CopiesFit, choose_together, fit_copies
 from stridiag.nn.image_features import ImageFeatures, PixelRange, StencilFeatures
 from stridiag.nn.image_settings import ImagePreset, ImageSettings, checked_shape, image_settings
 from stridiag.nn.large_readout import LargeChunk, solve_large
@@ -41,6 +41,7 @@ from stridiag.nn.offsets import wrapped_offsets
 from stridiag.nn.options import check_penalty
 from stridiag.nn.patches import TiedPatches, draw_filters
 from stridiag.nn.random_features import settle
+from stridiag.nn.readout import Solved
 from stridiag.nn.training import (
     Clock,
     LeftOut,
@@ -102,7 +103,8 @@ def fit_images(
         Instead of what the preset chooses.
     classification : bool, default False
         Whether targets are indicators of classes, of which the largest score decides: then scores may exceed them,
-        with "accurate" on images of more than 256 pixels.
+        with "accurate" on images of more than 256 pixels. For small images it tells only what an error is where the
+        penalty is chosen.
     alpha : float or "auto", default "auto"
         Penalty of the readout. "auto" chooses it: by exact leave-one-out errors for small images, otherwise on a tenth
         of the images (at most 5,000) that the choice, not the last solve, leaves out.
@@ -178,7 +180,8 @@ def train_images(
     inputs = PixelRange.fit(x)
     x = inputs.apply(x)
     if not chosen.banks:
-        return _train_small(x, z, d, inputs, chosen, shape, alpha, generator, Clock(progress, 2 * chosen.networks))
+        small = Clock(progress, 2 * chosen.networks)
+        return _train_small(x, z, d, inputs, chosen, shape, alpha, generator, small, classification=classification)
     rounds = chosen.rounds if classification else 0
     chunks = len(chosen.shifts) * -(-x.shape[0] // _CHUNK)
     clock = Clock(progress, 2 + chunks * (1 + rounds) + 1)
@@ -222,27 +225,33 @@ def _train_small(
     alpha: float | Literal["auto"],
     rng: np.random.Generator,
     clock: Clock,
+    *,
+    classification: bool,
 ) -> TrainedImages:
     """Train networks of one stencil and average them."""
+    hidden: list[StencilFeatures] = []
+    solved: list[Solved] = []
+    fits: list[CopiesFit] = []
+    outputs = Standardization.fit(z, d)
     copies = [_shifted(x, shape, shift) for shift in chosen.shifts]
-    members: list[Network] = []
-    scores = np.zeros_like(z)
     for _ in range(chosen.networks):
-        hidden = StencilFeatures(_stencil(x, d, shape, chosen.units, rng))
+        hidden.append(StencilFeatures(_stencil(x, d, shape, chosen.units, rng)))
         clock.tick("layer")
         if len(copies) == 1:
-            solved = solve_readout(x, hidden, z, d, "loo" if alpha == "auto" else alpha, per_output=False, keep=True)
-            readout, said = solved.readout, left_out(x, hidden, z, solved).scores
+            criterion: Any = "loo" if alpha == "auto" else alpha
+            solved.append(solve_readout(x, hidden[-1], z, d, criterion, per_output=False, keep=True))
         else:
-            outputs = Standardization.fit(z, d)
-            rows = np.stack([hidden.features(copy) for copy in copies], axis=1)
-            found = solve_copies(rows, outputs.apply(z), d, None if alpha == "auto" else alpha)
-            readout, said = in_target_units(found.readout, outputs), outputs.undo(found.left_out)
+            rows = np.stack([hidden[-1].features(copy) for copy in copies], axis=1)
+            fits.append(fit_copies(rows, outputs.apply(z), d, ALPHAS if alpha == "auto" else np.array([float(alpha)])))
         clock.tick("readout")
-        members.append(Network(inputs, hidden, readout))
-        scores += said
-    model = members[0] if len(members) == 1 else Average(tuple(members))
-    return TrainedImages(model, LeftOut(np.arange(x.shape[0]), scores / len(members)))
+    if fits:
+        found, said = choose_together(fits, outputs.apply(z), d, classification=classification)
+        readouts, scores = [in_target_units(readout, outputs) for readout in found], outputs.undo(said)
+    else:
+        readouts = [readout for readout, _ in solved]
+        scores = np.mean([left_out(x, part, z, fit).scores for part, fit in zip(hidden, solved, strict=True)], axis=0)
+    members = tuple(Network(inputs, *parts) for parts in zip(hidden, readouts, strict=True))
+    return TrainedImages(members[0] if len(members) == 1 else Average(members), LeftOut(np.arange(x.shape[0]), scores))
 
 
 def _draws(x: Array, d: Array, count: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -54,7 +54,7 @@ def surplus(scores: Array, targets: Array) -> Array:
     array([[ 0.5,  0. , -0.5,  0. ]])
     """
     above = scores - targets
-    return np.where(targets > 0.0, np.maximum(above, 0.0), np.minimum(above, 0.0))
+    return np.asarray(np.where(targets > 0.0, np.maximum(above, 0.0), np.minimum(above, 0.0)))
 
 
 class Aim:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from stridiag.nn.copies_readout import copies_operations
+from stridiag.nn.copies_readout import ALPHAS, copies_operations
 from stridiag.nn.ensemble import Preset, networks_for, sizes_for
 from stridiag.nn.image_settings import ImagePreset, checked_shape, image_settings
 from stridiag.nn.mixed_units import BEHIND_PREMIX, SPARSE_DEGREES, WITHOUT_PREMIX, Mixing
@@ -167,7 +167,7 @@ def plan_images(
         readout = (
             readout_operations(rows, chosen.units, outputs, "loo")
             if seen == rows
-            else copies_operations((rows, len(chosen.shifts), chosen.units), outputs, _PENALTIES)
+            else copies_operations((rows, len(chosen.shifts), chosen.units), outputs, ALPHAS.size)
         )
         return TrainingPlan(
             f"images, {preset}",
