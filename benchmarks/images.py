@@ -62,7 +62,7 @@ def digits(seeds: list[int], gemm: float) -> None:
         folds = StratifiedKFold(5, shuffle=True, random_state=seed)
         for train, test in folds.split(x, y):
             begun = time.perf_counter(), time.process_time()
-            net = fit_images(x[train], targets(y[train]), (8, 8), rng=seed)
+            net = fit_images(x[train], targets(y[train]), (8, 8), classification=True, rng=seed)
             wall += (time.perf_counter() - begun[0]) / 5
             cpu += (time.process_time() - begun[1]) / 5
             right += int((net.decision(x[test]).argmax(axis=1) == y[test]).sum())
@@ -79,7 +79,7 @@ def mnist(folder: Path, presets: list[str], rows: int, held_out: bool, seed: int
     x, y = x[:rows], y[:rows]
     for preset in presets:
         begun = time.perf_counter(), time.process_time()
-        net = fit_images(x, targets(y), (28, 28), preset=preset, rng=seed)
+        net = fit_images(x, targets(y), (28, 28), preset=preset, classification=True, rng=seed)
         wall, cpu = time.perf_counter() - begun[0], time.process_time() - begun[1]
         accuracy = float((net.decision(u).argmax(axis=1) == v).mean())
         what = "held out" if held_out else "test"

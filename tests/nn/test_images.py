@@ -22,6 +22,7 @@ from stridiag.nn import (
     images,
     ridge,
 )
+from stridiag.nn.images import train_images
 from stridiag.nn.large_readout import SAFE, LargeChunk, solve_large
 from stridiag.nn.patches import draw_filters
 
@@ -278,6 +279,53 @@ def test_shifted_copies_count_as_further_images(pictures):
     shifted = moved.reshape(300, -1)
     before, after = (((net.decision(shifted) - z) ** 2).mean() for net in (plain, more))
     assert after < 0.7 * before
+
+
+def test_shifts_between_pixels_are_linear():
+    x = np.random.default_rng(0).random((5, 12))
+    moved = images._shifted(x, (3, 4), (0.25, -1.5)).reshape(5, 3, 4)
+    whole = {s: images._shifted(x, (3, 4), s).reshape(5, 3, 4) for s in ((0, -1), (0, -2), (1, -1), (1, -2))}
+    expected = 0.75 * (whole[0, -1] + whole[0, -2]) / 2 + 0.25 * (whole[1, -1] + whole[1, -2]) / 2
+    np.testing.assert_allclose(moved, expected, rtol=1e-12)
+    np.testing.assert_array_equal(images._shifted(x, (3, 4), (0.0, 0.0)), x)
+    np.testing.assert_array_equal(images._shifted(x, (3, 4), (7, 0)), np.zeros_like(x))
+
+
+def test_scores_of_classes_may_exceed_their_targets(pictures):
+    x, z = pictures[0][:500], pictures[1][:500]
+    settings = ImageSettings(**BASE, rounds=2)
+    plain, asked = (
+        train_images(x, z, (18, 18), settings=settings, classification=asked, rng=0) for asked in (False, True)
+    )
+    np.testing.assert_allclose(asked.model.readout.alpha, plain.model.readout.alpha * 10**0.5)
+    own = z.astype(bool)
+    for said, truth in (
+        (lambda fit: fit.model.decision(pictures[0][500:]), pictures[1][500:].astype(bool)),
+        (lambda fit: fit.left_out.scores, own[plain.left_out.rows]),
+    ):
+        assert said(asked)[truth].mean() > said(plain)[truth].mean() + 0.01
+        assert (said(asked)[truth] > 1.0).mean() > (said(plain)[truth] > 1.0).mean()
+    steps = []
+    fit_images(x, z, (18, 18), settings=settings, classification=True, rng=0, progress=steps.append)
+    assert steps[-1].step == steps[-1].steps == 6
+
+
+def test_settings_are_checked():
+    for wrong in (((0, 1),), ()):
+        with pytest.raises(ValueError, match="shifts must start"):
+            ImageSettings(**BASE, shifts=wrong)
+    for options in (BASE | {"rounds": -1}, BASE | {"rounds": 0.5}, BASE | {"banks": (), "rounds": 1}):
+        with pytest.raises(ValueError, match="rounds must be"):
+            ImageSettings(**options)
+
+
+def test_small_images_have_copies_while_these_are_affordable():
+    for preset, most in (("fast", 3495), ("balanced", 6990)):
+        assert len(image_settings((8, 8), most, preset).shifts) == 5
+        assert image_settings((8, 8), most + 1, preset).shifts == ((0.0, 0.0),)
+    assert image_settings((8, 8), 1500).shifts[1] == (0.0, 0.5)
+    assert image_settings((28, 28), 60_000, "accurate").shifts[1] == (0.0, 1.0)
+    assert [image_settings((28, 28), 60_000, preset).rounds for preset in ("fast", "balanced", "accurate")] == [0, 0, 2]
 
 
 BASE = {"banks": ((3, 4), (5, 3)), "units": 60, "diagonals": 6, "window": 6, "step": 3}

@@ -88,6 +88,11 @@ def test_plans_of_recipes(digits):
     assert image.readout_parameters == model.n_parameters_.readout
     large = StridiagClassifier(image_shape=(28, 28), preset="balanced").plan((60_000, 784), 10)
     assert 5_000 < large.features < 10_000
+    accurate = {"image_shape": (28, 28), "preset": "accurate"}
+    # Scores of classes may exceed their targets: two more passes.
+    fit, other = (kind(**accurate).plan((60_000, 784), 10) for kind in (StridiagClassifier, StridiagRegressor))
+    assert 2 * fit.hidden.layers < fit.hidden.targets < 2.1 * fit.hidden.layers + fit.hidden.statistics / 10
+    assert other.hidden.targets == 0
     with pytest.raises(ValueError, match="columns"):
         StridiagClassifier(image_shape=(28, 28)).plan((60_000, 64), 10)
 

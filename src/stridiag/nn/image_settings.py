@@ -14,7 +14,11 @@ ImagePreset = Literal["fast", "balanced", "accurate"]
 # Pixels up to which one layer on the pixels themselves is better than pooled filters.
 _SMALL = 256
 # Where images stay, and one pixel to each side.
-_CROSS = ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0))
+_CROSS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (0.0, -1.0), (-1.0, 0.0))
+# Half a pixel: small images have wide ones.
+_SMALL_CROSS = tuple((0.5 * down, 0.5 * right) for down, right in _CROSS)
+# Up to so many features of images and their copies, copies of small images are affordable.
+_COPIED = {"fast": 1 << 24, "balanced": 1 << 25, "accurate": 1 << 25}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +39,17 @@ class ImageSettings:
         How many are averaged; of stencils only.
     threshold : float, default 0
         Of the rectification, in units of the range of pixels.
-    shifts : tuple of (int, int), default ((0, 0),)
-        By how many pixels down and right copies of the training images are moved.
+    shifts : tuple of (float, float), default ((0, 0),)
+        By how many pixels down and right copies of the training images are moved, the first one being the images
+        themselves. Between pixels values are interpolated.
+    rounds : int, default 0
+        How often the readout is solved again with targets that scores of classes may exceed (see `margins`); of
+        filters only.
+
+    Raises
+    ------
+    ValueError
+        If `shifts` does not start with (0, 0), or `rounds` is negative or given without filters.
     """
 
     banks: tuple[tuple[int, int], ...]
@@ -46,7 +59,14 @@ class ImageSettings:
     step: int
     networks: int = 1
     threshold: float = 0.0
-    shifts: tuple[tuple[int, int], ...] = ((0, 0),)
+    shifts: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
+    rounds: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.shifts or tuple(self.shifts[0]) != (0, 0):
+            raise ValueError(f"shifts must start with (0, 0), the images themselves, got {self.shifts!r}")
+        if not is_integer(self.rounds) or self.rounds < 0 or (self.rounds and not self.banks):
+            raise ValueError(f"rounds must be an integer of at least 0, and 0 without banks, got {self.rounds!r}")
 
 
 def image_settings(image_shape: tuple[int, int], rows: int, preset: ImagePreset = "fast") -> ImageSettings:
@@ -60,7 +80,9 @@ def image_settings(image_shape: tuple[int, int], rows: int, preset: ImagePreset 
         Number of training images: features stay below half of it.
     preset : {"fast", "balanced", "accurate"}, default "fast"
         How much work: 3456, 8456 and 10608 features on 60,000 images of 28 x 28, the last ones with four copies
-        of each image, moved by one pixel. Of small images: averages of 3, 5 and 8 networks.
+        of each image, moved by one pixel, and two rounds of moving targets. Of small images: averages of 3, 5 and 8
+        networks, with four copies moved by half a pixel where that makes at most 2^24 numbers (2^25 but for "fast"):
+        8 x 8 pixels of up to 3,495 (6,990) images.
 
     Examples
     --------
@@ -75,7 +97,16 @@ def image_settings(image_shape: tuple[int, int], rows: int, preset: ImagePreset 
     if height * width <= _SMALL or min(height, width) < 12:
         units = min(15 * height * width, max(16, int(0.67 * rows)))
         networks = {"fast": 3, "balanced": 5, "accurate": 8}[preset]
-        return ImageSettings(banks=(), units=units, diagonals=0, window=1, step=1, networks=networks)
+        copied = len(_SMALL_CROSS) * rows * units <= _COPIED[preset]
+        return ImageSettings(
+            banks=(),
+            units=units,
+            diagonals=0,
+            window=1,
+            step=1,
+            networks=networks,
+            shifts=_SMALL_CROSS if copied else _SMALL_CROSS[:1],
+        )
     filters, units = {"fast": (24, 0), "balanced": (24, 5000), "accurate": (32, 6000)}[preset]
     # Six windows of two steps along the shorter side, as on 28 x 28 pixels windows of 8 every 4.
     step = max(1, round(min(height, width) / 7))
@@ -91,6 +122,7 @@ def image_settings(image_shape: tuple[int, int], rows: int, preset: ImagePreset 
         window=2 * step,
         step=step,
         shifts=_CROSS if preset == "accurate" else _CROSS[:1],
+        rounds=2 if preset == "accurate" else 0,
     )
 
 

@@ -7,16 +7,19 @@ units that read k pooled features each, under a fresh permutation for each wrap;
 the bias is minus the pre-activation at one training row. The readout is solved (see `readout` and `large_readout`);
 nothing else is trained, and filters and layer never see the targets.
 
-Statistics can be added over shifted copies of the images too, at one more pass for each.
+Shifted copies of the images can count as further images (see `copies_readout` for small ones), at one more pass for
+each; and scores of classes may be let exceed their targets, at one more pass over all copies for each round (see
+`margins`).
 
-Cost, for N images, K filters of r x r taps, D features and s copies: 2 N s K h (w + r) r^2 flops for the maps,
-N s D^2 for the products, D^3 / 3 for each penalty.
+Cost, for N images, K filters of r x r taps, D features, s copies and t rounds: 2 N s (1 + t) K h (w + r) r^2 flops for
+the maps, N s D^2 for the products, D^3 / 3 for each penalty.
 
 References: docs/theory/images.md.
 """
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,6 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag import structure as structures
 from stridiag.errors import StructureError
 from stridiag.nn.average import Average
+from stridiag.nn.copies_readout import ALPHAS, CopiesFit, choose_together, fit_copies
 from stridiag.nn.image_features import ImageFeatures, PixelRange, StencilFeatures
 from stridiag.nn.image_settings import ImagePreset, ImageSettings, checked_shape, image_settings
 from stridiag.nn.large_readout import LargeChunk, solve_large
@@ -37,6 +41,7 @@ from stridiag.nn.offsets import wrapped_offsets
 from stridiag.nn.options import check_penalty
 from stridiag.nn.patches import TiedPatches, draw_filters
 from stridiag.nn.random_features import settle
+from stridiag.nn.readout import Solved
 from stridiag.nn.training import (
     Clock,
     LeftOut,
@@ -76,6 +81,7 @@ def fit_images(
     *,
     preset: ImagePreset = "fast",
     settings: ImageSettings | None = None,
+    classification: bool = False,
     alpha: float | Literal["auto"] = "auto",
     weights: ArrayLike | None = None,
     rng: int | np.random.Generator | None = None,
@@ -95,6 +101,10 @@ def fit_images(
         See `image_settings`.
     settings : ImageSettings, optional
         Instead of what the preset chooses.
+    classification : bool, default False
+        Whether targets are indicators of classes, of which the largest score decides: then scores may exceed them,
+        with "accurate" on images of more than 256 pixels. For small images it tells only what an error is where the
+        penalty is chosen.
     alpha : float or "auto", default "auto"
         Penalty of the readout. "auto" chooses it: by exact leave-one-out errors for small images, otherwise on a tenth
         of the images (at most 5,000) that the choice, not the last solve, leaves out.
@@ -138,6 +148,7 @@ def fit_images(
         image_shape,
         preset=preset,
         settings=settings,
+        classification=classification,
         alpha=alpha,
         weights=weights,
         rng=rng,
@@ -152,6 +163,7 @@ def train_images(
     *,
     preset: ImagePreset = "fast",
     settings: ImageSettings | None = None,
+    classification: bool = False,
     alpha: float | Literal["auto"] = "auto",
     weights: ArrayLike | None = None,
     rng: int | np.random.Generator | None = None,
@@ -168,41 +180,78 @@ def train_images(
     inputs = PixelRange.fit(x)
     x = inputs.apply(x)
     if not chosen.banks:
-        clock = Clock(progress, 2 * chosen.networks)
-        members: list[Network] = []
-        scores = np.zeros_like(z)
-        for _ in range(chosen.networks):
-            hidden = StencilFeatures(_stencil(x, d, shape, chosen.units, generator))
-            clock.tick("layer")
-            solved = solve_readout(x, hidden, z, d, "loo" if alpha == "auto" else alpha, per_output=False, keep=True)
-            clock.tick("readout")
-            members.append(Network(inputs, hidden, solved.readout))
-            scores += left_out(x, hidden, z, solved).scores
-        model = members[0] if len(members) == 1 else Average(tuple(members))
-        return TrainedImages(model, LeftOut(np.arange(x.shape[0]), scores / len(members)))
+        small = Clock(progress, 2 * chosen.networks)
+        return _train_small(x, z, d, inputs, chosen, shape, alpha, generator, small, classification=classification)
+    rounds = chosen.rounds if classification else 0
     chunks = len(chosen.shifts) * -(-x.shape[0] // _CHUNK)
-    clock = Clock(progress, 2 + chunks + 1)
+    clock = Clock(progress, 2 + chunks * (1 + rounds) + 1)
     features, centre = _draw(x, d, shape, chosen, generator, clock)
     outputs = Standardization.fit(z, d)
     targets = outputs.apply(z)
     held = _held_out(x, d, generator)
+    # Copies share the weight of their image: all of them together are one observation.
+    share = d / len(chosen.shifts)
 
     def read() -> Iterator[LargeChunk]:
         for shift in chosen.shifts:
             for first in range(0, x.shape[0], _CHUNK):
                 part = slice(first, first + _CHUNK)
                 rows = features.features(_shifted(x[part], shape, shift))
-                yield LargeChunk(rows, targets[part], d[part], held[part])
+                yield LargeChunk(rows, targets[part], share[part], held[part])
                 clock.tick("features")
 
     solved_large = solve_large(
-        read, (features.columns, z.shape[1]), "holdout" if alpha == "auto" else float(alpha), centre
+        read,
+        (features.columns, z.shape[1]),
+        "holdout" if alpha == "auto" else float(alpha),
+        centre,
+        rounds=rounds,
+        # The first of the shifted copies is the image itself.
+        scored=int(held.sum()),
     )
     clock.tick("readout")
-    # The first of the shifted copies is the image itself.
     rows = np.flatnonzero(held)
     network = Network(inputs, features, in_target_units(solved_large.readout, outputs))
-    return TrainedImages(network, LeftOut(rows, outputs.undo(solved_large.held_out[: rows.size])))
+    return TrainedImages(network, LeftOut(rows, outputs.undo(solved_large.held_out)))
+
+
+def _train_small(
+    x: Array,
+    z: Array,
+    d: Array,
+    inputs: PixelRange,
+    chosen: ImageSettings,
+    shape: tuple[int, int],
+    alpha: float | Literal["auto"],
+    rng: np.random.Generator,
+    clock: Clock,
+    *,
+    classification: bool,
+) -> TrainedImages:
+    """Train networks of one stencil and average them."""
+    hidden: list[StencilFeatures] = []
+    solved: list[Solved] = []
+    fits: list[CopiesFit] = []
+    outputs = Standardization.fit(z, d)
+    copies = [_shifted(x, shape, shift) for shift in chosen.shifts]
+    for _ in range(chosen.networks):
+        hidden.append(StencilFeatures(_stencil(x, d, shape, chosen.units, rng)))
+        clock.tick("layer")
+        if len(copies) == 1:
+            criterion: Any = "loo" if alpha == "auto" else alpha
+            solved.append(solve_readout(x, hidden[-1], z, d, criterion, per_output=False, keep=True))
+        else:
+            rows = np.stack([hidden[-1].features(copy) for copy in copies], axis=1)
+            fits.append(fit_copies(rows, outputs.apply(z), d, ALPHAS if alpha == "auto" else np.array([float(alpha)])))
+        clock.tick("readout")
+    if fits:
+        found, said = choose_together(fits, outputs.apply(z), d, classification=classification)
+        readouts, scores = [in_target_units(readout, outputs) for readout in found], outputs.undo(said)
+    else:
+        readouts = [readout for readout, _ in solved]
+        scores = np.mean([left_out(x, part, z, fit).scores for part, fit in zip(hidden, solved, strict=True)], axis=0)
+    members = tuple(Network(inputs, *parts) for parts in zip(hidden, readouts, strict=True))
+    return TrainedImages(members[0] if len(members) == 1 else Average(members), LeftOut(np.arange(x.shape[0]), scores))
 
 
 def _draws(x: Array, d: Array, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -282,14 +331,25 @@ def _held_out(x: Array, d: Array, rng: np.random.Generator) -> NDArray[np.bool_]
     return held
 
 
-def _shifted(x: Array, shape: tuple[int, int], shift: tuple[int, int]) -> Array:
-    """Move images down and right by some pixels; what comes in is 0."""
-    if shift == (0, 0):
-        return x
-    images = x.reshape(-1, *shape)
-    moved = np.zeros_like(images)
-    (down, right), (height, width) = shift, shape
-    moved[:, max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)] = images[
-        :, max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)
-    ]
+def _shifted(x: Array, shape: tuple[int, int], shift: tuple[float, float]) -> Array:
+    """Move images down and right by some pixels, linear between them; what comes in is 0."""
+    moved = x.reshape(-1, *shape)
+    for axis, by in enumerate(shift, start=1):
+        whole = math.floor(by)
+        share = by - whole
+        nearer = _moved(moved, axis, whole)
+        moved = nearer if share == 0.0 else (1.0 - share) * nearer + share * _moved(moved, axis, whole + 1)
     return moved.reshape(x.shape)
+
+
+def _moved(images: Array, axis: int, by: int) -> Array:
+    """Move images along an axis by whole pixels."""
+    if by == 0:
+        return images
+    size = images.shape[axis]
+    by = max(-size, min(by, size))
+    before, after = [slice(None)] * 3, [slice(None)] * 3
+    before[axis], after[axis] = slice(max(0, -by), size - max(0, by)), slice(max(0, by), size + min(0, by))
+    moved = np.zeros_like(images)
+    moved[tuple(after)] = images[tuple(before)]
+    return moved

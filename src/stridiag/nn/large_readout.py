@@ -12,7 +12,12 @@ columns should be of about unit spread: they are penalised as they are.
 The penalty is chosen on rows that are held out: their products are kept apart, the walk over powers of ten compares
 squared errors on them, and the last solve has all rows. The features must not have seen the targets of these rows.
 
-Cost: n p^2 flops in float32, p^3 / 3 in float64 for each penalty tried, 12 p^2 bytes.
+Scores of classes may be let exceed their targets (see `margins`). Errors that do not count leave room for a larger
+penalty: it is the chosen one times the root of ten. That factor, like the stride, was found on training images
+(docs/theory/images.md).
+
+Cost: n p^2 flops in float32, p^3 / 3 in float64 for each penalty tried, 12 p^2 bytes; one more pass over the rows
+for each round of moving targets.
 
 References: N. J. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., ch. 10; M. F. Hutchinson,
 "A stochastic estimator of the trace of the influence matrix", 1989 (degrees of freedom).
@@ -20,7 +25,7 @@ References: N. J. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -28,6 +33,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from stridiag.nn.calibration import leave_one_out
+from stridiag.nn.margins import Aim, Sums, exceed, surplus
 from stridiag.nn.options import check_penalty
 from stridiag.nn.readout import Readout
 from stridiag.nn.shifted_products import SAFE, ShiftedProducts
@@ -43,6 +49,13 @@ _ALPHAS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 _PANEL = 256
 # Random signs with which the trace of the hat matrix is estimated: to about 1 %.
 _PROBES = 32
+# By how much the chosen penalty is raised where scores may exceed their targets.
+_RAISED = 10.0**0.5
+# Rows that keep less of themselves than this, in the mean, are hardly held out by `Aim.freed`.
+_LEAST_LEFT = 0.25
+
+
+_Part = tuple[Array, Array, Array]
 
 
 class LargeChunk(NamedTuple):
@@ -95,8 +108,16 @@ class _System:
         _, info = lapack.dpotrf(self.matrix, lower=1, clean=0, overwrite_a=1)
         if info != 0:
             return None
-        solution: Array = lapack.dpotrs(self.matrix, self.right, lower=1)[0]
+        return self.again(self.right)
+
+    def again(self, right: Array) -> Array:
+        """Return the solution for other right-hand sides by the factor of the last solve."""
+        solution: Array = lapack.dpotrs(self.matrix, right, lower=1)[0]
         return solution
+
+    def aim(self, coefficients: Array, centre: Array) -> Aim:
+        """Return a solution whose targets can be moved."""
+        return Aim(coefficients, Sums(self.weight, self.row_mean + centre, self.weight * self.target_mean))
 
     def freedom(self, alpha: float) -> float:
         """Estimate the trace of the hat matrix from the factor of the last solve, the intercept included."""
@@ -110,14 +131,21 @@ class _System:
 
 
 def solve_large(
-    read: Callable[[], Iterable[LargeChunk]], shape: tuple[int, int], alpha: LargePenalty, centre: Array
+    read: Callable[[], Iterable[LargeChunk]],
+    shape: tuple[int, int],
+    alpha: LargePenalty,
+    centre: Array,
+    *,
+    rounds: int = 0,
+    scored: int | None = None,
 ) -> SolvedLarge:
     """Solve the ridge regression of chunks of rows with many columns.
 
     Parameters
     ----------
     read : callable
-        Gives the chunks; called once, or once more in the rare case that penalties need float64.
+        Gives the chunks, the same in each call; called once, or once more in the rare case that penalties need
+        float64, and once for each round.
     shape : tuple of int
         Number of columns p and of outputs q.
     alpha : float or "holdout"
@@ -125,6 +153,11 @@ def solve_large(
         as held out count like all others.
     centre : ndarray, (p,)
         About the mean of the columns.
+    rounds : int, default 0
+        How often targets are moved to where scores exceed them; more than 0 only for standardised indicators of
+        classes.
+    scored : int, optional
+        Of so many of the rows that are held out, the first ones, outputs are wanted; of all by default.
 
     Returns
     -------
@@ -151,9 +184,9 @@ def solve_large(
     if not isinstance(alpha, str) and not alpha > 0.0:
         raise ValueError(f"alpha must be 'holdout' or more than 0 with this many columns, got {alpha!r}")
     if isinstance(alpha, str):
-        return _by_holdout(read, shape, centre, np.float32)
+        return _by_holdout(read, shape, centre, np.float32, rounds, scored)
     kind: type[np.floating[Any]] = np.float32 if alpha >= SAFE else np.float64
-    return _given(read, shape, float(alpha), centre, kind)
+    return _given(read, shape, float(alpha), centre, kind, rounds, scored)
 
 
 def _given(
@@ -162,19 +195,22 @@ def _given(
     alpha: float,
     centre: Array,
     kind: type[np.floating[Any]],
+    rounds: int,
+    scored: int | None,
 ) -> SolvedLarge:
     products = ShiftedProducts(*shape, centre, kind)
-    kept: list[tuple[Array, Array, Array]] = []
+    kept: list[_Part] = []
     for rows, targets, weights, held in read():
         if held.any():
             kept.append((rows[held], targets[held], weights[held]))
         products.add(rows, targets, weights)
+    kept = _first(kept, scored)
     system = _System(products)
     coefficients = system.solve(alpha)
     if coefficients is None:
         if kind is np.float64:
             raise ValueError(f"alpha = {alpha} is lost in rounding: columns depend on each other; choose a larger one")
-        return _given(read, shape, alpha, centre, np.float64)
+        return _given(read, shape, alpha, centre, np.float64, rounds, scored)
     freedom = system.freedom(alpha)
     # C' A C = C' (R - alpha w C), so the residual needs no matrix.
     fitted = np.einsum("ij,ij->j", coefficients, system.right) + alpha * system.weight * np.einsum(
@@ -183,18 +219,29 @@ def _given(
     left = 1.0 - freedom / system.weight
     error = np.maximum(system.squares - fitted, 0.0) / system.weight
     score = error / left**2 if left > 0.0 else np.full(shape[1], np.inf)
-    readout = _readout(system, coefficients, centre, alpha, freedom, score, "gcv")
+    aim = system.aim(coefficients, centre)
+    exceed(_weighed(read), system.again, aim, None, system.weight, rounds)
     # These rows took part: what they left of themselves is the mean of all.
-    fitted_rows = _outputs(kept, coefficients, readout.intercept)
-    truth = np.concatenate([part[1] for part in kept]) if kept else fitted_rows
-    return SolvedLarge(readout, leave_one_out(truth, fitted_rows, np.full((1, shape[1]), max(left, 0.0))))
+    outputs = _outputs(kept, aim.coefficients, aim.intercept)
+    truth = np.concatenate([part[1] for part in kept]) if kept else outputs
+    if rounds:
+        truth = truth + surplus(outputs, truth)
+    return SolvedLarge(
+        _readout(aim, alpha, freedom, score, "gcv"),
+        leave_one_out(truth, outputs, np.full((1, shape[1]), max(left, 0.0))),
+    )
 
 
 def _by_holdout(
-    read: Callable[[], Iterable[LargeChunk]], shape: tuple[int, int], centre: Array, kind: type[np.floating[Any]]
+    read: Callable[[], Iterable[LargeChunk]],
+    shape: tuple[int, int],
+    centre: Array,
+    kind: type[np.floating[Any]],
+    rounds: int,
+    scored: int | None,
 ) -> SolvedLarge:
     rest = ShiftedProducts(*shape, centre, kind)
-    kept: list[tuple[Array, Array, Array]] = []
+    kept: list[_Part] = []
     for rows, targets, weights, held in read():
         if held.any():
             kept.append((rows[held], targets[held], weights[held]))
@@ -207,7 +254,7 @@ def _by_holdout(
     share = np.concatenate([part[2] for part in kept])
     share /= share.sum()
     scores: dict[int, Array] = {}
-    outputs: dict[int, Array] = {}
+    solutions: dict[int, Array] = {}
 
     def score(place: int) -> float:
         if place not in scores:
@@ -215,8 +262,9 @@ def _by_holdout(
             if coefficients is None:
                 scores[place] = np.full(shape[1], np.inf)
             else:
-                outputs[place] = _outputs(kept, coefficients, system.intercept(coefficients, centre))
-                scores[place] = share @ np.square(outputs[place] - truth)
+                solutions[place] = coefficients
+                outputs = _outputs(kept, coefficients, system.intercept(coefficients, centre))
+                scores[place] = share @ np.square(outputs - truth)
             system.restore()
         return float(scores[place].sum())
 
@@ -228,17 +276,47 @@ def _by_holdout(
             score(best + step) < score(best) or (step > 0 and score(best + step) <= score(best))
         ):
             best += step
+    alpha, apart = _ALPHAS[best], solutions.get(best)
+    if rounds and apart is not None:
+        alpha *= _RAISED
+        apart = system.solve(alpha)
+        system.restore()
+    part = None if apart is None else system.aim(apart, centre)
     _release(rest, system)
-    for part in kept:
-        rest.add(*part)
-    kept.clear()
+    for chunk in kept:
+        rest.add(*chunk)
+    kept = _first(kept, scored)
     system = _System(rest)
-    coefficients = system.solve(_ALPHAS[best])
-    if coefficients is None:
-        return _by_holdout(read, shape, centre, np.float64)
-    freedom = system.freedom(_ALPHAS[best])
-    readout = _readout(system, coefficients, centre, _ALPHAS[best], freedom, scores[best], "holdout")
-    return SolvedLarge(readout, outputs[best])
+    coefficients = system.solve(alpha)
+    if coefficients is None or part is None:
+        return _by_holdout(read, shape, centre, np.float64, rounds, scored)
+    freedom = system.freedom(alpha)
+    aim = system.aim(coefficients, centre)
+    exceed(_weighed(read), system.again, aim, part, system.weight, rounds)
+    readout = _readout(aim, alpha, freedom, scores[best], "holdout")
+    return SolvedLarge(readout, _outputs(kept, *part.freed(max(_LEAST_LEFT, 1.0 - freedom / system.weight))))
+
+
+def _weighed(read: Callable[[], Iterable[LargeChunk]]) -> Callable[[], Iterator[tuple[_Part, Array]]]:
+    """Return the chunks as `exceed` reads them: with weights of 0 for rows that are held out beside their own."""
+
+    def chunks() -> Iterator[tuple[_Part, Array]]:
+        for rows, targets, weights, held in read():
+            yield (rows, targets, weights), np.where(held, 0.0, weights)
+
+    return chunks
+
+
+def _first(parts: list[_Part], count: int | None) -> list[_Part]:
+    """Return so many rows of some parts, all of them for None; the other parts are freed with the list."""
+    if count is None:
+        return parts
+    left, result = count, []
+    for part in parts:
+        if left > 0:
+            result.append((part[0][:left], part[1][:left], part[2][:left]))
+            left -= len(part[2])
+    return result
 
 
 def _release(products: ShiftedProducts, system: _System) -> None:
@@ -248,26 +326,18 @@ def _release(products: ShiftedProducts, system: _System) -> None:
         products.gram[part] += np.outer(system.weight * system.row_mean[part], system.row_mean)
 
 
-def _outputs(parts: list[tuple[Array, Array, Array]], coefficients: Array, intercept: Array) -> Array:
+def _outputs(parts: list[_Part], coefficients: Array, intercept: Array) -> Array:
     """Return the outputs for some rows, (m, q)."""
     narrow = {kind: coefficients.astype(kind) for kind in {rows.dtype for rows, _, _ in parts}}
     made = [rows @ narrow[rows.dtype] + intercept for rows, _, _ in parts]
     return np.concatenate(made) if made else np.empty((0, intercept.size))
 
 
-def _readout(
-    system: _System,
-    coefficients: Array,
-    centre: Array,
-    alpha: float,
-    freedom: float,
-    score: Array,
-    criterion: Literal["gcv", "holdout"],
-) -> Readout:
-    outputs = coefficients.shape[1]
+def _readout(aim: Aim, alpha: float, freedom: float, score: Array, criterion: Literal["gcv", "holdout"]) -> Readout:
+    outputs = aim.intercept.size
     return Readout(
-        np.ascontiguousarray(coefficients),
-        system.intercept(coefficients, centre),
+        np.ascontiguousarray(aim.coefficients),
+        aim.intercept,
         np.full(outputs, alpha),
         np.full(outputs, freedom),
         score,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from stridiag.nn.copies_readout import ALPHAS, copies_operations
 from stridiag.nn.ensemble import Preset, networks_for, sizes_for
 from stridiag.nn.image_settings import ImagePreset, checked_shape, image_settings
 from stridiag.nn.mixed_units import BEHIND_PREMIX, SPARSE_DEGREES, WITHOUT_PREMIX, Mixing
@@ -125,7 +126,12 @@ def _weights(units: int, wide: int, *, dense: bool) -> int:
 
 
 def plan_images(
-    shape: tuple[int, int], outputs: int, image_shape: tuple[int, int], preset: ImagePreset = "fast"
+    shape: tuple[int, int],
+    outputs: int,
+    image_shape: tuple[int, int],
+    preset: ImagePreset = "fast",
+    *,
+    classification: bool = False,
 ) -> TrainingPlan:
     """Return what `fit_images` costs, where five penalties are tried.
 
@@ -138,6 +144,8 @@ def plan_images(
     image_shape : tuple of int
         Height and width.
     preset : {"fast", "balanced", "accurate"}, default "fast"
+        As for `fit_images`.
+    classification : bool, default False
         As for `fit_images`.
 
     Returns
@@ -156,8 +164,13 @@ def plan_images(
         raise ValueError(f"images of {height} x {width} have {height * width} pixels, got {columns} columns")
     chosen = image_settings(image_shape, rows, preset)
     if not chosen.banks:
-        count = chosen.networks
+        count, seen = chosen.networks, rows * len(chosen.shifts)
         weights = 25 * max(chosen.units, columns)
+        readout = (
+            readout_operations(rows, chosen.units, outputs, "loo")
+            if seen == rows
+            else copies_operations((rows, len(chosen.shifts), chosen.units), outputs, ALPHAS.size)
+        )
         return TrainingPlan(
             f"images, {preset}",
             rows,
@@ -165,8 +178,8 @@ def plan_images(
             outputs,
             chosen.units,
             Operations(layers=2 * rows * weights * count),
-            2 * rows * weights * count,
-            readout_operations(rows, chosen.units, outputs, "loo") * count,
+            2 * seen * weights * count,
+            readout * count,
             2 * (weights + chosen.units * outputs) * count,
             (weights + chosen.units) * count,
             (chosen.units + 1) * outputs * count,
@@ -178,6 +191,9 @@ def plan_images(
     features = pooled + chosen.units
     forward = maps + 2 * chosen.units * chosen.diagonals
     seen = rows * len(chosen.shifts)
+    rounds = chosen.rounds if classification else 0
+    # A round applies two readouts, of all images and of those that are not held out, and sums products with both.
+    again = rounds * (seen * (forward + 8 * features * outputs) + 4 * features**2 * outputs)
     return TrainingPlan(
         f"images, {preset}",
         rows,
@@ -186,8 +202,10 @@ def plan_images(
         features,
         Operations(
             layers=seen * forward,
+            targets=again,
             statistics=statistics_operations(seen, features, outputs),
-            solves=(_PENALTIES + 1) * features**3 // 3,
+            # A raised penalty is one more.
+            solves=(_PENALTIES + 1 + (rounds > 0)) * features**3 // 3,
         ),
         0,
         0,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from stridiag.nn.architecture import Architecture
@@ -81,7 +82,8 @@ class StridiagPredictor(StridiagEstimator):
                 raise ValueError("warm_start is for a network that is described, by training and units for example")
             if self.image_shape is not None:
                 alpha: Any = "auto" if isinstance(self.alpha, str) and self.alpha == "loo" else self.alpha
-                return train_images(x, z, self.image_shape, preset=recipe, alpha=alpha, **common)
+                images: dict[str, Any] = {"preset": recipe, "classification": not regression, "alpha": alpha}
+                return train_images(x, z, self.image_shape, **images, **common)
             penalty: dict[str, Any] = {"alpha": self.alpha}
             given: dict[str, Any] = {"mixing": "structured", "memory": "auto", "networks": None, "units": None}
             given.update((name, getattr(self, name)) for name in _TABLES if getattr(self, name) is not None)
@@ -326,6 +328,6 @@ class StridiagPredictor(StridiagEstimator):
             training = "random" if self.training is None else self.training
             return plan_training(training, shape, outputs, self._architecture(shape[1])[0], alpha=self.alpha)
         if self.image_shape is not None:
-            return plan_images(shape, outputs, self.image_shape, recipe)
+            return plan_images(shape, outputs, self.image_shape, recipe, classification=is_classifier(self))
         mixing: Any = "structured" if self.mixing is None else self.mixing
         return plan_tabular(shape, outputs, recipe, networks=self.networks, mixing=mixing)
