@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from stridiag.nn.mixed_units import draw_units
-from stridiag.nn.relevance import Relevance, gradient_product
+from stridiag.nn.relevance import WIDE, Relevance, gradient_product
 
 
 def test_relevance_is_normalised_and_floored():
@@ -77,3 +77,26 @@ def test_many_outputs_are_combined_without_losing_scale():
     many = gradient_product(hidden, np.outer(c, np.ones(6)), t, np.ones(36))
     one = gradient_product(hidden, c[:, None], t, np.ones(36))
     np.testing.assert_allclose(many / np.trace(many), one / np.trace(one), atol=1e-12)
+
+
+def test_of_many_columns_the_diagonal_serves():
+    d = WIDE + 1
+    product = np.random.default_rng(0).random(d)
+    found = Relevance.from_product(product)
+    assert found.factor is found.scale
+    np.testing.assert_allclose(found.scale @ found.scale, d)
+    np.testing.assert_allclose(found.metric**2, found.factor)
+    # As from the whole matrix with nothing beside its diagonal.
+    whole = Relevance.from_product(np.diag(product))
+    np.testing.assert_allclose(found.scale, whole.scale)
+    np.testing.assert_allclose(np.diag(found.factor), whole.factor, atol=1e-12)
+
+
+def test_the_product_of_many_columns_is_its_diagonal(monkeypatch):
+    rng = np.random.default_rng(0)
+    rows, relevance = rng.standard_normal((50, 6)), Relevance.none(6)
+    hidden = draw_units(rows[:10], 5, 5, "structured", relevance.scale, relevance.factor, rng)
+    coefficients = rng.standard_normal((hidden.columns, 2))
+    whole = gradient_product(hidden, coefficients, rows, np.ones(50))
+    monkeypatch.setattr("stridiag.nn.relevance.WIDE", 5)
+    np.testing.assert_allclose(gradient_product(hidden, coefficients, rows, np.ones(50)), np.diagonal(whole))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from stridiag.errors import NonFiniteError
+from stridiag.nn.relevance import WIDE
 from stridiag.nn.sampling import RowSampler
 from stridiag.nn.storage import load, save
 from stridiag.nn.tabular import fit_tabular, train_tabular
@@ -201,6 +202,18 @@ def test_fewer_rows_than_columns(n):
         out = fit_tabular(x, z, memory=memory, rng=0).decision(x)
         assert out.shape == (n, 2)
         assert np.isfinite(out).all()
+
+
+def test_thousands_of_columns():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 2000))
+    Z = X[:, :40] @ rng.standard_normal((40, 1)) + 10.0 * np.sign(X[:, 50:51])
+    model = fit_tabular(X[:200], Z[:200], rng=0)
+    assert model.members[0].hidden.inputs > WIDE
+    # One column in fifty matters: 0.97 of the variance is what ridge regression leaves.
+    assert np.square(model.decision(X[200:]) - Z[200:]).mean() < 0.9 * Z[200:].var()
+    # No numbers for pairs of columns.
+    assert model.memory.metric.ndim == 1
 
 
 def test_a_model_in_a_file_is_the_same(friedman, tmp_path):

@@ -81,7 +81,7 @@ class Factor(Inverting, NormalVectors):
     >>> A = stridiag.random(1000, offsets=(-3, 0, 2), rng=0)
     >>> F = A.factor()
     >>> F.method
-    'orthogonal condensation of a band'
+    'banded LU with partial pivoting'
     >>> b = np.ones(1000)
     >>> bool(abs(A @ F.solve(b) - b).max() < 1e-12 * abs(F.solve(b)).max())
     True

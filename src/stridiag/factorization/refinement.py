@@ -41,6 +41,9 @@ _PROGRESS = 0.5
 # The norm in the bound is estimated from below, and was too small by a little on one matrix of the zoo.
 _SAFETY = 1.5
 
+# Of a row's size, what a correction may leave.
+_LEFT = 0.1
+
 
 class SolveResult(NamedTuple):
     """A solution with its error bounds.
@@ -213,14 +216,15 @@ def _forward_error(
     r"""Bound max|x - x*| / max|x| for each column, (m,), given a correction d of x.
 
     With s = b - A x - A d, the error is :math:`x^* - x = d + A^{-1} s`, whatever d is. The inverse at hand is that of a
-    matrix that differs from A by rounding: if this may make all the difference there is no bound.
+    matrix that differs from A by rounding: if this may make all the difference there is no bound. Nor is there one if
+    the correction leaves more than a tenth of a row's size, since what made it is no inverse then.
     """
     s = system.residual(b, x, d)
     magnitudes = system.magnitudes(b, np.abs(x))
     size = system.magnitudes(b, np.abs(x) + np.abs(d))
     tiny = float(np.finfo(np.float64).tiny)
     weights = np.abs(s) * (1.0 + system.eps) + system.rounding * size + np.where(size > 0.0, tiny, 0.0)
-    result = np.empty(x.shape[1])
+    result, left = np.empty(x.shape[1]), _backward_error(s, size)
     for c in range(x.shape[1]):
         largest = np.abs(x[:, c]).max()
         if not magnitudes[:, c].any():
@@ -229,7 +233,7 @@ def _forward_error(
         doubt = system.uncertainty * _inverse_times(matrix, system, solve, magnitudes[:, c], trans) / largest
         error = np.abs(d[:, c]).max() + _SAFETY * _inverse_times(matrix, system, solve, weights[:, c], trans)
         # Accepts the good, so that NaN gives no bound.
-        result[c] = error / largest / (1.0 - doubt) if doubt < 1.0 else np.inf
+        result[c] = error / largest / (1.0 - doubt) if doubt < 1.0 and left[c] < _LEFT else np.inf
     return np.where(np.isnan(result), np.inf, result)
 
 

@@ -96,19 +96,19 @@ class Single:
             made, x, largest = found
             rough = self._scale * largest
             # In this order, since another thread that sees the decomposition takes the rest for known.
-            self._settle(made, rough)
+            self._settle(made, rough, sound=True)
             self._made = made
             return x if self._regular else None
         if self._rough is None:
-            self._settle(made, rough_condition(made, self._matrix))
+            self._settle(made, rough_condition(made, self._matrix), sound=False)
         # What could not be trusted, `decompose` has replaced by something else.
         return made.solve_vector(b) if self._regular and isinstance(made, self._kind) else None
 
-    def _settle(self, made: SolvesAtOnce, rough: float) -> None:
-        # Both accept the good, so that NaN goes the general way. To find a singularity may cost a solution, and where
-        # the condition number is small there is none.
+    def _settle(self, made: SolvesAtOnce, rough: float, *, sound: bool) -> None:
+        # Accepts the good, so that NaN goes the general way. To find a singularity may cost a solution, and where the
+        # probe went along with the first one, and is small, there is none.
         self.doubtful = not rough < _LIMIT
-        self._regular = not self.doubtful or (rough < math.inf and made.singularity is None)
+        self._regular = rough < math.inf and ((sound and not self.doubtful) or made.singularity is None)
         # By its name: asking whether it is a `KeepsProbe` takes as long as a small matrix does.
         forget = None if self.doubtful else getattr(made, "take_probe", None)
         if forget is not None:

@@ -169,8 +169,8 @@ def draw_units(
         Whether mixed units stand behind a premix.
     relevance : ndarray, (d,)
         Scale of each input for sparse units.
-    factor : ndarray, (d, d)
-        M, symmetric, for mixed units.
+    factor : ndarray, (d, d) or (d,)
+        M, symmetric, or its diagonal, for mixed units.
     rng : numpy.random.Generator
         Where the numbers come from.
     """
@@ -192,9 +192,12 @@ def draw_units(
         source = np.resize(rng.permutation(d), mixed) if degree == d else _source(mixed, d, rng)
         gains = np.maximum(np.abs(rng.standard_normal(mixed)), _LEAST_GAIN)[:, None]
         if mixing == "dense":
-            premix = np.linalg.qr(rng.standard_normal((d, d)))[0] @ factor
+            turned = np.linalg.qr(rng.standard_normal((d, d)))[0]
+            premix = turned * factor if factor.ndim == 1 else turned @ factor
             values = rng.standard_normal((mixed, degree)) / np.sqrt(degree)
             behind = anchors @ premix.T
+        elif factor.ndim == 1:
+            values = rng.standard_normal((mixed, degree)) * factor[_read(source, mixed, degree)] / np.sqrt(degree)
         else:
             whole = rng.standard_normal((mixed, d)) @ factor
             values = np.take_along_axis(whole, _read(source, mixed, degree), axis=1) / np.sqrt(degree)

@@ -17,6 +17,9 @@ C the covariance of the rows, A becomes
 the floor falls from 0.02 to 0.002, and M is scaled so that tr(M C M) = tr C. Under noise
 gradients are too rough for it, and what they forget is missed.
 
+**Many columns.** Of more than 1,000 transformed columns only the diagonal of A is taken, and M is diag r: all of A
+would take d^3 operations and d^2 numbers.
+
 References: A. Radhakrishnan, D. Beaglehole, P. Pandit, M. Belkin, "Mechanism for feature learning in neural networks
 and backpropagation-free machine learning models", Science 383 (2024) (recursive feature machines).
 """
@@ -31,7 +34,7 @@ from numpy.typing import NDArray
 
 from stridiag.nn.mixed_units import MixedUnits
 
-__all__ = ["Relevance", "gradient_product"]
+__all__ = ["WIDE", "Relevance", "gradient_product"]
 
 Array = NDArray[Any]
 
@@ -40,6 +43,8 @@ _FLOOR = 0.02
 _SHARP_FLOOR, _THIN = 0.002, 0.03
 # Outputs are many in classification; so many random combinations of them say the same.
 _DIRECTIONS = 4
+WIDE = 1_000
+"""Columns beyond which only the diagonal of the product is taken."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,8 +55,8 @@ class Relevance:
     ----------
     scale : ndarray, (d,)
         r: positive, of norm sqrt(d).
-    factor : ndarray, (d, d)
-        M: symmetric, of Frobenius norm sqrt(d).
+    factor : ndarray, (d, d) or (d,)
+        M: symmetric, of Frobenius norm sqrt(d); of many columns its diagonal, which is r.
     """
 
     scale: Array
@@ -59,14 +64,16 @@ class Relevance:
 
     @property
     def metric(self) -> Array:
-        """M^(1/2), (d, d): distances that are longer where the target changes, yet forget nothing."""
+        """M^(1/2), (d, d) or (d,): distances that are longer where the target changes, yet forget nothing."""
+        if self.factor.ndim == 1:
+            return np.asarray(np.sqrt(self.factor))
         values, vectors = np.linalg.eigh(self.factor)
         return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
 
     @classmethod
     def none(cls, d: int) -> Relevance:
         """Return that of d inputs of which nothing is known: ones and the identity."""
-        return cls(np.ones(d), np.eye(d))
+        return cls(np.ones(d), np.ones(d) if d > WIDE else np.eye(d))
 
     @classmethod
     def from_product(cls, product: Array, spread: Array | None = None) -> Relevance:
@@ -74,8 +81,8 @@ class Relevance:
 
         Parameters
         ----------
-        product : ndarray, (d, d)
-            Positive semidefinite.
+        product : ndarray, (d, d) or (d,)
+            Positive semidefinite, or its diagonal.
         spread : ndarray, (d, d), optional
             Covariance of the rows: for sharp relevance.
         """
@@ -88,14 +95,17 @@ class Relevance:
             product, floor = _where_rows_vary(product, spread), _SHARP_FLOOR
             if not np.trace(product) > 0.0:
                 return cls.none(d)
-        scale = np.sqrt(np.maximum(np.diagonal(product), 0.0))
+        scale = np.sqrt(np.maximum(product if product.ndim == 1 else np.diagonal(product), 0.0))
         scale = np.maximum(scale / scale.max(), floor)
+        scale *= np.sqrt(d / (scale @ scale))
+        if product.ndim == 1:
+            return cls(scale, scale)
         values, vectors = np.linalg.eigh(0.5 * (product + product.T))
         roots = np.sqrt(np.maximum(values, 0.0))
         roots = np.maximum(roots / roots.max(), floor)
         factor = (vectors * roots) @ vectors.T
         square = roots @ roots / d if spread is None else np.sum((factor @ spread) * factor) / np.trace(spread)
-        return cls(scale * np.sqrt(d / (scale @ scale)), factor / np.sqrt(square))
+        return cls(scale, factor / np.sqrt(square))
 
 
 def _where_rows_vary(product: Array, spread: Array) -> Array:
@@ -107,7 +117,7 @@ def _where_rows_vary(product: Array, spread: Array) -> Array:
 
 
 def gradient_product(hidden: MixedUnits, coefficients: Array, rows: Array, weights: Array) -> Array:
-    """Return the weighted sum over rows and outputs of gradients times their transposes, (d, d).
+    """Return the weighted sum over rows and outputs of gradients times their transposes, (d, d), or its diagonal, (d,).
 
     Parameters
     ----------
@@ -119,7 +129,8 @@ def gradient_product(hidden: MixedUnits, coefficients: Array, rows: Array, weigh
         Transformed rows and their weights.
     """
     root = np.sqrt(weights / weights.sum())[:, None]
-    total = np.zeros((hidden.inputs, hidden.inputs))
+    wide = hidden.inputs > WIDE
+    total = np.zeros(hidden.inputs if wide else (hidden.inputs, hidden.inputs))
     outputs = coefficients.shape[1]
     shares = [slice(None)] * outputs
     if outputs > _DIRECTIONS:
@@ -131,5 +142,5 @@ def gradient_product(hidden: MixedUnits, coefficients: Array, rows: Array, weigh
     for column, share in zip(coefficients.T, shares, strict=True):
         gradient = hidden.gradients(rows[share], column)
         gradient *= root[share]
-        total += gradient.T @ gradient
+        total += np.einsum("ij,ij->j", gradient, gradient) if wide else gradient.T @ gradient
     return total

@@ -34,7 +34,7 @@ from stridiag.nn.options import check_name, is_integer, is_number
 from stridiag.nn.penalty_walk import START
 from stridiag.nn.ranks import Both
 from stridiag.nn.readout import Readout
-from stridiag.nn.relevance import Relevance
+from stridiag.nn.relevance import WIDE, Relevance
 from stridiag.nn.shifted_products import SAFE
 from stridiag.nn.table_rows import SolvedUnits, TableRows, judged_errors, left_out_errors, sketches_serve
 from stridiag.nn.training import Clock, LeftOut, ProgressHook, check_training_data
@@ -181,7 +181,7 @@ def train_tabular(
     clock.tick("relevance")
     judges = table.sampler.spread(_JUDGES, generator)
     solved: list[SolvedUnits] = []
-    product = np.zeros((inputs.columns, inputs.columns))
+    product = np.zeros(())
     relevance = plan.relevance
     # Penalties per observation fall as rows and units grow.
     grown = table.d.sum() / sizes.small_rows * width / sizes.small_units
@@ -195,8 +195,8 @@ def train_tabular(
         solved.append(fit)
         start = float(np.log10(fit.walked.readout.alpha[0]))
         own = table.product(fit, table.sampler.spread(_GRADIENT_ROWS, generator))
-        trace = float(np.trace(own))
-        product += own / trace if trace > 0.0 else own
+        trace = float(own.sum() if own.ndim == 1 else np.trace(own))
+        product = product + (own / trace if trace > 0.0 else own)
         relevance = Relevance.from_product(product, plan.spread)
         clock.tick("network")
     memory_of, corrections = None, np.empty(0)
@@ -288,7 +288,7 @@ def _plan(table: TableRows, sizes: Sizes, mixing: Mixing | Literal["auto"], rng:
             break
         relevance = Relevance.from_product(part.product(fit, np.arange(part.d.size)))
     spread = None
-    if kept is not None and best < _CLEAR * part.z.shape[1]:
+    if kept is not None and best < _CLEAR * part.z.shape[1] and part.t.shape[1] <= WIDE:
         covariance = part.spread()
         for _ in range(_MOST_TURNS):
             relevance = Relevance.from_product(part.product(kept, np.arange(part.d.size)), covariance)

@@ -45,9 +45,6 @@ _GOOD, _GOOD_EACH = 1e5, 60.0
 # Up to so many entries the band is asked for, too: an order that makes links a narrow one is found at once.
 _FEW = 2000
 
-# Up to so many entries a matrix is condensed even if most of its columns are kept.
-_SMALL = 20_000
-
 # So many rows for each link, for each chain, and in all leave no doubt that links are best condensed.
 _ROWS_A_LINK, _ROWS_A_CHAIN, _LONG = 64, 64, 2000
 
@@ -195,22 +192,18 @@ def _without_links(chain: ChainLayout) -> Layout:
 
 
 def _worthwhile_chain(structure: Structure) -> Layout:
-    """Return the chains with their links condensed; where most columns are kept, only if that is little work.
-
-    The reduced system is nearly the matrix itself then, and of a small one its fronts have the lowest price of all.
-    """
+    """Return the chains with their links condensed, unless it is plain that most columns would be kept."""
     n = structure.shape[0]
     stride, _ = best_stride(structure)
-    small = structure.nnz <= _SMALL
     # The rows of links are kept: a long diagonal off the chains settles the question without a layout.
     longest = max(
         (diagonal_length(structure.shape, k) for k in structure.offsets if abs(k) not in (0, stride)),
         default=0,
     )
-    if 2 * longest > n and not small:
+    if 2 * longest > n:
         raise NotApplicable("most columns would be kept")
     layout = _condensed(ChainLayout(structure, stride))
-    if 2 * layout.columns.size > n and not (small and layout.reduced_method.fronts is not None):
+    if 2 * layout.columns.size > n:
         raise NotApplicable(f"{layout.columns.size} of {n} columns would be kept")
     return layout
 
