@@ -41,8 +41,9 @@ pages: $(VENV)/.check
 	$(BIN)/python benchmarks/pages.py
 
 ## oldest: the tests against the oldest dependencies that pyproject.toml allows (on Python 3.11 or 3.12, which they support)
+# SCIPY_ARRAY_API: without it that scikit-learn's checks cannot be imported beside an array API package.
 oldest: $(VENV)-oldest/.test
-	$(VENV)-oldest/bin/python -m pytest -n 2
+	SCIPY_ARRAY_API=1 $(VENV)-oldest/bin/python -m pytest -n 2
 
 $(VENV)-oldest/.test: pyproject.toml requirements/oldest.txt
 	$(PYTHON) -m venv $(VENV)-oldest

@@ -70,7 +70,9 @@ KINDS = ["parquet", "feather", "arrow", "arrows", "csv", "csv.gz"]
 def test_all_rows_come_in_bounded_chunks_and_from_any_position(kind, tmp_path):
     write_parts(tmp_path, kind)
     source = open_tables(tmp_path / f"*.{kind}", "y", columns=["a", "b", "f"], weight="w", chunk_rows=90)
-    assert source.rows == (N if kind in ("parquet", "feather", "arrow") else None)
+    # Arrow's files can be asked since pyarrow 20.
+    known = ("parquet", "feather", "arrow") if hasattr(pa.RecordBatchFileReader, "count_rows") else ("parquet",)
+    assert source.rows == (N if kind in known else None)
     assert source.columns == ("a", "b", "f")
     chunks = list(source.read())
     assert max(c.rows.shape[0] for c in chunks) == 90
