@@ -15,7 +15,6 @@ from stridiag._kernels.compile import inlined, kernel
 from stridiag._kernels.vectors import store
 from stridiag._kernels.wide_vectors import (
     COLUMNS,
-    all_finite,
     ask_for,
     column_of,
     lanes_of,
@@ -76,8 +75,8 @@ def _solve_unit(
     block: Any,
     work: Any,
     at: Any,
-) -> Any:
-    """Solve for the columns from `at` on; return whether the solutions are finite."""
+) -> None:
+    """Solve for the columns from `at` on."""
     n, m = b.shape
     w, kl, width = rows.shape[1], lower.shape[1], lanes_of(nothing)
     blocks = -(-n // block)
@@ -91,7 +90,7 @@ def _solve_unit(
         _down(nothing, lower, pivots, order, b, number * block, number * block + block, True, at, work)
         move(nothing, work, block * width, 0, kl)
     move(nothing, work, 0, states + (blocks - 1) * kl * width, kl)
-    near, trace = nothing, nothing
+    near = nothing
     for number in range(blocks - 1, -1, -1):
         top, end = number * block, min(number * block + block, n)
         move(nothing, work, states + number * kl * width, 0, kl)
@@ -106,13 +105,11 @@ def _solve_unit(
                 value = value - rows[i, 1] * near
             near = over(value, rows[i, 0])
             store(work, solved + here, near)
-            trace = trace + near * 0.0
             put(x, order[i] * m + at, near, past)
             ask_for(nothing, b, order[max(top - block + kl + end - 1 - i, 0)] * m + at)
         # From the last one on, since they may overlap.
         for k in range(w - 1, -1, -1):
             store(work, solved + (block + k) * width, load_like(nothing, work, solved + k * width))
-    return all_finite(trace)
 
 
 @kernel
@@ -128,18 +125,16 @@ def solve_columns(
     work: Array,
     first: int,
     last: int,
-) -> bool:
-    """Fill the columns of `x`, (n, m), of the units `first` ... `last` - 1; return whether they are finite.
+) -> None:
+    """Fill the columns of `x`, (n, m), of the units `first` ... `last` - 1.
 
     Row ``order[i]`` of `b`, (n, m), and of `x` belongs to row i of the factors. `past`: whether all rows of `x` begin
     at multiples of 64 bytes. `work`: `room` numbers.
     """
     m = b.shape[1]
-    fine = True
     for unit in range(first, last):
         at = column_of(unit, m, lanes_of(zeros(b)))
         if unit < m // COLUMNS:
-            fine &= _solve_unit(wide_zeros(b), rows, lower, pivots, order, b, x, past, block, work, at)
+            _solve_unit(wide_zeros(b), rows, lower, pivots, order, b, x, past, block, work, at)
         else:
-            fine &= _solve_unit(zeros(b), rows, lower, pivots, order, b, x, past, block, work, at)
-    return fine
+            _solve_unit(zeros(b), rows, lower, pivots, order, b, x, past, block, work, at)

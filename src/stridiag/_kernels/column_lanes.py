@@ -22,7 +22,6 @@ from stridiag._kernels.compile import inlined, kernel
 from stridiag._kernels.vectors import store
 from stridiag._kernels.wide_vectors import (
     COLUMNS,
-    all_finite,
     column_of,
     lanes_of,
     load_like,
@@ -52,8 +51,8 @@ def _solve_unit(
     block: Any,
     work: Any,
     at: Any,
-) -> Any:
-    """Solve for the columns from `at` on; return whether the solutions are finite."""
+) -> None:
+    """Solve for the columns from `at` on."""
     n, m = b.shape
     width = lanes_of(nothing)
     blocks = -(-n // block)
@@ -67,7 +66,7 @@ def _solve_unit(
             carried = carried - dl[i] * new if swapped[i] else new - dl[i] * carried
     store(work, states + (blocks - 1) * width, carried)
     # Backwards, block by block.
-    near, far, trace = nothing, nothing, nothing
+    near, far = nothing, nothing
     for number in range(blocks - 1, -1, -1):
         top, end = number * block, min(number * block + block, n)
         carried = load_like(nothing, work, states + number * width)
@@ -87,9 +86,7 @@ def _solve_unit(
             value = load_like(nothing, work, (i - top) * width) - far_factor * far
             value = over(value - near_factor * near, d[i])
             far, near = near, value
-            trace = trace + value * 0.0
             put(x, order[i] * m + at, value, past)
-    return all_finite(trace)
 
 
 @kernel
@@ -107,19 +104,17 @@ def solve_columns(
     work: Array,
     first: int,
     last: int,
-) -> bool:
-    """Fill the columns of `x`, (n, m), of the units `first` ... `last` - 1; return whether they are finite.
+) -> None:
+    """Fill the columns of `x`, (n, m), of the units `first` ... `last` - 1.
 
     Row ``order[i]`` of `b`, (n, m), and of `x` belongs to row i of the factors. `past`: whether all rows of `x` begin
     at multiples of 64 bytes. `work`: ``COLUMNS * (block + ceil(n / block))`` numbers.
     """
     m = b.shape[1]
     factors = (dl, d, du, du2, swapped, order, b, x)
-    fine = True
     for unit in range(first, last):
         at = column_of(unit, m, lanes_of(zeros(b)))
         if unit < m // COLUMNS:
-            fine &= _solve_unit(wide_zeros(b), *factors, past, block, work, at)
+            _solve_unit(wide_zeros(b), *factors, past, block, work, at)
         else:
-            fine &= _solve_unit(zeros(b), *factors, past, block, work, at)
-    return fine
+            _solve_unit(zeros(b), *factors, past, block, work, at)

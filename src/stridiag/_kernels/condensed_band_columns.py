@@ -25,7 +25,6 @@ from stridiag._kernels.compile import inlined, kernel
 from stridiag._kernels.vectors import store
 from stridiag._kernels.wide_vectors import (
     COLUMNS,
-    all_finite,
     ask_for,
     column_of,
     lanes_of,
@@ -201,8 +200,8 @@ def _expand_unit(
     block: Any,
     work: Any,
     at: Any,
-) -> Any:
-    """Fill in a segment's rows of `x`; return whether they are finite."""
+) -> None:
+    """Fill in a segment's rows of `x`."""
     m, width, w = b.shape[1], lanes_of(nothing), (rows.shape[1] - 2) // 3
     a, stop = segments[s, FIRST], segments[s, LAST] + 1
     end, place = stop - 1 + segments[s, RIGHT_ROWS], segments[s, PLACE]
@@ -220,7 +219,6 @@ def _expand_unit(
     height = stop - a - (blocks - 1) * block
     for i in range(right):
         store(work, solved + (height + i) * width, load_like(nothing, z, (place + i) * m + at))
-    trace = nothing
     for number in range(blocks - 1, -1, -1):
         top = a + number * block
         until = min(top + block, stop)
@@ -241,12 +239,10 @@ def _expand_unit(
                 value = value - rows[j, w + 1 + i] * load_like(nothing, work, solved + here + i * width)
             value = over(value, rows[j, w + 1])
             store(work, solved + here, value)
-            trace = trace + value * 0.0
             put(x, order[j] * m + at, value, past)
         # From the last one on, since they may overlap.
         for i in range(w - 1, -1, -1):
             store(work, solved + (block + i) * width, load_like(nothing, work, solved + i * width))
-    return all_finite(trace)
 
 
 @kernel
@@ -267,8 +263,8 @@ def expand_columns(
     work: Array,
     first: int,
     last: int,
-) -> bool:
-    """Fill in `x`, (n, m), at the columns of segments, given the kept `z`, (k, m); return whether they are finite.
+) -> None:
+    """Fill in `x`, (n, m), at the columns of segments, given the kept `z`, (k, m).
 
     `past`: whether all rows of `x` begin at multiples of 64 bytes. For the others see `condense_columns`.
     """
@@ -276,16 +272,10 @@ def expand_columns(
     lanes = lanes_of(zeros(b))
     units = units_of(m, lanes)
     links = (link_start, link_kept, link_entries)
-    fine = True
     for piece in range(first, last):
         s, unit = piece // units, piece % units
         at = column_of(unit, m, lanes)
         if unit < m // COLUMNS:
-            fine &= _expand_unit(
-                wide_zeros(b), widths, lower, segments, s, rows, *links, order, b, z, x, past, block, work, at
-            )
+            _expand_unit(wide_zeros(b), widths, lower, segments, s, rows, *links, order, b, z, x, past, block, work, at)
         else:
-            fine &= _expand_unit(
-                zeros(b), widths, lower, segments, s, rows, *links, order, b, z, x, past, block, work, at
-            )
-    return fine
+            _expand_unit(zeros(b), widths, lower, segments, s, rows, *links, order, b, z, x, past, block, work, at)

@@ -17,7 +17,6 @@ from stridiag._kernels.condensation import LEFT1, LEFT2, RIGHT1, RIGHT2, TAU, U1
 from stridiag._kernels.vectors import store
 from stridiag._kernels.wide_vectors import (
     COLUMNS,
-    all_finite,
     ask_for,
     column_of,
     lanes_of,
@@ -123,8 +122,8 @@ def _expand_unit(
     past: Any,
     work: Any,
     at: Any,
-) -> Any:
-    """Fill in a segment's rows of `x`; return zeros, and NaN in lanes that are not finite."""
+) -> None:
+    """Fill in a segment's rows of `x`."""
     m, width = b.shape[1], lanes_of(nothing)
     left, right = kept[s, LEFT1] >= 0, kept[s, RIGHT1] >= 0
     p, q = load_like(nothing, b, order[a] * m + at), nothing
@@ -144,18 +143,15 @@ def _expand_unit(
         for t in range(link_start[s], link_start[s + 1]):
             value = value - (enters * link_values[t]) * load_like(nothing, z, link_kept[t] * m + at)
         store(work, (e - a) * width, value)
-    trace = nothing
     for j in range(e, a - 1, -1):
         value = load_like(nothing, work, (j - a) * width) - rows[j, W2] * near_left
         value = value - rows[j, W1] * far_left
         value = value - rows[j, U2] * far
         value = over(value - rows[j, U1] * near, rows[j, D])
         far, near = near, value
-        trace = trace + value * 0.0
         put(x, order[j] * m + at, value, past)
         # What the next segment begins with, if it is the one behind.
         ask_for(nothing, b, order[min(2 * e - j + 3, b.shape[0] - 1)] * m + at)
-    return trace
 
 
 @kernel
@@ -175,24 +171,20 @@ def expand_columns(
     work: Array,
     first: int,
     last: int,
-) -> bool:
+) -> None:
     """Fill in `x`, (n, m), at the columns of the segments `first` ... `last` - 1, given the kept `z`, (k, m).
 
-    Return whether they are finite. `past`: whether all rows of `x` begin at multiples of 64 bytes. `work`:
+    `past`: whether all rows of `x` begin at multiples of 64 bytes. `work`:
     ``COLUMNS * longest segment`` numbers. For the others see `condense_columns`.
     """
     m = b.shape[1]
     lanes = lanes_of(zeros(b))
     links = (link_start, link_kept, link_values)
-    trace, wide_trace = zeros(b), wide_zeros(b)
     for s in range(first, last):
         a, e = first_column[s], last_column[s]
         for unit in range(units_of(m, lanes)):
             at = column_of(unit, m, lanes)
             if unit < m // COLUMNS:
-                wide_trace = wide_trace + _expand_unit(
-                    wide_zeros(b), rows, a, e, kept, s, *links, order, b, z, x, past, work, at
-                )
+                _expand_unit(wide_zeros(b), rows, a, e, kept, s, *links, order, b, z, x, past, work, at)
             else:
-                trace = trace + _expand_unit(zeros(b), rows, a, e, kept, s, *links, order, b, z, x, past, work, at)
-    return bool(all_finite(trace) and all_finite(wide_trace))
+                _expand_unit(zeros(b), rows, a, e, kept, s, *links, order, b, z, x, past, work, at)

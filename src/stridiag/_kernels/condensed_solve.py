@@ -28,23 +28,14 @@ from stridiag._kernels.front_order import WIDTH as FRONT_WIDTH
 from stridiag._kernels.reduced_sums import add_up
 from stridiag._kernels.separator_tree import WIDTH, eliminate, reflect_nodes, substitute_nodes
 
-__all__ = ["PARTS", "factor_solve_probe", "sizes", "solve_vector"]
+__all__ = ["factor_solve_probe", "sizes", "solve_vector"]
 
 Array = NDArray[Any]
 
-PARTS = (
-    *("chain.stride", "first", "last", "neighbours", "link_start", "link_kept", "link_slots"),
-    *("tree.children", "tree.slots", "tree.around", "tree.tail", "columns", "core", "leftover"),
-    *("reduced.place", "reduced.sources", "reduced.linked", "reduced.ends"),
-    *("fronts.scatter", "fronts.fronts", "fronts.pool", "fronts.relative", "fronts.rows"),
-)
-"""What a program holds, of a `stridiag.planning.condensation.CondensationLayout` and the fronts of its reduced system.
-
-Before them stands where each begins, and where the last one ends.
-"""
-
+# The parts of a program, of a layout of `stridiag.planning.condensation`, its trees, its reduced system and that one's
+# fronts, in the order in which they stand. Before them stands where each begins, and where the last one ends.
 STRIDE, FIRST, LAST, NEIGHBOURS, LINK_START, LINK_KEPT, LINK_SLOTS, CHILDREN, SLOTS, AROUND, TAIL = range(11)
-KEPT, CORE, LEFTOVER, PLACE, SOURCES, LINKED, ENDS, SCATTER, FRONTS, POOL, RELATIVE, ROWS = range(11, len(PARTS))
+KEPT, CORE, LEFTOVER, PLACE, SOURCES, LINKED, ENDS, SCATTER, FRONTS, POOL, RELATIVE, ROWS = range(11, 23)
 
 
 @inlined
@@ -221,7 +212,7 @@ def solve_vector(program: Array, b: Array, store: Array, scratch: Array, x: Arra
 
 def sizes(program: Array, n: int) -> tuple[int, int]:
     """Return the lengths of a store and of its scratch for a program of order n."""
-    part = np.diff(program[: len(PARTS) + 1]).tolist()
+    part = np.diff(program[: ROWS + 2]).tolist()
     fronts = program[program[FRONTS] : program[FRONTS + 1]].reshape(-1, FRONT_WIDTH)
     numbers = 0
     if fronts.size:

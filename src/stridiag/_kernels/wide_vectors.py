@@ -21,9 +21,7 @@ from stridiag._kernels.vectors import (
     _llvm,
     _load_at,
     _require_flat,
-    every,
     intrinsic,
-    less,
     prefetch,
     store,
     store_past_caches,
@@ -31,7 +29,6 @@ from stridiag._kernels.vectors import (
 
 __all__ = [
     "COLUMNS",
-    "all_finite",
     "ask_for",
     "column_of",
     "lanes_of",
@@ -126,12 +123,6 @@ def move(like: Any, work: Any, source: Any, target: Any, count: Any) -> None:
     width = lanes_of(like)
     for k in range(count):
         store(work, target + k * width, load_like(like, work, source + k * width))
-
-
-@inlined
-def all_finite(trace: Any) -> Any:
-    """Return whether no lane of a sum of products with zero is NaN."""
-    return every(less(trace, 1.0))
 
 
 @inlined

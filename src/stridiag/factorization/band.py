@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import band_columns, band_lu
-from stridiag.factorization.columns import aligned, fresh, in_ranges, serve, straight, units
+from stridiag._kernels.threads import run_ranges
+from stridiag.factorization.columns import aligned, fresh, serve, straight, units
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Elementary, Permutation, columns_of_triangle
@@ -152,11 +153,11 @@ class BandLU:
         x, order = fresh(b.shape, b.dtype), layout.original
         past, work_size = straight(x), band_columns.room(n, _BLOCK, layout.lower, layout.width)
 
-        def run(first: int, last: int) -> bool:
+        def run(first: int, last: int) -> None:
             work = aligned((work_size,), b.dtype)
-            return band_columns.solve_columns(*self._rows, order, b, x, past, _BLOCK, work, first, last)
+            band_columns.solve_columns(*self._rows, order, b, x, past, _BLOCK, work, first, last)
 
-        in_ranges(run, units(b.dtype, m))
+        run_ranges(run, units(b.dtype, m))
         return x
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:

@@ -11,7 +11,8 @@ from stridiag._kernels import band_condensation as kernels
 from stridiag._kernels import condensed_band_columns
 from stridiag._kernels.band_condensation import FIRST, LAST, LEFT_COLUMNS, LEFT_ROWS, PLACE, RIGHT_COLUMNS, RIGHT_ROWS
 from stridiag._kernels.band_inverse import condensed_band_pattern
-from stridiag.factorization.columns import aligned, fresh, in_ranges, serve, straight, units
+from stridiag._kernels.threads import run_ranges
+from stridiag.factorization.columns import aligned, fresh, serve, straight, units
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
@@ -92,25 +93,24 @@ class BandCondensation:
         work_size = condensed_band_columns.room(longest, block, layout.band.width)
         y = b[order[layout.leftover]]
 
-        def condense(first: int, last: int) -> bool:
+        def condense(first: int, last: int) -> None:
             work = aligned((work_size,), b.dtype)
             condensed_band_columns.condense_columns(
                 widths, lower, segments, self._rows, order, b, y, block, work, first, last
             )
-            return True
 
-        in_ranges(condense, count, pieces=_PIECES)
+        run_ranges(condense, count, pieces_per_thread=_PIECES)
         z = self._reduced.solve(y)
         x = fresh(b.shape, b.dtype)
         past = straight(x)
 
-        def expand(first: int, last: int) -> bool:
+        def expand(first: int, last: int) -> None:
             work = aligned((work_size,), b.dtype)
-            return condensed_band_columns.expand_columns(
+            condensed_band_columns.expand_columns(
                 widths, lower, *self._triangle, order, b, z, x, past, block, work, first, last
             )
 
-        in_ranges(expand, count, pieces=_PIECES)
+        run_ranges(expand, count, pieces_per_thread=_PIECES)
         x[order[layout.columns]] = z
         return x
 

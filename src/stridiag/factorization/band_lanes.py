@@ -15,13 +15,10 @@ from stridiag._kernels.vectors import BYTES
 from stridiag.factorization.survey import survey
 from stridiag.planning.chain import ChainLayout
 
-__all__ = ["SIDES", "Lanes", "is_finite", "rows_from_chains", "rows_to_chains"]
+__all__ = ["Lanes", "is_finite", "rows_from_chains", "rows_to_chains"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
-
-SIDES = 8
-"""Right-hand sides that are solved for at once; for more than these, stored factors take less time."""
 
 NOTED = 2_000_000
 """Columns up to which reflections are noted, 2 w + 2 numbers each: 200 megabytes for w = 5. Outside of caches too that

@@ -13,7 +13,7 @@ from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
 from stridiag._kernels.wide_vectors import COLUMNS
 
-__all__ = ["aligned", "fresh", "in_fronts", "in_ranges", "serve", "straight", "units"]
+__all__ = ["aligned", "fresh", "in_fronts", "serve", "straight", "units"]
 
 Array = NDArray[Any]
 
@@ -77,10 +77,3 @@ def in_fronts(run: Callable[[Array, Array, int, int], object], x: Array) -> Arra
 def straight(x: Array) -> bool:
     """Whether all rows of an array, (n, m), begin at multiples of the bytes of a vector."""
     return x.ctypes.data % BYTES == 0 and x.strides[0] % BYTES == 0
-
-
-def in_ranges(run: Callable[[int, int], bool], count: int, *, grain: int = 1, pieces: int = 1) -> bool:
-    """Call ``run(first, last)`` for pieces of a range, on several threads; return whether all of them returned True."""
-    found: list[bool] = []
-    run_ranges(lambda first, last: found.append(bool(run(first, last))), count, grain=grain, pieces_per_thread=pieces)
-    return all(found)

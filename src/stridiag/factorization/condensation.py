@@ -14,7 +14,7 @@ from stridiag._kernels import condensed_columns, condensed_solve
 from stridiag._kernels import separator_tree as node_kernels
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.wide_vectors import COLUMNS
-from stridiag.factorization.columns import aligned, fresh, in_ranges, serve, straight
+from stridiag.factorization.columns import aligned, fresh, serve, straight
 from stridiag.factorization.condensed_inverse import CondensedInverse
 from stridiag.factorization.condition import probe
 from stridiag.factorization.decomposition import Decomposition
@@ -43,10 +43,16 @@ _GRAIN = 1 << 15
 @lru_cache(maxsize=16)
 def _program(layout: CondensationLayout) -> tuple[Index, int, int]:
     """Return a layout as `stridiag._kernels.condensed_solve` takes it, and the sizes of its store and scratch."""
-    known = {"": layout, "chain": layout.chain, "tree": layout.tree, "reduced": layout.reduced}
-    known["fronts"] = layout.reduced_method.fronts
-    names = (name.rpartition(".") for name in condensed_solve.PARTS)
-    parts = [np.ravel(getattr(known[room], name)) for room, _, name in names]
+    tree, reduced, fronts = layout.tree, layout.reduced, layout.reduced_method.fronts
+    assert fronts is not None
+    # In the order of the kernels' names for them.
+    of_chains = (layout.chain.stride, layout.first, layout.last, layout.neighbours)
+    of_links = (layout.link_start, layout.link_kept, layout.link_slots)
+    of_trees = (tree.children, tree.slots, tree.around, tree.tail)
+    of_columns = (layout.columns, layout.core, layout.leftover)
+    of_reduced = (reduced.place, reduced.sources, reduced.linked, reduced.ends)
+    of_fronts = (fronts.scatter, fronts.fronts, fronts.pool, fronts.relative, fronts.rows)
+    parts = [np.ravel(part) for part in (*of_chains, *of_links, *of_trees, *of_columns, *of_reduced, *of_fronts)]
     ends = np.cumsum([len(parts) + 1, *(part.size for part in parts)])
     program = np.concatenate((ends, *parts)).astype(np.int64)
     return program, *condensed_solve.sizes(program, layout.chain.n)
@@ -230,13 +236,13 @@ class Condensation:
         x = fresh(b.shape, kind)
         past = straight(x)
 
-        def expand(first: int, last: int) -> bool:
+        def expand(first: int, last: int) -> None:
             work = aligned((COLUMNS * layout.longest,), kind)
-            return condensed_columns.expand_columns(
+            condensed_columns.expand_columns(
                 *self._segments, *self._last_row_links, order, b, z, x, past, work, first, last
             )
 
-        in_ranges(expand, segments, grain=grain)
+        run_ranges(expand, segments, grain=grain)
         x[order[layout.columns]] = z
         return x
 

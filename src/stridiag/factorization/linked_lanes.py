@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.band_condensation import FIRST, LAST, PLACE
 from stridiag.factorization.band_condensation import BandCondensation
-from stridiag.factorization.band_lanes import SIDES, Lanes, is_finite, rows_from_chains, rows_to_chains
+from stridiag.factorization.band_lanes import Lanes, is_finite, rows_from_chains, rows_to_chains
+from stridiag.factorization.beside import SolvesFewSides
 from stridiag.factorization.condition import probe
-from stridiag.factorization.decomposition import spares
 from stridiag.factorization.reduced import factor_reduced
-from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.band_condensation import BandCondensationLayout
 
@@ -25,7 +24,7 @@ Array = NDArray[Any]
 Index = NDArray[np.int64]
 
 
-class LinkedLanes:
+class LinkedLanes(SolvesFewSides):
     """Bands with links, condensed with nothing stored of the size of the matrix.
 
     The same algorithm as `BandCondensation`, which does what this does not: it is made when that is needed.
@@ -118,17 +117,6 @@ class LinkedLanes:
     def _stored(self) -> BandCondensation:
         return BandCondensation(self._layout, self._values)
 
-    def spares(self, columns: int, *, adjoint: bool) -> bool:
-        """See `Sparing`: where what is stored does."""
-        return columns > SIDES and not adjoint and spares(self._stored, columns, adjoint=adjoint)
-
-    def solve(self, b: Array, *, adjoint: bool = False) -> Array:
-        """See `Decomposition.solve`."""
-        if not 0 < b.shape[1] <= SIDES:
-            return self._stored.solve(b, adjoint=adjoint)
-        found = self.solve_rows(np.ascontiguousarray(b.T), adjoint=adjoint)
-        return np.ascontiguousarray(found.T)
-
     def solve_rows(self, x: Array, *, adjoint: bool = False) -> Array:
         """See `stridiag.factorization.decomposition.SolvesRows`."""
         chain, carried = self._layout.band.chain, None
@@ -148,26 +136,6 @@ class LinkedLanes:
             return np.ascontiguousarray(stored.T)
         other.solve_chains(x, carried)
         return rows_from_chains(chain, x)
-
-    def multiply(self, x: Array) -> Array:
-        """See `Decomposition.multiply`."""
-        return self._stored.multiply(x)
-
-    def slogdet(self) -> tuple[Any, float]:
-        """See `Decomposition.slogdet`."""
-        return self._stored.slogdet()
-
-    def inverse_diagonal(self) -> Array:
-        """See `Decomposition.inverse_diagonal`."""
-        return self._stored.inverse_diagonal()
-
-    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
-        """See `stridiag.factorization.inverse_entries.KnowsPattern`."""
-        return self._stored.inverse_on_pattern(transpose=transpose)
-
-    def factors(self) -> list[SimpleFactor]:
-        """See `Decomposition.factors`."""
-        return self._stored.factors()
 
     @property
     def nbytes(self) -> int:

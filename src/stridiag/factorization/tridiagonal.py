@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import chain_solve, column_lanes, tridiagonal_lu
+from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.wide_vectors import COLUMNS
-from stridiag.factorization.columns import aligned, fresh, in_ranges, serve, straight, units
+from stridiag.factorization.columns import aligned, fresh, serve, straight, units
 from stridiag.factorization.condition import probe
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.inverse_entries import diagonal_by_solves
@@ -99,11 +100,11 @@ class TridiagonalLU:
         x = fresh(b.shape, kind)
         past, order, (n, m) = straight(x), self._layout.order, b.shape
 
-        def run(first: int, last: int) -> bool:
+        def run(first: int, last: int) -> None:
             work = aligned((COLUMNS * (_BLOCK - (-n // _BLOCK)),), kind)
-            return column_lanes.solve_columns(*self._factors, order, b, x, past, _BLOCK, work, first, last)
+            column_lanes.solve_columns(*self._factors, order, b, x, past, _BLOCK, work, first, last)
 
-        in_ranges(run, units(kind, m), grain=max(1, _GRAIN // n))
+        run_ranges(run, units(kind, m), grain=max(1, _GRAIN // n))
         return x
 
     def multiply(self, x: Array) -> Array:

@@ -14,19 +14,15 @@ from stridiag._kernels import two_ended_band as kernels
 from stridiag._kernels.threads import run_ranges
 from stridiag.factorization.band import BandLU
 from stridiag.factorization.band_lanes import is_finite, rows_from_chains, rows_to_chains
+from stridiag.factorization.beside import SolvesFewSides
 from stridiag.factorization.condition import probe
-from stridiag.factorization.decomposition import spares
-from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.band import BandLayout
 from stridiag.planning.two_ended_band import TwoEndedBand
 
-__all__ = ["SIDES", "TwoEndedLU"]
+__all__ = ["TwoEndedLU"]
 
 Array = NDArray[Any]
-
-SIDES = 8
-"""Right-hand sides that are solved for two at a time; for more than these, one end takes less time."""
 
 # Rows from which on each end has a thread of its own. Below, the ends take turns on one: what waits for no memory
 # takes hardly longer so than one end alone.
@@ -34,7 +30,7 @@ _FACTOR_ROWS = 20_000
 _SOLVE_ROWS = 200_000
 
 
-class TwoEndedLU:
+class TwoEndedLU(SolvesFewSides):
     """LU with partial pivoting of a narrow band of real numbers. See `stridiag._kernels.two_ended_band`."""
 
     name = BandLU.name
@@ -138,17 +134,6 @@ class TwoEndedLU:
     def _stored(self) -> BandLU:
         return BandLU(self._layout, self._values)
 
-    def spares(self, columns: int, *, adjoint: bool) -> bool:
-        """See `Sparing`: where what is stored does."""
-        return columns > SIDES and not adjoint and spares(self._stored, columns, adjoint=adjoint)
-
-    def solve(self, b: Array, *, adjoint: bool = False) -> Array:
-        """See `Decomposition.solve`."""
-        if not 0 < b.shape[1] <= SIDES:
-            return self._stored.solve(b, adjoint=adjoint)
-        found = self.solve_rows(np.ascontiguousarray(b.T), adjoint=adjoint)
-        return np.ascontiguousarray(found.T)
-
     def solve_rows(self, x: Array, *, adjoint: bool = False) -> Array:
         """See `stridiag.factorization.decomposition.SolvesRows`."""
         chain = self._band.chain
@@ -203,26 +188,6 @@ class TwoEndedLU:
         band_lu.solve_adjoint(*self._core, z)
         core = np.ascontiguousarray(z.T)
         self._run(back, _SOLVE_ROWS)
-
-    def multiply(self, x: Array) -> Array:
-        """See `Decomposition.multiply`."""
-        return self._stored.multiply(x)
-
-    def slogdet(self) -> tuple[Any, float]:
-        """See `Decomposition.slogdet`."""
-        return self._stored.slogdet()
-
-    def inverse_diagonal(self) -> Array:
-        """See `Decomposition.inverse_diagonal`."""
-        return self._stored.inverse_diagonal()
-
-    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
-        """See `stridiag.factorization.inverse_entries.KnowsPattern`."""
-        return self._stored.inverse_on_pattern(transpose=transpose)
-
-    def factors(self) -> list[SimpleFactor]:
-        """See `Decomposition.factors`: those of the LU from one end."""
-        return self._stored.factors()
 
     @property
     def nbytes(self) -> int:
