@@ -362,6 +362,13 @@ def test_patience_and_compiling_calls(monkeypatch):
     assert counts == [1, 2, 2, 3]
 
 
+def test_memory_is_touched_before_each_turn(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(timing, "_touch_memory", sizes.append)
+    timing.measure({"a": lambda: (np.zeros(3), np.zeros((2, 5))), "b": lambda: None}, repeats=1)
+    assert sizes == [0, 0, 2 * 8 * 13, 0]
+
+
 def test_calls_take_turns_until_their_budget_is_spent(monkeypatch):
     clock, log = [0.0], []
     monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])

@@ -36,10 +36,12 @@ _METHOD = """\
 
 Each method starts from the form of the matrix that it likes best, made outside the clock, and is timed to the answer in
 natural order. Methods take turns, so that whatever else the machine does meets all of them; first calls, which
-compile, are not counted. Ours includes the checks of all input and, but where "again" or "known" is said, a plan made
-afresh. All methods may use all cores where no other number of threads is given. Names end in * where a method takes
-pivots as they come. A rival that was over six times slower than the fastest at 100,000 rows is not run at a million,
-nor one that was so at 10,000 rows, and slow, at 100,000.
+compile, are not counted. Results lie in memory that is newly asked for; as much has been touched just before, outside
+the clock, or whoever comes first would pay for what a virtual machine gave back to its host. Ours includes the checks
+of all input and, but where "again" or "known" is said, a plan made afresh. All methods may use all cores where no other
+number of threads is given. Names end in * where a method takes pivots as they come. A rival that was over six times
+slower than the fastest at 100,000 rows is not run at a million, nor one that was so at 10,000 rows, and slow, at
+100,000.
 
 Values: *dominant*, the main diagonal exceeds the rest of its row by 1; *random*, standard normal; *constant*, (-0.9,
 0.99, 1) on sub-diagonal, diagonal and super-diagonal; *signs*, (1, -1, -1). The last two are well conditioned, and
