@@ -43,7 +43,6 @@ from stridiag._kernels.lane_groups import (
     begun,
     end_chains,
     group_size_of,
-    in_bounds,
     load_tile,
     look_ahead,
     pair,
@@ -59,8 +58,10 @@ from stridiag._kernels.lane_steps import (
     first_rows,
     given,
     held,
+    in_bounds,
     optional,
     scaled,
+    shares,
     sign,
     step,
     times,
@@ -75,6 +76,12 @@ Array = NDArray[Any]
 def _set_side(side: Any, sides: Any, s: Any, row: Any, which: Any) -> None:
     sides[s, row, which] = side
 
+
+NOT_TO_BE_TRUSTED = -2
+"""What is said of a group with a pivot that is too small to be taken as it comes."""
+
+# In the lanes of single precision they end at 1e-30.
+_LEAST_PIVOT = 1e-280
 
 _nothing = optional(lambda side: None, lambda side: side * 0)
 
@@ -140,8 +147,16 @@ def _finish(state: Any, share0: Any, share1: Any, left: Any, s: Any, leftover: A
     _keep_side(qz, sides, s, 1, 1)
 
 
+# What a step of one segment says of its pivot: -1, unless the column depends on others, or it is not to be trusted.
+_verdict = optional(
+    lambda reflecting, measure, j: -1 if in_bounds(None, measure, _LEAST_PIVOT) else NOT_TO_BE_TRUSTED,
+    lambda reflecting, square, j: -1 if 0.0 < square < np.inf else j,
+)
+
+
 @kernel
 def reduce_segment(
+    reflecting: bool | None,
     dl: Array,
     d: Array,
     du: Array,
@@ -155,7 +170,7 @@ def reduce_segment(
     sides: Array | None,
     products: Array | None,
 ) -> int:
-    """Do what `reduce` does to one segment; returns -1, or the first column that depends on others."""
+    """Do what `reduce` does to one segment; returns what that says of it."""
     info = -1
     begin, end = first[s], last[s]
     left, right = kept[s, LEFT1] >= 0, kept[s, RIGHT1] >= 0
@@ -175,7 +190,7 @@ def reduce_segment(
         given(b, qb),
         given(probe, qz),
     )
-    x1, x2, beta = zero, zero, zero
+    share0, share1 = zero, zero
     product, exponent = given(products, zero + 1), given(products, zero)
     for j in range(begin, end + 1):
         there = j < end or right
@@ -187,22 +202,72 @@ def reduce_segment(
                 n2 = du[after] * 1
         nz = entry(probe, 2 + end - j + 1) * sign(s)
         if (end - j + 1) % STEADY == 0:
-            state = scaled(state, FACTORS[(end - j + 1) // STEADY % 64])
-        state, found = step(state, n0, n1, n2, given(b, nb), given(probe, nz))
-        x1, x2, beta, over, _, _, _, _, square, _ = found
-        product = times(product, over)
+            state = scaled(reflecting, state, FACTORS[(end - j + 1) // STEADY % 64])
+        state, found = step(reflecting, state, n0, n1, n2, given(b, nb), given(probe, nz))
+        if j == end:
+            share0, share1 = shares(reflecting, found)
+        product = times(product, found[3])
         if (end - j) % STEADY == 0:
             product, exponent = _normalised(product, exponent)
-        if not 0.0 < square < np.inf and info < 0:
-            info = j
-    share = beta * x2
-    _finish(state, -(x1 * share), 1.0 - x2 * share, left, s, leftover, sides)
+        if info == -1:
+            info = _verdict(reflecting, found[8], j)
+    _finish(state, share0, share1, left, s, leftover, sides)
     _keep_product(product, exponent, products, s)
     return info
 
 
+def _reduce_segments(
+    reflecting: Any,
+    dl: Any,
+    d: Any,
+    du: Any,
+    b: Any,
+    probe: Any,
+    first: Any,
+    last: Any,
+    kept: Any,
+    lanes: Any,
+    group: Any,
+    leftover: Any,
+    sides: Any,
+    products: Any,
+) -> int:
+    size = group_size_of(d)
+    info = -1
+    for place in range(group * size, min((group + 1) * size, lanes.size)):
+        s = lanes[place]
+        found = reduce_segment(reflecting, dl, d, du, b, probe, first, last, kept, s, leftover, sides, products)
+        if found >= 0 and info < 0:
+            info = found
+    return info
+
+
+def _give_up(
+    reflecting: Any,
+    dl: Any,
+    d: Any,
+    du: Any,
+    b: Any,
+    probe: Any,
+    first: Any,
+    last: Any,
+    kept: Any,
+    lanes: Any,
+    group: Any,
+    leftover: Any,
+    sides: Any,
+    products: Any,
+) -> int:
+    return NOT_TO_BE_TRUSTED
+
+
+# What remains to be done with a group that has no place in lanes.
+_one_by_one = optional(_give_up, _reduce_segments)
+
+
 @kernel
 def plain_reduce(
+    reflecting: bool | None,
     dl: Array,
     d: Array,
     du: Array,
@@ -224,18 +289,19 @@ def plain_reduce(
     for group in range(begin, end):
         dependent[group] = -1
         for place in range(group * size, min((group + 1) * size, lanes.size)):
-            info = reduce_segment(dl, d, du, b, probe, first, last, kept, lanes[place], leftover, sides, products)
-            if info >= 0 and dependent[group] < 0:
+            info = reduce_segment(
+                reflecting, dl, d, du, b, probe, first, last, kept, lanes[place], leftover, sides, products
+            )
+            if info != -1 and dependent[group] == -1:
                 dependent[group] = info
 
 
 @borrowing
-def put_shares(found: Any, scratch: Any, at: Any, size: Any) -> None:
+def put_shares(reflecting: Any, found: Any, scratch: Any, at: Any, size: Any) -> None:
     """Write down, from the last step, with what factors links of the last row enter the two leftover rows."""
-    x1, x2, beta = found[0], found[1], found[2]
-    share = beta * x2
-    store(scratch, at, -(x1 * share))
-    store(scratch, at + size, 1.0 - x2 * share)
+    share0, share1 = shares(reflecting, found)
+    store(scratch, at, share0)
+    store(scratch, at + size, share1)
 
 
 @borrowing
@@ -277,6 +343,7 @@ def _taken_up(scratch: Any, at: Any, size: Any, b: Any, probe: Any) -> tuple[Any
 
 @vector_kernel(plain_reduce)
 def reduce(
+    reflecting: bool | None,
     dl: Array,
     d: Array,
     du: Array,
@@ -341,26 +408,30 @@ def reduce(
                     late, late_other = less(starting, at_step + 0.5), less(starting_other, at_step + 0.5)
                     before, before_other = one, other
                     if row % STEADY == 0:
-                        one, other = scaled(one, factor), scaled(other, factor)
-                    one, other, found, found_other = pair(one, other, tile, at, size, b, nz, nz_other)
+                        one, other = scaled(reflecting, one, factor), scaled(reflecting, other, factor)
+                    one, other, found, found_other = pair(reflecting, one, other, tile, at, size, b, nz, nz_other)
                     one, other = held(one, before, late), held(other, before_other, late_other)
                     product = either(times(product, found[3]), product, late)
                     product_other = either(times(product_other, found_other[3]), product_other, late_other)
-                    valid = choose(late, in_bounds(found[8], tiny), fine)
-                    fine = both(fine, both(valid, choose(late_other, in_bounds(found_other[8], tiny), fine)))
+                    valid = choose(late, in_bounds(reflecting, found[8], tiny), fine)
+                    valid_other = choose(late_other, in_bounds(reflecting, found_other[8], tiny), fine)
+                    fine = both(fine, both(valid, valid_other))
                 else:
                     if row % STEADY == 0:
-                        one, other = scaled(one, factor), scaled(other, factor)
-                    one, other, found, found_other = pair(one, other, tile, at, size, b, nz, nz_other)
+                        one, other = scaled(reflecting, one, factor), scaled(reflecting, other, factor)
+                    one, other, found, found_other = pair(reflecting, one, other, tile, at, size, b, nz, nz_other)
                     product = times(product, found[3])
                     product_other = times(product_other, found_other[3])
-                    fine = both(fine, both(in_bounds(found[8], tiny), in_bounds(found_other[8], tiny)))
+                    valid = in_bounds(reflecting, found[8], tiny)
+                    fine = both(fine, both(valid, in_bounds(reflecting, found_other[8], tiny)))
                 if row % STEADY == STEADY - 1:
                     product, exponent = _normalised(product, exponent)
                     product_other, exponent_other = _normalised(product_other, exponent_other)
                 if rest == 3:
-                    put_shares(found, scratch, line + 8 * size, size)
-                    put_shares(found_other, scratch, line + 8 * size + half, size)
+                    put_shares(reflecting, found, scratch, line + 8 * size, size)
+                    put_shares(reflecting, found_other, scratch, line + 8 * size + half, size)
+            if not every(fine):
+                break
         info = -1
         if every(fine):
             _put_down(one, scratch, line, size)
@@ -378,9 +449,7 @@ def reduce(
                     s = lanes[group * size + lane]
                     products[s, 0], products[s, 1] = scratch[line + lane], scratch[line + size + lane]
         else:
-            for lane in range(min(size, lanes.size - group * size)):
-                s = lanes[group * size + lane]
-                found_at = reduce_segment(dl, d, du, b, probe, first, last, kept, s, leftover, sides, products)
-                if found_at >= 0 and info < 0:
-                    info = found_at
+            info = _one_by_one(
+                reflecting, dl, d, du, b, probe, first, last, kept, lanes, group, leftover, sides, products
+            )
         dependent[group] = info

@@ -15,7 +15,7 @@ import numpy as np
 from stridiag._kernels.compile import borrowing
 from stridiag._kernels.condensation import RIGHT1
 from stridiag._kernels.lane_steps import first_rows, given, optional, sign, step
-from stridiag._kernels.vectors import BYTES, both, gather, less, load, prefetch, scatter, splat, store
+from stridiag._kernels.vectors import BYTES, gather, load, prefetch, scatter, splat, store
 
 __all__ = [
     "BEGIN",
@@ -37,7 +37,6 @@ __all__ = [
     "end_chains",
     "group_size",
     "group_size_of",
-    "in_bounds",
     "load_tile",
     "loaded",
     "look_ahead",
@@ -87,12 +86,6 @@ def segment_of(lanes: Any, group: Any, size: Any, lane: Any) -> Any:
 def aligned(array: Any) -> Any:
     """Return the first place of an array at a multiple of 64 bytes; it has room for a vector more than is used."""
     return (-(array.ctypes.data // array.itemsize)) % (BYTES // array.itemsize)
-
-
-@borrowing
-def in_bounds(square: Any, tiny: Any) -> Any:
-    """Return whether a sum of squares can be trusted, lane by lane; not if it is NaN."""
-    return both(less(tiny, square), less(square, 1.0 / tiny))
 
 
 @borrowing
@@ -223,11 +216,12 @@ def load_tile(
 
 @borrowing
 def pair(
-    one: Any, other: Any, tile: Any, at: Any, size: Any, b: Any, nz: Any, nz_other: Any
+    reflecting: Any, one: Any, other: Any, tile: Any, at: Any, size: Any, b: Any, nz: Any, nz_other: Any
 ) -> tuple[Any, Any, Any, Any]:
     """Take one step with both halves of a group, with the row of the tile that begins at a place."""
     half = size // 2
     one, found = step(
+        reflecting,
         one,
         load(tile, at),
         load(tile, at + ROWS * size),
@@ -236,6 +230,7 @@ def pair(
         nz,
     )
     other, found_other = step(
+        reflecting,
         other,
         load(tile, at + half),
         load(tile, at + ROWS * size + half),

@@ -1,16 +1,18 @@
-"""Solving again with chains whose segments are swept in lanes: the reflections are noted once, and replayed.
+"""Solving again with chains whose segments are swept in lanes: the steps are noted once, and replayed.
 
 `stridiag._kernels.lane_condensation` and `stridiag._kernels.lane_substitution` eliminate anew for each right-hand side,
-which takes a square root and two divisions in each step. Where the notes stay in a cache, reading them takes less time:
-`note` eliminates without a right-hand side and writes down what a step is made of, `fold` does what `reduce` does to a
-right-hand side, `unfold` what `expand` does to the solution. Their operations are those of the two, in the same order,
-and so are the results, bit by bit. For groups that stay in the range of what is eliminated in lanes; the plain loops
-that `reduce` and `expand` have for others leave no notes.
+which takes a division in each step, and a square root where they reflect. Where the notes stay in a cache, reading them
+takes less time: `note` eliminates without a right-hand side and writes down what a step is made of, `fold` does what
+`reduce` does to a right-hand side, `unfold` what `expand` does to the solution. Their operations are those of the two,
+in the same order, and so are the results, bit by bit. For groups that stay in the range of what is eliminated in lanes;
+the plain loops that `reduce` and `expand` have for others leave no notes.
 
 Storage:
 
 * ``turns``, four lines for each step of a group, of a number for each lane: h, x1, x2 and beta of the reflection;
-  ``pivots`` likewise two, the entries behind the pivot, whose reciprocal is ``-(h * beta)``;
+  ``pivots`` likewise two, the entries behind the pivot, whose reciprocal is ``-(h * beta)``. Where pivots are taken as
+  they come, two and two: by what the pivot row is multiplied for the new row and for p; the entry behind the pivot,
+  divided by it, and its reciprocal;
 * ``groups``, (groups, 4): steps, those of them that not all lanes take, whether vectors may be loaded throughout, and
   how many steps the groups before have;
 * ``whole``, (3, lanes), with a lane for each place of a group: the row of the group's first step, the segment, and
@@ -19,7 +21,7 @@ Storage:
   kept columns, a - 2 and a - 1, and a - 1; with what factors the two leftover rows of a segment that begins its chain
   become one.
 
-Cost: 12 operations an interior column to fold, 18 to unfold.
+Cost: 12 operations an interior column to fold, 18 to unfold; where pivots are taken as they come 4 and 5.
 """
 
 from __future__ import annotations
@@ -49,30 +51,39 @@ from stridiag._kernels.lane_groups import (
     bring_back,
     end_chains,
     group_size_of,
-    in_bounds,
     load_tile,
     pair,
     segment_of,
     set_out,
 )
-from stridiag._kernels.lane_steps import FACTORS, STEADY, carried, held, scaled
+from stridiag._kernels.lane_steps import FACTORS, STEADY, carried, held, optional, scaled, sound
 from stridiag._kernels.lane_substitution import LINKS
 from stridiag._kernels.vectors import both, choose, every, less, load, multiply_add, store
 
-__all__ = ["PIVOTS", "TURNS", "fold", "note", "plain_note", "unfold"]
+__all__ = ["PIVOTS", "TURNS", "fold", "note", "plain_note", "turns_of", "unfold"]
 
 Array = NDArray[Any]
 
 TURNS, PIVOTS = 4, 2
-"""Lines noted of a step: of the reflection, and of the pivot row."""
+"""Lines noted of a step, at most: of the reflection, and of the pivot row."""
 
 STEPS, APART, SAFE, PLACE = range(4)
 START, SEGMENT, SIDES = range(3)
 BEGINS, FAR, NEAR, BELOW, UNITE_P, UNITE_Q = range(6)
 
 
-@borrowing
-def _put_turn(turns: Any, turn: Any, pivots: Any, pivot: Any, size: Any, found: Any) -> None:
+turns_of = optional(lambda reflecting: 2, lambda reflecting: TURNS)
+"""Return how many lines are noted of what a step is made of."""
+
+
+def _put_multipliers(reflecting: Any, turns: Any, turn: Any, pivots: Any, pivot: Any, size: Any, found: Any) -> None:
+    store(turns, turn, found[0])
+    store(turns, turn + size, found[1])
+    store(pivots, pivot, found[4])
+    store(pivots, pivot + size, found[3])
+
+
+def _put_reflection(reflecting: Any, turns: Any, turn: Any, pivots: Any, pivot: Any, size: Any, found: Any) -> None:
     x1, x2, beta, _, u1, u2, _, _, _, h = found
     store(turns, turn, h)
     store(turns, turn + size, x1)
@@ -82,8 +93,12 @@ def _put_turn(turns: Any, turn: Any, pivots: Any, pivot: Any, size: Any, found: 
     store(pivots, pivot + size, u2)
 
 
+_put_turn = optional(_put_multipliers, _put_reflection)
+
+
 @kernel
 def plain_note(
+    reflecting: bool | None,
     dl: Array,
     d: Array,
     du: Array,
@@ -107,6 +122,7 @@ def plain_note(
 
 @vector_kernel(plain_note)
 def note(
+    reflecting: bool | None,
     dl: Array,
     d: Array,
     du: Array,
@@ -130,6 +146,7 @@ def note(
     """
     size = group_size_of(d)
     half = size // 2
+    lines = turns_of(reflecting)
     tiny = 1e-280 if d.itemsize == 8 else 1e-30
     starts = np.empty(2 * size, np.int64)
     tile = np.empty(4 * ROWS * size + half, d.dtype)
@@ -149,7 +166,7 @@ def note(
             real[FAR, at] = scratch[line + PW1 * size + lane]
             real[NEAR, at] = scratch[line + PW2 * size + lane]
             real[BELOW, at] = scratch[line + QW2 * size + lane]
-        turn = aligned(turns) + TURNS * size * groups[group, PLACE]
+        turn = aligned(turns) + lines * size * groups[group, PLACE]
         pivot = aligned(pivots) + PIVOTS * size * groups[group, PLACE]
         one = begun(scratch, line, size, None, None, None)
         other = begun(scratch, line + half, size, None, None, None)
@@ -166,18 +183,21 @@ def note(
                 before, before_other = one, other
                 if row % STEADY == 0:
                     factor = FACTORS[(steps - at_step) // STEADY % 64]
-                    one, other = scaled(one, factor), scaled(other, factor)
-                one, other, found, found_other = pair(one, other, tile, place + row * size, size, None, None, None)
+                    one, other = scaled(reflecting, one, factor), scaled(reflecting, other, factor)
+                one, other, found, found_other = pair(
+                    reflecting, one, other, tile, place + row * size, size, None, None, None
+                )
                 one, other = held(one, before, late), held(other, before_other, late_other)
-                valid = choose(late, in_bounds(found[8], tiny), fine)
-                fine = both(fine, both(valid, choose(late_other, in_bounds(found_other[8], tiny), fine)))
-                _put_turn(turns, turn, pivots, pivot, size, found)
-                _put_turn(turns, turn + half, pivots, pivot + half, size, found_other)
-                turn += TURNS * size
+                valid = choose(late, sound(reflecting, found[8], tiny, fine), fine)
+                valid_other = choose(late_other, sound(reflecting, found_other[8], tiny, fine), fine)
+                fine = both(fine, both(valid, valid_other))
+                _put_turn(reflecting, turns, turn, pivots, pivot, size, found)
+                _put_turn(reflecting, turns, turn + half, pivots, pivot + half, size, found_other)
+                turn += lines * size
                 pivot += PIVOTS * size
                 if at_step == steps - 1:
-                    put_shares(found, scratch, line + 4 * size, size)
-                    put_shares(found_other, scratch, line + 4 * size + half, size)
+                    put_shares(reflecting, found, scratch, line + 4 * size, size)
+                    put_shares(reflecting, found_other, scratch, line + 4 * size + half, size)
         for k, (entry, entry_other) in enumerate(
             ((one[0], other[0]), (one[1], other[1]), (one[6], other[6]), (one[7], other[7]))
         ):
@@ -197,12 +217,39 @@ def note(
             real[UNITE_P, group * size + lane], real[UNITE_Q, group * size + lane] = x, y
 
 
-@borrowing
-def _turned(turns: Any, turn: Any, size: Any, p: Any, q: Any, n: Any) -> tuple[Any, Any, Any, Any, Any]:
-    """Return the pivot row's entry and the two carried on, of one column; and h and beta."""
+def _multiplied(reflecting: Any, turns: Any, turn: Any, size: Any, p: Any, q: Any, n: Any) -> tuple[Any, Any, Any]:
+    return q, p - load(turns, turn + size) * q, n - load(turns, turn) * q
+
+
+def _reflected(reflecting: Any, turns: Any, turn: Any, size: Any, p: Any, q: Any, n: Any) -> tuple[Any, Any, Any]:
     h, beta = load(turns, turn), load(turns, turn + 3 * size)
     y, p, q = carried(p, q, n, h, load(turns, turn + size), load(turns, turn + 2 * size), beta)
-    return y, p, q, h, beta
+    return y, p, q
+
+
+# The pivot row's entry and the two carried on, of one column.
+_turned = optional(_multiplied, _reflected)
+
+
+def _put_quotient(
+    reflecting: Any, turns: Any, turn: Any, pivots: Any, pivot: Any, size: Any, y: Any, rows: Any, to: Any
+) -> None:
+    store(rows, to, y * load(pivots, pivot + size))
+
+
+def _put_pivot(
+    reflecting: Any, turns: Any, turn: Any, pivots: Any, pivot: Any, size: Any, y: Any, rows: Any, to: Any
+) -> None:
+    store(rows, to, -(load(turns, turn) * load(turns, turn + 3 * size)))
+    store(rows, to + size, y)
+
+
+# What is kept of a pivot row for the way back, given its right-hand side.
+_keep_turned = optional(_put_quotient, _put_pivot)
+_kept_lines = optional(lambda reflecting: 1, lambda reflecting: 2)
+_scaled_sides = optional(
+    lambda reflecting, p, q, factor: (p, q), lambda reflecting, p, q, factor: (p * factor, q * factor)
+)
 
 
 @borrowing
@@ -232,6 +279,7 @@ def _bring_sides(
 
 @kernel
 def fold(
+    reflecting: bool | None,
     b: Array,
     groups: Array,
     whole: Array,
@@ -243,6 +291,7 @@ def fold(
 ) -> None:
     """Fill in `sides`, (segments, 2, 1), for the segments of the groups `begin` ... `end` - 1, as `reduce` does."""
     size = group_size_of(b)
+    lines = turns_of(reflecting)
     far = b.size > BEYOND_CACHE
     half = size // 2
     starts = np.empty(2 * size, np.int64)
@@ -254,7 +303,7 @@ def fold(
         steps, apart, safe = groups[group, STEPS], groups[group, APART], groups[group, SAFE] != 0
         origin = group * size
         _bring_sides(b, None, whole, real, origin, size, starts, scratch, line)
-        turn = aligned(turns) + TURNS * size * groups[group, PLACE]
+        turn = aligned(turns) + lines * size * groups[group, PLACE]
         p, q = load(scratch, line + PB * size), load(scratch, line + QB * size)
         p_other, q_other = load(scratch, line + PB * size + half), load(scratch, line + QB * size + half)
         starting, starting_other = load(scratch, line + BEGIN * size), load(scratch, line + BEGIN * size + half)
@@ -272,10 +321,13 @@ def fold(
                 old_p, old_q, old_p_other, old_q_other = p, q, p_other, q_other
                 if row % STEADY == 0:
                     factor = FACTORS[(steps - at_step) // STEADY % 64]
-                    p, q, p_other, q_other = p * factor, q * factor, p_other * factor, q_other * factor
-                _, p, q, _, _ = _turned(turns, turn, size, p, q, load(tile, at))
-                _, p_other, q_other, _, _ = _turned(turns, turn + half, size, p_other, q_other, load(tile, at + half))
-                turn += TURNS * size
+                    p, q = _scaled_sides(reflecting, p, q, factor)
+                    p_other, q_other = _scaled_sides(reflecting, p_other, q_other, factor)
+                _, p, q = _turned(reflecting, turns, turn, size, p, q, load(tile, at))
+                _, p_other, q_other = _turned(
+                    reflecting, turns, turn + half, size, p_other, q_other, load(tile, at + half)
+                )
+                turn += lines * size
                 if at_step < apart:
                     late, late_other = less(starting, at_step + 0.5), less(starting_other, at_step + 0.5)
                     p, q = choose(late, p, old_p), choose(late, q, old_q)
@@ -295,15 +347,23 @@ def fold(
             sides[s, 0, 0], sides[s, 1, 0] = pb, qb
 
 
-@borrowing
-def _substituted(kept_rows: Any, at: Any, pivots: Any, pivot: Any, size: Any, x1: Any, x2: Any) -> Any:
-    """Return the next unknown of back substitution, given the two behind it."""
+def _next_unknown(
+    reflecting: Any, kept_rows: Any, at: Any, pivots: Any, pivot: Any, size: Any, x1: Any, x2: Any
+) -> Any:
     rest = load(kept_rows, at + size) - load(pivots, pivot + size) * x2
     return (rest - load(pivots, pivot) * x1) * load(kept_rows, at)
 
 
+# The next unknown of back substitution, given the two behind it.
+_substituted = optional(
+    lambda reflecting, kept_rows, at, pivots, pivot, size, x1, x2: load(kept_rows, at) - load(pivots, pivot) * x1,
+    _next_unknown,
+)
+
+
 @kernel
 def unfold(
+    reflecting: bool | None,
     b: Array,
     known: Array,
     groups: Array,
@@ -321,6 +381,7 @@ def unfold(
     ``squares[group]`` becomes 0, and NaN where an entry of `x` is not finite.
     """
     size = group_size_of(b)
+    lines = turns_of(reflecting)
     far = b.size > BEYOND_CACHE
     half = size // 2
     starts = np.empty(2 * size, np.int64)
@@ -328,19 +389,20 @@ def unfold(
     place = aligned(tile)
     scratch = np.empty(LINES * size + half, b.dtype)
     line = aligned(scratch)
-    # The pivots' reciprocals and the right-hand sides of the pivot rows of a group.
+    # Right-hand sides of the pivot rows of a group, and the pivots' reciprocals.
     longest = 0
     for group in range(begin, end):
         longest = max(longest, groups[group, STEPS])
-    width = 2 * size
+    width = _kept_lines(reflecting) * size
     kept_rows = np.empty(longest * width + half, b.dtype)
     rows_from = aligned(kept_rows)
     for group in range(begin, end):
         steps, apart, safe = groups[group, STEPS], groups[group, APART], groups[group, SAFE] != 0
         origin = group * size
         _bring_sides(b, known, whole, real, origin, size, starts, scratch, line)
-        turn = aligned(turns) + TURNS * size * groups[group, PLACE]
+        turn = aligned(turns) + lines * size * groups[group, PLACE]
         pivot = aligned(pivots) + PIVOTS * size * groups[group, PLACE]
+        passed = pivot
         p, q = load(scratch, line + PB * size), load(scratch, line + QB * size)
         p_other, q_other = load(scratch, line + PB * size + half), load(scratch, line + QB * size + half)
         starting, starting_other = load(scratch, line + BEGIN * size), load(scratch, line + BEGIN * size + half)
@@ -362,16 +424,16 @@ def unfold(
                 old_p, old_q, old_p_other, old_q_other = p, q, p_other, q_other
                 if row % STEADY == 0:
                     factor = FACTORS[(steps - at_step) // STEADY % 64]
-                    p, q, p_other, q_other = p * factor, q * factor, p_other * factor, q_other * factor
-                y, p, q, h, beta = _turned(turns, turn, size, p, q, load(tile, at))
-                store(kept_rows, to, -(h * beta))
-                store(kept_rows, to + size, y)
-                y, p_other, q_other, h, beta = _turned(
-                    turns, turn + half, size, p_other, q_other, load(tile, at + half)
+                    p, q = _scaled_sides(reflecting, p, q, factor)
+                    p_other, q_other = _scaled_sides(reflecting, p_other, q_other, factor)
+                y, p, q = _turned(reflecting, turns, turn, size, p, q, load(tile, at))
+                _keep_turned(reflecting, turns, turn, pivots, passed, size, y, kept_rows, to)
+                y, p_other, q_other = _turned(
+                    reflecting, turns, turn + half, size, p_other, q_other, load(tile, at + half)
                 )
-                store(kept_rows, to + half, -(h * beta))
-                store(kept_rows, to + size + half, y)
-                turn += TURNS * size
+                _keep_turned(reflecting, turns, turn + half, pivots, passed + half, size, y, kept_rows, to + half)
+                passed += PIVOTS * size
+                turn += lines * size
                 if at_step < apart:
                     late, late_other = less(starting, at_step + 0.5), less(starting_other, at_step + 0.5)
                     p, q = choose(late, p, old_p), choose(late, q, old_q)
@@ -388,8 +450,8 @@ def unfold(
             rows = min(ROWS, steps - top)
             for row in range(rows - 1, -1, -1):
                 at, of = rows_from + (top + row) * width, pivot + PIVOTS * size * (top + row)
-                x1, x2 = _substituted(kept_rows, at, pivots, of, size, x1, x2), x1
-                y1, y2 = _substituted(kept_rows, at + half, pivots, of + half, size, y1, y2), y1
+                x1, x2 = _substituted(reflecting, kept_rows, at, pivots, of, size, x1, x2), x1
+                y1, y2 = _substituted(reflecting, kept_rows, at + half, pivots, of + half, size, y1, y2), y1
                 store(tile, place + row * size, x1)
                 store(tile, place + row * size + half, y1)
                 if top + row >= apart:

@@ -28,7 +28,6 @@ from stridiag._kernels.lane_groups import (
     bring_back,
     end_chains,
     group_size_of,
-    in_bounds,
     load_tile,
     look_ahead,
     pair,
@@ -37,7 +36,19 @@ from stridiag._kernels.lane_groups import (
     set_out,
     stored,
 )
-from stridiag._kernels.lane_steps import FACTORS, STEADY, entry, first_rows, given, held, optional, scaled, sign, step
+from stridiag._kernels.lane_steps import (
+    FACTORS,
+    STEADY,
+    entry,
+    first_rows,
+    given,
+    held,
+    optional,
+    scaled,
+    sign,
+    sound,
+    step,
+)
 from stridiag._kernels.vectors import both, choose, every, less, load, prefetch, store
 
 __all__ = ["expand", "expand_segment", "plain_expand"]
@@ -47,21 +58,40 @@ Array = NDArray[Any]
 LINKS = 4
 """Row of ``known[s]`` that holds what the links of the last row contribute."""
 
-WIDTH = 5
-"""Numbers kept of a pivot row: the reciprocal of the pivot, the two entries behind it, the right-hand sides."""
+# Numbers kept of a pivot row: the right-hand sides, the entries behind the pivot, its reciprocal. Or, where pivots are
+# taken as they come, the right-hand sides and the entry behind the pivot, divided by it.
+_width = optional(lambda reflecting, sides: 1 + sides, lambda reflecting, sides: 3 + sides)
 
 
-def _set_row(yz: Any, rows: Any, row: Any) -> None:
-    rows[row, 4] = yz
+def _set_side(yz: Any, rows: Any, row: Any) -> None:
+    rows[row, 1] = yz
 
 
-_keep_row = optional(lambda yz, rows, row: None, _set_row)
+def _set_entry(reflecting: Any, found: Any, rows: Any, row: Any, sides: Any) -> None:
+    rows[row, sides] = found[4]
+
+
+def _set_entries(reflecting: Any, found: Any, rows: Any, row: Any, sides: Any) -> None:
+    rows[row, sides], rows[row, sides + 1], rows[row, sides + 2] = found[4], found[5], found[3]
+
+
+# One segment's pivot rows, and the next unknown of back substitution, given the two behind it.
+_keep_side = optional(lambda yz, rows, row: None, _set_side)
+_keep_entries = optional(_set_entry, _set_entries)
+_unknown = optional(
+    lambda reflecting, rows, row, which, sides, x1, x2: rows[row, which] - rows[row, sides] * x1,
+    lambda reflecting, rows, row, which, sides, x1, x2: (
+        (rows[row, which] - rows[row, sides] * x1 - rows[row, sides + 1] * x2) * rows[row, sides + 2]
+    ),
+)
+
 _less = optional(lambda x, y: None, lambda x, y: x - y)
 _links_of = optional(lambda probe, known, s: 0.0, lambda probe, known, s: known[s, LINKS, 1])
 
 
 @kernel
 def expand_segment(
+    reflecting: bool | None,
     dl: Array,
     d: Array,
     du: Array,
@@ -80,7 +110,8 @@ def expand_segment(
     p0, _, _, pb, pz, q0, q1, _, qb, qz = first_rows(dl, d, du, b, probe, known, first, kept, s)
     zero = q0 * 0
     state = (p0, zero, None, None, pb, given(probe, pz), q0, q1, None, None, qb, given(probe, qz))
-    rows = np.empty((end - a + 1, 5), known.dtype)
+    sides = known.shape[2]
+    rows = np.empty((end - a + 1, _width(reflecting, sides)), known.dtype)
     for j in range(a, end + 1):
         there = j < end or right
         after = j + 1 if there else j
@@ -94,30 +125,28 @@ def expand_segment(
             nb -= known[s, LINKS, 0]
             nz -= _links_of(probe, known, s)
         if (end - j + 1) % STEADY == 0:
-            state = scaled(state, FACTORS[(end - j + 1) // STEADY % 64])
-        state, found = step(state, n0, n1, n2, nb, given(probe, nz))
-        _, _, _, over, u1, u2, yb, yz, _, _ = found
-        rows[j - a, 0], rows[j - a, 1], rows[j - a, 2], rows[j - a, 3] = over, u1, u2, yb
-        _keep_row(yz, rows, j - a)
-    x1, x2 = known[s, RIGHT1, 0] * 1, known[s, RIGHT2, 0] * 1
+            state = scaled(reflecting, state, FACTORS[(end - j + 1) // STEADY % 64])
+        state, found = step(reflecting, state, n0, n1, n2, nb, given(probe, nz))
+        rows[j - a, 0] = found[6]
+        _keep_side(found[7], rows, j - a)
+        _keep_entries(reflecting, found, rows, j - a, sides)
     total = 0.0
-    for j in range(end, a - 1, -1):
-        over, u1, u2 = rows[j - a, 0], rows[j - a, 1], rows[j - a, 2]
-        x1, x2 = (rows[j - a, 3] - u1 * x1 - u2 * x2) * over, x1
-        x[j] = x1
-        if not abs(x1) < np.inf:
-            total = np.nan
-    if probe is not None:
-        x1, x2 = known[s, RIGHT1, 1] * 1, known[s, RIGHT2, 1] * 1
+    for which in range(sides):
+        x1, x2 = known[s, RIGHT1, which] * 1, known[s, RIGHT2, which] * 1
         for j in range(end, a - 1, -1):
-            over, u1, u2 = rows[j - a, 0], rows[j - a, 1], rows[j - a, 2]
-            x1, x2 = (rows[j - a, 4] - u1 * x1 - u2 * x2) * over, x1
-            total += abs(x1) * abs(x1)
+            x1, x2 = _unknown(reflecting, rows, j - a, which, sides, x1, x2), x1
+            if which == 0:
+                x[j] = x1
+                if not abs(x1) < np.inf:
+                    total = np.nan
+            else:
+                total += abs(x1) * abs(x1)
     return total
 
 
 @kernel
 def plain_expand(
+    reflecting: bool | None,
     dl: Array,
     d: Array,
     du: Array,
@@ -138,30 +167,44 @@ def plain_expand(
     for group in range(begin, end):
         total = 0.0
         for place in range(group * size, min((group + 1) * size, lanes.size)):
-            total += expand_segment(dl, d, du, b, probe, known, first, last, kept, lanes[place], x)
+            total += expand_segment(reflecting, dl, d, du, b, probe, known, first, last, kept, lanes[place], x)
         squares[group] = total
 
 
-@borrowing
-def _keep_pivot_row(rows: Any, at: Any, size: Any, found: Any) -> None:
-    _, _, _, over, u1, u2, yb, yz, _, _ = found
-    store(rows, at, over)
-    store(rows, at + size, u1)
-    store(rows, at + 2 * size, u2)
-    store(rows, at + 3 * size, yb)
-    stored(yz, rows, at + 4 * size)
+def _store_entry(reflecting: Any, rows: Any, at: Any, size: Any, found: Any) -> None:
+    store(rows, at, found[4])
+
+
+def _store_entries(reflecting: Any, rows: Any, at: Any, size: Any, found: Any) -> None:
+    store(rows, at, found[4])
+    store(rows, at + size, found[5])
+    store(rows, at + 2 * size, found[3])
+
+
+_put_entries = optional(_store_entry, _store_entries)
 
 
 @borrowing
-def _substituted(rows: Any, at: Any, side: Any, size: Any, x1: Any, x2: Any) -> Any:
-    """Return the next unknown of back substitution, given the two behind it."""
-    rest = load(rows, side) - load(rows, at + 2 * size) * x2
-    return (rest - load(rows, at + size) * x1) * load(rows, at)
+def _keep_pivot_row(reflecting: Any, rows: Any, at: Any, size: Any, sides: Any, found: Any) -> None:
+    store(rows, at, found[6])
+    stored(found[7], rows, at + size)
+    _put_entries(reflecting, rows, at + sides * size, size, found)
 
 
-def _probed_too(probe: Any, rows: Any, at: Any, size: Any, behind: Any) -> Any:
+def _next_unknown(reflecting: Any, rows: Any, side: Any, at: Any, size: Any, x1: Any, x2: Any) -> Any:
+    rest = load(rows, side) - load(rows, at + size) * x2
+    return (rest - load(rows, at) * x1) * load(rows, at + 2 * size)
+
+
+# The next unknown of back substitution, given the two behind it.
+_substituted = optional(
+    lambda reflecting, rows, side, at, size, x1, x2: load(rows, side) - load(rows, at) * x1, _next_unknown
+)
+
+
+def _probed_too(probe: Any, reflecting: Any, rows: Any, at: Any, size: Any, behind: Any) -> Any:
     x1, x2, total = behind
-    x1, x2 = _substituted(rows, at, at + 4 * size, size, x1, x2), x1
+    x1, x2 = _substituted(reflecting, rows, at + size, at + 2 * size, size, x1, x2), x1
     return x1, x2, total + x1 * x1
 
 
@@ -180,13 +223,14 @@ def _summed(probe: Any, one: Any, other: Any, scratch: Any, line: Any, size: Any
 
 # For the probe: the next unknown, the one behind it, and the sum of the squares; what it is where a segment has not
 # begun; and the sum over the lanes in use.
-_probe_substituted = optional(lambda probe, rows, at, size, behind: behind, _probed_too)
+_probe_substituted = optional(lambda probe, reflecting, rows, at, size, behind: behind, _probed_too)
 _probe_held = optional(lambda probe, new, old, active: old, _held_back)
 _square_sum = optional(lambda probe, one, other, scratch, line, size, used: 0.0, _summed)
 
 
 @vector_kernel(plain_expand)
 def expand(
+    reflecting: bool | None,
     dl: Array,
     d: Array,
     du: Array,
@@ -218,13 +262,14 @@ def expand(
     place = aligned(tile)
     scratch = np.empty(LINES * size + half, d.dtype)
     line = aligned(scratch)
-    # What the pivot rows of a group are, five vectors and five for each step.
+    # The pivot rows of a group.
     longest = 0
     for group in range(begin, end):
         for lane in range(size):
             s = segment_of(lanes, group, size, lane)
             longest = max(longest, last[s] - first[s] + 1)
-    width = WIDTH * size
+    sides = known.shape[2]
+    width = _width(reflecting, sides) * size
     kept_rows = np.empty((longest + half) * width + half, d.dtype)
     origin = aligned(kept_rows)
     for group in range(begin, end):
@@ -267,29 +312,31 @@ def expand(
                     late, late_other = less(starting, at_step + 0.5), less(starting_other, at_step + 0.5)
                     before, before_other = one, other
                     if row % STEADY == 0:
-                        one, other = scaled(one, factor), scaled(other, factor)
-                    one, other, found, found_other = pair(one, other, tile, at, size, b, nz, nz_other)
+                        one, other = scaled(reflecting, one, factor), scaled(reflecting, other, factor)
+                    one, other, found, found_other = pair(reflecting, one, other, tile, at, size, b, nz, nz_other)
                     one, other = held(one, before, late), held(other, before_other, late_other)
-                    valid = choose(late, in_bounds(found[8], tiny), fine)
-                    fine = both(fine, both(valid, choose(late_other, in_bounds(found_other[8], tiny), fine)))
+                    valid = choose(late, sound(reflecting, found[8], tiny, fine), fine)
+                    valid_other = choose(late_other, sound(reflecting, found_other[8], tiny, fine), fine)
+                    fine = both(fine, both(valid, valid_other))
                 else:
                     if row % STEADY == 0:
-                        one, other = scaled(one, factor), scaled(other, factor)
-                    one, other, found, found_other = pair(one, other, tile, at, size, b, nz, nz_other)
-                    fine = both(fine, both(in_bounds(found[8], tiny), in_bounds(found_other[8], tiny)))
-                _keep_pivot_row(kept_rows, to, size, found)
-                _keep_pivot_row(kept_rows, to + half, size, found_other)
+                        one, other = scaled(reflecting, one, factor), scaled(reflecting, other, factor)
+                    one, other, found, found_other = pair(reflecting, one, other, tile, at, size, b, nz, nz_other)
+                    valid = sound(reflecting, found[8], tiny, fine)
+                    fine = both(fine, both(valid, sound(reflecting, found_other[8], tiny, fine)))
+                _keep_pivot_row(reflecting, kept_rows, to, size, sides, found)
+                _keep_pivot_row(reflecting, kept_rows, to + half, size, sides, found_other)
         used = min(size, lanes.size - group * size)
         if not every(fine):
             total = 0.0
             for lane in range(used):
                 s = lanes[group * size + lane]
-                total += expand_segment(dl, d, du, b, probe, known, first, last, kept, s, x)
+                total += expand_segment(reflecting, dl, d, du, b, probe, known, first, last, kept, s, x)
             squares[group] = total
             continue
         for lane in range(size):
             s = segment_of(lanes, group, size, lane)
-            for which in range(known.shape[2]):
+            for which in range(sides):
                 scratch[line + 2 * which * size + lane] = known[s, RIGHT1, which]
                 scratch[line + (2 * which + 1) * size + lane] = known[s, RIGHT2, which]
         x1, x2 = load(scratch, line), load(scratch, line + size)
@@ -306,11 +353,12 @@ def expand(
                         prefetch(x, starts[lane] + top - ROWS + row)
             for row in range(rows - 1, -1, -1):
                 at = origin + (top + row) * width
-                x1, x2 = _substituted(kept_rows, at, at + 3 * size, size, x1, x2), x1
-                y1, y2 = _substituted(kept_rows, at + half, at + 3 * size + half, size, y1, y2), y1
+                entries = at + sides * size
+                x1, x2 = _substituted(reflecting, kept_rows, at, entries, size, x1, x2), x1
+                y1, y2 = _substituted(reflecting, kept_rows, at + half, entries + half, size, y1, y2), y1
                 before, before_other = z, z_other
-                z = _probe_substituted(probe, kept_rows, at, size, z)
-                z_other = _probe_substituted(probe, kept_rows, at + half, size, z_other)
+                z = _probe_substituted(probe, reflecting, kept_rows, at, size, z)
+                z_other = _probe_substituted(probe, reflecting, kept_rows, at + half, size, z_other)
                 store(tile, place + row * size, x1)
                 store(tile, place + row * size + half, y1)
                 if top + row >= apart:

@@ -2,7 +2,7 @@
 
 See `stridiag._kernels.lane_condensation` and `stridiag._kernels.lane_substitution`. What is kept between solutions is
 what belongs to the kept columns: the nodes of the separator trees, and the reduced system's factor. From the second
-solution on, the segments' reflections are kept too, unless they are too many for a cache
+solution on, what the segments' steps are made of is kept too, unless they are too many for a cache
 (`stridiag._kernels.lane_replay`); results are the same.
 """
 
@@ -38,7 +38,9 @@ _LOG2 = float(np.log(2.0))
 _LEVEL = np.concatenate(([0.0], np.cumsum(np.log(np.resize(np.roll(FACTORS, -1), 1024)))))
 
 NOTED = 400_000
-"""Rows up to which reflections are noted: as long as the notes, six numbers a row, stay in a cache of some size."""
+"""Rows up to which steps are noted: as long as the notes, six numbers a row, stay in a cache of some size."""
+
+_LOOKED_AT = 64
 
 # Groups of segments that are worth handing to another thread: about 40 microseconds' work.
 _GRAIN = 8
@@ -73,6 +75,8 @@ class Sweeps:
         self._notes: Notes | None = None
         self._groups = -(-layout.first.size // group_size(values.dtype))
         self._worth_noting = COMPILES and self._groups > 0 and d.size <= NOTED
+        # Pivots as they come (None), where that promises to be stable; the first sweep finds out, and reflects if not.
+        self._reflecting: bool | None = None if COMPILES and _looks_dominant(dl, d, du) else True
         self._numbers = probe(layout.longest + 20, values.dtype)
         self.regular: bool | None = None
 
@@ -140,9 +144,13 @@ class Sweeps:
 
         def expand(begin: int, end: int) -> None:
             if notes is not None:
-                lane_replay.unfold(b, known, *notes.tables, notes.turns, notes.pivots, begin, end, x, squares)
+                lane_replay.unfold(
+                    self._reflecting, b, known, *notes.tables, notes.turns, notes.pivots, begin, end, x, squares
+                )
             else:
-                lane_substitution.expand(dl, d, du, b, numbers, known, *around, begin, end, x, squares)
+                lane_substitution.expand(
+                    self._reflecting, dl, d, du, b, numbers, known, *around, begin, end, x, squares
+                )
 
         run_ranges(expand, self._groups, grain=_GRAIN if notes is None else _NOTED_GRAIN)
         return x, math.sqrt(squares.sum() + (total if probing else total * 0.0))
@@ -159,9 +167,13 @@ class Sweeps:
         dl, d, du = self._tridiagonal
 
         def reduce(begin: int, end: int) -> None:
-            lane_condensation.reduce(dl, d, du, b, numbers, *around, begin, end, leftover, sides, dependent, None)
+            how = self._reflecting
+            lane_condensation.reduce(how, dl, d, du, b, numbers, *around, begin, end, leftover, sides, dependent, None)
 
         run_ranges(reduce, self._groups, grain=_GRAIN)
+        if self._reflecting is None and (dependent == lane_condensation.NOT_TO_BE_TRUSTED).any():
+            self._reflecting = True
+            run_ranges(reduce, self._groups, grain=_GRAIN)
         if self.regular is None:
             self.regular = bool((dependent < 0).all())
         return sides, leftover
@@ -169,7 +181,7 @@ class Sweeps:
     def _found_notes(self) -> Notes | None:
         """Return the notes, taken when first asked for; None if there are none to be had."""
         if self._notes is None and self._worth_noting:
-            notes = Notes(self._layout, self._tridiagonal)
+            notes = Notes(self._layout, self._tridiagonal, self._reflecting)
             if notes.useful:
                 self._notes = notes
             else:
@@ -181,7 +193,7 @@ class Sweeps:
         sides = np.empty((self._layout.first.size, 2, 1))
 
         def fold(begin: int, end: int) -> None:
-            lane_replay.fold(b, *notes.tables, notes.turns, begin, end, sides)
+            lane_replay.fold(self._reflecting, b, *notes.tables, notes.turns, begin, end, sides)
 
         run_ranges(fold, self._groups, grain=_NOTED_GRAIN)
         return sides
@@ -212,7 +224,9 @@ class Sweeps:
         dl, d, du = self._tridiagonal
 
         def reduce(begin: int, end: int) -> None:
-            lane_condensation.reduce(dl, d, du, None, None, *around, begin, end, leftover, None, dependent, products)
+            lane_condensation.reduce(
+                True, dl, d, du, None, None, *around, begin, end, leftover, None, dependent, products
+            )
 
         run_ranges(reduce, self._groups, grain=_GRAIN)
         begins = np.flatnonzero(layout.neighbours[:, 1] < 0)
@@ -271,7 +285,7 @@ class Sweeps:
 
 
 class Notes:
-    """The reflections of all segments, in the order in which they are replayed: `stridiag._kernels.lane_replay`.
+    """The steps of all segments, in the order in which they are replayed: `stridiag._kernels.lane_replay`.
 
     Attributes
     ----------
@@ -283,7 +297,9 @@ class Notes:
     nbytes : int
     """
 
-    def __init__(self, layout: CondensationLayout, tridiagonal: tuple[Array, Array, Array]) -> None:
+    def __init__(
+        self, layout: CondensationLayout, tridiagonal: tuple[Array, Array, Array], reflecting: bool | None
+    ) -> None:
         dl, d, du = tridiagonal
         size, lanes = group_size(d.dtype), layout.lanes
         half = size // 2
@@ -292,19 +308,28 @@ class Notes:
         groups, total = np.empty((steps.size, 4), np.int64), int(steps.sum())
         groups[:, lane_replay.PLACE] = np.cumsum(steps) - steps
         whole, real = np.empty((3, steps.size * size), np.int64), np.empty((6, steps.size * size))
-        turns = np.empty(total * size * lane_replay.TURNS + half, d.dtype)
+        turns = np.empty(total * size * lane_replay.turns_of(reflecting) + half, d.dtype)
         pivots = np.empty(total * size * lane_replay.PIVOTS + half, d.dtype)
         noted = np.empty(steps.size, np.bool_)
         around = (layout.first, layout.last, layout.neighbours, lanes)
 
         def note(begin: int, end: int) -> None:
-            lane_replay.note(dl, d, du, *around, begin, end, groups, whole, real, turns, pivots, noted)
+            lane_replay.note(reflecting, dl, d, du, *around, begin, end, groups, whole, real, turns, pivots, noted)
 
         run_ranges(note, steps.size, grain=_GRAIN)
         self.useful = bool(noted.all())
         self.tables = (_frozen(groups), _frozen(whole), _frozen(real))
         self.turns, self.pivots = _frozen(turns), _frozen(pivots)
         self.nbytes = sum(array.nbytes for array in (groups, whole, real, turns, pivots))
+
+
+def _looks_dominant(dl: Array, d: Array, du: Array) -> bool:
+    """Return whether the first rows, or the first columns, are dominated by the main diagonal."""
+    middle = np.abs(d[1 : min(_LOOKED_AT, d.size - 1)])
+    count = middle.size
+    across = np.abs(dl[:count]) + np.abs(du[1 : count + 1])
+    down = np.abs(du[:count]) + np.abs(dl[1 : count + 1])
+    return bool((across <= middle).all() or (down <= middle).all())
 
 
 def _frozen(array: Array) -> Array:

@@ -34,7 +34,8 @@ def swept_cost(layout: CondensationLayout, slogdet: int, inverse: int) -> Cost:
 
     `slogdet` and `inverse` are what the determinant and the dense inverse take, which do without sweeps. To
     factor is to factor what belongs to the kept columns: what the segments leave over is made by the first solution on
-    its way. A solution by noted reflections, of which there are none for the first, takes fewer operations.
+    its way. These are the operations of reflections; where pivots are taken as they come, and from the second solution
+    on, by notes, there are fewer.
     """
     length = layout.last - layout.first + 1
     interior, eighths = int(length.sum()), int((length // 8).sum())

@@ -179,8 +179,13 @@ def _twin(kernel: Any, known: dict[int, Any]) -> Any:
     if id(body) in known:
         return known[id(body)]
     scope: dict[str, Any] = {}
-    twin = types.FunctionType(body.__code__, scope, body.__name__, body.__defaults__, body.__closure__)
+    # What a helper encloses, the two forms of one that may have nothing to do, is known when this one is.
+    cells = tuple(types.CellType() for _ in body.__closure__ or ())
+    twin = types.FunctionType(body.__code__, scope, body.__name__, body.__defaults__, cells or None)
     known[id(body)] = twin
+    for cell, original in zip(cells, body.__closure__ or (), strict=True):
+        value = original.cell_contents
+        cell.cell_contents = _twin(value, known) if _is_kernel(value) else value
     for name, value in body.__globals__.items():
         if value is math:
             scope[name] = _Math
@@ -278,11 +283,12 @@ def recording() -> Iterator[list[int]]:
             import_module(f"stridiag.{room}.{info.name}")
     tally = [0]
     replaced: list[tuple[Any, str, Any]] = []
-    columns: Any = import_module("stridiag.factorization.columns")
     try:
-        # Many columns go in vectors, which hold no numbers that count: the loops that do the same are counted.
-        replaced.append((columns, "COMPILES", columns.COMPILES))
-        columns.COMPILES = False
+        # Vectors hold no numbers that count: the loops that do the same are counted. And plans promise reflections.
+        for name in ("columns", "sweeps"):
+            module: Any = import_module(f"stridiag.factorization.{name}")
+            replaced.append((module, "COMPILES", module.COMPILES))
+            module.COMPILES = False
         for name, module in list(sys.modules.items()):
             if name == "stridiag" or name.startswith("stridiag."):
                 for attribute, value in list(vars(module).items()):
