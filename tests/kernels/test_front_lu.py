@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import stridiag
-from stridiag._kernels import front_block, front_lu, front_tree
+from stridiag._kernels import front_block, front_lu, front_substitution, front_tree
 from stridiag._kernels.compile import kernel
 from stridiag.factorization import front_lu as module
 from stridiag.factorization import multiply_out
@@ -245,6 +245,27 @@ def test_products_in_vectors_are_those_of_plain_loops():
         _products(twin, step, pivots, rows + pivots, 0, left, left, width)
         np.testing.assert_allclose(a.reshape(-1, step), expected, atol=1e-13)
         np.testing.assert_allclose(twin, a, atol=1e-13)
+
+
+def test_solutions_in_vectors_are_those_of_plain_loops():
+    rng = np.random.default_rng(1)
+    pattern, matrix = reduced_matrix(300, 60, 0)
+    lu = FrontLU(PivotPlan.build(pattern), matrix)
+    assert lu._widest > 16
+    head, ids = lu._head, lu._ids
+    b = rng.standard_normal((2, matrix.shape[0]))
+    found = []
+    for kind in (np.float64, np.complex128):
+        values = lu._values.astype(kind)
+        x, y = np.empty((2, 2, matrix.shape[0]), kind)
+        front_substitution.solve_vectors(head, values, ids, b.astype(kind), x, np.empty((2, lu._widest + 8), kind))
+        for right, solution in zip(b.astype(kind), y, strict=True):
+            front_substitution.solve_vector_adjoint(
+                head, values, ids, right.copy(), solution, np.empty(lu._widest + 8, kind)
+            )
+        found.append((x, y))
+    for real, plain in zip(*found, strict=True):
+        np.testing.assert_allclose(real, plain, rtol=1e-8, atol=1e-10 * np.abs(plain).max())
 
 
 @kernel

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.compile import borrowing, kernel
 from stridiag._kernels.reduced_sums import BELOW, CARRIED, PRODUCTS
 
 __all__ = ["by_length", "compress", "grow_trees", "lay_out", "lay_out_reduced"]
@@ -24,7 +24,7 @@ __all__ = ["by_length", "compress", "grow_trees", "lay_out", "lay_out_reduced"]
 Array = NDArray[Any]
 
 
-@inlined
+@borrowing
 def _find(ascending: Array, count: int, value: int) -> int:
     """Return the index of a value that is there."""
     low, high = 0, count - 1
@@ -37,7 +37,7 @@ def _find(ascending: Array, count: int, value: int) -> int:
     return low
 
 
-@inlined
+@borrowing
 def _keep(starts: Array, rows: Array, targets: Array, kept: Array) -> int:
     """List what is kept: rows, the positions behind them within their chains, and columns; return their number."""
     links, columns = rows.size, targets.size

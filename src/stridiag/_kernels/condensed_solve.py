@@ -166,9 +166,7 @@ def _factor(program: Array, values: Array, store: Array, scratch: Array, n: int)
     for e in range(numbers.size):
         numbers[e] = 0.0
     pool, relative = _part(program, POOL), _part(program, RELATIVE)
-    info = factor_fronts(
-        sums, _part(program, SCATTER), fronts, pool, relative, numbers, tau, scratch[3 * n + 10 * count + entries :]
-    )
+    info = factor_fronts(sums, _part(program, SCATTER), fronts, pool, relative, numbers, tau)
     return bool(info < 0)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from numba.core import types
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import compiled_form
+from stridiag._kernels.compile import borrowing_form
 from stridiag._kernels.vectors import load, store
 
 __all__ = ["MARGIN", "PANEL", "eliminate_window", "subtract_products"]
@@ -107,9 +107,10 @@ def _window_in_vectors(a: Any, step: int, first: int, last: int, k: int, left: i
     for i in range(first, last):
         row = i * step
         factor = a[row + k] * inverse
-        a[row + k] = factor
         store(a, row + left, load(a, row + left) - factor * u0)
         store(a, row + left + 8, load(a, row + left + 8) - factor * u1)
+        # Last: a number that has just been written keeps a vector that it is part of waiting.
+        a[row + k] = factor
 
 
 def subtract_products(a: Array, step: int, first: int, last: int, begin: int, end: int, left: int, right: int) -> None:
@@ -128,11 +129,11 @@ def eliminate_window(a: Array, step: int, first: int, last: int, k: int, left: i
     _window_plainly(a, step, first, last, k, left, buffer)
 
 
-@compiled_form(subtract_products)
+@borrowing_form(subtract_products)
 def _subtract_products(a, step, first, last, begin, end, left, right):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     return _products_in_vectors if a.dtype is types.float64 else _products_plainly
 
 
-@compiled_form(eliminate_window)
+@borrowing_form(eliminate_window)
 def _eliminate_window(a, step, first, last, k, left, buffer):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     return _window_in_vectors if a.dtype is types.float64 else _window_plainly

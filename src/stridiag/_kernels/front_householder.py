@@ -18,9 +18,10 @@ import math
 from typing import Any
 
 import numpy as np
+from numba.core import types
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.compile import borrowing, borrowing_form, kernel
 from stridiag._kernels.front_order import (
     COLUMN_START,
     COLUMNS,
@@ -32,16 +33,14 @@ from stridiag._kernels.front_order import (
     ROWS,
     VALUE_START,
 )
+from stridiag._kernels.vectors import load, store
 
 __all__ = ["factor", "multiply_upper", "reflect", "solve_upper", "solve_upper_adjoint"]
 
 Array = NDArray[Any]
 
-# Up to so many rows a reflection is applied column by column, in registers: the loops by rows would be too short.
-_FEW = 5
 
-
-@inlined
+@borrowing
 def _reflect_column(a: Array, j: int, m: int, top: int, width: int) -> tuple[Any, bool]:
     """Make the reflection for column j of a front; return its tau, and whether there was anything to reflect."""
     diagonal = top + j * width + j
@@ -74,46 +73,63 @@ def _reflect_column(a: Array, j: int, m: int, top: int, width: int) -> tuple[Any
     return head / norm, True
 
 
-@inlined
-def _apply(a: Array, share: Any, j: int, m: int, top: int, width: int, work: Array) -> None:
-    """Apply the reflection of column j to the columns behind it."""
-    if m - j - 1 <= _FEW:
-        for c in range(j + 1, width):
-            total = a[top + j * width + c]
-            for i in range(j + 1, m):
-                total += np.conj(a[top + i * width + j]) * a[top + i * width + c]
-            total = share * total
-            a[top + j * width + c] -= total
-            for i in range(j + 1, m):
-                a[top + i * width + c] -= a[top + i * width + j] * total
-        return
-    size = width - j - 1
-    head = a[top + j * width + j + 1 : top + (j + 1) * width]
-    sums = work[:size]
-    for c in range(size):
-        sums[c] = head[c]
-    i = j + 1
-    # Two rows at a time: the sums are read and written half as often.
-    while i + 1 < m:
-        one = a[top + i * width + j + 1 : top + (i + 1) * width]
-        two = a[top + (i + 1) * width + j + 1 : top + (i + 2) * width]
-        v, w = np.conj(a[top + i * width + j]), np.conj(a[top + (i + 1) * width + j])
-        for c in range(size):
-            sums[c] = sums[c] + v * one[c] + w * two[c]
-        i += 2
-    if i < m:
-        one = a[top + i * width + j + 1 : top + (i + 1) * width]
-        v = np.conj(a[top + i * width + j])
-        for c in range(size):
-            sums[c] += v * one[c]
-    for c in range(size):
-        sums[c] = share * sums[c]
-        head[c] -= sums[c]
+@borrowing
+def _apply_to_column(a: Array, share: Any, j: int, m: int, top: int, width: int, c: int) -> None:
+    total = a[top + j * width + c]
     for i in range(j + 1, m):
-        v = a[top + i * width + j]
-        row = a[top + i * width + j + 1 : top + (i + 1) * width]
-        for c in range(size):
-            row[c] -= v * sums[c]
+        total += np.conj(a[top + i * width + j]) * a[top + i * width + c]
+    total = share * total
+    a[top + j * width + c] -= total
+    for i in range(j + 1, m):
+        a[top + i * width + c] -= a[top + i * width + j] * total
+
+
+def _apply(a: Array, share: Any, j: int, m: int, top: int, width: int) -> None:
+    """Apply the reflection of column j to the columns behind it."""
+    for c in range(j + 1, width):
+        _apply_to_column(a, share, j, m, top, width, c)
+
+
+def _apply_in_vectors(a: Any, share: Any, j: int, m: int, top: int, width: int) -> None:
+    head = top + j * width
+    c = j + 1
+    while c + 16 <= width:
+        s0, s1 = load(a, head + c), load(a, head + c + 8)
+        row = head + width
+        for _ in range(j + 1, m):
+            s0 = s0 + a[row + j] * load(a, row + c)
+            s1 = s1 + a[row + j] * load(a, row + c + 8)
+            row += width
+        s0, s1 = share * s0, share * s1
+        store(a, head + c, load(a, head + c) - s0)
+        store(a, head + c + 8, load(a, head + c + 8) - s1)
+        row = head + width
+        for _ in range(j + 1, m):
+            store(a, row + c, load(a, row + c) - a[row + j] * s0)
+            store(a, row + c + 8, load(a, row + c + 8) - a[row + j] * s1)
+            row += width
+        c += 16
+    while c + 8 <= width:
+        s0 = load(a, head + c)
+        row = head + width
+        for _ in range(j + 1, m):
+            s0 = s0 + a[row + j] * load(a, row + c)
+            row += width
+        s0 = share * s0
+        store(a, head + c, load(a, head + c) - s0)
+        row = head + width
+        for _ in range(j + 1, m):
+            store(a, row + c, load(a, row + c) - a[row + j] * s0)
+            row += width
+        c += 8
+    while c < width:
+        _apply_to_column(a, share, j, m, top, width, c)
+        c += 1
+
+
+@borrowing_form(_apply)
+def _apply_of(a, share, j, m, top, width):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return _apply_in_vectors if a.dtype is types.float64 else _apply
 
 
 @kernel
@@ -125,11 +141,10 @@ def factor(
     relative: Array,
     values: Array,
     tau: Array,
-    work: Array,
 ) -> int:
     """Factor the matrix with the entries `data`; return -1, or a column that is exactly dependent on others.
 
-    `values` starts as zeros; `work` is as long as the widest front.
+    `values` starts as zeros.
     """
     info = -1
     for e in range(data.size):
@@ -140,7 +155,7 @@ def factor(
             share, there = _reflect_column(values, j, m, top, width)
             tau[fronts[f, PIVOT_START] + j] = share
             if there:
-                _apply(values, share, j, m, top, width, work)
+                _apply(values, share, j, m, top, width)
             elif info < 0:
                 info = pool[fronts[f, COLUMN_START] + j]
         parent = fronts[f, PARENT]

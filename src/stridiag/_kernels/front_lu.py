@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.compile import borrowing, kernel
 from stridiag._kernels.front_block import MARGIN, PANEL, eliminate_window, subtract_products
 from stridiag._kernels.front_tree import CHILDREN, ENTRY_START, FIRST, PARENT, PIVOT_COUNT, WIDTH
 
@@ -38,10 +38,6 @@ __all__ = [
     "VALUES",
     "factor",
     "row_step",
-    "solve_adjoint",
-    "solve_columns",
-    "solve_vector",
-    "solve_vector_adjoint",
 ]
 
 Array = NDArray[Any]
@@ -50,17 +46,20 @@ Array = NDArray[Any]
 DONE, SIZE, VALUES, IDS, DUE = range(5)
 HEAD = 5
 
+_BLOCK = 32
+"""Columns of a block: some panels."""
+
 NO_ROOM = -2
 """What `factor` returns if one of its arrays is too short."""
 
 
-@inlined
+@borrowing
 def row_step(width: int) -> int:
     """Return how far apart the rows of a front begin: an odd number of vectors, so that columns spread in caches."""
     return (width + MARGIN + 7) // 16 * 16 + 8
 
 
-@inlined
+@borrowing
 def _swap_rows(a: Array, step: int, one: int, other: int, width: int) -> None:
     for c in range(width):
         kept = a[one * step + c]
@@ -68,7 +67,7 @@ def _swap_rows(a: Array, step: int, one: int, other: int, width: int) -> None:
         a[other * step + c] = kept
 
 
-@inlined
+@borrowing
 def _swap_columns(a: Array, step: int, one: int, other: int, width: int) -> None:
     for i in range(width):
         kept = a[i * step + one]
@@ -76,14 +75,14 @@ def _swap_columns(a: Array, step: int, one: int, other: int, width: int) -> None
         a[i * step + other] = kept
 
 
-@inlined
+@borrowing
 def _swap(ids: Array, one: int, other: int) -> None:
     kept = ids[one]
     ids[one] = ids[other]
     ids[other] = kept
 
 
-@inlined
+@borrowing
 def _best_row(a: Array, step: int, k: int, own: int, width: int, threshold: float) -> int:
     """Return the row with the largest entry of column k among rows k ... own - 1; -1 if it is too small."""
     largest, best = 0.0, k
@@ -99,6 +98,15 @@ def _best_row(a: Array, step: int, k: int, own: int, width: int, threshold: floa
     return best if 0.0 < largest < np.inf and largest >= threshold * other else -1
 
 
+@borrowing
+def _bring_up_to_date(a: Array, step: int, first: int, k: int, left: int, right: int, width: int) -> None:
+    """Subtract from the columns ``left ... right - 1`` what the pivots ``first ... k - 1`` ask for."""
+    if left < right and k > first:
+        for i in range(first + 1, k):
+            subtract_products(a, step, i, i + 1, first, i, left, right)
+        subtract_products(a, step, k, width, first, k, left, right)
+
+
 @kernel
 def _eliminate(
     a: Array, step: int, own: int, width: int, threshold: float, rows: Array, columns: Array, buffer: Array
@@ -108,26 +116,26 @@ def _eliminate(
     accepted = 0
     while True:
         while k < end:
-            top = k
-            stop = min(top + PANEL, end)
+            # What stands behind a block is brought up to date once for each block; what stands in it, for each panel.
+            outer = k
+            stop = min(outer + _BLOCK, width)
             good = True
-            while k < stop:
-                best = _best_row(a, step, k, own, width, threshold)
-                good = best >= 0
-                if not good:
-                    break
-                if best != k:
-                    _swap_rows(a, step, k, best, width)
-                    _swap(rows, k, best)
-                for c in range(PANEL):
-                    buffer[c] = a[k * step + top + c] if top + c > k else a[k * step + k] * 0
-                eliminate_window(a, step, k + 1, width, k, top, buffer)
-                k += 1
-            left = top + PANEL
-            if left < width and k > top:
-                for i in range(top + 1, k):
-                    subtract_products(a, step, i, i + 1, top, i, left, width)
-                subtract_products(a, step, k, width, top, k, left, width)
+            while good and k < min(stop, end):
+                top = k
+                while k < min(top + PANEL, end):
+                    best = _best_row(a, step, k, own, width, threshold)
+                    good = best >= 0
+                    if not good:
+                        break
+                    if best != k:
+                        _swap_rows(a, step, k, best, width)
+                        _swap(rows, k, best)
+                    for c in range(PANEL):
+                        buffer[c] = a[k * step + top + c] if top + c > k else a[k * step + k] * 0
+                    eliminate_window(a, step, k + 1, width, k, top, buffer)
+                    k += 1
+                _bring_up_to_date(a, step, top, k, top + PANEL, stop, width)
+            _bring_up_to_date(a, step, outer, k, stop, width, width)
             if not good:
                 end -= 1
                 if k != end:
@@ -255,128 +263,3 @@ def factor(
             top_ids += 2 * rest + 3
             stack_ids[top_ids - 3], stack_ids[top_ids - 2], stack_ids[top_ids - 1] = f, own - done, rest
     return -1, used, used_ids
-
-
-@inlined
-def _dot(values: Array, at: int, other: Array, first: int, last: int) -> Any:
-    """Return the sum of products of ``values[at ...]`` with ``other[first ... last - 1]``: four sums at a time."""
-    s0 = s1 = s2 = s3 = other[0] * 0
-    shift = at - first
-    k = first
-    while k + 4 <= last:
-        s0 += values[shift + k] * other[k]
-        s1 += values[shift + k + 1] * other[k + 1]
-        s2 += values[shift + k + 2] * other[k + 2]
-        s3 += values[shift + k + 3] * other[k + 3]
-        k += 4
-    while k < last:
-        s0 += values[shift + k] * other[k]
-        k += 1
-    return (s0 + s1) + (s2 + s3)
-
-
-@kernel
-def solve_vector(head: Array, values: Array, ids: Array, x: Array, z: Array, work: Array) -> None:
-    """Solve for `z`, (n,), by columns of the matrix; `x` is by its rows, and used up. `work`: as wide as a front."""
-    for f in range(head.shape[0]):
-        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
-        for t in range(done):
-            value = x[ids[first + t]] - _dot(values, at + t * width, work, 0, t)
-            work[t] = value
-            x[ids[first + t]] = value
-        below = at + done * width
-        for i in range(done, width):
-            x[ids[first + i]] -= _dot(values, below, work, 0, done)
-            below += done
-    for f in range(head.shape[0] - 1, -1, -1):
-        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
-        for c in range(done, width):
-            work[c] = z[ids[first + width + c]]
-        for t in range(done - 1, -1, -1):
-            row = at + t * width
-            value = (x[ids[first + t]] - _dot(values, row + t + 1, work, t + 1, width)) / values[row + t]
-            work[t] = value
-            z[ids[first + width + t]] = value
-
-
-@kernel
-def solve_vector_adjoint(head: Array, values: Array, ids: Array, z: Array, x: Array, work: Array) -> None:
-    """Solve with the adjoint for `x`, (n,), by rows of the matrix; `z` is by its columns, and used up."""
-    for f in range(head.shape[0]):
-        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
-        for k in range(width):
-            work[k] = z[ids[first + width + k]]
-        for t in range(done):
-            row = at + t * width
-            value = work[t] / np.conj(values[row + t])
-            x[ids[first + t]] = value
-            for k in range(t + 1, width):
-                work[k] -= np.conj(values[row + k]) * value
-        for k in range(done, width):
-            z[ids[first + width + k]] = work[k]
-    for f in range(head.shape[0] - 1, -1, -1):
-        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
-        for t in range(done):
-            work[t] = x[ids[first + t]]
-        row = at + done * width
-        for i in range(done, width):
-            value = x[ids[first + i]]
-            for t in range(done):
-                work[t] -= np.conj(values[row + t]) * value
-            row += done
-        for i in range(done - 1, -1, -1):
-            row, value = at + i * width, work[i]
-            x[ids[first + i]] = value
-            for t in range(i):
-                work[t] -= np.conj(values[row + t]) * value
-
-
-@kernel
-def solve_columns(head: Array, values: Array, ids: Array, x: Array, z: Array) -> None:
-    """Solve for `z`, (n, m), by columns of the matrix; `x` is by its rows, and used up."""
-    for f in range(head.shape[0]):
-        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
-        for i in range(1, width):
-            begin = at + i * width if i < done else at + done * width + (i - done) * done
-            row = ids[first + i]
-            for t in range(min(i, done)):
-                number, other = values[begin + t], ids[first + t]
-                for c in range(x.shape[1]):
-                    x[row, c] -= number * x[other, c]
-    for f in range(head.shape[0] - 1, -1, -1):
-        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
-        for t in range(done - 1, -1, -1):
-            begin, row, column = at + t * width, ids[first + t], ids[first + width + t]
-            for c in range(x.shape[1]):
-                z[column, c] = x[row, c]
-            for k in range(t + 1, width):
-                number, other = values[begin + k], ids[first + width + k]
-                for c in range(x.shape[1]):
-                    z[column, c] -= number * z[other, c]
-            for c in range(x.shape[1]):
-                z[column, c] = z[column, c] / values[begin + t]
-
-
-@kernel
-def solve_adjoint(head: Array, values: Array, ids: Array, z: Array, x: Array) -> None:
-    """Solve with the adjoint for `x`, (n, m), by rows of the matrix; `z` is by its columns, and used up."""
-    for f in range(head.shape[0]):
-        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
-        for t in range(done):
-            begin, row, column = at + t * width, ids[first + t], ids[first + width + t]
-            pivot = np.conj(values[begin + t])
-            for c in range(x.shape[1]):
-                x[row, c] = z[column, c] / pivot
-            for k in range(t + 1, width):
-                number, other = np.conj(values[begin + k]), ids[first + width + k]
-                for c in range(x.shape[1]):
-                    z[other, c] -= number * x[row, c]
-    for f in range(head.shape[0] - 1, -1, -1):
-        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
-        for i in range(width - 1, 0, -1):
-            begin = at + i * width if i < done else at + done * width + (i - done) * done
-            row = ids[first + i]
-            for t in range(min(i, done)):
-                number, other = np.conj(values[begin + t]), ids[first + t]
-                for c in range(x.shape[1]):
-                    x[other, c] -= number * x[row, c]

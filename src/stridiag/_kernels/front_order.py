@@ -24,9 +24,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.compile import borrowing, kernel
 
-__all__ = ["order_fronts", "place_entries", "row_sets"]
+__all__ = ["NO_ROOM", "order_fronts", "place_entries", "row_sets"]
 
 Array = NDArray[Any]
 
@@ -34,6 +34,9 @@ Array = NDArray[Any]
 # takes what it passes on, and from which row on; where its pivots begin.
 PIVOTS, ROWS, COLUMNS, COLUMN_START, ROW_START, VALUE_START, PARENT, PARENT_ROW, PIVOT_START = range(9)
 WIDTH = 9
+
+NO_ROOM = -2
+"""What `order_fronts` returns if its pool is too short."""
 
 
 @kernel
@@ -74,7 +77,7 @@ def row_sets(
     return sets
 
 
-@inlined
+@borrowing
 def _unlink(column: int, degree: int, head: Array, following: Array, previous: Array) -> None:
     after, before = following[column], previous[column]
     if before >= 0:
@@ -85,7 +88,7 @@ def _unlink(column: int, degree: int, head: Array, following: Array, previous: A
         previous[after] = before
 
 
-@inlined
+@borrowing
 def _link(column: int, degree: int, head: Array, following: Array, previous: Array) -> None:
     after = head[degree]
     following[column] = after
@@ -119,8 +122,8 @@ def order_fronts(
 ) -> int:
     """Find the fronts; return how many, or a negative number.
 
-    That is -1 if it turns out that there is no full matching, -2 if `pool` has no room, -3 if the fronts take too many
-    operations.
+    That is -1 if it turns out that there is no full matching, `NO_ROOM` if `pool` is too short, -3 if the fronts take
+    too many operations.
 
     Parameters
     ----------
@@ -165,7 +168,7 @@ def order_fronts(
             set_start[s] = top
             set_width[s] = pointers[row + 1] - pointers[row]
             if top + set_width[s] > pool.size:
-                return -2
+                return NO_ROOM
             for e in range(pointers[row], pointers[row + 1]):
                 pool[top] = columns[e]
                 member_count[columns[e]] += 1
@@ -215,7 +218,7 @@ def order_fronts(
         if least >= share * left:
             # All that is left: every set without a parent.
             if top + left > pool.size:
-                return -2
+                return NO_ROOM
             for other in range(s):
                 if parent[other] < 0:
                     parent[other] = count
@@ -231,7 +234,7 @@ def order_fronts(
         else:
             pivot = head[least]
             if top + least > pool.size:
-                return -2
+                return NO_ROOM
             for e in range(member_start[pivot], member_start[pivot] + member_count[pivot]):
                 other = members[e]
                 parent[other] = count

@@ -44,29 +44,53 @@ _MOVE, _FRONT = 20.0, 1500.0
 
 
 @kernel
-def edges_of(indptr: Array, indices: Array, used: Array, pointers: Array, columns: Array, set_of: Array) -> int:
-    """List the edges of the graph of a pattern, in both directions where both are there; return how many sets.
+def edges_of(
+    indptr: Array,
+    indices: Array,
+    row_pointers: Array,
+    columns: Array,
+    places: Array,
+    used: Array,
+    work: Array,
+    pointers: Array,
+    ends: Array,
+    set_of: Array,
+) -> int:
+    """List the edges of the graph of a pattern, each once; return how many sets of places that makes.
 
-    Those not `used`, (entries,), are left out. A place without an edge is a set by itself. Fills `pointers` and
-    `set_of`, (entries + n + 1,), and `columns`, (2 entries + n,).
+    The pattern comes by columns, and by rows as from `stridiag._kernels.front_order.row_sets`; entries that are not
+    `used`, (entries,), are left out. A place without an edge is a set by itself. `work`, (2, n). Fills `pointers` and
+    `set_of`, (entries + n + 1,), and `ends`, (2 entries + n,).
     """
     n = indptr.size - 1
+    seen, joined = work[0], work[1]
+    for k in range(n):
+        seen[k] = -1
+        joined[k] = 0
     count = top = 0
     pointers[0] = 0
-    for column in range(n):
-        alone = True
-        for e in range(indptr[column], indptr[column + 1]):
-            row = indices[e]
-            if used[e] and row != column:
-                alone = False
-                columns[top] = row
-                columns[top + 1] = column
+    for place in range(n):
+        in_column = indptr[place + 1] - indptr[place]
+        for e in range(in_column + row_pointers[place + 1] - row_pointers[place]):
+            if e < in_column:
+                entry = indptr[place] + e
+                other = indices[entry]
+            else:
+                f = row_pointers[place] + e - in_column
+                entry, other = places[f], columns[f]
+            if used[entry] and other > place and seen[other] != place:
+                seen[other] = place
+                joined[place] = 1
+                joined[other] = 1
+                ends[top] = place
+                ends[top + 1] = other
                 top += 2
                 set_of[count] = count
                 count += 1
                 pointers[count] = top
-        if alone:
-            columns[top] = column
+        if joined[place] == 0:
+            # Edges to places before it have been listed.
+            ends[top] = place
             top += 1
             set_of[count] = count
             count += 1
@@ -148,9 +172,11 @@ def join_fronts(
                 width[up] += pivots[f]
                 following[f] = member[up]
                 member[up] = f
-    # What each has become part of, and the children of what remains.
+    # What each has become part of, and the children of what remains: those that were eliminated last, which are the
+    # largest mostly, come first, so that little waits while they are worked on.
     for f in range(count - 1, -1, -1):
         group[f] = f if joined[f] < 0 else group[joined[f]]
+    for f in range(count):
         if joined[f] < 0 and above[f] >= 0:
             up = group[above[f]]
             sibling[f] = child[up]

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.compile import borrowing, kernel
 
 __all__ = [
     "eliminate",
@@ -47,7 +47,7 @@ Y2, Y3, TAU2, D1, W1 = 11, 12, 13, 14, 15
 WIDTH = 20
 
 
-@inlined
+@borrowing
 def _reflection(x0: Any, x1: Any, x2: Any, x3: Any) -> tuple[Any, Any, Any, Any, Any]:
     """Return (v1, v2, v3, tau, d) such that H (x0, x1, x2, x3) = (d, 0, 0, 0); all zero if x is zero."""
     # As for three numbers: see `stridiag._kernels.condensation`.

@@ -35,10 +35,10 @@ def units(kind: np.dtype[Any], columns: int) -> int:
     return columns // COLUMNS + -(-(columns % COLUMNS) // (BYTES // kind.itemsize))
 
 
-def aligned(shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
-    """Return an array, not filled, whose address is a multiple of the bytes of a vector."""
+def aligned(shape: tuple[int, ...], kind: np.dtype[Any], make: Callable[[int, Any], Array] = np.empty) -> Array:
+    """Return an array, not filled, that begins at a multiple of the bytes of a vector, in memory that `make` gives."""
     count = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
-    room = np.empty(count + BYTES, np.uint8)
+    room = make(count + BYTES, np.uint8)
     first = -room.ctypes.data % BYTES
     return room[first : first + count].view(kind).reshape(shape)
 

@@ -47,8 +47,7 @@ class FrontHouseholder:
         self._wide = double_type(data.dtype)
         self._values = np.zeros(plan.numbers, self._wide)
         self._tau = np.empty(plan.order)
-        work = np.empty(plan.widest, self._wide)
-        info = kernels.factor(data, plan.scatter, plan.fronts, plan.pool, plan.relative, self._values, self._tau, work)
+        info = kernels.factor(data, plan.scatter, plan.fronts, plan.pool, plan.relative, self._values, self._tau)
         self.singularity = None if info < 0 else Singularity(column=info)
 
     @classmethod

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
-from stridiag._kernels import front_columns, row_pairs
+from stridiag._kernels import front_columns, front_substitution, row_pairs
 from stridiag._kernels import front_lu as kernels
 from stridiag._kernels.front_block import PANEL
 from stridiag._kernels.front_tree import WIDTH
 from stridiag._kernels.permutations import permutation_sign
+from stridiag._recycled import recycled
 from stridiag.factorization.columns import aligned, in_fronts, serve
 from stridiag.factorization.determinant import phase_and_log
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
@@ -90,8 +91,8 @@ class FrontLU:
         for more in _ROOM:
             widest = int(more * plan.widest) + 8
             head = np.empty((fronts, kernels.HEAD), np.int64)
-            values = np.empty(int(1.5 * more * plan.numbers) + 64, self._wide)
-            ids = np.empty(int(2 * more * columns) + 64, np.int64)
+            values = recycled(int(max(more, 0.6 * more * more) * plan.numbers) + 64, self._wide)
+            ids = recycled(int(2 * more * columns) + 64, np.int64)
             info, used, used_ids = kernels.factor(
                 data,
                 plan.tree,
@@ -100,8 +101,8 @@ class FrontLU:
                 plan.entries,
                 plan.places,
                 _THRESHOLD,
-                aligned((widest * kernels.row_step(widest),), self._wide),
-                np.empty(int(more * more * plan.peak) + 64, self._wide),
+                aligned((widest * kernels.row_step(widest),), self._wide, recycled),
+                recycled(int(more * more * plan.peak) + 64, self._wide),
                 np.empty(ids.size + 3 * fronts, np.int64),
                 np.empty((3, widest), np.int64),
                 np.empty(PANEL, self._wide),
@@ -129,18 +130,20 @@ class FrontLU:
         if not adjoint:
             row_pairs.rotate_sides(plan.pairs, self._cosines, self._sines, x)
         if x.shape[1] <= _FEW:
-            solve = kernels.solve_vector_adjoint if adjoint else kernels.solve_vector
             # One behind the other in memory.
             sides, y = np.ascontiguousarray(x.T), np.empty(x.shape[::-1], x.dtype)
-            work = np.empty(self._widest, x.dtype)
-            for side, solution in zip(sides, y, strict=True):
-                solve(*factors, side, solution, work)
+            work = np.empty((x.shape[1], self._widest + 8), x.dtype)
+            if adjoint:
+                for side, solution in zip(sides, y, strict=True):
+                    front_substitution.solve_vector_adjoint(*factors, side, solution, work[0])
+            else:
+                front_substitution.solve_vectors(*factors, sides, y, work)
             y = np.ascontiguousarray(y.T)
         elif not adjoint and serve(x.dtype, x.shape[1]):
             y = in_fronts(partial(front_columns.solve_lu, *factors), x)
         else:
             y = np.empty_like(x)
-            (kernels.solve_adjoint if adjoint else kernels.solve_columns)(*factors, x, y)
+            (front_substitution.solve_adjoint if adjoint else front_substitution.solve_columns)(*factors, x, y)
         if adjoint:
             row_pairs.rotate_sides_back(plan.pairs, self._cosines, self._sines, y)
         return y

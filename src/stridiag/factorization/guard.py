@@ -143,8 +143,9 @@ def _norms(matrix: Array | csc_array[Any]) -> tuple[np.float64, np.float64]:
         return np.float64(size.sum(axis=1).max()), np.float64(size.sum(axis=0).max())
     size = np.abs(matrix.data)
     by_row = np.bincount(matrix.indices, weights=size, minlength=n)
-    running = np.concatenate([[0.0], np.cumsum(size, dtype=np.float64)])
-    by_column = np.diff(running[matrix.indptr])
+    starts = matrix.indptr[:-1]
+    starts = starts[starts < matrix.indptr[1:]]
+    by_column = np.add.reduceat(size, starts, dtype=np.float64) if size.size else np.zeros(1)
     return np.float64(by_row.max()), np.float64(by_column.max())
 
 

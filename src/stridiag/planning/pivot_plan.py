@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import front_order, front_tree, row_pairs
+from stridiag._recycled import recycled
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.dense import dense_cost
 from stridiag.planning.reduced import ReducedPattern
@@ -21,8 +22,8 @@ Index = NDArray[np.int64]
 _MOST = 4e11
 """About twice so many operations are too many: a minute's."""
 
-_ROOM = 200
-"""Columns of all fronts for each column of the matrix at most."""
+_ROOM = (20, 200)
+"""Columns of all fronts for each column of the matrix at most: the second where the first was not enough."""
 
 
 def crossing(pattern: SummedColumns) -> int:
@@ -65,47 +66,53 @@ class PivotPlan:
         """Order a pattern; None where that fills too much."""
         n, entries = pattern.order, pattern.indices.size
         pointers, set_of, work = np.empty(n + 1, np.int64), np.empty(n, np.int64), np.empty((5, n), np.int64)
-        columns, places = np.empty((2, entries), np.int64)
+        columns, places = recycled((2, entries), np.int64)
         front_order.row_sets(pattern.indptr, pattern.indices, pointers, columns, places, set_of, work[0])
         pairs = pattern.pairs.copy()
         starts, used = np.empty(pairs.shape[0] + 1, np.int64), np.empty(entries, np.bool_)
-        first, second = np.empty((2, entries), np.int64)
+        first, second = recycled((2, entries), np.int64)
         tail = np.empty(entries, np.bool_)
         count = row_pairs.find_pairs(pointers, columns, places, pairs, starts, first, second, tail, used)
         total = int(starts[count])
 
-        edges, edge_of = np.empty((2, entries + n + 1), np.int64)
-        ends = np.empty(2 * entries + n, np.int64)
-        sets = front_tree.edges_of(pattern.indptr, pattern.indices, used, edges, ends, edge_of)
-        pool = np.empty(ends.size + _ROOM * n, np.int64)
-        start, width, passed, parent = np.empty((4, sets + n), np.int64)
-        fronts = np.empty((n, front_order.WIDTH), np.int64)
-        made = front_order.order_fronts(
-            edges[: sets + 1],
-            ends,
-            edge_of,
-            sets,
-            1.0,
-            _MOST,
-            True,
-            start,
-            width,
-            passed,
-            parent,
-            np.empty(n + 1, np.int64),
-            np.empty(n, np.int64),
-            np.empty(ends.size, np.int64),
-            np.empty(n + 1, np.int64),
-            work,
-            np.empty((2, sets + n), np.int64),
-            pool,
-            fronts,
+        edges, edge_of = recycled((2, entries + n + 1), np.int64)
+        ends = recycled(2 * entries + n, np.int64)
+        sets = front_tree.edges_of(
+            pattern.indptr, pattern.indices, pointers, columns, places, used, work, edges, ends, edge_of
         )
+        start, width, passed, parent = recycled((4, sets + n), np.int64)
+        members, head = recycled(ends.size, np.int64), np.empty(n + 1, np.int64)
+        set_work, fronts = recycled((2, sets + n), np.int64), recycled((n, front_order.WIDTH), np.int64)
+        for room in _ROOM:
+            pool = recycled(ends.size + room * n, np.int64)
+            made = front_order.order_fronts(
+                edges[: sets + 1],
+                ends,
+                edge_of,
+                sets,
+                1.0,
+                _MOST,
+                True,
+                start,
+                width,
+                passed,
+                parent,
+                np.empty(n + 1, np.int64),
+                np.empty(n, np.int64),
+                members,
+                head,
+                work,
+                set_work,
+                pool,
+                fronts,
+            )
+            if made != front_order.NO_ROOM:
+                break
         if made < 0:
             return None
         tree, step = np.empty((made, front_tree.COUNT), np.int64), np.empty(n, np.int64)
         # A front that is joined to its parent adds its pivots to that alone.
-        listed = np.empty(int(fronts[:made, front_order.COLUMNS].sum()) + n, np.int64)
+        listed = recycled(int(fronts[:made, front_order.COLUMNS].sum()) + n, np.int64)
         left = front_tree.join_fronts(
             fronts[:made], parent[sets : sets + made], pool, np.empty((8, made), np.int64), tree, listed, step
         )
@@ -113,7 +120,7 @@ class PivotPlan:
         size = int(tree[:, front_tree.WIDTH].sum())
         listed = listed[:size].copy()
         relative, order = np.empty(size, np.int64), np.empty(entries, np.int64)
-        where = np.empty((entries, 2), np.int64)
+        where = recycled((entries, 2), np.int64)
         kept, peak = front_tree.place_entries(
             pattern.indptr,
             pattern.indices,

@@ -1,0 +1,193 @@
+"""Solving with what `stridiag._kernels.front_lu` has made of a matrix: fronts upwards with L, downwards with U.
+
+One to four right-hand sides are solved for one behind the other in memory (`solve_vectors`, `solve_vector_adjoint`),
+more of them by rows of numbers (`solve_columns`, `solve_adjoint`). Sums of real numbers are taken in vectors of eight,
+so they differ from those of the plain loops in their last digits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba.core import types
+from numpy.typing import NDArray
+
+from stridiag._kernels.compile import borrowing_form, kernel
+from stridiag._kernels.front_lu import DONE, IDS, SIZE, VALUES
+from stridiag._kernels.vectors import load, multiply_add, store
+
+__all__ = ["solve_adjoint", "solve_columns", "solve_vector_adjoint", "solve_vectors"]
+
+Array = NDArray[Any]
+
+
+def _dot(values: Array, at: int, other: Array, first: int, last: int, sums: Array) -> Any:
+    """Return the sum of the products of ``values[at ...]`` and ``other[first ... last - 1]``; `sums`, (8,): work."""
+    total = other[0] * 0
+    for k in range(last - first):
+        total += values[at + k] * other[first + k]
+    return total
+
+
+def _dot_in_vectors(values: Any, at: int, other: Any, first: int, last: int, sums: Array) -> Any:
+    total = 0.0
+    shift = at - first
+    k = first
+    if k + 8 <= last:
+        one = load(values, shift + k) * load(other, k)
+        two = one * 0.0
+        k += 8
+        while k + 16 <= last:
+            one = multiply_add(load(values, shift + k), load(other, k), one)
+            two = multiply_add(load(values, shift + k + 8), load(other, k + 8), two)
+            k += 16
+        store(sums, 0, one + two)
+        total = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
+    while k < last:
+        total += values[shift + k] * other[k]
+        k += 1
+    return total
+
+
+@borrowing_form(_dot)
+def _dot_of(values, at, other, first, last, sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return _dot_in_vectors if values.dtype is types.float64 else _dot
+
+
+@kernel
+def solve_vectors(head: Array, values: Array, ids: Array, x: Array, z: Array, work: Array) -> None:
+    """Solve for `z`, (m, n), by columns of the matrix; `x` is by its rows, and used up.
+
+    `work`, (m, as wide as a front and 8 more). Each number of the factors is brought from memory once.
+    """
+    span = work.shape[1]
+    flat = work.reshape(work.size)
+    sums = flat[span - 8 : span]
+    for f in range(head.shape[0]):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        row = at
+        for i in range(width):
+            known = min(i, done)
+            for side in range(x.shape[0]):
+                value = x[side, ids[first + i]]
+                value -= _dot(values, row, flat, side * span, side * span + known, sums)
+                if i < done:
+                    flat[side * span + i] = value
+                x[side, ids[first + i]] = value
+            row += width if i < done else done
+    for f in range(head.shape[0] - 1, -1, -1):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for side in range(x.shape[0]):
+            for c in range(done, width):
+                flat[side * span + c] = z[side, ids[first + width + c]]
+        for t in range(done - 1, -1, -1):
+            row = at + t * width
+            for side in range(x.shape[0]):
+                here = side * span
+                known = _dot(values, row + t + 1, flat, here + t + 1, here + width, sums)
+                value = (x[side, ids[first + t]] - known) / values[row + t]
+                flat[here + t] = value
+                z[side, ids[first + width + t]] = value
+
+
+def _subtract(values: Array, at: int, factor: Any, other: Array, first: int, last: int) -> None:
+    """Subtract the conjugates of ``values[at ...]``, times a factor, from ``other[first ... last - 1]``."""
+    for k in range(last - first):
+        other[first + k] -= np.conj(values[at + k]) * factor
+
+
+def _subtract_in_vectors(values: Any, at: int, factor: Any, other: Any, first: int, last: int) -> None:
+    shift = at - first
+    k = first
+    while k + 8 <= last:
+        store(other, k, load(other, k) - factor * load(values, shift + k))
+        k += 8
+    while k < last:
+        other[k] -= factor * values[shift + k]
+        k += 1
+
+
+@borrowing_form(_subtract)
+def _subtract_of(values, at, factor, other, first, last):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return _subtract_in_vectors if values.dtype is types.float64 else _subtract
+
+
+@kernel
+def solve_vector_adjoint(head: Array, values: Array, ids: Array, z: Array, x: Array, work: Array) -> None:
+    """Solve with the adjoint for `x`, (n,), by rows of the matrix; `z` is by its columns, and used up."""
+    for f in range(head.shape[0]):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for k in range(width):
+            work[k] = z[ids[first + width + k]]
+        for t in range(done):
+            row = at + t * width
+            value = work[t] / np.conj(values[row + t])
+            x[ids[first + t]] = value
+            _subtract(values, row + t + 1, value, work, t + 1, width)
+        for k in range(done, width):
+            z[ids[first + width + k]] = work[k]
+    for f in range(head.shape[0] - 1, -1, -1):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for t in range(done):
+            work[t] = x[ids[first + t]]
+        row = at + done * width
+        for i in range(done, width):
+            value = x[ids[first + i]]
+            _subtract(values, row, value, work, 0, done)
+            row += done
+        for i in range(done - 1, -1, -1):
+            row, value = at + i * width, work[i]
+            x[ids[first + i]] = value
+            _subtract(values, row, value, work, 0, i)
+
+
+@kernel
+def solve_columns(head: Array, values: Array, ids: Array, x: Array, z: Array) -> None:
+    """Solve for `z`, (n, m), by columns of the matrix; `x` is by its rows, and used up."""
+    for f in range(head.shape[0]):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for i in range(1, width):
+            begin = at + i * width if i < done else at + done * width + (i - done) * done
+            row = ids[first + i]
+            for t in range(min(i, done)):
+                number, other = values[begin + t], ids[first + t]
+                for c in range(x.shape[1]):
+                    x[row, c] -= number * x[other, c]
+    for f in range(head.shape[0] - 1, -1, -1):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for t in range(done - 1, -1, -1):
+            begin, row, column = at + t * width, ids[first + t], ids[first + width + t]
+            for c in range(x.shape[1]):
+                z[column, c] = x[row, c]
+            for k in range(t + 1, width):
+                number, other = values[begin + k], ids[first + width + k]
+                for c in range(x.shape[1]):
+                    z[column, c] -= number * z[other, c]
+            for c in range(x.shape[1]):
+                z[column, c] = z[column, c] / values[begin + t]
+
+
+@kernel
+def solve_adjoint(head: Array, values: Array, ids: Array, z: Array, x: Array) -> None:
+    """Solve with the adjoint for `x`, (n, m), by rows of the matrix; `z` is by its columns, and used up."""
+    for f in range(head.shape[0]):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for t in range(done):
+            begin, row, column = at + t * width, ids[first + t], ids[first + width + t]
+            pivot = np.conj(values[begin + t])
+            for c in range(x.shape[1]):
+                x[row, c] = z[column, c] / pivot
+            for k in range(t + 1, width):
+                number, other = np.conj(values[begin + k]), ids[first + width + k]
+                for c in range(x.shape[1]):
+                    z[other, c] -= number * x[row, c]
+    for f in range(head.shape[0] - 1, -1, -1):
+        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        for i in range(width - 1, 0, -1):
+            begin = at + i * width if i < done else at + done * width + (i - done) * done
+            row = ids[first + i]
+            for t in range(min(i, done)):
+                number, other = np.conj(values[begin + t]), ids[first + t]
+                for c in range(x.shape[1]):
+                    x[other, c] -= number * x[row, c]
