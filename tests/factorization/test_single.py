@@ -8,6 +8,7 @@ import pytest
 import stridiag
 from stridiag import IllConditionedWarning, NonFiniteError, SingularMatrixError, StridiagMatrix, linalg, plan
 from stridiag._kernels import chain_solve, scatter
+from stridiag.factorization import solve_without_factor
 from stridiag.factorization.batch import MemberList
 from stridiag.factorization.condition import probe, rough_condition
 from stridiag.factorization.decompose import decompose
@@ -99,6 +100,48 @@ def test_the_short_way_is_gone_and_so_is_linalg(links):
     assert F._members.solve_vector(b[:-1]) is None
     with pytest.raises(ValueError, match="b must have shape"):
         F.solve(b[:-1])
+
+
+@pytest.mark.parametrize(("n", "g", "links"), [(2, 1, 0), (51, 4, 0), (333, 1, 0), (333, 1, 10), (600, 1, 3)])
+def test_one_vector_is_solved_for_without_a_factor(n, g, links):
+    A = matrix(n, g, links, "dominant")
+    b = np.random.default_rng(n).standard_normal(n)
+    x = solve_without_factor(A, b)
+    assert x is not None
+    np.testing.assert_array_equal(x, A.factor().solve(b))
+    np.testing.assert_array_equal(x, linalg.solve(A, b))
+    # Stored zeros are nothing special as long as no row and no column is made of them.
+    _, columns = A.structure.coordinates()
+    values = np.where((columns == 1) & (np.arange(A.nnz) != A.structure.diagonal_slots(0).start + 1), 0.0, A.values)
+    B = A.with_values(values)
+    np.testing.assert_array_equal(solve_without_factor(B, b), B.factor().solve(b))
+
+
+def test_what_is_not_ordinary_is_not_solved_without_a_factor():
+    A = stridiag.random(50, (-1, 0, 1), rng=0, dominant=True)
+    b = np.ones(50)
+    _, columns = A.structure.coordinates()
+    assert solve_without_factor(A, b) is not None
+    for values in (
+        np.where(columns == 7, 0.0, A.values),
+        np.where(columns == 7, 1e-18, 1.0) * A.values,
+        np.where(columns == 7, np.nan, A.values),
+        np.where(columns == 7, np.inf, A.values),
+        np.ldexp(A.values, 1010),
+        np.ldexp(A.values, -1010),
+        np.zeros(A.nnz),
+    ):
+        assert solve_without_factor(A.with_values(values), b) is None
+    for other in (b[:, None], b[:-1], b.astype(np.float32), b + 0j, np.repeat(b, 2)[::2], np.where(b > 0, np.nan, b)):
+        assert solve_without_factor(A, other) is None
+    assert solve_without_factor(A.astype(np.float32), b) is None
+    assert solve_without_factor(A.with_values(np.stack([A.values, A.values])), b) is None
+    with pytest.raises(NonFiniteError, match="b must be finite"):
+        linalg.solve(A, np.where(b > 0, np.nan, b))
+    with pytest.raises(SingularMatrixError, match=r"7 has no pivot|column 7"):
+        linalg.solve(A.with_values(np.where(columns == 7, 0.0, A.values)), b)
+    with pytest.raises(ValueError, match="b must have shape"):
+        linalg.solve(A, b[:-1])
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 import stridiag
-from stridiag._kernels import condensation, determinant, reduced_sums, separator_tree, tridiagonal_batch, tridiagonal_lu
+from stridiag._kernels import (
+    condensation,
+    condensed_sides,
+    determinant,
+    reduced_sums,
+    separator_tree,
+    tridiagonal_batch,
+    tridiagonal_lu,
+)
 from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.reduced import factor_reduced
 from stridiag.planning import condensation as planned
@@ -62,10 +70,10 @@ def count_condensation(A, stride):
     tree_part = (nodes, tree.slots, tree.around, tree.tail, *last_row_links, x, z)
     solves = []
     for backwards, substitute, substitute_nodes in (
-        (False, condensation.back_substitute, separator_tree.substitute_nodes),
+        (False, condensed_sides.back_substitute, separator_tree.substitute_nodes),
         (True, condensation.forward_substitute_adjoint, separator_tree.substitute_nodes_adjoint),
     ):
-        executed = count(condensation.reflect, rows, *stretches, x, backwards)
+        executed = count(condensed_sides.reflect, rows, *stretches, x, backwards)
         executed += count(separator_tree.reflect_nodes, nodes, tree.slots, x, backwards)
         with recording() as inner:
             reduced.solve(np.ones((r, 1)), adjoint=backwards)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import stridiag
-from stridiag._kernels import condensation, continuants
+from stridiag._kernels import condensed_sides, continuants
 from stridiag.planning import condensation as planned
 from stridiag.planning import inverse_cost
 from stridiag.planning.chain import ChainLayout, TridiagonalLayout
@@ -80,7 +80,7 @@ def test_the_inverse_of_condensed_chains_reflects_only_what_it_must(monkeypatch,
         size = min(width, n - start)
         touched = (layout.last + 1 >= start) & (layout.first - 1 < start + size)
         stretches = (part[touched] for part in (layout.first, layout.last, layout.neighbours))
-        executed += count(condensation.reflect, rows, *stretches, counted(np.ones((n, size))), False) + size * rest
+        executed += count(condensed_sides.reflect, rows, *stretches, counted(np.ones((n, size))), False) + size * rest
     assert inverse_cost.condensed_inverse(n, layout.first, layout.last, reflect, rest) == executed
     operations = layout.cost.operations
     assert operations.exact

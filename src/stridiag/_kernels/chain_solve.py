@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import kernel
+from stridiag._kernels.extremes import magnitudes
 from stridiag._kernels.tridiagonal_lu import divided
 
-__all__ = ["factor_solve_probe", "solve_vector"]
+__all__ = ["factor_solve_probe", "solve_once", "solve_vector"]
 
 Array = NDArray[Any]
 
@@ -136,6 +137,21 @@ def factor_solve_probe(
         if not (size <= largest or largest != largest):
             largest = size
     return -1, largest
+
+
+@kernel
+def solve_once(values: Array, g: int, b: Array, start: Array, x: Array) -> tuple[Any, Any, Any]:
+    """Fill in `x` as `factor_solve_probe` does, and keep no factors.
+
+    Returns the largest and the smallest magnitude of the values, infinite or NaN if a value is, and the largest of the
+    solution of the probe: NaN where there is no solution.
+    """
+    n = b.size
+    largest, smallest = magnitudes(values)
+    store = np.empty((5, n), values.dtype)
+    swapped = np.empty(n, np.bool_)
+    info, size = factor_solve_probe(values, g, b, start, store[:4], swapped, x, store[4])
+    return largest, smallest, size if info == -1 else size * np.nan
 
 
 @kernel

@@ -39,10 +39,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.compile import borrowing, inlined, kernel
 from stridiag._kernels.tridiagonal_lu import divided
 
-__all__ = ["back_substitute", "condense", "forward_substitute_adjoint", "multiply_upper", "reflect"]
+__all__ = ["condense", "forward_substitute_adjoint", "halves", "multiply_upper"]
 
 Array = NDArray[Any]
 
@@ -73,6 +73,91 @@ def _reflection(x0: Any, x1: Any, x2: Any) -> tuple[Any, Any, Any, Any]:
     return x1 * towards, x2 * towards, head / norm, -phase * norm * scale
 
 
+@borrowing
+def _begun(dl: Array, d: Array, du: Array, kept: Array, s: int, a: int) -> tuple[Any, ...]:
+    """Return the two rows that segment s, from column a on, begins with: what `_eliminated` carries along.
+
+    Entries in columns j and j + 1, and in the kept columns a - 2 and a - 1, of the one and then of the other row.
+    """
+    zero = d[a] * 0
+    if kept[s, LEFT1] >= 0:
+        return du[a - 1], zero, dl[a - 2] if a >= 2 else zero, d[a - 1], d[a], du[a], zero, dl[a - 1]
+    return d[a], du[a], zero, zero, zero, zero, zero, zero
+
+
+@borrowing
+def _eliminated(
+    dl: Array, d: Array, du: Array, j: int, below: bool, left: bool, state: tuple[Any, ...], rows: Array
+) -> tuple[Any, ...]:
+    """Eliminate column j with row j + 1, if there is one `below`; return the next two rows and v1, v2, tau, pivot."""
+    p0, p1, pw1, pw2, q0, q1, qw1, qw2 = state
+    zero = d[j] * 0
+    n0, n1, n2 = zero, zero, zero
+    if below:
+        n0, n1, n2 = dl[j], d[j + 1], du[j + 1]
+    v1, v2, tau, pivot = _reflection(p0, q0, n0)
+    c1 = np.conj(v1)
+    c2 = np.conj(v2)
+    t1 = tau * (p1 + c1 * q1 + c2 * n1)
+    t2 = tau * (c2 * n2)
+    s1 = tau * (pw1 + c1 * qw1)
+    s2 = tau * (pw2 + c1 * qw2)
+    rows[j, V1] = v1
+    rows[j, V2] = v2
+    rows[j, TAU] = tau
+    rows[j, D] = pivot
+    rows[j, U1] = p1 - t1
+    rows[j, U2] = -t2
+    rows[j, W1] = pw1 - s1
+    rows[j, W2] = pw2 - s2
+    # The middle row and the new one stay; without left neighbours the middle one is empty.
+    q0, q1, qw1, qw2 = q1 - v1 * t1, -v1 * t2, qw1 - v1 * s1, qw2 - v1 * s2
+    n1, n2 = n1 - v2 * t1, n2 - v2 * t2
+    nw1, nw2 = -v2 * s1, -v2 * s2
+    if left:
+        return (q0, q1, qw1, qw2, n1, n2, nw1, nw2), v1, v2, tau, pivot
+    return (n1, n2, pw1, pw2, zero, zero, qw1, qw2), v1, v2, tau, pivot
+
+
+@borrowing
+def _leave(leftover: Array, s: int, left: bool, state: tuple[Any, ...], v1: Any, v2: Any, tau: Any) -> None:
+    """Put what segment s leaves where it belongs."""
+    p0, p1, pw1, pw2, q0, q1, qw1, qw2 = state
+    if left:
+        leftover[s, 0, LEFT2] = pw1
+        leftover[s, 0, LEFT1] = pw2
+        leftover[s, 0, RIGHT1] = p0
+        leftover[s, 0, RIGHT2] = p1
+        leftover[s, 1, LEFT2] = qw1
+        leftover[s, 1, LEFT1] = qw2
+        leftover[s, 1, RIGHT1] = q0
+        leftover[s, 1, RIGHT2] = q1
+    else:
+        # One row only; the other is nothing, whatever stood there.
+        for c in range(4):
+            leftover[s, 0, c] = p0 * 0
+        leftover[s, 1, LEFT2] = p0 * 0
+        leftover[s, 1, LEFT1] = p0 * 0
+        leftover[s, 1, RIGHT1] = p0
+        leftover[s, 1, RIGHT2] = p1
+    share = tau * np.conj(v2)
+    leftover[s, 0, 4] = -v1 * share
+    leftover[s, 1, 4] = 1.0 - v2 * share
+
+
+@borrowing
+def halves(first: Array, last: Array) -> int:
+    """Return the segment with which the second half of all interior columns begins."""
+    total = 0
+    for s in range(first.size):
+        total += last[s] - first[s] + 1
+    s, seen = 0, 0
+    while 2 * seen < total:
+        seen += last[s] - first[s] + 1
+        s += 1
+    return s
+
+
 @kernel
 def condense(
     dl: Array, d: Array, du: Array, first: Array, last: Array, kept: Array, rows: Array, leftover: Array
@@ -83,150 +168,62 @@ def condense(
     slots b and b + 1 their entries in the kept columns a - 2, a - 1, b + 1, b + 2, and the factor with which the
     links of row b + 1 enter. Returns -1, or the first interior column that is exactly dependent on others.
     """
-    info = -1
-    for s in range(first.size):
-        a = first[s]
-        b = last[s]
-        left = kept[s, LEFT1] >= 0
-        right = kept[s, RIGHT1] >= 0
-        zero = d[a] * 0
-        # The two rows carried along: entries in columns j and j + 1, and in the kept columns a - 2 and a - 1.
-        p0, p1, pw1, pw2 = d[a], du[a], zero, zero
-        q0, q1, qw1, qw2 = zero, zero, zero, zero
-        if left:
-            q0, q1, qw2 = p0, p1, dl[a - 1]
-            p0, p1, pw2 = du[a - 1], zero, d[a - 1]
-            if a >= 2:
-                pw1 = dl[a - 2]
-        v1, v2, tau = zero, zero, 0.0
-        for j in range(a, b + 1):
-            n0, n1, n2 = zero, zero, zero
-            if j < b or right:
-                n0, n1, n2 = dl[j], d[j + 1], du[j + 1]
-            v1, v2, tau, pivot = _reflection(p0, q0, n0)
-            if not 0.0 < abs(pivot) < np.inf and info < 0:
-                info = j
-            c1 = np.conj(v1)
-            c2 = np.conj(v2)
-            t1 = tau * (p1 + c1 * q1 + c2 * n1)
-            t2 = tau * (c2 * n2)
-            s1 = tau * (pw1 + c1 * qw1)
-            s2 = tau * (pw2 + c1 * qw2)
-            rows[j, V1] = v1
-            rows[j, V2] = v2
-            rows[j, TAU] = tau
-            rows[j, D] = pivot
-            rows[j, U1] = p1 - t1
-            rows[j, U2] = -t2
-            rows[j, W1] = pw1 - s1
-            rows[j, W2] = pw2 - s2
-            # The middle row and the new one stay; without left neighbours the middle one is empty.
-            q0, q1, qw1, qw2 = q1 - v1 * t1, -v1 * t2, qw1 - v1 * s1, qw2 - v1 * s2
-            n1, n2 = n1 - v2 * t1, n2 - v2 * t2
-            nw1, nw2 = -v2 * s1, -v2 * s2
-            if left:
-                p0, p1, pw1, pw2 = q0, q1, qw1, qw2
-                q0, q1, qw1, qw2 = n1, n2, nw1, nw2
-            else:
-                p0, p1 = n1, n2
-                q0, q1 = zero, zero
-        if left:
-            leftover[s, 0, LEFT2] = pw1
-            leftover[s, 0, LEFT1] = pw2
-            leftover[s, 0, RIGHT1] = p0
-            leftover[s, 0, RIGHT2] = p1
-            leftover[s, 1, LEFT2] = qw1
-            leftover[s, 1, LEFT1] = qw2
-            leftover[s, 1, RIGHT1] = q0
-            leftover[s, 1, RIGHT2] = q1
-        else:
-            # One row only; the other is nothing, whatever stood there.
-            for c in range(4):
-                leftover[s, 0, c] = zero
-            leftover[s, 1, LEFT2] = zero
-            leftover[s, 1, LEFT1] = zero
-            leftover[s, 1, RIGHT1] = p0
-            leftover[s, 1, RIGHT2] = p1
-        share = tau * np.conj(v2)
-        leftover[s, 0, 4] = -v1 * share
-        leftover[s, 1, 4] = 1.0 - v2 * share
-    return info
-
-
-@kernel
-def reflect(rows: Array, first: Array, last: Array, kept: Array, x: Array, backwards: bool) -> None:
-    """Overwrite `x`, (n, m), with Q^H x, or with Q x if `backwards`: the reflections of all segments in turn."""
-    m = x.shape[1]
-    for s in range(first.size):
-        left = 1 if kept[s, LEFT1] >= 0 else 0
-        length = last[s] - first[s] + 1
-        for k in range(length):
-            j = last[s] - k if backwards else first[s] + k
-            v1, v2, tau = rows[j, V1], rows[j, V2], rows[j, TAU]
-            c1, c2 = np.conj(v1), np.conj(v2)
-            top = j - left
-            # At the end of a chain no new row comes in, and v2 is zero.
-            bottom = j + 1 if j < last[s] or kept[s, RIGHT1] >= 0 else j
-            if left:
-                for c in range(m):
-                    t = tau * (x[top, c] + c1 * x[j, c] + c2 * x[bottom, c])
-                    x[top, c] -= t
-                    x[j, c] -= v1 * t
-                    x[bottom, c] -= v2 * t
-            elif bottom > j:
-                for c in range(m):
-                    t = tau * (x[j, c] + c2 * x[bottom, c])
-                    x[j, c] -= t
-                    x[bottom, c] -= v2 * t
-            else:
-                for c in range(m):
-                    x[j, c] -= tau * x[j, c]
-
-
-@kernel
-def back_substitute(
-    rows: Array,
-    first: Array,
-    last: Array,
-    kept: Array,
-    link_start: Array,
-    link_kept: Array,
-    link_values: Array,
-    z: Array,
-    x: Array,
-) -> None:
-    """Solve U x = y - W z for the interior columns, in place of y in `x`, (n, m), given the kept `z`, (k, m)."""
-    m = x.shape[1]
-    for s in range(first.size):
-        left2, left1, right1, right2 = kept[s, LEFT2], kept[s, LEFT1], kept[s, RIGHT1], kept[s, RIGHT2]
-        shift = 1 if left1 >= 0 else 0
-        a = first[s]
-        b = last[s]
-        for j in range(b, a - 1, -1):
-            u1, u2, w1, w2, pivot = rows[j, U1], rows[j, U2], rows[j, W1], rows[j, W2], rows[j, D]
-            reciprocal = (pivot * 0 + 1) / pivot
-            for c in range(m):
-                value = x[j - shift, c]
-                # What has been known for longest comes first.
-                if left1 >= 0:
-                    value -= w2 * z[left1, c]
-                if left2 >= 0:
-                    value -= w1 * z[left2, c]
-                if j == b and link_start[s] < link_start[s + 1]:
-                    enters = -rows[b, TAU] * np.conj(rows[b, V2])
-                    for t in range(link_start[s], link_start[s + 1]):
-                        value -= enters * link_values[t] * z[link_kept[t], c]
-                if j < b - 1:
-                    value -= u2 * x[j + 2, c]
-                elif j == b - 1 and right1 >= 0:
-                    value -= u2 * z[right1, c]
-                elif j == b and right2 >= 0:
-                    value -= u2 * z[right2, c]
-                if j < b:
-                    value -= u1 * x[j + 1, c]
-                elif right1 >= 0:
-                    value -= u1 * z[right1, c]
-                x[j, c] = divided(value, pivot, reciprocal)
+    count = first.size
+    if count == 0:
+        return -1
+    # Two segments at a time, one of each half: each waits for its own square roots and quotients, and they overlap.
+    half = halves(first, last)
+    s, t = 0, half if half < count else 0
+    a, b = first[s], first[t]
+    one, other = _begun(dl, d, du, kept, s, a), _begun(dl, d, du, kept, t, b)
+    bad = bad_other = dl.size + d.size
+    while s < half and t < count and half < count:
+        left, left_other = kept[s, LEFT1] >= 0, kept[t, LEFT1] >= 0
+        right, right_other = kept[s, RIGHT1] >= 0, kept[t, RIGHT1] >= 0
+        v1, v2, tau = d[0] * 0, d[0] * 0, 0.0
+        y1, y2, tau_other = d[0] * 0, d[0] * 0, 0.0
+        steps = min(last[s] - a, last[t] - b) + 1
+        for k in range(steps):
+            below, below_other = a + k < last[s] or right, b + k < last[t] or right_other
+            one, v1, v2, tau, pivot = _eliminated(dl, d, du, a + k, below, left, one, rows)
+            other, y1, y2, tau_other, pivot_other = _eliminated(dl, d, du, b + k, below_other, left_other, other, rows)
+            # Accepts the good, so that a NaN is reported as well as a zero.
+            if not 0.0 < abs(pivot) < np.inf:
+                bad = min(bad, a + k)
+            if not 0.0 < abs(pivot_other) < np.inf:
+                bad_other = min(bad_other, b + k)
+        a += steps
+        b += steps
+        if a > last[s]:
+            _leave(leftover, s, left, one, v1, v2, tau)
+            s += 1
+            if s < half:
+                a = first[s]
+                one = _begun(dl, d, du, kept, s, a)
+        if b > last[t]:
+            _leave(leftover, t, left_other, other, y1, y2, tau_other)
+            t += 1
+            if t < count:
+                b = first[t]
+                other = _begun(dl, d, du, kept, t, b)
+    if s < half:
+        t, b, other, end = s, a, one, half
+    else:
+        end = count
+    while t < end:
+        left, right = kept[t, LEFT1] >= 0, kept[t, RIGHT1] >= 0
+        v1, v2, tau = d[0] * 0, d[0] * 0, 0.0
+        for j in range(b, last[t] + 1):
+            other, v1, v2, tau, pivot = _eliminated(dl, d, du, j, j < last[t] or right, left, other, rows)
+            if not 0.0 < abs(pivot) < np.inf:
+                bad = min(bad, j)
+        _leave(leftover, t, left, other, v1, v2, tau)
+        t += 1
+        if t < end:
+            b = first[t]
+            other = _begun(dl, d, du, kept, t, b)
+    bad = min(bad, bad_other)
+    return bad if bad < dl.size + d.size else -1
 
 
 @kernel

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import kernel
 
-__all__ = ["extreme_bits"]
+__all__ = ["extreme_bits", "magnitudes"]
 
 Array = NDArray[Any]
 
@@ -30,3 +31,15 @@ def extreme_bits(bits: Array, clear: Any) -> tuple[Any, Any]:
         largest = max(largest, size)
         smallest = min(smallest, size)
     return largest, smallest
+
+
+@kernel
+def magnitudes(values: Array) -> tuple[Any, Any]:
+    """Return the largest and the smallest magnitude of numbers of double precision, as numbers.
+
+    The largest is infinite or NaN if one of them is.
+    """
+    found = np.empty(2, np.uint64)
+    found[0], found[1] = extreme_bits(values.view(np.uint64), np.uint64(0x7FFFFFFFFFFFFFFF))
+    numbers = found.view(np.float64)
+    return numbers[0], numbers[1]

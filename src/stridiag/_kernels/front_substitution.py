@@ -14,56 +14,23 @@ from numba.core import types
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import borrowing_form, kernel
+from stridiag._kernels.dot import dot
 from stridiag._kernels.front_lu import DONE, IDS, SIZE, VALUES
-from stridiag._kernels.vectors import load, multiply_add, store
+from stridiag._kernels.vectors import load, store
 
 __all__ = ["solve_adjoint", "solve_columns", "solve_vector_adjoint", "solve_vectors"]
 
 Array = NDArray[Any]
 
 
-def _dot(values: Array, at: int, other: Array, first: int, last: int, sums: Array) -> Any:
-    """Return the sum of the products of ``values[at ...]`` and ``other[first ... last - 1]``; `sums`, (8,): work."""
-    total = other[0] * 0
-    for k in range(last - first):
-        total += values[at + k] * other[first + k]
-    return total
-
-
-def _dot_in_vectors(values: Any, at: int, other: Any, first: int, last: int, sums: Array) -> Any:
-    total = 0.0
-    shift = at - first
-    k = first
-    if k + 8 <= last:
-        one = load(values, shift + k) * load(other, k)
-        two = one * 0.0
-        k += 8
-        while k + 16 <= last:
-            one = multiply_add(load(values, shift + k), load(other, k), one)
-            two = multiply_add(load(values, shift + k + 8), load(other, k + 8), two)
-            k += 16
-        store(sums, 0, one + two)
-        total = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
-    while k < last:
-        total += values[shift + k] * other[k]
-        k += 1
-    return total
-
-
-@borrowing_form(_dot)
-def _dot_of(values, at, other, first, last, sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    return _dot_in_vectors if values.dtype is types.float64 else _dot
-
-
 @kernel
 def solve_vectors(head: Array, values: Array, ids: Array, x: Array, z: Array, work: Array) -> None:
     """Solve for `z`, (m, n), by columns of the matrix; `x` is by its rows, and used up.
 
-    `work`, (m, as wide as a front and 8 more). Each number of the factors is brought from memory once.
+    `work`, (m, as wide as a front and a vector more). Each number of the factors is brought from memory once.
     """
     span = work.shape[1]
     flat = work.reshape(work.size)
-    sums = flat[span - 8 : span]
     for f in range(head.shape[0]):
         done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
         row = at
@@ -71,7 +38,7 @@ def solve_vectors(head: Array, values: Array, ids: Array, x: Array, z: Array, wo
             known = min(i, done)
             for side in range(x.shape[0]):
                 value = x[side, ids[first + i]]
-                value -= _dot(values, row, flat, side * span, side * span + known, sums)
+                value -= dot(values, row, flat, side * span, side * span + known)
                 if i < done:
                     flat[side * span + i] = value
                 x[side, ids[first + i]] = value
@@ -85,7 +52,7 @@ def solve_vectors(head: Array, values: Array, ids: Array, x: Array, z: Array, wo
             row = at + t * width
             for side in range(x.shape[0]):
                 here = side * span
-                known = _dot(values, row + t + 1, flat, here + t + 1, here + width, sums)
+                known = dot(values, row + t + 1, flat, here + t + 1, here + width)
                 value = (x[side, ids[first + t]] - known) / values[row + t]
                 flat[here + t] = value
                 z[side, ids[first + width + t]] = value

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stridiag.factorization.elementary import Diagonal, Elementary, Permutation, triangular_factors
     from stridiag.factorization.explicit import FactorArrays, FactorStages, Stage
-    from stridiag.factorization.factor import Factor, SlogdetResult, factorize, slogdet_without_factor
+    from stridiag.factorization.factor import (
+        Factor,
+        SlogdetResult,
+        factorize,
+        slogdet_without_factor,
+        solve_without_factor,
+    )
     from stridiag.factorization.refinement import SolveResult
     from stridiag.factorization.simple_factor import SimpleFactor, inverse_factors, multiply_out
     from stridiag.factorization.solving import Transposition
@@ -34,6 +40,7 @@ __all__ = [
     "inverse_factors",
     "multiply_out",
     "slogdet_without_factor",
+    "solve_without_factor",
     "triangular_factors",
 ]
 
@@ -57,6 +64,7 @@ _LATER = {
     "inverse_factors": "factorization.simple_factor",
     "multiply_out": "factorization.simple_factor",
     "slogdet_without_factor": "factorization.factor",
+    "solve_without_factor": "factorization.factor",
     "triangular_factors": "factorization.elementary",
 }
 

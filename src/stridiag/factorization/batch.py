@@ -28,7 +28,7 @@ from stridiag.planning.chain import TridiagonalLayout
 from stridiag.planning.layout import Layout
 from stridiag.structure import StridiagMatrix
 
-__all__ = ["BatchedChains", "MemberList", "Members", "decompose_member", "decompose_members"]
+__all__ = ["BatchedChains", "MemberList", "Members", "at_once", "decompose_member", "decompose_members"]
 
 Array = NDArray[Any]
 
@@ -94,7 +94,7 @@ class Members(Protocol):
 def decompose_members(planned: Plan, matrix: StridiagMatrix, found: Survey | None = None) -> Members:
     """Put the values of a matrix, or of a batch, into a plan; `found` is the survey of the values, if known."""
     layout = planned.layout
-    kind = _at_once(layout)
+    kind = at_once(layout)
     if kind is not None:
         single = Single.of(planned, matrix, found, kind)
         if single is not None:
@@ -123,7 +123,7 @@ def decompose_member(planned: Plan, matrix: StridiagMatrix) -> Decomposition:
     return decomposition
 
 
-def _at_once(layout: Layout) -> type[SolvesAtOnce] | None:
+def at_once(layout: Layout) -> type[SolvesAtOnce] | None:
     """Return what can factor and solve in one step, if there is such a thing for the layout."""
     name = _AT_ONCE.get(type(layout).__name__, "")
     # Told by its name, since its module is not imported before a plan asks for it.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
 from stridiag._kernels import condensation as kernels
-from stridiag._kernels import condensed_columns, condensed_solve
+from stridiag._kernels import condensed_columns, condensed_sides, condensed_solve
 from stridiag._kernels import separator_tree as node_kernels
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.wide_vectors import COLUMNS
@@ -88,6 +88,16 @@ class Condensation:
         self._scratch = None
         self.singularity = None
         return self, x, size
+
+    @staticmethod
+    def solve_once(layout: CondensationLayout, values: Array, b: Array, x: Array) -> tuple[float, float, float] | None:
+        """See `stridiag.factorization.single.SolvesOnce`."""
+        if not layout.fused:
+            return None
+        program, kept, needed = _program(layout)
+        start = probe(b.size, values.dtype)
+        found: tuple[float, float, float] = condensed_solve.solve_once(program, values, b, start, kept, needed, x)
+        return found
 
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
@@ -197,7 +207,7 @@ class Condensation:
             node_kernels.substitute_nodes_adjoint(*self._tree, x, z)
             x[layout.leftover] = self._reduced.solve(z[layout.core], adjoint=True)
             node_kernels.reflect_nodes(self._nodes, slots, x, True)
-            kernels.reflect(*self._segments, x, True)
+            condensed_sides.reflect(*self._segments, x, True)
         else:
             self._down(x)
             self._up(x, self._reduced.solve(x[layout.leftover]))
@@ -205,7 +215,7 @@ class Condensation:
 
     def _down(self, x: Array) -> None:
         """Apply all reflections to right-hand sides in chain order: the reduced system's are then among them."""
-        kernels.reflect(*self._segments, x, False)
+        condensed_sides.reflect(*self._segments, x, False)
         node_kernels.reflect_nodes(self._nodes, self._layout.tree.slots, x, False)
 
     def _up(self, x: Array, core: Array) -> None:
@@ -214,7 +224,7 @@ class Condensation:
         z = np.empty((layout.columns.size, x.shape[1]), x.dtype)
         z[layout.core] = core
         node_kernels.substitute_nodes(*self._tree, x, z)
-        kernels.back_substitute(*self._segments, *self._last_row_links, z, x)
+        condensed_sides.back_substitute(*self._segments, *self._last_row_links, z, x)
         x[layout.columns] = z
 
     def _solve_columns(self, b: Array) -> Array:
@@ -255,7 +265,7 @@ class Condensation:
         node_kernels.multiply_nodes(*self._tree, y, z)
         y[layout.leftover] = self._reduced.multiply(z[layout.core])
         node_kernels.reflect_nodes(self._nodes, layout.tree.slots, y, True)
-        kernels.reflect(*self._segments, y, True)
+        condensed_sides.reflect(*self._segments, y, True)
         return layout.chain.from_chains(y)
 
     def slogdet(self) -> tuple[Any, float]:

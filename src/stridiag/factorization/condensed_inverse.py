@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import condensation as kernels
-from stridiag._kernels import inverse_panels
+from stridiag._kernels import condensed_sides, inverse_panels
 from stridiag._kernels import separator_tree as node_kernels
 from stridiag._kernels.selected_inverse import condensed_pattern, kept_row_entries
 from stridiag._kernels.threads import run_ranges
@@ -159,14 +158,14 @@ class CondensedInverse:
             touched = slice(
                 int(np.searchsorted(layout.last, start - 1)), int(np.searchsorted(layout.first, end, side="right"))
             )
-            kernels.reflect(
+            condensed_sides.reflect(
                 self._rows, layout.first[touched], layout.last[touched], layout.neighbours[touched], x, False
             )
             node_kernels.reflect_nodes(self._nodes, tree.slots, x, False)
             z = np.empty((layout.columns.size, end - start), x.dtype)
             z[layout.core] = self._reduced.solve(x[layout.leftover])
             node_kernels.substitute_nodes(self._nodes, tree.slots, tree.around, tree.tail, *links, x, z)
-            kernels.back_substitute(self._rows, layout.first, layout.last, layout.neighbours, *links, z, x)
+            condensed_sides.back_substitute(self._rows, layout.first, layout.last, layout.neighbours, *links, z, x)
             x[layout.columns] = z
             where = slice(start, end) if layout.chain.stride == 1 else original[start:end]
             out[:, where] = layout.chain.from_chains(x)
@@ -187,7 +186,7 @@ class CondensedInverse:
                 int(np.searchsorted(layout.last, columns[0] - 1)),
                 int(np.searchsorted(layout.first, columns[-1] + 1, side="right")),
             )
-            kernels.reflect(
+            condensed_sides.reflect(
                 self._rows, layout.first[touched], layout.last[touched], layout.neighbours[touched], x, False
             )
             node_kernels.reflect_nodes(self._nodes, tree.slots, x, False)

@@ -11,11 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._dtypes import real_type
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
+from stridiag.factorization.batch import at_once
 from stridiag.factorization.determinant import chain_determinant
 from stridiag.factorization.inverting import Inverting
 from stridiag.factorization.refinement import SolveResult
 from stridiag.factorization.sampling import NormalVectors
 from stridiag.factorization.simple_factor import MAX_Q_ENTRIES, SimpleFactor, without_identities
+from stridiag.factorization.single import SolvesOnce, solve_once
 from stridiag.factorization.solving import (
     Transposition,
     as_right_side,
@@ -29,7 +31,14 @@ from stridiag.structure import StridiagMatrix
 if TYPE_CHECKING:
     from stridiag.factorization.explicit import FactorArrays, FactorStages
 
-__all__ = ["Factor", "SlogdetResult", "Transposition", "factorize", "slogdet_without_factor"]
+__all__ = [
+    "Factor",
+    "SlogdetResult",
+    "Transposition",
+    "factorize",
+    "slogdet_without_factor",
+    "solve_without_factor",
+]
 
 Array = NDArray[Any]
 
@@ -44,6 +53,18 @@ class SlogdetResult(NamedTuple):
 def factorize(matrix: StridiagMatrix, *, method: Method = "auto", check_finite: bool = True) -> Factor:
     """Factor a square matrix or a batch; see `StridiagMatrix.factor`, and `Factor.solve` for `check_finite`."""
     return Factor(plan(matrix.structure, method=method), matrix, check_finite=check_finite)
+
+
+def solve_without_factor(matrix: StridiagMatrix, b: Array) -> Array | None:
+    """Return the solution for one vector where no factor is needed; None for most, and where something is to be said.
+
+    Of a small matrix in double precision, for which making the objects that hold a factor takes as long as solving.
+    """
+    if matrix.dtype != b.dtype or b.dtype != np.float64 or matrix.values.ndim != 1 or b.ndim != 1:
+        return None
+    planned = plan(matrix.structure)
+    once: SolvesOnce | None = getattr(at_once(planned.layout), "solve_once", None)
+    return None if once is None else solve_once(planned, matrix, b, once)
 
 
 def slogdet_without_factor(matrix: StridiagMatrix) -> SlogdetResult | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stridiag._dtypes import double_type
 from stridiag._kernels import front_columns, front_substitution, row_pairs
 from stridiag._kernels import front_lu as kernels
+from stridiag._kernels.dot import LANES
 from stridiag._kernels.front_block import PANEL
 from stridiag._kernels.front_tree import WIDTH
 from stridiag._kernels.permutations import permutation_sign
@@ -132,7 +133,7 @@ class FrontLU:
         if x.shape[1] <= _FEW:
             # One behind the other in memory.
             sides, y = np.ascontiguousarray(x.T), np.empty(x.shape[::-1], x.dtype)
-            work = np.empty((x.shape[1], self._widest + 8), x.dtype)
+            work = np.empty((x.shape[1], self._widest + LANES), x.dtype)
             if adjoint:
                 for side, solution in zip(sides, y, strict=True):
                     front_substitution.solve_vector_adjoint(*factors, side, solution, work[0])
@@ -147,6 +148,18 @@ class FrontLU:
         if adjoint:
             row_pairs.rotate_sides_back(plan.pairs, self._cosines, self._sines, y)
         return y
+
+    @property
+    def arrays(self) -> tuple[Array, Array, Array, Array, Array] | None:
+        """Head, ids and numbers of the fronts, cosines and sines of the rotations; None where solutions are refined."""
+        if self._refined is not None:
+            return None
+        return self._head, self._ids, self._values, self._cosines, self._sines
+
+    @property
+    def pairs(self) -> Index:
+        """Rows that are rotated."""
+        return self._plan.pairs
 
     @cached_property
     def _widest(self) -> int:

@@ -26,12 +26,13 @@ from stridiag.factorization.survey import Survey, survey
 from stridiag.planning import Plan
 from stridiag.structure import StridiagMatrix
 
-__all__ = ["Single", "SolvesAtOnce"]
+__all__ = ["Single", "SolvesAtOnce", "SolvesOnce", "solve_once"]
 
 Array = NDArray[Any]
 
+_DOUBLE = np.dtype(np.float64)
 # Of the rough condition number, from which on the true one is asked for.
-_LIMIT = 1.0 / eps_of(np.dtype(np.float64))
+_LIMIT = 1.0 / eps_of(_DOUBLE)
 
 
 class SolvesAtOnce(Decomposition, Protocol):
@@ -53,6 +54,42 @@ class SolvesAtOnce(Decomposition, Protocol):
     def solve_vector(self, b: Array) -> Array | None:
         """Return the solution for a vector, (n,), in double precision; None if that is not finite."""
         ...
+
+
+class SolvesOnce(Protocol):
+    """A decomposition's way to solve for one vector, and no more, without being made."""
+
+    def __call__(self, layout: Any, values: Array, b: Array, x: Array) -> tuple[float, float, float] | None:
+        """Put into `x` what `SolvesAtOnce.factor_and_solve` would return, and keep no factors.
+
+        Returns
+        -------
+        tuple or None
+            The largest and the smallest magnitude of the values, and the size of the solution for the probe: NaN where
+            there is no solution. None if the layout is not one that this serves.
+        """
+        ...
+
+
+def solve_once(planned: Plan, matrix: StridiagMatrix, b: Array, once: SolvesOnce) -> Array | None:
+    """Return the solution for `b`, (n,), of double precision; None where the general way has to be gone, and tells why.
+
+    All that `Single` would ask of the matrix is asked: that its numbers are finite and of ordinary size, that it is
+    not singular at sight, and that its condition number is not large.
+    """
+    structure = matrix.structure
+    n = structure.shape[0]
+    if b.shape != (n,) or not b.flags.c_contiguous or planned.unmatched is not None:
+        return None
+    x = np.empty(n)
+    found = once(planned.layout, matrix.values, b, x)
+    if found is None:
+        return None
+    largest, smallest, size = found
+    # Accepts the good, so that NaN goes the general way.
+    if not (in_range(largest, _DOUBLE) and 100.0 * math.sqrt(n) * largest * structure.longest_line * size < _LIMIT):
+        return None
+    return None if smallest == 0.0 and evident_singularity(planned, matrix) is not None else x
 
 
 class Single:

@@ -20,6 +20,7 @@ from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.lane_groups import group_size
 from stridiag._kernels.lane_steps import FACTORS, STEADY
 from stridiag._kernels.threads import run_ranges
+from stridiag.factorization.again import LONGEST, Again
 from stridiag.factorization.condition import probe
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.reduced import factor_reduced
@@ -73,6 +74,7 @@ class Sweeps:
         self._nodes: Array | None = None
         self._reduced: Decomposition | None = None
         self._notes: Notes | None = None
+        self._again: Again | None = None
         self._groups = -(-layout.first.size // group_size(values.dtype))
         self._worth_noting = COMPILES and self._groups > 0 and d.size <= NOTED
         # Pivots as they come (None), where that promises to be stable; the first sweep finds out, and reflects if not.
@@ -86,6 +88,9 @@ class Sweeps:
         And the 2-norm of the solution for a random right-hand side of unit variance, if `probing`, or 0; NaN where an
         entry of the solution is not finite.
         """
+        again = None if probing else self._found_again()
+        if again is not None:
+            return again.solve(b)
         sides, core = self.down(b, probing=probing)
         if core.size and self._reduced is not None:
             core = self._reduced.solve(core)
@@ -188,6 +193,15 @@ class Sweeps:
                 self._worth_noting = False
         return self._notes
 
+    def _found_again(self) -> Again | None:
+        """Return what solves again in one call; None before the first solution, and where that does not serve."""
+        nodes, short = self._nodes, self._layout.chain.n <= LONGEST
+        if self._again is None and nodes is not None and short and self._values.dtype == np.float64:
+            notes = self._found_notes()
+            if notes is not None:
+                self._again = Again.of(self._layout, notes, nodes, self._links, self._reduced)
+        return self._again
+
     def _fold(self, b: Array, notes: Notes) -> Array:
         """Return what `_reduce` does for one right-hand side, by the notes."""
         sides = np.empty((self._layout.first.size, 2, 1))
@@ -281,6 +295,7 @@ class Sweeps:
         """Bytes that are kept between solutions."""
         nodes = 0 if self._nodes is None else self._nodes.nbytes
         notes = 0 if self._notes is None else self._notes.nbytes
+        notes += 0 if self._again is None else self._again.nbytes
         return nodes + notes + self._links.nbytes + (0 if self._reduced is None else self._reduced.nbytes)
 
 
@@ -289,6 +304,8 @@ class Notes:
 
     Attributes
     ----------
+    reflecting : bool or None
+        What the steps are: see `stridiag._kernels.lane_steps`.
     useful : bool
         Whether all groups could be noted.
     tables : tuple of ndarray
@@ -300,6 +317,7 @@ class Notes:
     def __init__(
         self, layout: CondensationLayout, tridiagonal: tuple[Array, Array, Array], reflecting: bool | None
     ) -> None:
+        self.reflecting = reflecting
         dl, d, du = tridiagonal
         size, lanes = group_size(d.dtype), layout.lanes
         half = size // 2

@@ -67,6 +67,16 @@ class TridiagonalLU:
         dl, d, du, du2 = factors
         return cls.of_factors(layout, values, (dl, d, du, du2, swapped), info), x, largest
 
+    @staticmethod
+    def solve_once(layout: TridiagonalLayout, values: Array, b: Array, x: Array) -> tuple[float, float, float] | None:
+        """See `stridiag.factorization.single.SolvesOnce`."""
+        chain = layout.chain
+        if not chain.plain:
+            return None
+        start = probe(b.size, values.dtype)
+        found: tuple[float, float, float] = chain_solve.solve_once(values, chain.stride, b, start, x)
+        return found
+
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
         x = np.empty(b.size, b.dtype)

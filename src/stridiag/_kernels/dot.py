@@ -1,0 +1,85 @@
+"""Inner products of stretches of two arrays, for kernels whose rows are long: in vectors, where numbers are real."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba.core import types
+
+from stridiag._kernels.compile import borrowing_form
+from stridiag._kernels.vectors import BYTES, load, multiply_add, store
+
+__all__ = ["LANES", "dot"]
+
+LANES = BYTES // 8
+"""Numbers of double precision in a vector."""
+
+PAIR = 2 * LANES
+
+
+def dot(values: Any, at: int, other: Any, first: int, last: int) -> Any:
+    """Return the sum of products of ``values[at ...]`` with ``other[first ... last - 1]``.
+
+    The last `LANES` entries of `other` are work space. In vectors two sums a lane are made, which do not wait for one
+    another, and come together at the end; four sums else.
+    """
+    s0 = s1 = s2 = s3 = other[0] * 0
+    shift = at - first
+    k = first
+    while k + 4 <= last:
+        s0 += values[shift + k] * other[k]
+        s1 += values[shift + k + 1] * other[k + 1]
+        s2 += values[shift + k + 2] * other[k + 2]
+        s3 += values[shift + k + 3] * other[k + 3]
+        k += 4
+    while k < last:
+        s0 += values[shift + k] * other[k]
+        k += 1
+    return (s0 + s1) + (s2 + s3)
+
+
+@borrowing_form(dot)
+def _dot(values, at, other, first, last):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return _in_vectors if values.dtype == types.float64 else _in_numbers
+
+
+def _in_numbers(values, at, other, first, last):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    s0 = s1 = s2 = s3 = other[0] * 0
+    shift = at - first
+    k = first
+    while k + 4 <= last:
+        s0 += values[shift + k] * other[k]
+        s1 += values[shift + k + 1] * other[k + 1]
+        s2 += values[shift + k + 2] * other[k + 2]
+        s3 += values[shift + k + 3] * other[k + 3]
+        k += 4
+    while k < last:
+        s0 += values[shift + k] * other[k]
+        k += 1
+    return (s0 + s1) + (s2 + s3)
+
+
+def _in_vectors(values, at, other, first, last):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    shift = at - first
+    k = first
+    total = 0.0
+    if last - first >= PAIR:
+        one = load(values, shift + k) * load(other, k)
+        two = load(values, shift + k + LANES) * load(other, k + LANES)
+        k += PAIR
+        while k + PAIR <= last:
+            one = multiply_add(load(values, shift + k), load(other, k), one)
+            two = multiply_add(load(values, shift + k + LANES), load(other, k + LANES), two)
+            k += PAIR
+        place = other.size - LANES
+        store(other, place, one + two)
+        for lane in range(LANES):
+            total += other[place + lane]
+    rest = 0.0
+    while k + 2 <= last:
+        total += values[shift + k] * other[k]
+        rest += values[shift + k + 1] * other[k + 1]
+        k += 2
+    if k < last:
+        total += values[shift + k] * other[k]
+    return total + rest

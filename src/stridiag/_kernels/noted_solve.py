@@ -1,0 +1,141 @@
+r"""Solving again with chains of some thousand rows: all steps from one vector to the other in one call.
+
+The steps are those of `stridiag._kernels.lane_replay`, `stridiag._kernels.kept_columns`,
+`stridiag._kernels.separator_tree` and of the reduced system, which `stridiag.factorization.sweeps` calls one after
+another, on several threads where that pays. For some thousand rows it does not, and the calls by themselves take a
+quarter of the time. So what the plan says of the kept columns comes in one array of integers, the `program`, as in
+`stridiag._kernels.condensed_solve`, what is kept of the numbers in another, the `store`; and the notes as they are.
+
+Cost: as there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.dot import LANES
+from stridiag._kernels.front_householder import reflect as reflect_fronts
+from stridiag._kernels.front_householder import solve_upper
+from stridiag._kernels.front_order import WIDTH as QR_WIDTH
+from stridiag._kernels.front_substitution import solve_vectors as solve_by_lu
+from stridiag._kernels.kept_columns import core_sides
+from stridiag._kernels.lane_replay import fold, unfold
+from stridiag._kernels.lane_substitution import LINKS as SUMS
+from stridiag._kernels.row_pairs import rotate_sides
+from stridiag._kernels.separator_tree import WIDTH, reflect_nodes, substitute_nodes
+
+__all__ = ["BY_LU", "BY_QR", "NOTHING", "solve"]
+
+Array = NDArray[Any]
+
+NOTHING, BY_QR, BY_LU = range(3)
+"""How the reduced system is factored."""
+
+# The parts of a program, in the order in which they stand; before them where each begins, and where the last one ends.
+KIND, PLACES, AROUND, TAIL, LINK_START, LINK_KEPT, COLUMNS, NEIGHBOURS, LEFTOVER, CORE_PLACES, CORE = range(11)
+LINK_SEGMENT = 11
+# Of QR in fronts its plan: fronts, pool, rows. Of LU in fronts what was made of it: head, ids; and the pairs.
+FIRST, SECOND, THIRD = range(12, 15)
+# The parts of the store: the nodes, the links, the numbers of the fronts, and tau, or cosines and sines.
+NODES, LINKS, NUMBERS, TURNS, MORE = range(5)
+
+
+@inlined
+def _part(table: Array, starts: Array, k: int) -> Array:
+    return table[starts[k] : starts[k + 1]]
+
+
+@inlined
+def _table(table: Array, starts: Array, k: int, width: int) -> Array:
+    part = table[starts[k] : starts[k + 1]]
+    return part.reshape(part.size // width, width)
+
+
+@kernel
+def _solve_reduced(program: Array, store: Array, starts: Array, x: Array, z: Array) -> None:
+    """Solve for `z`, (r, 1); `x` is used up."""
+    numbers, turns = _part(store, starts, NUMBERS), _part(store, starts, TURNS)
+    first = program[program[FIRST] : program[FIRST + 1]]
+    if program[program[KIND]] == BY_QR:
+        fronts = first.reshape(first.size // QR_WIDTH, QR_WIDTH)
+        rows = _part(program, program, THIRD)
+        reflect_fronts(fronts, rows, numbers, turns, x, False)
+        solve_upper(fronts, _part(program, program, SECOND), rows, numbers, x, z)
+    else:
+        rotate_sides(_table(program, program, THIRD, 3), turns, _part(store, starts, MORE), x)
+        head = first.reshape(first.size // 5, 5)
+        ids, work = _part(program, program, SECOND), np.empty((1, x.size + LANES))
+        solve_by_lu(head, numbers, ids, x.reshape(1, x.size), z.reshape(1, x.size), work)
+
+
+@inlined
+def _spread(
+    columns: Array, around: Array, link_segment: Array, link_kept: Array, links: Array, z: Array, known: Array, x: Array
+) -> Any:
+    """Do what `stridiag._kernels.kept_columns.spread` does, for one right-hand side and by lists.
+
+    `z` has a zero behind its numbers, which `around` names where a segment has no neighbour, and in place of links.
+    """
+    total = 0.0
+    for k in range(columns.size):
+        x[columns[k]] = z[k, 0]
+        if not abs(z[k, 0]) < np.inf:
+            total = np.nan
+    for k in range(around.size):
+        known[k] = z[around[k], 0]
+    for link in range(links.size):
+        # Several links of a segment stand one behind the other.
+        known[5 * link_segment[link] + SUMS] += links[link] * z[link_kept[link], 0]
+    return total
+
+
+@kernel
+def solve(
+    reflecting: bool | None,
+    program: Array,
+    starts: Array,
+    store: Array,
+    b: Array,
+    groups: Array,
+    whole: Array,
+    real: Array,
+    turns: Array,
+    pivots: Array,
+    x: Array,
+) -> Any:
+    """Put the solution for `b`, (n,), in the order of the chains, into `x`; return NaN if it is not finite, else zero.
+
+    `starts` says where the parts of the store begin; `groups` to `pivots` are the notes, of reflections or not.
+    """
+    nodes, links = _table(store, starts, NODES, WIDTH), _part(store, starts, LINKS)
+    places, around = _table(program, program, PLACES, 4), _table(program, program, AROUND, 6)
+    tail, neighbours = _part(program, program, TAIL), _part(program, program, NEIGHBOURS)
+    link_start, link_kept = _part(program, program, LINK_START), _part(program, program, LINK_KEPT)
+    columns, core = _part(program, program, COLUMNS), _part(program, program, CORE)
+    segments, count, r = neighbours.size // 5, groups.shape[0], core.size
+    room = np.empty(7 * segments + 2 * r + columns.size + 1 + count)
+    sides, known = room[: 2 * segments], room[2 * segments : 7 * segments]
+    rest = room[7 * segments :]
+    right, found = rest[:r].reshape(r, 1), rest[r : 2 * r].reshape(r, 1)
+    z = rest[2 * r : 2 * r + columns.size + 1].reshape(columns.size + 1, 1)
+    z[columns.size, 0] = 0.0
+    squares = rest[2 * r + columns.size + 1 :]
+    fold(reflecting, b, groups, whole, real, turns, 0, count, sides.reshape(segments, 2, 1))
+    flat = sides.reshape(2 * segments, 1)
+    reflect_nodes(nodes, places, flat, False)
+    if r:
+        # There is no probe, whose numbers it could take.
+        core_sides(_part(program, program, LEFTOVER), _part(program, program, CORE_PLACES), flat, b, b, right)
+        _solve_reduced(program, store, starts, right, found)
+        for i in range(r):
+            z[core[i], 0] = found[i, 0]
+    substitute_nodes(nodes, places, around, tail, link_start, link_kept, links, flat, z)
+    total = _spread(columns, neighbours, _part(program, program, LINK_SEGMENT), link_kept, links, z, known, x)
+    unfold(reflecting, b, known.reshape(segments, 5, 1), groups, whole, real, turns, pivots, 0, count, x, squares)
+    for group in range(count):
+        total += squares[group]
+    return total
