@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import stridiag
-from stridiag._kernels import condensed_sides, continuants
+from stridiag._kernels import condensation, condensed_sides, continuants, tame_chain
 from stridiag.planning import condensation as planned
 from stridiag.planning import inverse_cost
 from stridiag.planning.chain import ChainLayout, TridiagonalLayout
@@ -35,6 +35,13 @@ def test_counts_of_chains_are_exact(lengths, kind):
     assert recurrences + count(
         continuants.chain_pattern, dl, d, du, *found, *out, 0, d.size
     ) == inverse_cost.chain_pattern(lengths)
+    if n and kind != "graded":
+        forwards = np.empty(n, object), np.empty(n, object), np.empty(n, np.int64)
+        recurrence = count(tame_chain.leading, dl, d, du, *forwards)
+        executed = count(tame_chain.tame_diagonal, dl, d, du, *forwards[:2], out[0])
+        assert recurrence + executed == inverse_cost.chain_diagonal(lengths)
+        executed = count(tame_chain.tame_pattern, dl, d, du, *forwards, *out)
+        assert recurrence + executed == inverse_cost.chain_pattern(lengths)
     work = np.empty(n, object), np.empty(n, np.int64)
     sums = count(continuants.largest_column_sum, dl, d, du, *found, *work)
     assert recurrences + sums == inverse_cost.chain_column_sums(lengths)

@@ -41,6 +41,7 @@ from stridiag._kernels.compile import inlined, kernel, literal_inlined, literal_
 __all__ = [
     "factor_ridges",
     "invert_gram",
+    "less_product",
     "residual_block",
     "residual_rows",
     "residual_vector",
@@ -326,7 +327,7 @@ def _halves(a: float) -> tuple[float, float]:
 
 
 @literal_inlined
-def _less(high: float, low: float, a: float, x: float) -> tuple[float, float]:
+def less_product(high: float, low: float, a: float, x: float) -> tuple[float, float]:
     """Subtract a x from ``high + low``, as `stridiag._kernels.residual` does."""
     value = -a
     value_high, value_low = _halves(value)
@@ -343,9 +344,9 @@ def _less(high: float, low: float, a: float, x: float) -> tuple[float, float]:
 
 @literal_inlined
 def _row(b: float, low: float, mid: float, up: float, before: float, here: float, after: float) -> float:
-    high, error = _less(b, 0.0, low, before)
-    high, error = _less(high, error, mid, here)
-    high, error = _less(high, error, up, after)
+    high, error = less_product(b, 0.0, low, before)
+    high, error = less_product(high, error, mid, here)
+    high, error = less_product(high, error, up, after)
     return high + error
 
 
@@ -392,11 +393,11 @@ def residual_rows(
             high = b[j, i]
             low = 0.0
             if j > 0:
-                high, low = _less(high, low, dl[j - 1], x[j - 1, i])
-            high, low = _less(high, low, d[j], x[j, i])
+                high, low = less_product(high, low, dl[j - 1], x[j - 1, i])
+            high, low = less_product(high, low, d[j], x[j, i])
             if j < n - 1:
-                high, low = _less(high, low, du[j], x[j + 1, i])
+                high, low = less_product(high, low, du[j], x[j + 1, i])
             for k in range(begin, end):
-                high, low = _less(high, low, values[k], x[columns[k], i])
+                high, low = less_product(high, low, values[k], x[columns[k], i])
             result[j, i] = high + low
         begin = end

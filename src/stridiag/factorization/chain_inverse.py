@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
 from stridiag._kernels import continuants as kernels
-from stridiag._kernels import inverse_rows
+from stridiag._kernels import inverse_rows, tame_chain
 from stridiag._kernels.threads import run_ranges
+from stridiag.factorization.determinant import chain_diagonals, is_as_it_stands
 from stridiag.factorization.panels import numbers_beyond, passes_caches, writes_panels
 from stridiag.planning.chain import ChainLayout
 
@@ -33,8 +34,11 @@ Index = NDArray[np.int64]
 
 def chain_diagonal(layout: ChainLayout, values: Array) -> Array | None:
     """Return the diagonal of the inverse, (n,), in the original order."""
-    dl, d, du = _wide(layout, values)
-    out, found = np.empty_like(d), _continuants(dl, d, du)
+    dl, d, du = chain_diagonals(layout, values)
+    out, forwards = np.empty_like(d), _tame_continuants(dl, d, du)
+    if forwards is not None and tame_chain.tame_diagonal(dl, d, du, *forwards[:2], out) < 0:
+        return layout.from_chains(out).astype(values.dtype, copy=False)
+    found = _continuants(dl, d, du)
     if _somewhere(lambda first, last: kernels.chain_diagonal(d, *found, out, first, last), d.size):
         return None
     return layout.from_chains(out).astype(values.dtype, copy=False)
@@ -42,14 +46,26 @@ def chain_diagonal(layout: ChainLayout, values: Array) -> Array | None:
 
 def chain_pattern(layout: ChainLayout, values: Array, *, transpose: bool) -> Array | None:
     """Return the entries of the inverse, or of its transpose, at the pattern of the matrix, by slot."""
-    dl, d, du = _wide(layout, values)
-    parts, found = np.empty((3, d.size), d.dtype), _continuants(dl, d, du)
-    lower, main, upper = parts
-    parts[:, -1:] = 0
-    if _somewhere(
-        lambda first, last: kernels.chain_pattern(dl, d, du, *found, lower, main, upper, first, last), d.size
-    ):
-        return None
+    dl, d, du = chain_diagonals(layout, values)
+    result = None
+    if is_as_it_stands(layout) and layout.structure.nnz == 3 * layout.n - 2 and d.dtype == values.dtype:
+        # Straight into the slots; there are none for the last numbers, which nobody writes.
+        result = np.empty(layout.structure.nnz, d.dtype)
+        lower, main, upper = (result[layout.structure.diagonal_slots(k)] for k in (-1, 0, 1))
+        if transpose:
+            lower, upper = upper, lower
+    else:
+        lower, main, upper = parts = np.empty((3, d.size), d.dtype)
+        parts[:, -1:] = 0
+    forwards = _tame_continuants(dl, d, du)
+    if forwards is None or tame_chain.tame_pattern(dl, d, du, *forwards, lower, main, upper) >= 0:
+        found = _continuants(dl, d, du)
+        if _somewhere(
+            lambda first, last: kernels.chain_pattern(dl, d, du, *found, lower, main, upper, first, last), d.size
+        ):
+            return None
+    if result is not None:
+        return result
     return slots_of_chains(layout, (upper, main, lower) if transpose else (lower, main, upper), values.dtype)
 
 
@@ -120,7 +136,18 @@ def _blocks(mantissa: Array, exponent: Index, letter: int, coupling: Array) -> t
 
 
 def _wide(layout: ChainLayout, values: Array) -> tuple[Array, Array, Array]:
+    """Return dl, d and du with a number more beside the diagonal, which some kernels look at."""
     return layout.tridiagonal(values.astype(double_type(values.dtype), copy=False))
+
+
+def _tame_continuants(dl: Array, d: Array, du: Array) -> tuple[Array, Array, NDArray[np.int32]] | None:
+    """Return the continuants from the first row on, for `tame_chain`; None unless it serves."""
+    if not d.size or not all(tame_chain.all_tame(part) for part in (dl, d, du)):
+        return None
+    f, before = np.empty((2, d.size), d.dtype)
+    units = np.empty(d.size, np.int32)
+    tame_chain.leading(dl, d, du, f, before, units)
+    return f, before, units
 
 
 def _continuants(dl: Array, d: Array, du: Array) -> tuple[Array, Index]:

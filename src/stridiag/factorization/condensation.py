@@ -37,6 +37,8 @@ Index = NDArray[np.int64]
 
 # Numbers that are worth a thread's waking.
 _GRAIN = 1 << 15
+# Rows of segments that take some 60 microseconds to eliminate.
+_ROWS = 4096
 
 
 # As many as there are plans.
@@ -155,7 +157,15 @@ class Condensation:
         nodes = tree.children.shape[0]
         self._links = values[layout.link_slots]
         leftover = np.zeros((segments + nodes, 2, 5), values.dtype)
-        info = kernels.condense(*tridiagonal, layout.first, layout.last, layout.neighbours, self._rows, leftover)
+        named = np.full(segments, -1)
+
+        def condense(first: int, last: int) -> None:
+            here = slice(first, last)
+            given = (layout.first[here], layout.last[here], layout.neighbours[here], self._rows, leftover[here])
+            named[first] = kernels.condense(*tridiagonal, *given)
+
+        run_ranges(condense, segments, grain=max(1, _ROWS * segments // layout.chain.n))
+        info = int(named[np.argmax(named >= 0)]) if segments else -1
         # In double precision, since the squares of single numbers have no room in their own.
         work = np.empty((4, 7), double_type(values.dtype))
         node_info = node_kernels.eliminate(tree.children, segments, leftover, self._nodes, work)

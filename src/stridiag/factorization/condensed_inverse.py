@@ -27,6 +27,9 @@ Index = NDArray[np.int64]
 # Columns of a block: some panels for each thread, and no more than a cache holds of the rows that are not zero.
 _COLUMNS = 8 * inverse_panels.WIDTH
 
+# Rows of segments that take some 60 microseconds.
+_ROWS = 4096
+
 
 class CondensedInverse:
     """What an orthogonal condensation says about the inverse.
@@ -105,8 +108,25 @@ class CondensedInverse:
         # That of a chain's first column would go to the end of the chain before, where nobody reads it.
         upper[core - 1] = above
         segments = (self._rows, layout.first, layout.last, layout.neighbours)
-        corners = self._corners(of_roots.reshape(-1, 4, 2), of_last_links.reshape(-1, 2))
-        condensed_pattern(*segments, layout.link_start, self._links, *corners, lower, main, upper)
+        corner, link_corner = self._corners(of_roots.reshape(-1, 4, 2), of_last_links.reshape(-1, 2))
+
+        def fill(first: int, last: int) -> None:
+            here = slice(first, last)
+            condensed_pattern(
+                self._rows,
+                layout.first[here],
+                layout.last[here],
+                layout.neighbours[here],
+                layout.link_start[first : last + 1],
+                self._links,
+                corner[here],
+                link_corner,
+                lower,
+                main,
+                upper,
+            )
+
+        run_ranges(fill, layout.first.size, grain=max(1, _ROWS * layout.first.size // max(n, 1)))
 
         two = of_links.reshape(-1, 2)
         linked = two[:, 0].copy()

@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._dtypes import double_type
 from stridiag._kernels import lane_continuants as lanes
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.determinant import log_product, unit_product
 from stridiag._kernels.threads import run_ranges
 from stridiag.planning.chain import ChainLayout
 
-__all__ = ["chain_determinant", "phase_and_log", "sign_of_flips"]
+__all__ = ["chain_determinant", "chain_diagonals", "is_as_it_stands", "phase_and_log", "sign_of_flips"]
 
 # From this order on a chain is cut into segments; the rows of one segment at most, and those before it.
 _FROM, _LENGTH, _WARM = 1000, 1000, 32
-# Rows that take some 30 microseconds.
-_GRAIN = 32_000
+# Rows that take some 100 microseconds: below that, waking a second thread takes longer than it gains.
+_GRAIN = 128_000
 
 
 def phase_and_log(factors: NDArray[Any], phase: complex = 1.0) -> tuple[Any, float]:
@@ -43,7 +44,7 @@ def chain_determinant(layout: ChainLayout, values: NDArray[Any]) -> tuple[float,
     By continuants, see `stridiag._kernels.lane_continuants`; in double precision, whatever that of the values. None if
     the determinant is zero, or where another way is needed: numbers far apart, or that are not finite.
     """
-    dl, d, du = _diagonals(layout, values)
+    dl, d, du = chain_diagonals(layout, values)
     n = d.size
     groups = 0 if n < _FROM else max(1, n // (lanes.GROUP * _LENGTH))
     segments = lanes.GROUP * groups
@@ -63,7 +64,8 @@ def chain_determinant(layout: ChainLayout, values: NDArray[Any]) -> tuple[float,
             else:
                 lanes.run_plain(*given, first, last, found)
 
-        run_ranges(piece, groups, grain=max(1, _GRAIN // (lanes.GROUP * length)))
+        # Pieces are small: a thread that wakes late holds up one of them only.
+        run_ranges(piece, groups, grain=max(1, _GRAIN // (lanes.GROUP * length)), pieces_per_thread=4)
         return lanes.join(dl, d, du, n - segments * length, found, guess)
 
     m, e, trust = run(None) if groups else lanes.join(dl, d, du, n, found, guess)
@@ -74,11 +76,15 @@ def chain_determinant(layout: ChainLayout, values: NDArray[Any]) -> tuple[float,
     return math.copysign(1.0, m), e * math.log(2.0) + math.log(abs(m))
 
 
-def _diagonals(layout: ChainLayout, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def is_as_it_stands(layout: ChainLayout) -> bool:
+    """Whether a matrix is one chain, in order, whose three diagonals stand in its values."""
+    return layout.stride == 1 and not layout.folded and set(layout.structure.offsets) == {-1, 0, 1}
+
+
+def chain_diagonals(layout: ChainLayout, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Return dl, d and du in chain order and double precision; views of the values where they are that already."""
-    structure = layout.structure
-    values = values.astype(np.float64, copy=False)
-    if layout.stride == 1 and not layout.folded and set(structure.offsets) == {-1, 0, 1}:
-        dl, d, du = (values[structure.diagonal_slots(k)] for k in (-1, 0, 1))
+    values = values.astype(double_type(values.dtype), copy=False)
+    if is_as_it_stands(layout):
+        dl, d, du = (values[layout.structure.diagonal_slots(k)] for k in (-1, 0, 1))
         return dl, d, du
     return layout.tridiagonal(values)

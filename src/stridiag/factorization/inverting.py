@@ -272,6 +272,9 @@ class Inverting(Changeable):
     def _entries(self, of: Callable[[Decomposition], Array], count: int) -> Array:
         """Return so many numbers of each member's inverse, (..., count); NaN for singular members."""
         self._require_some_regular()
+        if not self.matrix.batch_shape:
+            with np.errstate(all="ignore"):
+                return of(self._members[0])
         result = np.full((len(self._members), count), np.nan, self.matrix.dtype)
         with np.errstate(all="ignore"):
             for k, member in enumerate(self._members):

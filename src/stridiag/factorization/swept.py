@@ -196,6 +196,13 @@ class SweptChains(_Swept[TridiagonalLU]):
         """See `stridiag.factorization.decomposition.KnowsDeterminant`; from continuants."""
         return chain_determinant(self._chain, self._values)
 
+    def inverse_diagonal(self) -> Array:
+        """See `Decomposition.inverse_diagonal`; from continuants."""
+        from stridiag.factorization import chain_inverse
+
+        found = chain_inverse.chain_diagonal(self._chain, self._values)
+        return self._stored.inverse_diagonal() if found is None else found
+
     def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
         """See `stridiag.factorization.inverse_entries.KnowsPattern`; from continuants."""
         from stridiag.factorization import chain_inverse

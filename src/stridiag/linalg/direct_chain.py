@@ -38,10 +38,13 @@ from stridiag.factorization.ridge import MOST_KEPT, ChainWithLinks, CondensedRid
 from stridiag.linalg.direct import SMALLEST_RTOL
 from stridiag.structure import StridiagMatrix
 
-__all__ = ["DirectChain"]
+__all__ = ["DirectChain", "chain_survey", "cutoff_bounds", "far_entries"]
 
 Array = NDArray[Any]
+Index = NDArray[np.int64]
 Ridge = PlainRidge | CondensedRidge
+
+chain_survey = kernels.survey
 
 _EPS = float(np.finfo(np.float64).eps)
 # Values dropped. More go the general way, whose bases are made by LAPACK.
@@ -82,16 +85,10 @@ class DirectChain:
     @classmethod
     def settle(cls, matrix: StridiagMatrix, rtol: float, atol: float) -> DirectChain | None:
         """Decide the rank of a finite matrix, and prepare for products; None unless the quick way serves."""
+        far = far_entries(matrix)
+        if far is None:
+            return None
         structure = matrix.structure
-        n = structure.shape[0]
-        if structure.shape != (n, n) or n < 3 or matrix.dtype.kind == "c":
-            return None
-        if any(abs(offset) > 1 for offset in structure.offsets):
-            return None
-        far = np.flatnonzero(np.abs(structure.link_columns - structure.link_rows) > 1)
-        # Up to six columns are kept for each.
-        if 6 * far.size > MOST_KEPT:
-            return None
         links = matrix.values[structure.starts[-1] + far].astype(np.float64)
         dl, d, du = (matrix.diagonal(offset).astype(np.float64, copy=False) for offset in (-1, 0, 1))
         largest = max(float(np.abs(part).max(initial=0.0)) for part in (dl, d, du, links))
@@ -102,23 +99,21 @@ class DirectChain:
         for part in (dl, d, du, links):
             part *= math.ldexp(1.0, half)
             part *= math.ldexp(1.0, -exponent - half)
-        connected, row_sum, column_sum, row_square, column_square = kernels.survey(dl, d, du)
+        connected, *sums = chain_survey(dl, d, du)
         if not connected:
             return None
         rows, columns = structure.link_rows[far], structure.link_columns[far]
         chain = ChainWithLinks(dl, d, du, rows, columns, links)
-        largest_link = float(np.abs(links).max(initial=0.0))
-        low = max(math.sqrt(max(row_square, column_square)), largest_link) * (1.0 - 1e-12)
-        row_sum += float(np.bincount(rows, np.abs(links), 1).max())
-        column_sum += float(np.bincount(columns, np.abs(links), 1).max())
-        high = math.sqrt(row_sum * column_sum) * (1.0 + 1e-12)
         try:
             scaled = math.ldexp(atol, -exponent)
         except OverflowError:
             return None
-        least, most = max(scaled, rtol * low), max(scaled, rtol * high)
-        # The limit of the general way, and room for the ridges below what is kept.
-        if not (least >= SMALLEST_RTOL * _EPS * high and 4.0 * _UPPER * most < low):
+        found = cutoff_bounds((sums[0], sums[1], sums[2], sums[3]), rows, columns, links, rtol, scaled)
+        if found is None:
+            return None
+        least, most, low, high = found
+        # Room for the ridges below what is kept.
+        if not 4.0 * _UPPER * most < low:
             return None
         relative = least / high
         tau = high * max(10.0 * _EPS, min(relative * math.sqrt(relative), 0.1 * relative))
@@ -303,6 +298,36 @@ class DirectChain:
     def null_vectors(self) -> Array:
         """Return an orthonormal basis of the null space, (n, dropped)."""
         return self._bases[1].T.copy()
+
+
+def far_entries(matrix: StridiagMatrix) -> Index | None:
+    """Return which links lie off the three diagonals; None unless the matrix is a real chain with few of them."""
+    structure = matrix.structure
+    n = structure.shape[0]
+    if structure.shape != (n, n) or n < 3 or matrix.dtype.kind == "c":
+        return None
+    if any(abs(offset) > 1 for offset in structure.offsets):
+        return None
+    far = np.flatnonzero(np.abs(structure.link_columns - structure.link_rows) > 1)
+    # Up to six columns are kept for each.
+    return far if 6 * far.size <= MOST_KEPT else None
+
+
+def cutoff_bounds(
+    sums: tuple[float, float, float, float], rows: Index, columns: Index, links: Array, rtol: float, atol: float
+) -> tuple[float, float, float, float] | None:
+    """Return bounds of the cutoff and of the largest singular value; None where the cutoff is too low.
+
+    `sums` are the largest sums of a row and of a column of the chain, and of their squares.
+    """
+    row_sum, column_sum, row_square, column_square = sums
+    largest_link = float(np.abs(links).max(initial=0.0))
+    low = max(math.sqrt(max(row_square, column_square)), largest_link) * (1.0 - 1e-12)
+    row_sum += float(np.bincount(rows, np.abs(links), 1).max())
+    column_sum += float(np.bincount(columns, np.abs(links), 1).max())
+    high = math.sqrt(row_sum * column_sum) * (1.0 + 1e-12)
+    least, most = max(atol, rtol * low), max(atol, rtol * high)
+    return (least, most, low, high) if least >= SMALLEST_RTOL * _EPS * high else None
 
 
 def _share(sigma: float, bound: float) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stridiag.linalg.blocks import SingularBlocks
 from stridiag.linalg.direct import DirectBlock
 from stridiag.linalg.direct_chain import DirectChain
+from stridiag.linalg.gram_chain import GramChain
 
 __all__ = ["ChainPart", "DensePart", "DirectPart", "Part"]
 
@@ -126,7 +127,7 @@ class DirectPart:
 class ChainPart:
     """A chain that is the whole matrix, and real, so that conjugates are the thing itself."""
 
-    chain: DirectChain
+    chain: DirectChain | GramChain
     adjoint: bool = False
 
     def put_product(self, columns: Array, result: Array) -> None:

@@ -21,6 +21,7 @@ from stridiag.errors import StructureError
 from stridiag.linalg import blocks
 from stridiag.linalg._checks import require_single
 from stridiag.linalg.direct_chain import DirectChain
+from stridiag.linalg.gram_chain import GramChain
 from stridiag.linalg.parts import ChainPart, DensePart, DirectPart, Part
 from stridiag.linalg.spectrum import RankInfo, Spectrum, examine, relative_tolerance
 from stridiag.structure import StridiagMatrix
@@ -75,7 +76,9 @@ class PseudoInverse:
         self._parts += [DirectPart(block) for block in spectrum.large]
 
     @classmethod
-    def _of_chain(cls, chain: DirectChain, dtype: np.dtype[Any], decide: Callable[[], RankInfo]) -> PseudoInverse:
+    def _of_chain(
+        cls, chain: DirectChain | GramChain, dtype: np.dtype[Any], decide: Callable[[], RankInfo]
+    ) -> PseudoInverse:
         made: PseudoInverse = object.__new__(cls)
         made.shape = chain.shape
         made.dtype = dtype
@@ -280,7 +283,7 @@ def pinv(
     relative = relative_tolerance(matrix, rtol, atol, rcond)
     if matrix.structure.shape[0] > blocks.DENSE_SIDE:
         require_finite(matrix.values, "the matrix's values")
-        chain = DirectChain.settle(matrix, relative, atol)
+        chain = GramChain.settle(matrix, relative, atol) or DirectChain.settle(matrix, relative, atol)
         if chain is not None:
             return PseudoInverse._of_chain(
                 chain, matrix.dtype, lambda: examine(matrix, rtol, atol, rcond, vectors=False).info
