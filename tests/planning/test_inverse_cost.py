@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import stridiag
-from stridiag._kernels import condensation, condensed_sides, continuants, tame_chain
+from stridiag._kernels import condensed_sides, continuants, tame_chain
 from stridiag.planning import condensation as planned
 from stridiag.planning import inverse_cost
 from stridiag.planning.chain import ChainLayout, TridiagonalLayout
