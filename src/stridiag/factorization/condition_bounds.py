@@ -53,7 +53,7 @@ _MISSED = 1e-3
 """What an upper bound may be wrong in, at most."""
 
 _FORWARD, _ADJOINT = 3, 2
-"""Random vectors that are solved for with the matrix, and with its adjoint."""
+"""Random vectors that are solved for with the matrix, and with its adjoint: of these the second one if it is needed."""
 
 _NEAR = 0.05
 """Of the limit: where the first probe alone is that large, more of the kind would hardly tell."""
@@ -133,20 +133,37 @@ class _Search:
         x = self._x
         assert x is not None
         total = _size(x)
-        count = 0 if len(self._found) else _ADJOINT
-        given = np.empty((1 + count, self._n), self._dtype)
+        # Probes with the matrix need no more than the signs.
+        first = 0 if len(self._found) else 1
+        given = np.empty((1 + first, self._n), self._dtype)
         np.sign(x, out=given[0])
-        given[1:] = _random_rows(count, self._n, self._dtype, 1 + _FORWARD)
+        given[1:] = self._adjoint_probes(0, first)
         # In advance: the solutions take the place of what is given.
         shares = [np.vdot(x, q) / total for q in given[1:]]
         found = solve_rows(self._decomposition, given, adjoint=True)
         self._y = y = found[0]
         self._lower = float(np.abs(y).max())
-        if not count:
+        if not first:
             return self._rest()
-        largest = max(_largest_without(w, y, share) for w, share in zip(found[1:], shares, strict=True))
+        largest = _largest_without(found[1], y, shares[0])
+        upper = self._by_columns(1, largest)
+        for k in range(1, _ADJOINT):
+            if not self._open(upper):
+                break
+            given = self._adjoint_probes(k, 1)
+            share = np.vdot(x, given[0]) / total
+            found = solve_rows(self._decomposition, given, adjoint=True)
+            largest = max(largest, _largest_without(found[0], y, share))
+            upper = self._by_columns(k + 1, largest)
+        return upper
+
+    def _by_columns(self, count: int, largest: float) -> float:
+        """Return the upper bound that so many random vectors give, with the adjoint, of what is left of a column."""
         # The 1-norm of a column is at most the square root of n times its 2-norm.
-        return self._lower + math.sqrt(self._n) * _slack(_ADJOINT) * largest
+        return self._lower + math.sqrt(self._n) * _slack(count) * largest
+
+    def _adjoint_probes(self, first: int, count: int) -> Array:
+        return _random_rows(count, self._n, self._dtype, 1 + _FORWARD + first)
 
     def _rest(self) -> float:
         """Return the upper bound that random right-hand sides give, with the part of rank one apart if it is known."""

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.band_condensation import FIRST, LAST, PLACE
+from stridiag._kernels.band_condensation import FIRST, PLACE
 from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.factorization.band_lanes import Lanes, is_finite, rows_from_chains, rows_to_chains
 from stridiag.factorization.beside import SolvesFewSides
@@ -107,7 +107,7 @@ class LinkedLanes(SolvesFewSides):
         z = self._reduced.solve(lanes.gather(x, carried, layout.columns, layout.own))
         right = lanes.place(z, x)
         # Links of the last rows of segments, whose unknowns are kept ones.
-        rows = np.repeat(layout.segments[:, LAST], np.diff(layout.link_start)) + layout.band.lower
+        rows = layout.link_rows
         for side in range(x.shape[0]):
             np.subtract.at(x[side], rows, self._links * z[layout.link_kept, side])
         lanes.substitute(x, right)

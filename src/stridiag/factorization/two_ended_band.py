@@ -9,8 +9,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import band_lu
+from stridiag._kernels import band_lu, two_ended_rows
 from stridiag._kernels import two_ended_band as kernels
+from stridiag._kernels.band_lanes import ABSENT
 from stridiag._kernels.threads import run_ranges
 from stridiag.factorization.band import BandLU
 from stridiag.factorization.band_lanes import is_finite, rows_from_chains, rows_to_chains
@@ -35,7 +36,7 @@ class TwoEndedLU(SolvesFewSides):
 
     name = BandLU.name
 
-    def __init__(self, layout: BandLayout, values: Array, band: TwoEndedBand) -> None:
+    def __init__(self, layout: BandLayout, values: Array, band: TwoEndedBand, sides: Array | None = None) -> None:
         self.singularity: Singularity | None = None
         self._size: float | None = None
         self._probed: Array | None = None
@@ -44,22 +45,28 @@ class TwoEndedLU(SolvesFewSides):
         kind = values.dtype
         self._below, self._above, self._like = (0,) * lower, (0,) * upper, (0,) * w
         self._top, self._bottom = (
-            (np.empty((steps, w + 1), kind), np.empty((steps, below), kind), np.empty(steps, np.uint8))
+            (_with_margin(steps, w + 1, kind), np.empty((steps, below), kind), np.empty(steps, np.uint8))
             for steps, below in zip(band.steps, (lower, upper), strict=True)
         )
         self._core = (np.empty((w, 2 * w - 1), kind), np.empty((w, w - 1), kind), np.empty(w, np.uint8))
-        self._factor(values)
+        self._factor(values, np.empty((0, band.n), kind) if sides is None else sides)
 
-    def _factor(self, values: Array) -> None:
+    def _factor(self, values: Array, sides: Array) -> None:
+        """Factor, and do the first half of a solution to right-hand sides in class order, (r, n), if there is room."""
         self._values = values
         band, w = self._band, self._band.width
         flat, base = band.diagonals(values)
-        given = (flat, base, kernels.turned_base(base, band.n), self._above, self._below, (0, *self._like))
+        present = tuple(None if place == ABSENT else 0 for place in base.tolist())
+        given = (flat, base, kernels.turned_base(base, band.n), self._above, self._below, present)
         left, turned = (np.empty((count, w + 1), values.dtype) for count in (band.lower, band.upper))
         regular = np.empty(2, np.bool_)
+        if sides.shape[0] > two_ended_rows.room_for(values.itemsize, w):
+            sides = sides[:0]
+        self._carried = np.empty((sides.shape[0], w), values.dtype)
+        along = ((0,) * sides.shape[0], sides.reshape(sides.size), self._carried)
 
         def some(first: int, last: int) -> None:
-            kernels.factor(*given, self._top, self._bottom, first, last, left, turned, regular)
+            two_ended_rows.factor(*given, self._top, self._bottom, first, last, left, turned, regular, *along)
 
         self._run(some, _FACTOR_ROWS)
         # As a band as wide as it is long; the bottom end counts backwards.
@@ -94,14 +101,17 @@ class TwoEndedLU(SolvesFewSides):
         exceeds. So no column has a larger 1-norm than the sum of them all, and that sum over the square root of n is
         returned: the caller multiplies by the square root.
         """
-        made = cls.of(layout, values)
-        if made is None:
+        band = layout.two_ended
+        if band is None or values.dtype.kind == "c":
             return None
-        chain = made._band.chain
+        chain = band.chain
         both = np.empty((2, b.size), b.dtype)
         for side, right in zip(both, (b, probe(b.size, b.dtype)), strict=True):
             side[:] = chain.to_chains(right)
-        made._solve_pair(both.reshape(both.size), (0, 0))
+        made = cls(layout, values, band, both)
+        if not made.trusted:
+            return None
+        made._solve_pair(both.reshape(both.size), (0, 0), made._carried)
         x = chain.from_chains(both[0].copy() if chain.stride == 1 else both[0])
         made._probed = chain.from_chains(both[1])
         made._size = float(np.abs(made._probed).sum())
@@ -111,7 +121,7 @@ class TwoEndedLU(SolvesFewSides):
         """See `stridiag.factorization.decomposition.Refillable`."""
         self.__dict__.pop("_stored", None)
         self._size = self._probed = None
-        self._factor(values)
+        self._factor(values, np.empty((0, self._band.n), values.dtype))
 
     def rough_norm(self) -> float | None:
         """See `stridiag.factorization.condition.KnowsRoughNorm`, and `factor_and_solve` for the reason."""
@@ -149,10 +159,14 @@ class TwoEndedLU(SolvesFewSides):
             pair = x[k : k + 2]
             solve(pair.reshape(pair.size), (0,) * pair.shape[0])
 
-    def _solve_pair(self, x: Array, sides: tuple[int, ...]) -> None:
-        """Overwrite one or two right-hand sides in class order, one behind the other, with the solutions."""
+    def _solve_pair(self, x: Array, sides: tuple[int, ...], carried: Array | None = None) -> None:
+        """Overwrite one or two right-hand sides in class order, one behind the other, with the solutions.
+
+        The first half is done where `carried`, (r, w), is what was left of them.
+        """
         n, like = self._band.n, self._like
-        core = np.empty((len(sides), len(like)), x.dtype)
+        done = carried is not None and carried.size > 0
+        core = carried if carried is not None and done else np.empty((len(sides), len(like)), x.dtype)
         ends = (*self._top[1:], *self._bottom[1:])
 
         def forward(first: int, last: int) -> None:
@@ -161,7 +175,8 @@ class TwoEndedLU(SolvesFewSides):
         def back(first: int, last: int) -> None:
             kernels.back_substitute(like, sides, self._top[0], self._bottom[0], first, last, n, x, core)
 
-        self._run(forward, _SOLVE_ROWS)
+        if not done:
+            self._run(forward, _SOLVE_ROWS)
         z = np.ascontiguousarray(core.T)
         band_lu.solve(*self._core, z)
         core[:] = z.T
@@ -193,3 +208,8 @@ class TwoEndedLU(SolvesFewSides):
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
         return sum(part.nbytes for part in (*self._top, *self._bottom, *self._core))
+
+
+def _with_margin(steps: int, width: int, kind: np.dtype[Any]) -> Array:
+    """Return room for rows, (steps, width), and behind it for what `two_ended_rows.factor` overwrites."""
+    return np.empty(steps * width + two_ended_rows.MARGIN, kind)[: steps * width].reshape(steps, width)

@@ -234,6 +234,12 @@ class BandCondensationLayout:
         chain = ChainLayout(structure, band.chain.stride)
         return BandCondensationLayout.build(ResidueBand(chain, band.upper, band.lower, turned)), source
 
+    @cached_property
+    def link_rows(self) -> Index:
+        """The row, the last one of its segment, that each of `link_slots` is in."""
+        result: Index = np.repeat(self.segments[:, LAST], np.diff(self.link_start)) + self.band.lower
+        return result
+
     @property
     def lengths(self) -> Index:
         """Interior columns of each segment."""
