@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,11 @@ from stridiag.factorization.singularity import Singularity
 from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.planning.band import BandLayout
 
-__all__ = ["BandLU", "factor_band"]
+if TYPE_CHECKING:
+    from stridiag.planning.compressed import CompressedColumns
+    from stridiag.planning.sparse import SparseAnalysis
+
+__all__ = ["BandLU", "believed_or_rotated", "factor_band"]
 
 Array = NDArray[Any]
 
@@ -38,11 +42,7 @@ _GRAIN = 1 << 15
 
 
 def factor_band(layout: BandLayout, values: Array) -> Decomposition:
-    """Factor a band by LU if that can be believed, by rotations otherwise.
-
-    Up to `BandLayout.stable` it can, by a theorem. Beyond, growth decides: LU solves a problem within the rounding
-    errors of :math:`|L| |U|`, and the entries of L are at most one. If growth is more than mild, two solves are
-    checked, as `stridiag.factorization.guard` describes.
+    """Factor a band by LU if that can be believed, by rotations otherwise: see `believed_or_rotated`.
 
     Parameters
     ----------
@@ -60,8 +60,35 @@ def factor_band(layout: BandLayout, values: Array) -> Decomposition:
         If LU failed, and rotations would need more than `stridiag.factorization.sparse_qr.MAX_FILL_BYTES`.
     """
     lu = BandLU(layout, values)
-    # The second accepts the good, so that NaN is looked at more closely.
-    if layout.stable or lu.largest <= _MILD_GROWTH * np.abs(values).max(initial=0.0):
+    return lu if layout.stable else believed_or_rotated(lu, layout, values)
+
+
+class _Believable(Decomposition, Protocol):
+    """LU with partial pivoting that knows the magnitude of the largest entry of U."""
+
+    @property
+    def largest(self) -> float: ...
+
+
+class _WithWayOut(Protocol):
+    """A layout that knows what the check and rotations take."""
+
+    @property
+    def compressed(self) -> CompressedColumns: ...
+
+    @property
+    def analysis(self) -> SparseAnalysis: ...
+
+
+def believed_or_rotated(lu: _Believable, layout: _WithWayOut, values: Array) -> Decomposition:
+    """Return `lu`, of a matrix with these `values`, if it can be believed, or else a factorization by rotations.
+
+    Up to `BandLayout.stable` LU can, by a theorem. Beyond, growth decides: LU solves a problem within the rounding
+    errors of :math:`|L| |U|`, and the entries of L are at most one. If growth is more than mild, two solves are
+    checked, as `stridiag.factorization.guard` describes.
+    """
+    # Accepts the good, so that NaN is looked at more closely.
+    if lu.largest <= _MILD_GROWTH * np.abs(values).max(initial=0.0):
         return lu
     matrix = layout.compressed.fill(values)
     # Where numbers grow, a pivot that is zero proves nothing.

@@ -162,7 +162,7 @@ class Changeable:
         >>> A = stridiag.random(500, offsets=(-30, -7, 0, 1, 20), links=100, rng=0, dominant=True)
         >>> F = A.factor().updated([3, 400], [450, 400], [2.0, -1.0])
         >>> F.method
-        'update of rank 2 of sparse LU by SuperLU'
+        'update of rank 2 of banded LU with partial pivoting, in a moving window'
         >>> b = np.ones(500)
         >>> bool(abs(F.matrix @ F.solve(b) - b).max() < 1e-13)
         True

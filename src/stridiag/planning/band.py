@@ -98,7 +98,7 @@ class BandLayout:
             If the factors would take more than `max_bytes`.
         """
         best = min((cls._in_order(structure, stride) for stride in _strides(structure)), key=lambda band: band._work)
-        if best._work > _DEAR:
+        if best.dear:
             best = min((best, cls._by_cuthill_mckee(structure)), key=lambda band: band._work)
         if best.cost.bytes > max_bytes:
             raise NotApplicable(
@@ -111,6 +111,12 @@ class BandLayout:
     def natural(cls, structure: Structure) -> BandLayout:
         """Take the indices as they are, but for the direction in which they are counted."""
         return cls._in_order(structure, 1)
+
+    @classmethod
+    def without_links(cls, structure: Structure) -> BandLayout:
+        """Take the cheaper of the natural order and that by residues, for the diagonals alone."""
+        diagonals = Structure(structure.shape, structure.offsets)
+        return min((cls._in_order(diagonals, stride) for stride in _strides(diagonals)), key=lambda band: band._work)
 
     @classmethod
     def _in_order(cls, structure: Structure, stride: int) -> BandLayout:
@@ -145,6 +151,11 @@ class BandLayout:
     def _work(self) -> int:
         """Operations for a row, and numbers stored for it."""
         return self.lower * (1 + 2 * (self.lower + self.upper)) + 2 * (2 * self.lower + self.upper)
+
+    @property
+    def dear(self) -> bool:
+        """Whether a row takes so much that another order is worth looking for."""
+        return self._work > _DEAR
 
     @property
     def n(self) -> int:
@@ -326,7 +337,7 @@ def band_cost(n: int, lower: int, upper: int, *, entries: int) -> Cost:
         solve = max(solve, 6 * below + 2 * (n + beside))
         stored = max(stored, 12 * (n + beside) + 20 * below + 28 * n + 16)
     operations = Operations(factor, solve, determinant(n), n * solve, exact=stable)
-    return Cost(operations, stored, rate=0.7 * n * time / max(factor + solve, 1), overhead=5e4)
+    return Cost(operations, stored, rate=(0.7 if compiled else 1.0) * n * time / max(factor + solve, 1), overhead=5e4)
 
 
 def _strides(structure: Structure) -> tuple[int, ...]:

@@ -42,6 +42,9 @@ Method = Literal[
 # would cost as much.
 _GOOD, _GOOD_EACH = 1e5, 60.0
 
+# The least that an analysis of the pattern and SuperLU take, so many nanoseconds and so many for each entry.
+_ANALYSED, _ANALYSED_EACH = 2e5, 150.0
+
 # Up to so many entries the band is asked for, too: an order that makes links a narrow one is found at once.
 _FEW = 2000
 
@@ -77,7 +80,7 @@ def cheapest(structure: Structure) -> tuple[Layout, str]:
     layouts = _applicable((_dense, _worthwhile_chain, *bands[:asked]), structure)
     if _lowest(layouts).cost.price > _GOOD + _GOOD_EACH * structure.nnz:
         layouts += _applicable((_worthwhile_forest, *bands[asked:], _bordered), structure)
-    if _lowest(layouts).cost.price > _GOOD + _GOOD_EACH * structure.nnz:
+    if _lowest(layouts).cost.price > _ANALYSED + _ANALYSED_EACH * structure.nnz:
         # First, since with too much fill for an analysis the dense bound stands for theirs: SuperLU stays far below it.
         layouts = [*_sparse(structure), *layouts]
     return _lowest(layouts), f"the lowest predicted price; {links:,} entries lie off the best chains"
@@ -156,9 +159,9 @@ def _dense(structure: Structure) -> Layout:
 
 
 def _band(structure: Structure) -> Layout:
-    from stridiag.planning.band import BandLayout
+    from stridiag.planning.window import band_or_window
 
-    return BandLayout.build(structure)
+    return band_or_window(structure)
 
 
 def _band_condensation(structure: Structure) -> Layout:

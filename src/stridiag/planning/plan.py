@@ -148,7 +148,8 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
         * ``"condensation"``: the same for bands, where offsets on the two sides differ; after division by their
           greatest common divisor, the widths of the band add up to at most 8.
         * ``"band"``: LU with partial pivoting of a band, in the natural order, by residue classes, or in reverse
-          Cuthill-McKee order. Linear in n for a given width.
+          Cuthill-McKee order. Links far off do not widen it: their columns are kept in a window that moves along the
+          diagonal. Linear in n for a given width, and so many links over each place.
         * ``"bordered"``: a band but for a few rows or columns with many links, which are stretched into it.
         * ``"forest"``: the graph of the pattern has trees. They are eliminated from the leaves, with interchanges; if
           there are cycles, what lies on and between them is planned by ``"auto"``. Linear in n, but for that core.
