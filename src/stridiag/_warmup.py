@@ -27,17 +27,21 @@ CASES: dict[str, tuple[tuple[int, ...], int]] = {
     "chain-with-links": ((-1, 0, 1), 3),
     "band": ((-3, 0, 2), 0),
     "band-with-links": ((-3, 0, 2), 3),
+    "wide-band-with-links": ((-29, 0, 17), 3),
 }
 
-# Long chains take other kernels than short ones.
+# Long chains take other kernels than short ones, and where the main diagonal does not dominate they take others again.
 _SHORT, _LONG = 60, 6000
+_FORMS = ((_SHORT, True), (_LONG, True), (_LONG, False))
+# So many right-hand sides go into vectors.
+_MANY = 16
 
 
 def _solve(matrix: StridiagMatrix) -> None:
     n = matrix.shape[0]
     factor = matrix.factor()
     columns = np.ones((n, 3), matrix.dtype)
-    for right in (columns[:, 0].copy(), columns, np.asfortranarray(columns)):
+    for right in (columns[:, 0].copy(), columns, np.asfortranarray(columns), np.ones((n, _MANY), matrix.dtype)):
         factor.solve(right)
     factor.solve(columns[:, 0].copy(), trans="T")
     linalg.solve(matrix, columns[:, 0].copy())
@@ -154,8 +158,8 @@ def warmup(
         if progress is not None:
             progress(index, len(steps), title)
         start = time.perf_counter()
-        for n in (_SHORT, _LONG):
-            OPERATIONS[name](_matrix(kind, n, dtype))
+        for n, dominant in _FORMS:
+            OPERATIONS[name](_matrix(kind, n, dtype, dominant=dominant))
         seconds[title] = time.perf_counter() - start
     after = _kernel_counts()
     return Warmed(seconds, after[0] - before[0], after[1] - before[1], _cache_folder())
@@ -172,9 +176,9 @@ def _value_type(given: Any) -> np.dtype[Any]:
         raise ValueError(f"dtype must be one of {', '.join(map(str, VALUE_TYPES))}, got {given!r}") from None
 
 
-def _matrix(kind: str, n: int, dtype: np.dtype[Any]) -> StridiagMatrix:
+def _matrix(kind: str, n: int, dtype: np.dtype[Any], *, dominant: bool) -> StridiagMatrix:
     offsets, links = CASES[kind]
-    return random(n, offsets, links, rng=0, dominant=True, dtype=dtype)
+    return random(n, offsets, links, rng=0, dominant=dominant, dtype=dtype)
 
 
 def _kernels() -> list[Any]:
