@@ -12,6 +12,7 @@ from sklearn.model_selection import StratifiedKFold
 from stridiag._kernels import threads
 from stridiag.errors import NonFiniteError, StructureError
 from stridiag.nn import (
+    Average,
     ImageFeatures,
     ImageSettings,
     PixelRange,
@@ -310,6 +311,27 @@ def test_scores_of_classes_may_exceed_their_targets(pictures):
     assert steps[-1].step == steps[-1].steps == 6
 
 
+def test_networks_of_other_windows_stand_beside(pictures):
+    x, z = pictures[0][:500], pictures[1][:500]
+    other = ImageSettings(**(BASE | {"window": 8, "step": 2, "units": 30}))
+    one, both = ImageSettings(**BASE), ImageSettings(**BASE, beside=(other,))
+    steps = []
+    alone = train_images(x, z, (18, 18), settings=one, rng=0)
+    mean = train_images(x, z, (18, 18), settings=both, rng=0, progress=steps.append)
+    assert isinstance(mean.model, Average)
+    assert [m.hidden.patches[0].window for m in mean.model.members] == [6, 8]
+    decisions = [m.decision(pictures[0]) for m in mean.model.members]
+    np.testing.assert_allclose(mean.model.decision(pictures[0]), (decisions[0] + decisions[1]) / 2, rtol=1e-12)
+    np.testing.assert_array_equal(mean.model.members[0].hidden.mean, alone.model.hidden.mean)
+    assert steps[-1].step == steps[-1].steps == 8
+    truth = z[mean.left_out.rows].astype(bool)
+    assert (mean.left_out.scores.argmax(axis=1) == truth.argmax(axis=1)).mean() > 0.9
+    assert [part.window for part in image_settings((28, 28), 60_000, "accurate").each] == [8, 10]
+    for wrong in ({"banks": (), "beside": (other,)}, {"beside": (both,)}):
+        with pytest.raises(ValueError, match="networks beside one with filters"):
+            ImageSettings(**(BASE | wrong))
+
+
 def test_settings_are_checked():
     for wrong in (((0, 1),), ()):
         with pytest.raises(ValueError, match="shifts must start"):
@@ -353,14 +375,14 @@ def test_pixels_are_brought_to_their_range():
 @pytest.mark.parametrize("shape", [(1, 5), (8, 8), (12, 30), (17, 17), (28, 28), (64, 48)])
 @pytest.mark.parametrize("rows", [10, 1000, 60_000])
 def test_settings_fit_any_shape(preset, shape, rows):
-    chosen = image_settings(shape, rows, preset)
-    columns, least = chosen.units, 16
-    for side, count in chosen.banks:
-        bank = TiedPatches(shape, np.ones((count, side, side)), 0.0, chosen.window, chosen.step)
-        columns += bank.columns
-        # One filter in each of two banks, both signs, is the least there is.
-        least = 4 * bank.grid[0] * bank.grid[1]
-    assert 0 < columns <= max(0.7 * rows, least)
+    for chosen in image_settings(shape, rows, preset).each:
+        columns, least = chosen.units, 16
+        for side, count in chosen.banks:
+            bank = TiedPatches(shape, np.ones((count, side, side)), 0.0, chosen.window, chosen.step)
+            columns += bank.columns
+            # One filter in each of two banks, both signs, is the least there is.
+            least = 4 * bank.grid[0] * bank.grid[1]
+        assert 0 < columns <= max(0.7 * rows, least)
 
 
 def test_bad_input_is_said():

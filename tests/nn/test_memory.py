@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stridiag.nn.memory import Memory, _least, nearest
+from stridiag.nn.memory import Memory, Near, _least, nearest
 
 
 @pytest.mark.parametrize("d", [2, 30])
@@ -92,3 +92,14 @@ def test_least_entries_of_many_are_found_by_groups(n, count):
     square = np.random.default_rng(0).integers(0, 10**6, (13, n)).astype(np.float32)
     found = np.sort(np.take_along_axis(square, _least(square, count), axis=1), axis=1)
     np.testing.assert_array_equal(found, np.sort(square, axis=1)[:, :count])
+
+
+@pytest.mark.parametrize("metric", [np.array([1.0, 2.0, 3.0]), np.diag([1.0, 2.0, 3.0])])
+def test_what_is_near_to_some_judges_is_found_once(metric):
+    rows = np.random.default_rng(0).standard_normal((200, 3))
+    judges, known = np.arange(0, 200, 3), np.array([4, 0, 31])
+    whole = Near.of(rows, metric, judges)
+    grown = Near.of(rows, metric, judges[known]).among(rows, judges, known)
+    assert not (whole.place == judges[:, None]).any()
+    np.testing.assert_array_equal(grown.place, whole.place)
+    np.testing.assert_array_equal(grown.distance, whole.distance)

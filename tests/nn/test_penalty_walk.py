@@ -159,3 +159,23 @@ def test_choosers_choose_and_all_judges_judge():
     assert fit.left_out.shape == (400, 1)
     np.testing.assert_allclose(fit.left_out[some], alone.left_out, rtol=1e-12)
     np.testing.assert_allclose(fit.readout.score, np.mean(fit.left_out**2))
+
+
+def test_sketched_leverages_choose_as_exact_ones_do():
+    rng = np.random.default_rng(0)
+    h = rng.standard_normal((3000, 60))
+    z, d = h[:, :1] + rng.standard_normal((3000, 1)), np.ones(3000)
+    statistics, some = Statistics.from_rows(h, z), np.arange(0, 1000, 2)
+    judges = Judges(h[:1000], z[:1000], d[:1000], some)
+    exact, rough = (solve_by_walk(statistics, judges, rough=asked, fine=False) for asked in (False, True))
+    assert rough.readout.alpha[0] == exact.readout.alpha[0]
+    # What all judges say is exact in either case; where all of them choose it is a sketch.
+    np.testing.assert_allclose(rough.left_out, exact.left_out, rtol=1e-12)
+    alone = solve_by_walk(statistics, judge(h, z, d, some), rough=True, fine=False)
+    assert 0.0 < np.abs(alone.left_out - exact.left_out[some]).max() < 0.05
+
+
+def test_a_vertex_at_a_penalty_that_was_tried_is_that_penalty():
+    seen = []
+    assert _walk(lambda e: seen.append(e) or 2.0 + (e + 2.05) ** 2, -3.0, fine=True) == -2.0
+    assert sorted(set(seen)) == [-4.0, -3.0, -2.0, -1.0]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stridiag.nn import shifted_products
 from stridiag.nn.shifted_products import ShiftedProducts
 from stridiag.nn.statistics import Statistics
 
@@ -28,3 +29,15 @@ def test_sums_are_those_of_statistics(kind, weighted):
     np.testing.assert_allclose(found.target_scatter, expected.target_scatter, rtol=1e-12)
     assert found.weight == pytest.approx(expected.weight)
     assert found.count == 700
+
+
+def test_panels_of_a_wide_matrix_make_the_same_sums(monkeypatch):
+    h = np.random.default_rng(0).standard_normal((300, 40)) + 1.0
+    plain, wide = (ShiftedProducts(40, 1, np.ones(40), np.float32) for _ in range(2))
+    plain.add(h, h[:, :1], np.ones(300))
+    monkeypatch.setattr(shifted_products, "_WIDE", 8)
+    monkeypatch.setattr(shifted_products, "_PANEL", 16)
+    for rows in (h[:100], h[100:]):
+        wide.add(rows, rows[:, :1], np.ones(len(rows)))
+    np.testing.assert_allclose(wide.complete(), plain.complete(), atol=1e-3)
+    np.testing.assert_array_equal(wide.gram, wide.gram.T)

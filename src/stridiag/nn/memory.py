@@ -28,7 +28,7 @@ from stridiag.errors import StructureError
 from stridiag.nn.parts import require_array
 from stridiag.nn.storage import storable
 
-__all__ = ["TREE_COLUMNS", "Memory", "nearest"]
+__all__ = ["TREE_COLUMNS", "Choice", "Memory", "Near", "choose", "nearest"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -60,18 +60,18 @@ def nearest(rows: Array, queries: Array, count: int) -> tuple[Array, Index]:
     distance, place = np.empty((queries.shape[0], count)), np.empty((queries.shape[0], count), np.int64)
     centre = rows.mean(axis=0)
     # Squared lengths are one more column: one product gives what distances are ordered by, |k|^2 - 2 k'a.
-    kept = np.empty((rows.shape[1] + 1, rows.shape[0]), np.float32)
-    np.subtract(rows.T, centre[:, None], out=kept[:-1], casting="same_kind")
-    np.einsum("ij,ij->j", kept[:-1], kept[:-1], out=kept[-1])
+    kept = np.empty((rows.shape[0], rows.shape[1] + 1), np.float32)
+    np.subtract(rows, centre, out=kept[:, :-1], casting="same_kind")
+    np.einsum("ij,ij->i", kept[:, :-1], kept[:, :-1], out=kept[:, -1])
     step = max(1, _BLOCK // rows.shape[0])
     scratch = np.empty((min(step, queries.shape[0]), rows.shape[0]), np.float32)
     # More candidates than wanted: they are found in single precision and ordered in double.
     wide = min(rows.shape[0], count + 4)
     for start in range(0, queries.shape[0], step):
         block = slice(start, start + step)
-        asked = np.ones((min(step, queries.shape[0] - start), kept.shape[0]), np.float32)
+        asked = np.ones((min(step, queries.shape[0] - start), kept.shape[1]), np.float32)
         asked[:, :-1] = -2.0 * (queries[block] - centre)
-        square = np.matmul(asked, kept, out=scratch[: asked.shape[0]])
+        square = np.matmul(asked, kept.T, out=scratch[: asked.shape[0]])
         near = _least(square, wide)
         apart = rows[near]
         apart -= queries[block, None]
@@ -159,39 +159,21 @@ class Memory:
         judges : ndarray of int64
             The rows at which the choice is made, each without its own residual.
         """
-        return cls.judged(rows, residuals, weights, metrics, judges)[0]
+        near = [Near.of(rows, metric, judges) for metric in metrics]
+        return cls.of(choose(residuals, weights, near, judges), rows, residuals)
 
     @classmethod
-    def judged(
-        cls, rows: Array, residuals: Array, weights: Array, metrics: tuple[Array, ...], judges: Index
-    ) -> tuple[Memory, Array]:
-        """Do what `fit` does; return also what `left_out` says of the judges."""
-        most = min(max(NEIGHBOURS), rows.shape[0] - 1)
-        own, share = residuals[judges], weights[judges, None]
-        before = float((share * own**2).sum())
-        nothing = np.zeros_like(own)
-        best = _Choice(before, 0.0, metrics[0], min(min(NEIGHBOURS), most), POWERS[0], nothing)
-        for metric in metrics:
-            measured = _measured(rows, metric)
-            distance, place = _others(measured, judges, most)
-            near = residuals[place]
-            for count in sorted({min(k, most) for k in NEIGHBOURS}):
-                for power in POWERS:
-                    guess = _mean(_weights(distance[:, :count], power), near[:, :count])
-                    square = float((share * guess**2).sum())
-                    product = float((share * guess * own).sum())
-                    alpha = min(max(product / square, 0.0), 1.0) if square > 0.0 else 0.0
-                    after = before - 2.0 * alpha * product + alpha * alpha * square
-                    if after < best.after:
-                        best = _Choice(after, alpha, metric, count, power, alpha * guess)
-        gain = 1.0 - float(np.sqrt(max(best.after, 0.0) / before)) if before > 0.0 else 0.0
-        metric = best.metric
-        memory = cls(_measured(rows, metric), metric, residuals, best.neighbours, best.power, best.alpha, gain)
-        return memory, best.guess
+    def of(cls, choice: Choice, rows: Array, residuals: Array) -> Memory:
+        """Return the memory of a choice that was made, for rows and residuals as in `fit`."""
+        metric = choice.near.metric
+        return cls(
+            _measured(rows, metric), metric, residuals, choice.neighbours, choice.power, choice.alpha, choice.gain
+        )
 
     def left_out(self, judges: Index) -> Array:
         """Return the correction at training rows without their own residuals, (s, q)."""
-        return self._sum(*_others(self.rows, judges, self.neighbours))
+        near = Near.of(self.rows, np.ones(self.rows.shape[1]), judges)
+        return self._sum(near.distance[:, : self.neighbours], near.place[:, : self.neighbours])
 
     def correction(self, rows: Array) -> Array:
         """Return what to add to predictions for transformed rows, (m, q)."""
@@ -203,15 +185,90 @@ class Memory:
         return np.asarray(result)
 
 
-class _Choice(NamedTuple):
-    """Sum of squares that is left, and what leaves it; the corrections of the judges."""
+class Near(NamedTuple):
+    """Which training rows are nearest to some of them, themselves left out.
 
-    after: float
-    alpha: float
+    Parameters
+    ----------
+    metric : ndarray, (d,) or (d, d)
+        What rows were multiplied by.
+    distance, place : ndarray, (s, count)
+        Nearest first, as many as a memory may read.
+    """
+
     metric: Array
+    distance: Array
+    place: Index
+
+    @classmethod
+    def of(cls, rows: Array, metric: Array, judges: Index) -> Near:
+        """Find them for the rows `judges`."""
+        count = min(max(NEIGHBOURS), rows.shape[0] - 1)
+        return cls(metric, *_others(_measured(rows, metric), judges, count))
+
+    def among(self, rows: Array, judges: Index, known: Index) -> Near:
+        """Return those of all judges, of which the ones at the places `known` are these."""
+        new = np.ones(judges.size, np.bool_)
+        new[known] = False
+        found = Near.of(rows, self.metric, judges[new])
+        distance, place = (np.empty((judges.size, part.shape[1]), part.dtype) for part in found[1:])
+        distance[known], place[known] = self.distance, self.place
+        distance[new], place[new] = found.distance, found.place
+        return Near(self.metric, distance, place)
+
+
+class Choice(NamedTuple):
+    """What a memory is to be, and what it does for its judges.
+
+    Parameters
+    ----------
+    gain : float
+        Share by which it lowers their root mean squared error.
+    alpha, near, neighbours, power
+        As for `Memory`; `near` holds the metric.
+    guess : ndarray, (s, q)
+        The corrections of the judges.
+    """
+
+    gain: float
+    alpha: float
+    near: Near
     neighbours: int
     power: float
     guess: Array
+
+
+def choose(residuals: Array, weights: Array, candidates: list[Near], judges: Index) -> Choice:
+    """Choose metric, number of neighbours, power and alpha at some training rows.
+
+    Parameters
+    ----------
+    residuals, weights : ndarray, (n, q) and (n,)
+        Of all training rows.
+    candidates : list of Near
+        What is nearest to the judges, for each metric that is tried.
+    judges : ndarray of int64, (s,)
+        Numbers of those rows.
+    """
+    own, share = residuals[judges], weights[judges, None]
+    before = least = float((share * own**2).sum())
+    most = candidates[0].place.shape[1]
+    best = Choice(0.0, 0.0, candidates[0], min(min(NEIGHBOURS), most), POWERS[0], np.zeros_like(own))
+    for near in candidates:
+        values = residuals[near.place]
+        for count in sorted({min(k, most) for k in NEIGHBOURS}):
+            for power in POWERS:
+                guess = _mean(_weights(near.distance[:, :count], power), values[:, :count])
+                square = float((share * guess**2).sum())
+                product = float((share * guess * own).sum())
+                alpha = min(max(product / square, 0.0), 1.0) if square > 0.0 else 0.0
+                after = before - 2.0 * alpha * product + alpha * alpha * square
+                if after < least:
+                    least = after
+                    best = Choice(
+                        1.0 - float(np.sqrt(max(after, 0.0) / before)), alpha, near, count, power, alpha * guess
+                    )
+    return best
 
 
 def _mean(weights: Array, near: Array) -> Array:

@@ -27,12 +27,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag.nn.leverages import Leverages, left_of
+from stridiag.nn.leverages import Leverages, left_of, sketched
 from stridiag.nn.readout import FREEDOM_LIMIT, LEAST_LEFT, Readout
 from stridiag.nn.ridge_forms import of_rows
 from stridiag.nn.statistics import Statistics
@@ -48,6 +49,8 @@ LOWEST, _HIGHEST = -10.0, 2.0
 _LEAST_SINGLE = 1e-9
 # From this one on the factor is, too, and so many refinements make coefficients those of double precision.
 _FACTOR_SINGLE, _REFINEMENTS = 1e-3, 2
+# A vertex nearer than this to a penalty that was tried says nothing new.
+_NEARLY = 0.15
 # A smaller penalty has to lower the error by this share: less is noise, and the larger one is the safer.
 _GAIN = 1e-3
 
@@ -103,6 +106,7 @@ def solve_by_walk(
     settle: bool = False,
     single: bool = False,
     lowest: float = LOWEST,
+    rough: bool = False,
 ) -> Walked:
     """Solve the ridge regression.
 
@@ -129,6 +133,8 @@ def solve_by_walk(
         on.
     lowest : float, default -10.0
         Power of ten below which the walk does not go.
+    rough : bool, default False
+        Whether small leverages are sketched where they choose between penalties, and stay so where all judges choose.
 
     Returns
     -------
@@ -160,17 +166,21 @@ def solve_by_walk(
     rows *= inverse
     errors = judges.targets - statistics.target_mean
     slim = rows.astype(np.float32) if single else rows
-    narrow = gram.astype(np.float32) if single else gram
+
+    @cache
+    def narrow() -> Array:
+        return gram.astype(np.float32) if single else gram
 
     chosen = None if settle or alpha is not None else judges.choosers
     some = slice(None) if chosen is None else chosen
     asked = rows[some], slim[some], errors[some], judges.counts[some]
 
     def attempt(penalty: float) -> _Trial:
-        coarse = narrow if penalty >= _FACTOR_SINGLE else gram
+        coarse = narrow() if penalty >= _FACTOR_SINGLE else gram
         wide, thin, targets, counts = asked
         read = thin if penalty >= _LEAST_SINGLE else wide
-        return _try(gram, coarse, right, wide, read, targets, counts, statistics.weight, penalty)
+        left = sketched if rough else left_of
+        return _try(gram, coarse, right, wide, read, targets, counts, statistics.weight, penalty, left)
 
     best = _best(attempt, alpha, start, fine=fine, settle=settle, lowest=lowest)
     factor = best.factor
@@ -281,8 +291,9 @@ def _try(
     counts: Array,
     weight: float,
     alpha: float,
+    left: Callable[[Array, Array, Array, float], Array],
 ) -> _Trial:
-    """Solve at one penalty: a factor of the precision of `coarse`, leverages of that of `read`."""
+    """Solve at one penalty: a factor of the precision of `coarse`, leverages by `left` of that of `read`."""
     from scipy.linalg import lapack
 
     single = coarse.dtype == np.float32
@@ -301,8 +312,8 @@ def _try(
     else:
         beta, _ = lapack.dpotrs(factor, right, lower=1)
     factor = factor.astype(read.dtype, copy=False)
-    left = left_of(factor, read, counts, weight)
-    return _Trial.judge(alpha, factor, beta, targets - rows @ beta, left, counts, weight)
+    own = left(factor, read, counts, weight)
+    return _Trial.judge(alpha, factor, beta, targets - rows @ beta, own, counts, weight)
 
 
 def _try_rows(products: Array, right: Array, root: Array, counts: Array, weight: float, alpha: float) -> _Trial:
@@ -336,6 +347,8 @@ def _walk(error: Callable[[float], float], start: float, *, fine: bool, lowest: 
         return at
     below, here, above = error(max(at - 1.0, lowest)), error(at), error(min(at + 1.0, _HIGHEST))
     vertex = at + _vertex(below, here, above)
+    if abs(vertex - at) < _NEARLY:
+        return at
     # Equal errors go to the larger penalty.
     return min(sorted((max(vertex, lowest), at), reverse=True), key=error)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from stridiag.nn.copies_readout import ALPHAS, copies_operations
 from stridiag.nn.ensemble import Preset, networks_for, sizes_for
-from stridiag.nn.image_settings import ImagePreset, checked_shape, image_settings
+from stridiag.nn.image_settings import ImagePreset, ImageSettings, checked_shape, image_settings
 from stridiag.nn.mixed_units import BEHIND_PREMIX, SPARSE_DEGREES, WITHOUT_PREMIX, Mixing
 from stridiag.nn.operations import Operations, statistics_operations
 from stridiag.nn.options import check_name, is_integer
@@ -184,6 +184,35 @@ def plan_images(
             (weights + chosen.units) * count,
             (chosen.units + 1) * outputs * count,
         )
+    parts = [_filters_plan(one, (height, width), (rows, outputs), classification) for one in chosen.each]
+    hidden = Operations(*(sum(stage) for stage in zip(*(part.hidden for part in parts), strict=True)))
+    return TrainingPlan(
+        f"images, {preset}",
+        rows,
+        columns,
+        outputs,
+        sum(part.features for part in parts),
+        hidden,
+        0,
+        0,
+        sum(part.predict for part in parts),
+        sum(part.hidden_parameters for part in parts),
+        sum(part.readout_parameters for part in parts),
+    )
+
+
+class _Part(NamedTuple):
+    """What one network with filters costs."""
+
+    features: int
+    hidden: Operations
+    predict: int
+    hidden_parameters: int
+    readout_parameters: int
+
+
+def _filters_plan(chosen: ImageSettings, shape: tuple[int, int], data: tuple[int, int], classification: bool) -> _Part:
+    (height, width), (rows, outputs) = shape, data
     windows = ((height - chosen.window) // chosen.step + 1) * ((width - chosen.window) // chosen.step + 1)
     pooled = sum(2 * count * windows for _, count in chosen.banks)
     taps = sum(count * side * side for side, count in chosen.banks)
@@ -194,11 +223,7 @@ def plan_images(
     rounds = chosen.rounds if classification else 0
     # A round applies two readouts, of all images and of those that are not held out, and sums products with both.
     again = rounds * (seen * (forward + 8 * features * outputs) + 4 * features**2 * outputs)
-    return TrainingPlan(
-        f"images, {preset}",
-        rows,
-        columns,
-        outputs,
+    return _Part(
         features,
         Operations(
             layers=seen * forward,
@@ -207,8 +232,6 @@ def plan_images(
             # A raised penalty is one more.
             solves=(_PENALTIES + 1 + (rounds > 0)) * features**3 // 3,
         ),
-        0,
-        0,
         forward + 2 * features * outputs,
         taps + chosen.units * (chosen.diagonals + 1),
         (features + 1) * outputs,

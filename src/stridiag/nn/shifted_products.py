@@ -22,6 +22,9 @@ Array = NDArray[Any]
 
 SAFE = 1e-5
 """Smallest penalty for which products in float32 are good enough."""
+# From so many columns on the product of all at once is a second matrix that matters; columns of a panel of it.
+_WIDE = 4096
+_PANEL = 512
 
 
 class ShiftedProducts:
@@ -61,8 +64,6 @@ class ShiftedProducts:
 
     def add(self, rows: Array, targets: Array, weights: Array) -> None:
         """Add rows (n, columns), targets (n, outputs) and weights (n,)."""
-        from scipy.linalg.blas import dsyrk
-
         if self._scratch.shape[0] < rows.shape[0]:
             self._scratch = np.empty(rows.shape, self._kind)
         h = np.subtract(rows, self._centre, out=self._scratch[: rows.shape[0]], casting="same_kind")
@@ -71,11 +72,13 @@ class ShiftedProducts:
         if weights.min() != 1.0 or weights.max() != 1.0:
             h *= root.astype(self._kind)[:, None]
         z = targets * root[:, None]
-        if self._kind is np.float64:
-            # In place, on the lower triangle.
-            self.gram = dsyrk(1.0, h.T, beta=1.0, c=self.gram.T, lower=0, overwrite_c=1).T
-        else:
+        if h.shape[1] <= _WIDE:
             self.gram += h.T @ h
+        else:
+            # The lower triangle, a panel at a time: no second matrix of this size, and half of the sums.
+            for start in range(0, h.shape[1], _PANEL):
+                panel = slice(start, start + _PANEL)
+                self.gram[start:, panel] += h[:, start:].T @ h[:, panel]
         self.cross += h.T @ z.astype(self._kind)
         self.row_sum += root.astype(self._kind) @ h
         self.target_sum += root @ z
@@ -85,7 +88,7 @@ class ShiftedProducts:
 
     def complete(self) -> Array:
         """Return the sum of the products of the shifted features, both triangles, (columns, columns): no copy."""
-        if self._kind is np.float64:
+        if self.gram.shape[0] > _WIDE:
             mirror(self.gram)
         return self.gram
 

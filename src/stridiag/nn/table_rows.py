@@ -34,6 +34,8 @@ _LARGE, _CHUNK = 1e8, 2048
 _FEW = 500.0
 # More judges than this choose the penalty by every other one.
 _CHOOSERS = 600
+# From so many rows for each column on most leverages are small enough for sketches.
+_SKETCHED = 4.0
 # With no more rows than this share of the columns, products of rows are less work than products of columns.
 _BY_ROWS = 1.0
 
@@ -92,8 +94,12 @@ class TableRows:
         fine: bool = True,
         settle: bool = False,
         single: bool = False,
+        rough: bool = False,
     ) -> SolvedUnits:
-        """Solve the readout; `single`: in single precision, if there is so much work that this is worth it."""
+        """Solve the readout; `single`: in single precision, if there is so much work that this is worth it.
+
+        `rough`: leave-one-out errors that only compare networks may come from sketches.
+        """
         n, columns = self.t.shape[0], hidden.columns
         large = self.d.sum() * columns**2 >= _LARGE
         single = bool(single and large and self.d.sum() > _FEW)
@@ -122,6 +128,7 @@ class TableRows:
             settle=settle,
             single=large,
             lowest=np.log10(SAFE) if single else LOWEST,
+            rough=(rough or choosers is not None) and self.d.sum() >= _SKETCHED * columns,
         )
         return SolvedUnits(hidden, reader, walked, kept)
 

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag.nn.ensemble import PRESETS, Ensemble, Member, Preset, Sizes, networks_for, sizes_for
-from stridiag.nn.memory import LEAST_GAIN, Memory
+from stridiag.nn.memory import LEAST_GAIN, Memory, Near, choose
 from stridiag.nn.mixed_units import Mixing
 from stridiag.nn.options import check_name, is_integer, is_number
 from stridiag.nn.penalty_walk import START
@@ -47,7 +47,6 @@ Index = NDArray[np.int64]
 
 # Rows whose leave-one-out errors decide: penalties of networks, those of small ones, and the memory's form.
 _JUDGES, _SMALL_JUDGES = 1024, 512
-_PRETEST_JUDGES = 500
 _GRADIENT_ROWS = 1000
 # Where small networks leave less than this share of the variance there is next to no noise: width is all that counts.
 _NOISELESS = 0.005
@@ -201,7 +200,7 @@ def train_tabular(
         clock.tick("network")
     memory_of, corrections = None, np.empty(0)
     if memory is not False:
-        memory_of, corrections = _remember(table, solved, relevance, judges, always=memory is True, rng=generator)
+        memory_of, corrections = _remember(table, solved, relevance, judges, always=memory is True)
     clock.tick("memory")
     scores = table.z[judges] - judged_errors(solved)
     if memory_of is not None:
@@ -272,7 +271,7 @@ def _plan(table: TableRows, sizes: Sizes, mixing: Mixing | Literal["auto"], rng:
         hidden = part.draw(sizes.small_units, share, kind, relevance, rng)
         # Once it is known that there is noise, penalties are far above the rounding of single precision.
         single = _NOISELESS * part.z.shape[1] <= best < np.inf
-        fit = part.solve(hidden, judges, None, start, fine=False, single=single)
+        fit = part.solve(hidden, judges, None, start, fine=False, single=single, rough=True)
         start = float(np.log10(fit.walked.readout.alpha[0]))
         return float(fit.walked.readout.score.sum()), fit
 
@@ -316,19 +315,21 @@ def _remember(
     judges: Index,
     *,
     always: bool,
-    rng: np.random.Generator,
 ) -> tuple[Memory | None, Array]:
     """Return the memory, or None where it does not help enough, and its corrections at the judges."""
-    metrics: tuple[Array, ...] = (np.ones_like(relevance.scale), relevance.scale, relevance.metric)
     left_out = left_out_errors(table, solved, judges, rough=not always)
-    if not always and judges.size < table.d.size:
-        # Many rows, and exact leverages are work: first a look at some rows.
-        few = table.sampler.spread(_PRETEST_JUDGES, rng)
-        looked, _ = Memory.judged(table.t, left_out, table.d, metrics, few)
+    metrics = (np.ones_like(relevance.scale), relevance.scale, relevance.metric)
+    if always or judges.size == table.d.size:
+        near = [Near.of(table.t, metric, judges) for metric in metrics]
+    else:
+        # Many rows, and exact leverages are work: first a look at half of the judges.
+        half = table.sampler.every_other(judges)
+        looked = choose(left_out, table.d, [Near.of(table.t, metric, judges[half]) for metric in metrics], judges[half])
         if looked.gain <= LEAST_GAIN / 2.0:
             return None, np.empty(0)
-        metrics = (looked.metric,)
+        near = [looked.near.among(table.t, judges, half)]
         if not sketches_serve(solved):
             left_out = left_out_errors(table, solved, judges)
-    memory, corrections = Memory.judged(table.t, left_out, table.d, metrics, judges)
-    return (memory if always or memory.gain > LEAST_GAIN else None), corrections
+    chosen = choose(left_out, table.d, near, judges)
+    kept = always or chosen.gain > LEAST_GAIN
+    return (Memory.of(chosen, table.t, left_out) if kept else None), chosen.guess
