@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from stridiag import linalg
 from stridiag._validate import VALUE_TYPES, check_option
+from stridiag.errors import IllConditionedWarning
 from stridiag.structure import StridiagMatrix, random
 
 if TYPE_CHECKING:
@@ -158,8 +160,11 @@ def warmup(
         if progress is not None:
             progress(index, len(steps), title)
         start = time.perf_counter()
-        for n, dominant in _FORMS:
-            OPERATIONS[name](_matrix(kind, n, dtype, dominant=dominant))
+        with warnings.catch_warnings():
+            # Of random values some are ill-conditioned; nobody asked for their solutions.
+            warnings.simplefilter("ignore", IllConditionedWarning)
+            for n, dominant in _FORMS:
+                OPERATIONS[name](_matrix(kind, n, dtype, dominant=dominant))
         seconds[title] = time.perf_counter() - start
     after = _kernel_counts()
     return Warmed(seconds, after[0] - before[0], after[1] - before[1], _cache_folder())

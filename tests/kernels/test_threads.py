@@ -342,6 +342,8 @@ def processors(monkeypatch):
     """Pretend that the machine has 16 processors, all of them free, and the environment no wishes."""
     monkeypatch.setattr(thread_count, "_processors", lambda: 16)
     monkeypatch.setattr(thread_count, "_quota", lambda: sys.maxsize)
+    # Numba reads the environment again when anything is compiled, in whichever thread.
+    monkeypatch.setattr(numba.config._env_reloader, "update", lambda **_: None)
     monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 16)
     monkeypatch.setattr(thread_count, "_numba_limit", lambda numba, otherwise: numba.config.NUMBA_NUM_THREADS)
     monkeypatch.setattr(thread_count._blas, "libraries", [])
