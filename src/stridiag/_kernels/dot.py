@@ -40,23 +40,7 @@ def dot(values: Any, at: int, other: Any, first: int, last: int) -> Any:
 
 @borrowing_form(dot)
 def _dot(values, at, other, first, last):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    return _in_vectors if values.dtype == types.float64 else _in_numbers
-
-
-def _in_numbers(values, at, other, first, last):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    s0 = s1 = s2 = s3 = other[0] * 0
-    shift = at - first
-    k = first
-    while k + 4 <= last:
-        s0 += values[shift + k] * other[k]
-        s1 += values[shift + k + 1] * other[k + 1]
-        s2 += values[shift + k + 2] * other[k + 2]
-        s3 += values[shift + k + 3] * other[k + 3]
-        k += 4
-    while k < last:
-        s0 += values[shift + k] * other[k]
-        k += 1
-    return (s0 + s1) + (s2 + s3)
+    return _in_vectors if values.dtype == types.float64 else dot
 
 
 def _in_vectors(values, at, other, first, last):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
