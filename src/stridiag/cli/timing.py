@@ -177,25 +177,10 @@ def limit_threads(threads: int) -> Iterator[None]:
     most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined, unused-ignore]
     numba.set_num_threads(min(threads, most))
     try:
-        with threadpool_limits(limits=threads), _limit_ours(threads):
+        with threadpool_limits(limits=threads), stridiag.num_threads(threads):
             yield
     finally:
         numba.set_num_threads(before)
-
-
-@contextmanager
-def _limit_ours(threads: int) -> Iterator[None]:
-    # Kernels that run on one thread have no setting.
-    setting = getattr(stridiag, "set_num_threads", None)
-    if setting is None:
-        yield
-        return
-    before = stridiag.get_num_threads()
-    setting(threads)
-    try:
-        yield
-    finally:
-        setting(before)
 
 
 def machine(threads: int) -> dict[str, str]:
