@@ -16,7 +16,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2
 
 ## check: everything that must hold before a change goes in
-check: static docs test oldest
+check: test static docs oldest
 
 ## static: format, lint, types, directions between the rooms
 static: $(VENV)/.check
@@ -32,9 +32,10 @@ format: $(VENV)/.check
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-## docs: the documentation, warnings as errors
+## docs: the documentation, warnings as errors, and the tests of what builds it
 docs: $(VENV)/.check
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python -m pytest -q tests/docs
 
 ## pages: the documentation's pages of measurements, made anew from the stored results
 pages: $(VENV)/.check

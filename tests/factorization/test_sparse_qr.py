@@ -146,7 +146,8 @@ def test_structurally_singular(rows):
     matrix = np.array(rows, float)
     factored = SparseQR(csc_array(matrix))
     column = factored.singularity.column
-    assert np.linalg.matrix_rank(np.delete(matrix, column, axis=1)) == np.linalg.matrix_rank(matrix)
+    # With a column of zeros in its place, for older numpys know no rank of an empty matrix.
+    assert np.linalg.matrix_rank(np.where(np.arange(len(rows)) == column, 0.0, matrix)) == np.linalg.matrix_rank(matrix)
     assert factored.slogdet() == (0, -np.inf)
     assert np.isnan(factored.solve(np.ones((len(rows), 1)))).all()
     np.testing.assert_allclose(factored.multiply(np.eye(len(rows))), matrix, atol=1e-15)
