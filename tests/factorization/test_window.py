@@ -8,7 +8,8 @@ import stridiag
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.elementary import Permutation
 from stridiag.factorization.simple_factor import multiply_out
-from stridiag.factorization.window_lu import WindowLU, factor_window
+from stridiag.factorization.window import factor_window
+from stridiag.factorization.window_lu import WindowLU
 from stridiag.planning import plan
 from stridiag.planning.band import BandLayout
 from stridiag.planning.window import WindowLayout

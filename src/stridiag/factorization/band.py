@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from stridiag.planning.compressed import CompressedColumns
     from stridiag.planning.sparse import SparseAnalysis
 
-__all__ = ["BandLU", "believed_or_rotated", "factor_band"]
+__all__ = ["MILD_GROWTH", "BandLU", "believed_or_rotated", "factor_band"]
 
 Array = NDArray[Any]
 
-# What the growth is at most where there are four sub-diagonals: within it LU is accepted without a look at solutions.
-_MILD_GROWTH = 116.0
+MILD_GROWTH = 116.0
+"""What the growth is at most where there are four sub-diagonals: within it LU is accepted without a look at solutions."""
 
 # From this order on the kernels made for one pair of widths are worth their compilation, a few seconds once.
 _NARROW_ORDER = 10_000
@@ -88,7 +88,7 @@ def believed_or_rotated(lu: _Believable, layout: _WithWayOut, values: Array) -> 
     checked, as `stridiag.factorization.guard` describes.
     """
     # Accepts the good, so that NaN is looked at more closely.
-    if lu.largest <= _MILD_GROWTH * np.abs(values).max(initial=0.0):
+    if lu.largest <= MILD_GROWTH * np.abs(values).max(initial=0.0):
         return lu
     matrix = layout.compressed.fill(values)
     # Where numbers grow, a pivot that is zero proves nothing.

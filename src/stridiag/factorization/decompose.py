@@ -85,7 +85,7 @@ _DECOMPOSITIONS = {
     "CondensationLayout": "swept.condense",
     "BandCondensationLayout": "decompose.from_linked_band",
     "BandLayout": "decompose.from_band",
-    "WindowLayout": "window_lu.factor_window",
+    "WindowLayout": "window.factor_window",
     "BorderedLayout": "bordered.BorderedLU",
     "ForestLayout": "forest.Forest",
     "SparseLayout": "decompose.from_sparse",

@@ -1,4 +1,4 @@
-"""Bands with links: LU in a moving window, and rotations where its numbers grow. See `stridiag.planning.window`."""
+"""LU with partial pivoting in a moving window. See `stridiag.planning.window`."""
 
 from __future__ import annotations
 
@@ -14,43 +14,21 @@ from stridiag._kernels import window_lu as kernels
 from stridiag._kernels.permutations import permutation_sign
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.window_block import PANEL
-from stridiag.factorization.band import BandLU, believed_or_rotated
+from stridiag.factorization.band import BandLU
 from stridiag.factorization.columns import aligned
-from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
 from stridiag.factorization.inverse_entries import diagonal_by_solves
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
-from stridiag.planning.window import WindowLayout
+from stridiag.planning.window_shape import WindowShape
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
-__all__ = ["WindowLU", "factor_window"]
+__all__ = ["WindowLU"]
 
 Array = NDArray[Any]
-
-
-def factor_window(layout: WindowLayout, values: Array) -> Decomposition:
-    """Factor by LU if that can be believed, by rotations otherwise: `stridiag.factorization.band.believed_or_rotated`.
-
-    Parameters
-    ----------
-    layout : WindowLayout
-    values : ndarray, (nnz,)
-        By slot.
-
-    Returns
-    -------
-    WindowLU or SparseQR
-
-    Raises
-    ------
-    SizeLimitError
-        If LU failed, and rotations would need more than `stridiag.factorization.sparse_qr.MAX_FILL_BYTES`.
-    """
-    return believed_or_rotated(WindowLU(layout, values), layout, values)
 
 
 class WindowLU:
@@ -58,14 +36,14 @@ class WindowLU:
 
     Parameters
     ----------
-    layout : WindowLayout
+    layout : WindowShape
     values : ndarray, (nnz,)
         By slot.
     """
 
     name = "banded LU with partial pivoting, in a moving window"
 
-    def __init__(self, layout: WindowLayout, values: Array) -> None:
+    def __init__(self, layout: WindowShape, values: Array) -> None:
         self._layout = layout
         self._values = values
         self._dtype = values.dtype
@@ -232,8 +210,12 @@ class WindowLU:
 
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: rows, L by columns, D, U by columns, columns."""
+        return self.factors_as(self._dtype)
+
+    def factors_as(self, dtype: np.dtype[Any]) -> list[SimpleFactor]:
+        """Return `factors` with numbers of a type."""
         n = self._layout.n
-        lower, upper = (part.astype(self._dtype) for part in self._triangles)
+        lower, upper = (part.astype(dtype) for part in self._triangles)
         return [
             Permutation(self._origin.astype(np.int64)).inverse(),
             *columns_of_triangle(lower, range(n), divide="rows"),

@@ -1,0 +1,183 @@
+r"""Elimination and solves with the unknowns that are taken out before a window: `stridiag._kernels.window_thinning`.
+
+With e the eliminated unknowns, in their order, and k the others,
+
+.. math:: \begin{pmatrix} A_{ee} & A_{ek} \\ A_{ke} & A_{kk} \end{pmatrix} =
+    \begin{pmatrix} L_e & \\ L_k & I \end{pmatrix} \begin{pmatrix} U_e & U_k \\ & S \end{pmatrix}.
+
+Pivots are the diagonal as it comes. Multipliers are looked at: where one is too large, elimination ends.
+
+Cost: a division and two operations for each product; in a solve two for each number of L and U, and a division for each
+pivot.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag._kernels.compile import kernel
+
+__all__ = [
+    "eliminate",
+    "largest_if_flat",
+    "multiply_lower",
+    "multiply_upper",
+    "solve_lower",
+    "solve_lower_transposed",
+    "solve_upper",
+    "solve_upper_transposed",
+]
+
+Array = NDArray[Any]
+
+
+@kernel
+def largest_if_flat(values: Array, columns: Array, main: int, steepest: float) -> float:
+    """Return the largest magnitude; NaN if an entry is more than `steepest` times the diagonal's in its column.
+
+    `main`: the first slot of the diagonal.
+    """
+    largest = 0.0
+    for s in range(values.size):
+        size = abs(values[s])
+        # Accepts the good, so that NaN is none.
+        if not size <= steepest * abs(values[main + columns[s]]):
+            return np.nan
+        largest = max(largest, size)
+    return largest
+
+
+@kernel
+def eliminate(
+    numbers: Array,
+    order: Array,
+    main: Array,
+    counts: Array,
+    lower_slots: Array,
+    upper_slots: Array,
+    targets: Array,
+    steepest: float,
+    lower: Array,
+    upper: Array,
+    pivots: Array,
+) -> tuple[float, float]:
+    """Eliminate; return the largest magnitudes in L, and in U. Ends where
+    a pivot is zero, or a multiplier larger than `steepest`: that of L is then twice that.
+
+    Parameters
+    ----------
+    numbers : (slots,)
+        The entries, and zeros; those of S are what is wanted afterwards.
+    order, main, counts, lower_slots, upper_slots, targets
+        See `stridiag._kernels.window_thinning.thin_out`.
+    lower, upper, pivots
+        Become L, U and its diagonal.
+    """
+    low = up = aim = 0
+    slope, largest = 0.0, 0.0
+    for k in range(order.size):
+        pivot = numbers[main[order[k]]]
+        pivots[k] = pivot
+        # Accepts the good, here and below, so that NaN ends it too.
+        if not 0.0 < abs(pivot) < np.inf:
+            return 2 * steepest, largest
+        largest = max(largest, abs(pivot))
+        many, more = counts[k, 0], counts[k, 1]
+        for c in range(up, up + more):
+            upper[c] = numbers[upper_slots[c]]
+            largest = max(largest, abs(upper[c]))
+        for r in range(low, low + many):
+            factor = numbers[lower_slots[r]] / pivot
+            if not abs(factor) <= steepest:
+                return 2 * steepest, largest
+            slope = max(slope, abs(factor))
+            lower[r] = factor
+            for c in range(up, up + more):
+                numbers[targets[aim]] -= factor * upper[c]
+                aim += 1
+        low += many
+        up += more
+    return slope, largest
+
+
+@kernel
+def solve_lower(order: Array, counts: Array, lower: Array, rows: Array, x: Array) -> None:
+    """Overwrite `x`, (n, m), with the inverse of L times it."""
+    at = 0
+    for k in range(order.size):
+        e = order[k]
+        for r in range(at, at + counts[k, 0]):
+            for c in range(x.shape[1]):
+                x[rows[r], c] -= lower[r] * x[e, c]
+        at += counts[k, 0]
+
+
+@kernel
+def solve_upper(order: Array, counts: Array, upper: Array, columns: Array, pivots: Array, x: Array) -> None:
+    """Overwrite `x`, (n, m), which holds the solution of what is left already, with the solution."""
+    at = upper.size
+    for k in range(order.size - 1, -1, -1):
+        e = order[k]
+        at -= counts[k, 1]
+        for c in range(x.shape[1]):
+            value = x[e, c]
+            for r in range(at, at + counts[k, 1]):
+                value -= upper[r] * x[columns[r], c]
+            x[e, c] = value / pivots[k]
+
+
+@kernel
+def solve_upper_transposed(order: Array, counts: Array, upper: Array, columns: Array, pivots: Array, x: Array) -> None:
+    """Overwrite `x`, (n, m), with the inverse of U's transpose times it, as far as S is not concerned."""
+    at = 0
+    for k in range(order.size):
+        e = order[k]
+        for c in range(x.shape[1]):
+            x[e, c] = x[e, c] / pivots[k]
+        for r in range(at, at + counts[k, 1]):
+            for c in range(x.shape[1]):
+                x[columns[r], c] -= upper[r] * x[e, c]
+        at += counts[k, 1]
+
+
+@kernel
+def solve_lower_transposed(order: Array, counts: Array, lower: Array, rows: Array, x: Array) -> None:
+    """Overwrite `x`, (n, m), which holds the solution of what is left already, with that of L's transpose."""
+    at = lower.size
+    for k in range(order.size - 1, -1, -1):
+        e = order[k]
+        at -= counts[k, 0]
+        for c in range(x.shape[1]):
+            value = x[e, c]
+            for r in range(at, at + counts[k, 0]):
+                value -= lower[r] * x[rows[r], c]
+            x[e, c] = value
+
+
+@kernel
+def multiply_upper(order: Array, counts: Array, upper: Array, columns: Array, pivots: Array, x: Array) -> None:
+    """Overwrite the eliminated rows of `x`, (n, m), with U times it."""
+    at = 0
+    for k in range(order.size):
+        e = order[k]
+        for c in range(x.shape[1]):
+            value = pivots[k] * x[e, c]
+            for r in range(at, at + counts[k, 1]):
+                value += upper[r] * x[columns[r], c]
+            x[e, c] = value
+        at += counts[k, 1]
+
+
+@kernel
+def multiply_lower(order: Array, counts: Array, lower: Array, rows: Array, x: Array) -> None:
+    """Overwrite `x`, (n, m), with L times it."""
+    at = lower.size
+    for k in range(order.size - 1, -1, -1):
+        e = order[k]
+        at -= counts[k, 0]
+        for r in range(at, at + counts[k, 0]):
+            for c in range(x.shape[1]):
+                x[rows[r], c] += lower[r] * x[e, c]

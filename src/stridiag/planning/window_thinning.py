@@ -1,0 +1,134 @@
+r"""Every other unknown eliminated, a few times, before a window moves over what is left.
+
+For values whose diagonal can be taken as pivots: see `stridiag._kernels.window_thinning`, and
+`stridiag.factorization.thinned_window` for when they can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stridiag.planning.band import BandLayout
+from stridiag.planning.layout import NotApplicable
+from stridiag.planning.window_shape import WindowShape, put_off
+from stridiag.structure import Structure
+
+__all__ = ["MAX_PRODUCTS", "Thinning", "thin"]
+
+Array = NDArray[Any]
+Index = NDArray[np.int64]
+
+MAX_PRODUCTS = 16
+"""Products for each row of the matrix, at most: what is executed beyond what a window alone would take."""
+
+# Entries that elimination may add, for each row.
+_MAX_FILL = 8
+# Rounds, and products for one unknown: beyond, what is left is so full that the window is the faster way.
+_ROUNDS, _DEAREST = 4, 100
+# Entries for each row from which on hardly any unknown is free of neighbours.
+_FULL = 12
+# Diagonals with fewer entries, as a share of the rows, are links.
+_SPARSE = 1.0 / 256
+
+
+@dataclass(frozen=True, eq=False)
+class Thinning:
+    """What is eliminated before a window, and the window for the rest.
+
+    Attributes
+    ----------
+    order : ndarray of int32, (k,)
+        The eliminated unknowns, in their order.
+    main : ndarray of int32, (n,)
+        Slots of the diagonal.
+    counts : ndarray of int32, (k, 2)
+        How many other entries the column and the row of each have when it is eliminated.
+    lower, lower_rows, upper, upper_columns : ndarray of int32
+        The slots of these entries, and where they stand.
+    targets : ndarray of int32
+        Slots from which products are subtracted.
+    slots : int
+        Entries of the matrix, and those that elimination adds.
+    kept : ndarray of int64, (n - k,)
+        The unknowns that are left, in the order in which the window counts them.
+    sources : ndarray of int32
+        Slots of the entries between these.
+    window : WindowShape
+        For these entries.
+    """
+
+    order: Array
+    main: Array
+    counts: Array
+    lower: Array
+    lower_rows: Array
+    upper: Array
+    upper_columns: Array
+    targets: Array
+    slots: int
+    kept: Index
+    sources: Array
+    window: WindowShape
+
+
+def thin(structure: Structure, band: BandLayout, *, rounds: int = _ROUNDS) -> Thinning | None:
+    """Return what to eliminate beforehand from a structure with a main diagonal; None if that is not worth it."""
+    from stridiag._kernels.window_thinning import list_left, thin_out
+
+    n, nnz = structure.shape[0], structure.nnz
+    room = nnz + _MAX_FILL * n
+    if nnz > _FULL * n or room >= 1 << 31:
+        return None
+    at = band.positions(np.arange(n))
+    original = np.empty(n, np.int32)
+    original[at] = np.arange(n)
+    rows, columns, next_in_row, next_in_column, *lists = (np.empty(room, np.int32) for _ in range(8))
+    rows[:nnz], columns[:nnz] = (at[part] for part in structure.coordinates())
+    row_heads, column_heads = np.full((2, n), -1, np.int32)
+    main, order = np.empty((2, n), np.int32)
+    gone, counts, targets = np.zeros(n, np.uint8), np.empty((n, 2), np.int32), np.empty(MAX_PRODUCTS * n, np.int32)
+    width = band.lower + band.upper
+    done, low, up, used, aims = thin_out(
+        rows, columns, nnz, width, _DEAREST, rounds, row_heads, next_in_row, column_heads, next_in_column, main, gone,
+        order, counts, *lists, targets,
+    )  # fmt: skip
+    if done < n // 4:
+        return None
+    kept = np.flatnonzero(gone == 0)
+    place = np.empty(n, np.int32)
+    place[kept] = np.arange(kept.size)
+    # No longer in use.
+    sources, left, right = next_in_column, np.empty(used, np.int32), np.empty(used, np.int32)
+    count = list_left(row_heads, next_in_row, columns, gone, place, sources, left, right)
+    left, right = left[:count].astype(np.int64), right[:count].astype(np.int64)
+    lower, upper = _sides(left - right, kept.size, 4 * width)
+    try:
+        window = WindowShape.over(left, right, put_off(kept.size, left, right, lower), lower + upper)
+    except NotApplicable:
+        return None
+    lower_slots, lower_rows, upper_slots, upper_columns = lists
+    return Thinning(
+        original[order[:done]],
+        main[at],
+        counts[:done].copy(),
+        lower_slots[:low].copy(),
+        original[lower_rows[:low]],
+        upper_slots[:up].copy(),
+        original[upper_columns[:up]],
+        targets[:aims].copy(),
+        used,
+        original[kept].astype(np.int64),
+        sources[:count].copy(),
+        window,
+    )
+
+
+def _sides(distances: Index, n: int, far: int) -> tuple[int, int]:
+    """Return how many sub- and super-diagonals a band has, but for entries on diagonals that hold few."""
+    near = distances[np.abs(distances) < far]
+    common = np.flatnonzero(np.bincount(near + far) > _SPARSE * n) - far
+    return max(int(common.max(initial=0)), 0), max(-int(common.min(initial=0)), 0)
