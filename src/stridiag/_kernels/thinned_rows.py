@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import kernel
+from stridiag._kernels.compile import borrowing, kernel
 
 __all__ = [
     "eliminate",
@@ -64,8 +64,9 @@ def eliminate(
     upper: Array,
     pivots: Array,
 ) -> tuple[float, float]:
-    """Eliminate; return the largest magnitudes in L, and in U. Ends where
-    a pivot is zero, or a multiplier larger than `steepest`: that of L is then twice that.
+    """Eliminate; return the largest magnitudes in L, and in U.
+
+    Ends where a pivot is zero, or a multiplier larger than `steepest`: that of L is then said to be twice that.
 
     Parameters
     ----------
@@ -88,9 +89,13 @@ def eliminate(
         many, more = counts[k, 0], counts[k, 1]
         for c in range(up, up + more):
             upper[c] = numbers[upper_slots[c]]
+            # Another entry may take the slot.
+            numbers[upper_slots[c]] = 0
             largest = max(largest, abs(upper[c]))
+        inverse = 1 / pivot
         for r in range(low, low + many):
-            factor = numbers[lower_slots[r]] / pivot
+            factor = numbers[lower_slots[r]] * inverse
+            numbers[lower_slots[r]] = 0
             if not abs(factor) <= steepest:
                 return 2 * steepest, largest
             slope = max(slope, abs(factor))
@@ -103,81 +108,114 @@ def eliminate(
     return slope, largest
 
 
+@borrowing
+def _subtract(line: Array, places: Array, begin: int, end: int, e: int, x: Array, sides: int) -> None:
+    """Subtract from rows of `x` their multiples of row e."""
+    if sides == 1:
+        value = x[e]
+        for r in range(begin, end):
+            x[places[r]] -= line[r] * value
+    elif sides == 2:
+        value, other = x[2 * e], x[2 * e + 1]
+        for r in range(begin, end):
+            at = 2 * places[r]
+            x[at] -= line[r] * value
+            x[at + 1] -= line[r] * other
+    else:
+        for r in range(begin, end):
+            for c in range(sides):
+                x[places[r] * sides + c] -= line[r] * x[e * sides + c]
+
+
+@borrowing
+def _gather(line: Array, places: Array, begin: int, end: int, e: int, x: Array, sides: int) -> None:
+    """Subtract from row e of `x` multiples of other rows."""
+    if sides == 1:
+        value = x[e]
+        for r in range(begin, end):
+            value -= line[r] * x[places[r]]
+        x[e] = value
+    elif sides == 2:
+        value, other = x[2 * e], x[2 * e + 1]
+        for r in range(begin, end):
+            at = 2 * places[r]
+            value -= line[r] * x[at]
+            other -= line[r] * x[at + 1]
+        x[2 * e], x[2 * e + 1] = value, other
+    else:
+        for r in range(begin, end):
+            for c in range(sides):
+                x[e * sides + c] -= line[r] * x[places[r] * sides + c]
+
+
+@borrowing
+def _divide(x: Array, e: int, sides: int, pivot: Any) -> None:
+    for c in range(e * sides, (e + 1) * sides):
+        x[c] = x[c] / pivot
+
+
 @kernel
-def solve_lower(order: Array, counts: Array, lower: Array, rows: Array, x: Array) -> None:
-    """Overwrite `x`, (n, m), with the inverse of L times it."""
+def solve_lower(order: Array, counts: Array, lower: Array, rows: Array, x: Array, sides: int) -> None:
+    """Overwrite `x`, (n * sides,), with the inverse of L times it."""
     at = 0
     for k in range(order.size):
-        e = order[k]
-        for r in range(at, at + counts[k, 0]):
-            for c in range(x.shape[1]):
-                x[rows[r], c] -= lower[r] * x[e, c]
+        _subtract(lower, rows, at, at + counts[k, 0], order[k], x, sides)
         at += counts[k, 0]
 
 
 @kernel
-def solve_upper(order: Array, counts: Array, upper: Array, columns: Array, pivots: Array, x: Array) -> None:
-    """Overwrite `x`, (n, m), which holds the solution of what is left already, with the solution."""
+def solve_upper(order: Array, counts: Array, upper: Array, columns: Array, pivots: Array, x: Array, sides: int) -> None:
+    """Overwrite `x`, (n * sides,), which holds the solution of what is left already, with the solution."""
     at = upper.size
     for k in range(order.size - 1, -1, -1):
-        e = order[k]
         at -= counts[k, 1]
-        for c in range(x.shape[1]):
-            value = x[e, c]
-            for r in range(at, at + counts[k, 1]):
-                value -= upper[r] * x[columns[r], c]
-            x[e, c] = value / pivots[k]
+        _gather(upper, columns, at, at + counts[k, 1], order[k], x, sides)
+        _divide(x, order[k], sides, pivots[k])
 
 
 @kernel
-def solve_upper_transposed(order: Array, counts: Array, upper: Array, columns: Array, pivots: Array, x: Array) -> None:
-    """Overwrite `x`, (n, m), with the inverse of U's transpose times it, as far as S is not concerned."""
+def solve_upper_transposed(
+    order: Array, counts: Array, upper: Array, columns: Array, pivots: Array, x: Array, sides: int
+) -> None:
+    """Overwrite `x`, (n * sides,), with the inverse of U's transpose times it, as far as S is not concerned."""
     at = 0
     for k in range(order.size):
-        e = order[k]
-        for c in range(x.shape[1]):
-            x[e, c] = x[e, c] / pivots[k]
-        for r in range(at, at + counts[k, 1]):
-            for c in range(x.shape[1]):
-                x[columns[r], c] -= upper[r] * x[e, c]
+        _divide(x, order[k], sides, pivots[k])
+        _subtract(upper, columns, at, at + counts[k, 1], order[k], x, sides)
         at += counts[k, 1]
 
 
 @kernel
-def solve_lower_transposed(order: Array, counts: Array, lower: Array, rows: Array, x: Array) -> None:
-    """Overwrite `x`, (n, m), which holds the solution of what is left already, with that of L's transpose."""
+def solve_lower_transposed(order: Array, counts: Array, lower: Array, rows: Array, x: Array, sides: int) -> None:
+    """Overwrite `x`, (n * sides,), which holds the solution of what is left already, with that of L's transpose."""
     at = lower.size
     for k in range(order.size - 1, -1, -1):
-        e = order[k]
         at -= counts[k, 0]
-        for c in range(x.shape[1]):
-            value = x[e, c]
-            for r in range(at, at + counts[k, 0]):
-                value -= lower[r] * x[rows[r], c]
-            x[e, c] = value
+        _gather(lower, rows, at, at + counts[k, 0], order[k], x, sides)
 
 
 @kernel
-def multiply_upper(order: Array, counts: Array, upper: Array, columns: Array, pivots: Array, x: Array) -> None:
-    """Overwrite the eliminated rows of `x`, (n, m), with U times it."""
+def multiply_upper(
+    order: Array, counts: Array, upper: Array, columns: Array, pivots: Array, x: Array, sides: int
+) -> None:
+    """Overwrite the eliminated rows of `x`, (n * sides,), with U times it."""
     at = 0
     for k in range(order.size):
-        e = order[k]
-        for c in range(x.shape[1]):
-            value = pivots[k] * x[e, c]
+        e = order[k] * sides
+        for c in range(sides):
+            x[e + c] *= pivots[k]
             for r in range(at, at + counts[k, 1]):
-                value += upper[r] * x[columns[r], c]
-            x[e, c] = value
+                x[e + c] += upper[r] * x[columns[r] * sides + c]
         at += counts[k, 1]
 
 
 @kernel
-def multiply_lower(order: Array, counts: Array, lower: Array, rows: Array, x: Array) -> None:
-    """Overwrite `x`, (n, m), with L times it."""
+def multiply_lower(order: Array, counts: Array, lower: Array, rows: Array, x: Array, sides: int) -> None:
+    """Overwrite `x`, (n * sides,), with L times it."""
     at = lower.size
     for k in range(order.size - 1, -1, -1):
-        e = order[k]
+        e = order[k] * sides
         at -= counts[k, 0]
         for r in range(at, at + counts[k, 0]):
-            for c in range(x.shape[1]):
-                x[rows[r], c] += lower[r] * x[e, c]
+            for c in range(sides):
+                x[rows[r] * sides + c] += lower[r] * x[e + c]

@@ -10,7 +10,8 @@ chosen: so neighbours alternate wherever the graph allows it. One whose eliminat
 products waits. The ends of links, entries far from the diagonal, stay for the window: eliminated, one would leave a
 link for each pair of its neighbours. Chosen ones are eliminated in the order of their indices.
 
-**Entries** have *slots*, those of the matrix first, then those that elimination adds. They stand in linked lists by
+**Entries** have *slots*, those of the matrix first, then those that elimination adds; these take the slots of entries
+that were eliminated in rounds before, as long as there are some. They stand in linked lists by
 rows and by columns, from which unknowns that are gone are taken out when a list is next gone through.
 
 Cost: linear in the products, plus the entries of the rows that they change.
@@ -131,7 +132,7 @@ def thin_out(
     stamps, stamped = np.zeros(n, np.int64), np.zeros(n, np.int32)
     stamp = 0
     below, lines, beside, others = np.empty((4, n), np.int32)
-    done = low = up = aims = 0
+    done = low = up = aims = low_free = up_free = 0
     for turn in range(1, rounds + 1):
         alive = picked = 0
         for start in range(n):
@@ -160,6 +161,8 @@ def thin_out(
                         tail += 1
         if 8 * picked < alive:
             break
+        # All lists have been gone through: what was eliminated in rounds before is in none of them.
+        low_past, up_past = low, up
         for e in range(n):
             if chosen[e] != turn:
                 continue
@@ -194,11 +197,19 @@ def thin_out(
                 for k in range(more):
                     j = others[k]
                     if stamps[j] != stamp:
-                        rows[used], columns[used] = i, j
-                        _add(row_heads, next_in_row, i, used)
-                        _add(column_heads, next_in_column, j, used)
-                        stamps[j], stamped[j] = stamp, used
-                        used += 1
+                        if low_free < low_past:
+                            slot = lower[low_free]
+                            low_free += 1
+                        elif up_free < up_past:
+                            slot = upper[up_free]
+                            up_free += 1
+                        else:
+                            slot = used
+                            used += 1
+                        rows[slot], columns[slot] = i, j
+                        _add(row_heads, next_in_row, i, slot)
+                        _add(column_heads, next_in_column, j, slot)
+                        stamps[j], stamped[j] = stamp, slot
                     targets[aims] = stamped[j]
                     aims += 1
         reach *= 2

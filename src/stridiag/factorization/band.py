@@ -30,7 +30,7 @@ __all__ = ["MILD_GROWTH", "BandLU", "believed_or_rotated", "factor_band"]
 Array = NDArray[Any]
 
 MILD_GROWTH = 116.0
-"""What the growth is at most where there are four sub-diagonals: within it LU is accepted without a look at solutions."""
+"""What the growth is at most where there are four sub-diagonals: LU is accepted without a look at solutions."""
 
 # From this order on the kernels made for one pair of widths are worth their compilation, a few seconds once.
 _NARROW_ORDER = 10_000

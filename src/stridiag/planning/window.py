@@ -76,7 +76,9 @@ class WindowLayout(WindowShape):
         solve = n + 2 * self.numbers
         # Checked where numbers grow; behind that rotations, which never meet more rows or columns than are here.
         likely = factor + solve
-        factor += 3 * MAX_PRODUCTS * n + 2 * (solve + 2 * self.structure.nnz) + 6 * n + int((PANEL * h * (12 + 6 * w)).sum())
+        factor += (
+            3 * MAX_PRODUCTS * n + 2 * (solve + 2 * self.structure.nnz) + 6 * n + int((PANEL * h * (12 + 6 * w)).sum())
+        )
         rotated = int((PANEL * (6 * h + 2 * w)).sum())
         stored = max(8 * self.numbers, int((PANEL * (20 * h + 12 * w)).sum())) + 40 * n
         operations = Operations(factor, max(solve, rotated), determinant(n), n * solve, exact=False)

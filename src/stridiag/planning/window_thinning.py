@@ -28,11 +28,11 @@ MAX_PRODUCTS = 16
 # Entries that elimination may add, for each row.
 _MAX_FILL = 8
 # Rounds, and products for one unknown: beyond, what is left is so full that the window is the faster way.
-_ROUNDS, _DEAREST = 4, 100
+_ROUNDS, _DEAREST = 3, 100
 # Entries for each row from which on hardly any unknown is free of neighbours.
 _FULL = 12
 # Diagonals with fewer entries, as a share of the rows, are links.
-_SPARSE = 1.0 / 256
+_SPARSE = 1.0 / 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Thinning:
     targets : ndarray of int32
         Slots from which products are subtracted.
     slots : int
-        Entries of the matrix, and those that elimination adds.
+        Of the entries of the matrix, and of those that elimination adds.
     kept : ndarray of int64, (n - k,)
         The unknowns that are left, in the order in which the window counts them.
     sources : ndarray of int32
@@ -86,7 +86,8 @@ def thin(structure: Structure, band: BandLayout, *, rounds: int = _ROUNDS) -> Th
     at = band.positions(np.arange(n))
     original = np.empty(n, np.int32)
     original[at] = np.arange(n)
-    rows, columns, next_in_row, next_in_column, *lists = (np.empty(room, np.int32) for _ in range(8))
+    rows, columns, next_in_row, next_in_column = (np.empty(room, np.int32) for _ in range(4))
+    lower_slots, lower_rows, upper_slots, upper_columns = (np.empty(room, np.int32) for _ in range(4))
     rows[:nnz], columns[:nnz] = (at[part] for part in structure.coordinates())
     row_heads, column_heads = np.full((2, n), -1, np.int32)
     main, order = np.empty((2, n), np.int32)
@@ -94,9 +95,9 @@ def thin(structure: Structure, band: BandLayout, *, rounds: int = _ROUNDS) -> Th
     width = band.lower + band.upper
     done, low, up, used, aims = thin_out(
         rows, columns, nnz, width, _DEAREST, rounds, row_heads, next_in_row, column_heads, next_in_column, main, gone,
-        order, counts, *lists, targets,
+        order, counts, lower_slots, lower_rows, upper_slots, upper_columns, targets,
     )  # fmt: skip
-    if done < n // 4:
+    if not n // 4 <= done < n:
         return None
     kept = np.flatnonzero(gone == 0)
     place = np.empty(n, np.int32)
@@ -104,13 +105,12 @@ def thin(structure: Structure, band: BandLayout, *, rounds: int = _ROUNDS) -> Th
     # No longer in use.
     sources, left, right = next_in_column, np.empty(used, np.int32), np.empty(used, np.int32)
     count = list_left(row_heads, next_in_row, columns, gone, place, sources, left, right)
-    left, right = left[:count].astype(np.int64), right[:count].astype(np.int64)
-    lower, upper = _sides(left - right, kept.size, 4 * width)
+    row, column = left[:count].astype(np.int64), right[:count].astype(np.int64)
+    lower, upper = _sides(row - column, kept.size, 4 * width)
     try:
-        window = WindowShape.over(left, right, put_off(kept.size, left, right, lower), lower + upper)
+        window = WindowShape.over(row, column, put_off(kept.size, row, column, lower), lower + upper)
     except NotApplicable:
         return None
-    lower_slots, lower_rows, upper_slots, upper_columns = lists
     return Thinning(
         original[order[:done]],
         main[at],
