@@ -187,4 +187,6 @@ def test_large_ones_take_it_by_themselves():
     x = F.solve(b)
     assert F.method == ThinnedLU.name
     assert np.abs(A @ x - b).max() < 1e-15 * (np.abs(A.values).max() * 4 * np.abs(x).max() + np.abs(b).max())
+    # The first solution, with which the condition was probed, is no other than the next.
+    assert np.array_equal(F.solve(b), x)
     assert F.nbytes <= F.plan.layout.cost.bytes / 4

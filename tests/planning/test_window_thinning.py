@@ -58,7 +58,7 @@ def test_entries_are_those_of_a_simulation(n, offsets, links):
 def test_most_are_eliminated_and_the_window_becomes_no_wider_than_twice():
     structure = stridiag.random(20_000, offsets=(-29, 0, 17), links=10, rng=0).structure
     thinning, layout = thinned(structure), WindowLayout.build(structure, BandLayout.without_links(structure))
-    assert thinning.kept.size < structure.shape[0] / 8
+    assert thinning.kept.size < structure.shape[0] / 6
     assert thinning.window.widths.max() <= 2 * layout.widths.max()
     assert thinning.window.numbers < layout.numbers / 4
     # The ends of links are left.
