@@ -13,9 +13,16 @@ from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
 from stridiag._kernels.wide_vectors import COLUMNS
 
-__all__ = ["aligned", "fresh", "in_fronts", "serve", "straight", "units"]
+__all__ = ["TILE", "aligned", "fresh", "in_fronts", "reaches", "serve", "straight", "units"]
 
 Array = NDArray[Any]
+Index = NDArray[np.int64]
+
+TILE = 1 << 10
+"""Rows that are solved for as soon as they are eliminated: with those that are looked at below, half a second cache."""
+
+# The most rows that are looked at below a tile.
+_FARTHEST = 1 << 10
 
 # What the operating system hands out at once, if asked to, and how much of it is worth another thread's help.
 _PAGE = 1 << 12
@@ -58,6 +65,16 @@ def fresh(shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
     if memory.size >= 4 * _LARGE_PAGE:
         run_ranges(touch, -(-memory.size // _LARGE_PAGE))
     return x
+
+
+def reaches(kind: np.dtype[Any], n: int, fill: Callable[[int, int, float, Index], bool]) -> Index | None:
+    """Return how far below each tile a solution has to be looked at, (ceil(n / TILE),); None if too far.
+
+    `fill` is told the rows of a tile, the most rows, and the part of the largest number of a solution that is nothing:
+    so small a part that not even a decay over many orders of magnitude is cut off where somebody would look.
+    """
+    reach = np.empty(-(-n // TILE), np.int64)
+    return reach if fill(TILE, _FARTHEST, float(np.finfo(kind).eps) ** 4, reach) else None
 
 
 def in_fronts(run: Callable[[Array, Array, int, int], object], x: Array) -> Array:
