@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels import band_columns, band_lu
 from stridiag._kernels.threads import run_ranges
-from stridiag.factorization.columns import TILE, aligned, fresh, reaches, serve, straight, units
+from stridiag.factorization.columns import TILE, aligned, fresh, reaches, serve, shows_finite, straight, units
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Elementary, Permutation, columns_of_triangle
@@ -177,8 +177,8 @@ class BandLU:
         ours = self._lapack is None and self.singularity is None and self._layout.n > 0
         return ours and not adjoint and serve(self._dtype, columns)
 
-    def _solve_columns(self, b: Array) -> Array:
-        """Solve for many right-hand sides: see `stridiag._kernels.band_columns`."""
+    def solve_spared(self, b: Array) -> tuple[Array, bool]:
+        """See `Sparing`; `stridiag._kernels.band_columns`."""
         layout, (n, m) = self._layout, b.shape
         x, order = fresh(b.shape, b.dtype), layout.original
         past, reach, (lower, width) = straight(x), self._reach, (layout.lower, layout.width)
@@ -194,7 +194,8 @@ class BandLU:
                 band_columns.solve_columns_at_once(*given, work, first, last)
 
         run_ranges(run, units(b.dtype, m))
-        return x
+        # Each pivot row is subtracted from the next one; where there are no multipliers, nothing shows.
+        return x, lower > 0 and shows_finite(x[order[n - 1]])
 
     @cached_property
     def _reach(self) -> NDArray[np.int64] | None:
@@ -206,7 +207,7 @@ class BandLU:
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
         if self.spares(b.shape[1], adjoint=adjoint):
-            return self._solve_columns(b)
+            return self.solve_spared(b)[0]
         x = self._layout.to_band(b)
         if self._lapack is not None:
             lu, pivots = self._lapack

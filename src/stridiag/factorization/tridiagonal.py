@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stridiag._kernels import chain_solve, column_lanes, tridiagonal_lu
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.wide_vectors import COLUMNS
-from stridiag.factorization.columns import TILE, aligned, fresh, reaches, serve, straight, units
+from stridiag.factorization.columns import TILE, aligned, fresh, reaches, serve, shows_finite, straight, units
 from stridiag.factorization.condition import probe
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.inverse_entries import diagonal_by_solves
@@ -102,12 +102,13 @@ class TridiagonalLU:
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
         if self.spares(b.shape[1], adjoint=adjoint):
-            return self._solve_columns(b)
+            return self.solve_spared(b)[0]
         x = self._layout.to_chains(b)
         (tridiagonal_lu.solve_adjoint if adjoint else tridiagonal_lu.solve)(*self._factors, x)
         return self._layout.from_chains(x)
 
-    def _solve_columns(self, b: Array) -> Array:
+    def solve_spared(self, b: Array) -> tuple[Array, bool]:
+        """See `Sparing`; `stridiag._kernels.column_lanes`."""
         kind: np.dtype[Any] = b.dtype
         x = fresh(b.shape, kind)
         past, order, (n, m) = straight(x), self._layout.order, b.shape
@@ -122,7 +123,8 @@ class TridiagonalLU:
                 column_lanes.solve_columns_at_once(*self._factors, order, b, x, past, TILE, reach, work, first, last)
 
         run_ranges(run, units(kind, m), grain=max(1, _GRAIN // n))
-        return x
+        # Each row is carried on into the next one, and between chains too, times zero.
+        return x, shows_finite(x[order[n - 1]])
 
     @cached_property
     def _reach(self) -> Index | None:
