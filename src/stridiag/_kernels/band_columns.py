@@ -35,7 +35,7 @@ Index = NDArray[np.int64]
 
 # Rows by which the processor is told what will be needed: of stretches of rows it does not see the pattern in time.
 _AHEAD = 24
-# Rows below a tile that are tried first; then twice as many, and so on.
+# Rows below a tile that are tried first; then half as many more, and so on.
 _NEAREST = 16
 
 
@@ -190,9 +190,9 @@ def reaches(rows: Array, tile: int, most: int, limit: float, reach: Index) -> bo
                 forgotten = forgotten and total <= limit
             if forgotten:
                 break
-            if 2 * count > most:
+            count += count // 2
+            if count > most:
                 return False
-            count *= 2
         reach[number] = min(count, n - end)
     return True
 

@@ -48,7 +48,7 @@ Index = NDArray[np.int64]
 
 # Rows by which the processor is told what will be needed: a row's stretch is too short for it to see the pattern.
 _AHEAD = 24
-# Rows below a tile that are tried first; then twice as many, and so on.
+# Rows below a tile that are tried first; then half as many more, and so on.
 _NEAREST = 16
 
 
@@ -157,9 +157,9 @@ def reaches(d: Array, du: Array, du2: Array, tile: int, most: int, limit: float,
             # Accepts the good, so that NaN does not.
             if abs(near0) + abs(near1) <= limit and abs(far0) + abs(far1) <= limit:
                 break
-            if 2 * count > most:
+            count += count // 2
+            if count > most:
                 return False
-            count *= 2
         reach[number] = min(count, n - end)
     return True
 
