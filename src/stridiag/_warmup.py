@@ -47,6 +47,11 @@ def _solve(matrix: StridiagMatrix) -> None:
         factor.solve(right)
     factor.solve(columns[:, 0].copy(), trans="T")
     linalg.solve(matrix, columns[:, 0].copy())
+    if n > _SHORT and not matrix.structure.link_count:
+        # Solutions of second differences do not forget what is far away: many of them take other kernels.
+        values = np.full(matrix.nnz, -1, matrix.dtype)
+        values[matrix.structure.diagonal_slots(0)] = len(matrix.structure.offsets) - 1
+        matrix.with_values(values).factor().solve(np.ones((n, _MANY), matrix.dtype))
 
 
 def _solve_refined(matrix: StridiagMatrix) -> None:

@@ -83,6 +83,107 @@ def test_a_number_that_is_not_finite_stays_in_its_column():
                 F.solve(c)
 
 
+def _members():
+    """Yield one of each kind that serves many right-hand sides in lanes, with its matrix."""
+    rng = np.random.default_rng(3)
+    for offsets, links in (((-1, 0, 1), 0), ((-7, 0, 7), 0), ((-1, 0, 1), 3), ((-1, 0, 1), 40), ((-200, 0, 200), 2)):
+        A = stridiag.random(600, offsets, links, rng=rng, dominant=True)
+        yield A, A.factor(method="chain")._members[0]
+    for offsets in ((-3, 0, 2), (-1, 0, 2)):
+        A = stridiag.random(600, offsets, rng=rng, dominant=True)
+        yield A, BandLU(BandLayout.build(A.structure), A.values)
+    for links in (2, 9):
+        A = stridiag.random(600, (-3, 0, 2), links, rng=rng, dominant=True)
+        yield A, BandCondensation(build(A.structure), A.values)
+
+
+@pytest.mark.parametrize("tile", [64, 1024])
+def test_wherever_a_number_is_not_finite_it_shows(tile, monkeypatch):
+    for module in ("columns", "tridiagonal", "band"):
+        monkeypatch.setattr(f"stridiag.factorization.{module}.TILE", tile)
+    rng = np.random.default_rng(0)
+    for A, member in _members():
+        b = rng.standard_normal((600, 11))
+        assert member.solve_spared(b)[1]
+        for row in range(0, 600, 7):
+            c = b.copy()
+            c[row, row % 11] = (np.nan, np.inf, -np.inf)[row % 3]
+            x, finite = member.solve_spared(c)
+            assert not finite, (A, row)
+            others = np.arange(11) != row % 11
+            np.testing.assert_array_equal(x[:, others], member.solve(b)[:, others])
+
+
+def test_what_overflows_on_the_way_is_no_fault_of_the_right_hand_side():
+    A = stridiag.StridiagMatrix.from_diagonals({-1: 1.0, 0: 4.0, 1: 1.0}, shape=300)
+    b = np.full((300, 16), 1.7e308)
+    b[::2] *= -1
+    F = A.factor(method="chain")
+    x = F.solve(b)
+    assert not np.isfinite(x).all()
+    assert not F._members[0].solve_spared(b)[1]
+    b[7, 3] = np.nan
+    with pytest.raises(stridiag.NonFiniteError, match=r"\[7, 3\]"):
+        F.solve(b)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dominant", [True, False])
+@pytest.mark.parametrize("lower", [1, 3])
+def test_what_a_tile_forgets_changes_no_bit(lower, dominant, dtype, monkeypatch):
+    for module in ("columns", "tridiagonal", "band"):
+        monkeypatch.setattr(f"stridiag.factorization.{module}.TILE", 32)
+    n = 4000
+    A = stridiag.random(n, (-lower, 0, lower if lower == 1 else 2), rng=5, dominant=dominant).astype(dtype)
+    member = (
+        TridiagonalLU(A.factor(method="chain").plan.layout, A.values)
+        if lower == 1
+        else BandLU(BandLayout.build(A.structure), A.values)
+    )
+    reach = member._reach
+    if lower == 3 and not dominant:
+        # Some of what a wide band remembers, it remembers for very long.
+        assert reach is None
+        return
+    assert reach[:-20].min() > 0
+    assert reach.max() < 1000
+    assert reach[-1] == 0
+    # Zeros above, so that solutions decay over all orders of magnitude.
+    b = np.random.default_rng(0).standard_normal((n, 21)).astype(dtype)
+    b[: n // 2, 5:] = 0
+    x = member.solve(b)
+    assert solve_ratio(A, x, b) < THRESHOLD
+    with stridiag.num_threads(3):
+        np.testing.assert_array_equal(member.solve(b), x)
+    monkeypatch.setitem(member.__dict__, "_reach", None)
+    two_sweeps = member.solve(b)
+    # Nothing but what is beyond the fourth power of the unit of rounding.
+    limit = np.finfo(dtype).eps ** 4 * abs(x).max(axis=0)
+    differ = x != two_sweeps
+    np.testing.assert_array_less(abs(two_sweeps - x).max(axis=0), limit + 1e-300)
+    assert not differ[:, :5].any()
+
+
+def test_what_never_forgets_takes_two_sweeps():
+    A = stridiag.StridiagMatrix.from_diagonals({-1: -1.0, 0: 2.0, 1: -1.0}, shape=5000)
+    F = A.factor(method="chain")
+    b = np.random.default_rng(0).standard_normal((5000, 16))
+    x = F.solve(b)
+    assert F._members[0]._stored._reach is None
+    assert solve_ratio(A, x, b) < THRESHOLD
+
+
+def test_other_values_have_another_reach():
+    A = stridiag.StridiagMatrix.from_diagonals({-1: -1.0, 0: 9.0, 1: -1.0}, shape=5000)
+    member = TridiagonalLU(A.factor(method="chain").plan.layout, A.values)
+    assert member._reach is not None
+    B = stridiag.StridiagMatrix.from_diagonals({-1: -1.0, 0: 2.0, 1: -1.0}, shape=5000)
+    member.refill(B.values)
+    assert member._reach is None
+    b = np.random.default_rng(0).standard_normal((5000, 16))
+    assert solve_ratio(B, member.solve(b), b) < THRESHOLD
+
+
 def test_pivots_without_a_reciprocal():
     A = stridiag.StridiagMatrix.from_diagonals({0: [1.0, 1e-310, 2.0]}, shape=3)
     b = np.full((3, 8), 1e-310)
@@ -137,6 +238,8 @@ def test_units_cover_all_columns(kind):
 
 
 def test_fresh_memory_is_aligned():
-    x = columns.fresh((300_000, 8), np.dtype(np.float64))
-    assert columns.straight(x)
+    for n in (300_000, 100_000):
+        x = columns.fresh((n, 8), np.dtype(np.float64))
+        assert x.shape == (n, 8)
+        assert columns.straight(x)
     assert not columns.straight(np.empty((4, 9)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels import band_columns, band_lu
 from stridiag._kernels.threads import run_ranges
-from stridiag.factorization.columns import aligned, fresh, serve, straight, units
+from stridiag.factorization.columns import TILE, aligned, fresh, reaches, serve, shows_finite, straight, units
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Elementary, Permutation, columns_of_triangle
@@ -37,6 +38,8 @@ _NARROW_ORDER = 10_000
 _NARROW_WIDTH = 12
 # Rows that are solved for from one stored state: their right-hand sides stay in the first cache.
 _BLOCK = 64
+# Width of U up to which it costs little to find out how soon solutions forget: an operation for each entry of U.
+_FORGETFUL_WIDTH = 16
 # Entries of an inverse that take some 30 microseconds to write.
 _GRAIN = 1 << 15
 
@@ -174,23 +177,37 @@ class BandLU:
         ours = self._lapack is None and self.singularity is None and self._layout.n > 0
         return ours and not adjoint and serve(self._dtype, columns)
 
-    def _solve_columns(self, b: Array) -> Array:
-        """Solve for many right-hand sides: see `stridiag._kernels.band_columns`."""
+    def solve_spared(self, b: Array) -> tuple[Array, bool]:
+        """See `Sparing`; `stridiag._kernels.band_columns`."""
         layout, (n, m) = self._layout, b.shape
         x, order = fresh(b.shape, b.dtype), layout.original
-        past, work_size = straight(x), band_columns.room(n, _BLOCK, layout.lower, layout.width)
+        past, reach, (lower, width) = straight(x), self._reach, (layout.lower, layout.width)
 
         def run(first: int, last: int) -> None:
-            work = aligned((work_size,), b.dtype)
-            band_columns.solve_columns(*self._rows, order, b, x, past, _BLOCK, work, first, last)
+            if reach is None:
+                work = aligned((band_columns.room(n, _BLOCK, lower, width),), b.dtype)
+                band_columns.solve_columns(*self._rows, order, b, x, past, _BLOCK, work, first, last)
+            else:
+                tile, farthest = min(TILE, n), int(reach.max())
+                work = aligned((band_columns.room_at_once(tile, farthest, lower, width),), b.dtype)
+                given = (*self._rows, order, b, x, past, TILE, reach, tile + farthest + lower)
+                band_columns.solve_columns_at_once(*given, work, first, last)
 
         run_ranges(run, units(b.dtype, m))
-        return x
+        # Each pivot row is subtracted from the next one; where there are no multipliers, nothing shows.
+        return x, lower > 0 and shows_finite(x[order[n - 1]])
+
+    @cached_property
+    def _reach(self) -> NDArray[np.int64] | None:
+        rows, _, _ = self._rows
+        if not 1 < rows.shape[1] <= _FORGETFUL_WIDTH:
+            return None
+        return reaches(rows.dtype, rows.shape[0], partial(band_columns.reaches, rows))
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
         if self.spares(b.shape[1], adjoint=adjoint):
-            return self._solve_columns(b)
+            return self.solve_spared(b)[0]
         x = self._layout.to_band(b)
         if self._lapack is not None:
             lu, pivots = self._lapack

@@ -12,7 +12,7 @@ from stridiag._kernels import condensed_band_columns
 from stridiag._kernels.band_condensation import FIRST, LAST, LEFT_COLUMNS, LEFT_ROWS, PLACE, RIGHT_COLUMNS, RIGHT_ROWS
 from stridiag._kernels.band_inverse import condensed_band_pattern
 from stridiag._kernels.threads import run_ranges
-from stridiag.factorization.columns import aligned, fresh, serve, straight, units
+from stridiag.factorization.columns import aligned, fresh, serve, shows_finite, straight, units
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
@@ -82,8 +82,8 @@ class BandCondensation:
         """See `Sparing`."""
         return not adjoint and self.singularity is None and serve(self._rows.dtype, columns)
 
-    def _solve_columns(self, b: Array) -> Array:
-        """Solve for many right-hand sides: see `stridiag._kernels.condensed_band_columns`."""
+    def solve_spared(self, b: Array) -> tuple[Array, bool]:
+        """See `Sparing`; `stridiag._kernels.condensed_band_columns`."""
         layout, m = self._layout, b.shape[1]
         segments, lower = layout.segments, layout.band.lower
         order, block = layout.band.chain.order, max(_BLOCK, layout.band.width)
@@ -100,6 +100,8 @@ class BandCondensation:
             )
 
         run_ranges(condense, count, pieces_per_thread=_PIECES)
+        # As in `Condensation`; with nothing below the diagonal, reflections have nothing to mix.
+        finite = lower > 0 and shows_finite(y)
         z = self._reduced.solve(y)
         x = fresh(b.shape, b.dtype)
         past = straight(x)
@@ -112,12 +114,13 @@ class BandCondensation:
 
         run_ranges(expand, count, pieces_per_thread=_PIECES)
         x[order[layout.columns]] = z
-        return x
+        alone = segments[segments[:, LEFT_ROWS] + segments[:, RIGHT_ROWS] == 0, FIRST]
+        return x, finite and shows_finite(x[order[alone]])
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
         if self.spares(b.shape[1], adjoint=adjoint):
-            return self._solve_columns(b)
+            return self.solve_spared(b)[0]
         layout = self._layout
         x = layout.band.chain.to_chains(b)
         if adjoint:

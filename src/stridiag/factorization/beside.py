@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag.factorization.decomposition import Decomposition, spares
+from stridiag.factorization.decomposition import Decomposition, Sparing, spares
 from stridiag.factorization.inverse_entries import KnowsPattern
 from stridiag.factorization.simple_factor import SimpleFactor
 
@@ -37,6 +37,11 @@ class SolvesFewSides:
     def spares(self, columns: int, *, adjoint: bool) -> bool:
         """See `Sparing`: where what is stored does."""
         return columns > SIDES and not adjoint and spares(self._stored, columns, adjoint=adjoint)
+
+    def solve_spared(self, b: Array) -> tuple[Array, bool]:
+        """See `Sparing`."""
+        assert isinstance(self._stored, Sparing)
+        return self._stored.solve_spared(b)
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +13,18 @@ from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
 from stridiag._kernels.wide_vectors import COLUMNS
+from stridiag.factorization.survey import survey
 
-__all__ = ["aligned", "fresh", "in_fronts", "serve", "straight", "units"]
+__all__ = ["TILE", "aligned", "fresh", "in_fronts", "reaches", "serve", "shows_finite", "straight", "units"]
 
 Array = NDArray[Any]
+Index = NDArray[np.int64]
+
+TILE = 1 << 10
+"""Rows that are solved for as soon as they are eliminated: with those that are looked at below, half a second cache."""
+
+# The most rows that are looked at below a tile.
+_FARTHEST = 1 << 10
 
 # What the operating system hands out at once, if asked to, and how much of it is worth another thread's help.
 _PAGE = 1 << 12
@@ -47,9 +56,16 @@ def fresh(shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
     """Return `aligned` with its memory at hand.
 
     The operating system clears a large page when it is first written to, on the thread that does so; threads that write
-    to the same pages would wait for one another.
+    to the same pages would wait for one another. At both ends of a block that does not consist of whole large pages it
+    hands out hundreds of small ones, which takes a third longer in all.
     """
-    x = aligned(shape, kind)
+    count = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+    if count < 8 * _LARGE_PAGE:
+        x = aligned(shape, kind)
+    else:
+        room = np.empty(-(-count // _LARGE_PAGE) * _LARGE_PAGE + _LARGE_PAGE, np.uint8)
+        first = -room.ctypes.data % _LARGE_PAGE
+        x = room[first : first + count].view(kind).reshape(shape)
     memory = x.reshape(-1).view(np.uint8)
 
     def touch(first: int, last: int) -> None:
@@ -58,6 +74,16 @@ def fresh(shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
     if memory.size >= 4 * _LARGE_PAGE:
         run_ranges(touch, -(-memory.size // _LARGE_PAGE))
     return x
+
+
+def reaches(kind: np.dtype[Any], n: int, fill: Callable[[int, int, float, Index], bool]) -> Index | None:
+    """Return how far below each tile a solution has to be looked at, (ceil(n / TILE),); None if too far.
+
+    `fill` is told the rows of a tile, the most rows, and the part of the largest number of a solution that is nothing:
+    so small a part that not even a decay over many orders of magnitude is cut off where somebody would look.
+    """
+    reach = np.empty(-(-n // TILE), np.int64)
+    return reach if fill(TILE, _FARTHEST, float(np.finfo(kind).eps) ** 4, reach) else None
 
 
 def in_fronts(run: Callable[[Array, Array, int, int], object], x: Array) -> Array:
@@ -72,6 +98,12 @@ def in_fronts(run: Callable[[Array, Array, int, int], object], x: Array) -> Arra
     z = np.empty_like(x)
     run_ranges(lambda first, last: run(x, z, first, last), units(x.dtype, whole), grain=max(1, _GRAIN // max(n, 1)))
     return z if whole == m else np.ascontiguousarray(z[:, :m])
+
+
+def shows_finite(x: Array) -> bool:
+    """Whether numbers that others have come to are finite, which shows that so were all of these."""
+    found = survey(x)
+    return x.size == 0 or (found is not None and found.largest < math.inf)
 
 
 def straight(x: Array) -> bool:

@@ -14,7 +14,7 @@ from stridiag._kernels import condensed_columns, condensed_sides, condensed_solv
 from stridiag._kernels import separator_tree as node_kernels
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.wide_vectors import COLUMNS
-from stridiag.factorization.columns import aligned, fresh, serve, straight
+from stridiag.factorization.columns import aligned, fresh, serve, shows_finite, straight
 from stridiag.factorization.condensed_inverse import CondensedInverse
 from stridiag.factorization.condition import probe
 from stridiag.factorization.decomposition import Decomposition
@@ -208,7 +208,7 @@ class Condensation:
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
         if self.spares(b.shape[1], adjoint=adjoint):
-            return self._solve_columns(b)
+            return self.solve_spared(b)[0]
         layout, slots = self._layout, self._layout.tree.slots
         x = layout.chain.to_chains(b)
         if adjoint:
@@ -237,8 +237,8 @@ class Condensation:
         condensed_sides.back_substitute(*self._segments, *self._last_row_links, z, x)
         x[layout.columns] = z
 
-    def _solve_columns(self, b: Array) -> Array:
-        """Solve for many right-hand sides: see `stridiag._kernels.condensed_columns`."""
+    def solve_spared(self, b: Array) -> tuple[Array, bool]:
+        """See `Sparing`; `stridiag._kernels.condensed_columns`."""
         layout, m, kind = self._layout, b.shape[1], b.dtype
         order, segments = layout.chain.order, layout.first.size
         outside, slots, node_slots, leftover = layout.places_outside
@@ -249,6 +249,9 @@ class Condensation:
 
         grain = max(1, _GRAIN // (m * max(layout.longest, 1)))
         run_ranges(condense, segments, grain=grain)
+        # Reflections carry what is not finite into the rows that are left over, or, where there are none, into the
+        # first number of the segment that is solved for last.
+        finite = shows_finite(y)
         node_kernels.reflect_nodes(self._nodes, node_slots, y, False)
         z = np.empty((layout.columns.size, m), kind)
         z[layout.core] = self._reduced.solve(y[leftover])
@@ -264,7 +267,8 @@ class Condensation:
 
         run_ranges(expand, segments, grain=grain)
         x[order[layout.columns]] = z
-        return x
+        alone = layout.first[(layout.neighbours[:, 1] < 0) & (layout.neighbours[:, 2] < 0)]
+        return x, finite and shows_finite(x[order[alone]])
 
     def multiply(self, x: Array) -> Array:
         """See `Decomposition.multiply`."""

@@ -111,6 +111,14 @@ class Sparing(Protocol):
         """Whether `solve` leaves so many right-hand sides as they are, and returns a new array."""
         ...
 
+    def solve_spared(self, b: Array) -> tuple[Array, bool]:
+        """Return what `solve` does where it `spares`, and whether that shows all of `b` to be finite.
+
+        What is not finite does not vanish in a sum or a product: it comes through to where an elimination ends. So a
+        look at few numbers saves one at all of `b`. If they are not finite, sums may have overflowed, too.
+        """
+        ...
+
 
 def spares(decomposition: Decomposition, columns: int, *, adjoint: bool) -> bool:
     """Whether a decomposition leaves so many right-hand sides as they are."""

@@ -21,6 +21,7 @@ from stridiag.factorization.single import SolvesOnce, solve_once
 from stridiag.factorization.solving import (
     Transposition,
     as_right_side,
+    looks_itself,
     solve_all,
     solve_with_errors,
 )
@@ -275,9 +276,11 @@ class Factor(Inverting, NormalVectors):
     ) -> Array | SolveResult:
         """Solve the general way; `require` raises unless members enough are nonsingular."""
         check_option(trans, "trans", ("N", "T", "H"))
-        right = as_right_side(b, self.matrix.structure.shape[0], check_finite=check_finite)
-        columns = right[:, None] if right.ndim == 1 else right
         batch = self.matrix.batch_shape
+        unseen = check_finite and not (refine or return_bounds or batch)
+        unseen = unseen and looks_itself(self._members, b, trans, self.dtype)
+        right = as_right_side(b, self.matrix.structure.shape[0], check_finite=check_finite and not unseen)
+        columns = right[:, None] if right.ndim == 1 else right
         result: SolveResult | None = None
         with np.errstate(all="ignore"):
             if refine or return_bounds:
@@ -286,7 +289,9 @@ class Factor(Inverting, NormalVectors):
                 )
                 x = result.x
             else:
-                x = solve_all(self._members, columns, batch, trans, self.dtype, check_finite=check_finite)
+                x = solve_all(
+                    self._members, columns, batch, trans, self.dtype, check_finite=check_finite, unseen=unseen
+                )
             # Behind the solve, which may find out in passing what these ask for.
             require()
         self._warn_if_ill_conditioned()

@@ -14,13 +14,22 @@ from stridiag._validate import as_values, require_finite, warn_user
 from stridiag.errors import IllConditionedWarning
 from stridiag.factorization.batch import Members
 from stridiag.factorization.condition_bounds import Bounds
+from stridiag.factorization.decomposition import Sparing
 from stridiag.factorization.refinement import SolveResult, solve_with_bounds
 from stridiag.factorization.survey import survey
 
 if TYPE_CHECKING:
     from stridiag.structure import StridiagMatrix
 
-__all__ = ["Transposition", "as_right_side", "solve_all", "solve_as", "solve_with_errors", "warn_of_condition"]
+__all__ = [
+    "Transposition",
+    "as_right_side",
+    "looks_itself",
+    "solve_all",
+    "solve_as",
+    "solve_with_errors",
+    "warn_of_condition",
+]
 
 Array = NDArray[Any]
 Transposition = Literal["N", "T", "H"]
@@ -32,11 +41,22 @@ def as_right_side(b: ArrayLike, n: int, *, check_finite: bool) -> Array:
     if right.ndim == 0 or right.shape[0 if right.ndim == 1 else -2] != n:
         raise ValueError(f"b must have shape ({n},) or (..., {n}, m), got {right.shape}")
     if check_finite:
-        # One pass over the bits, where they are those of real numbers in one block.
-        found = survey(right) if right.flags.c_contiguous else None
-        if not (found is not None and found.largest < math.inf):
-            require_finite(right, "b")
+        _require_finite(right)
     return right
+
+
+def _require_finite(right: Array) -> None:
+    # One pass over the bits, where they are those of real numbers in one block.
+    found = survey(right) if right.flags.c_contiguous else None
+    if not (found is not None and found.largest < math.inf):
+        require_finite(right, "b")
+
+
+def looks_itself(members: Members, b: ArrayLike, trans: Transposition, dtype: np.dtype[Any]) -> bool:
+    """Whether `solve_all` finds out in passing if `b` is finite: many right-hand sides as they are, of one matrix."""
+    if trans != "N" or not isinstance(b, np.ndarray) or b.ndim != 2 or b.dtype != dtype:
+        return False
+    return len(members) == 1 and isinstance(members[0], Sparing) and members.spares(b.shape[1], adjoint=False)
 
 
 def solve_as(
@@ -78,8 +98,19 @@ def solve_all(
     dtype: np.dtype[Any],
     *,
     check_finite: bool,
+    unseen: bool = False,
 ) -> Array:
-    """Solve for `columns`, (..., n, m), with the members of a batch, whose axes broadcast; NaN for singular ones."""
+    """Solve for `columns`, (..., n, m), with the members of a batch, whose axes broadcast; NaN for singular ones.
+
+    `unseen`: whether nobody has looked for NaN and infinity, since it `looks_itself`.
+    """
+    if unseen:
+        member = members[0]
+        assert isinstance(member, Sparing)
+        found, finite = member.solve_spared(np.ascontiguousarray(columns))
+        if not finite:
+            _require_finite(columns)
+        return found
     kind = np.result_type(dtype, columns.dtype)
     batch = np.broadcast_shapes(batch_shape, columns.shape[:-2])
     n, m = columns.shape[-2:]

@@ -134,6 +134,10 @@ class _Swept(Generic[Stored]):
         """See `Sparing`: where what is stored does."""
         return columns > _FEW and not adjoint and self._stored.spares(columns, adjoint=adjoint)
 
+    def solve_spared(self, b: Array) -> tuple[Array, bool]:
+        """See `Sparing`."""
+        return self._stored.solve_spared(b)
+
     @property
     def _adjoint_sweeps(self) -> Sweeps | None:
         """The same for the transpose; None where its segments are not those of the matrix."""

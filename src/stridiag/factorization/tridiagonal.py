@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from stridiag._kernels import chain_solve, column_lanes, tridiagonal_lu
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.wide_vectors import COLUMNS
-from stridiag.factorization.columns import aligned, fresh, serve, straight, units
+from stridiag.factorization.columns import TILE, aligned, fresh, reaches, serve, shows_finite, straight, units
 from stridiag.factorization.condition import probe
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.inverse_entries import diagonal_by_solves
@@ -90,6 +91,7 @@ class TridiagonalLU:
 
     def _keep(self, values: Array, info: int) -> None:
         self._values = values
+        self.__dict__.pop("_reach", None)
         self.singularity = None if info < 0 else Singularity(row=self._layout.index(info))
 
     def spares(self, columns: int, *, adjoint: bool) -> bool:
@@ -100,22 +102,34 @@ class TridiagonalLU:
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
         if self.spares(b.shape[1], adjoint=adjoint):
-            return self._solve_columns(b)
+            return self.solve_spared(b)[0]
         x = self._layout.to_chains(b)
         (tridiagonal_lu.solve_adjoint if adjoint else tridiagonal_lu.solve)(*self._factors, x)
         return self._layout.from_chains(x)
 
-    def _solve_columns(self, b: Array) -> Array:
+    def solve_spared(self, b: Array) -> tuple[Array, bool]:
+        """See `Sparing`; `stridiag._kernels.column_lanes`."""
         kind: np.dtype[Any] = b.dtype
         x = fresh(b.shape, kind)
         past, order, (n, m) = straight(x), self._layout.order, b.shape
+        reach = self._reach
 
         def run(first: int, last: int) -> None:
-            work = aligned((COLUMNS * (_BLOCK - (-n // _BLOCK)),), kind)
-            column_lanes.solve_columns(*self._factors, order, b, x, past, _BLOCK, work, first, last)
+            if reach is None:
+                work = aligned((COLUMNS * (_BLOCK - (-n // _BLOCK)),), kind)
+                column_lanes.solve_columns(*self._factors, order, b, x, past, _BLOCK, work, first, last)
+            else:
+                work = aligned((COLUMNS * (min(TILE, n) + int(reach.max())),), kind)
+                column_lanes.solve_columns_at_once(*self._factors, order, b, x, past, TILE, reach, work, first, last)
 
         run_ranges(run, units(kind, m), grain=max(1, _GRAIN // n))
-        return x
+        # Each row is carried on into the next one, and between chains too, times zero.
+        return x, shows_finite(x[order[n - 1]])
+
+    @cached_property
+    def _reach(self) -> Index | None:
+        _, d, du, du2, _ = self._factors
+        return reaches(d.dtype, d.size, partial(column_lanes.reaches, d, du, du2))
 
     def multiply(self, x: Array) -> Array:
         """See `Decomposition.multiply`."""
