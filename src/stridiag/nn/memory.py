@@ -160,15 +160,13 @@ class Memory:
             The rows at which the choice is made, each without its own residual.
         """
         near = [Near.of(rows, metric, judges) for metric in metrics]
-        return cls.of(choose(residuals, weights, near, judges), rows, residuals)
+        return cls.of(choose(residuals, weights, near, judges), residuals)
 
     @classmethod
-    def of(cls, choice: Choice, rows: Array, residuals: Array) -> Memory:
-        """Return the memory of a choice that was made, for rows and residuals as in `fit`."""
-        metric = choice.near.metric
-        return cls(
-            _measured(rows, metric), metric, residuals, choice.neighbours, choice.power, choice.alpha, choice.gain
-        )
+    def of(cls, choice: Choice, residuals: Array) -> Memory:
+        """Return the memory of a choice that was made, for residuals as in `fit`."""
+        near = choice.near
+        return cls(near.rows, near.metric, residuals, choice.neighbours, choice.power, choice.alpha, choice.gain)
 
     def left_out(self, judges: Index) -> Array:
         """Return the correction at training rows without their own residuals, (s, q)."""
@@ -190,12 +188,15 @@ class Near(NamedTuple):
 
     Parameters
     ----------
+    rows : ndarray, (n, d)
+        The training rows in the coordinates of the metric.
     metric : ndarray, (d,) or (d, d)
-        What rows were multiplied by.
+        What they were multiplied by.
     distance, place : ndarray, (s, count)
         Nearest first, as many as a memory may read.
     """
 
+    rows: Array
     metric: Array
     distance: Array
     place: Index
@@ -203,18 +204,21 @@ class Near(NamedTuple):
     @classmethod
     def of(cls, rows: Array, metric: Array, judges: Index) -> Near:
         """Find them for the rows `judges`."""
-        count = min(max(NEIGHBOURS), rows.shape[0] - 1)
-        return cls(metric, *_others(_measured(rows, metric), judges, count))
+        return cls._between(_measured(rows, metric), metric, judges)
 
-    def among(self, rows: Array, judges: Index, known: Index) -> Near:
+    @classmethod
+    def _between(cls, rows: Array, metric: Array, judges: Index) -> Near:
+        return cls(rows, metric, *_others(rows, judges, min(max(NEIGHBOURS), rows.shape[0] - 1)))
+
+    def among(self, judges: Index, known: Index) -> Near:
         """Return those of all judges, of which the ones at the places `known` are these."""
         new = np.ones(judges.size, np.bool_)
         new[known] = False
-        found = Near.of(rows, self.metric, judges[new])
-        distance, place = (np.empty((judges.size, part.shape[1]), part.dtype) for part in found[1:])
+        found = Near._between(self.rows, self.metric, judges[new])
+        distance, place = (np.empty((judges.size, part.shape[1]), part.dtype) for part in found[2:])
         distance[known], place[known] = self.distance, self.place
         distance[new], place[new] = found.distance, found.place
-        return Near(self.metric, distance, place)
+        return Near(self.rows, self.metric, distance, place)
 
 
 class Choice(NamedTuple):
