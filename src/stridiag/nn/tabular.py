@@ -47,7 +47,7 @@ Index = NDArray[np.int64]
 
 # Rows whose leave-one-out errors decide: penalties of networks, those of small ones, and the memory's form.
 _JUDGES, _SMALL_JUDGES = 1024, 512
-_GRADIENT_ROWS = 1000
+_GRADIENT_ROWS = 500
 # Where small networks leave less than this share of the variance there is next to no noise: width is all that counts.
 _NOISELESS = 0.005
 # Where they leave less than this share, all digits of double precision count.
@@ -268,12 +268,12 @@ def _plan(table: TableRows, sizes: Sizes, mixing: Mixing | Literal["auto"], rng:
     judges, seen = part.sampler.spread(_SMALL_JUDGES, rng), part.sampler.spread(_GRADIENT_ROWS, rng)
     start = START
 
-    def small(relevance: Relevance, share: float, kind: Mixing) -> tuple[float, SolvedUnits]:
+    def small(relevance: Relevance, share: float, kind: Mixing, *, settle: bool = False) -> tuple[float, SolvedUnits]:
         nonlocal start
         hidden = part.draw(sizes.small_units, share, kind, relevance, rng)
-        # Once it is known that there is noise, penalties are far above the rounding of single precision.
-        single = _NOISELESS * part.z.shape[1] <= best < np.inf
-        fit = part.solve(hidden, judges, None, start, fine=False, single=single, rough=True)
+        # Unless next to no noise has been seen, penalties are far above the rounding of single precision.
+        single = best >= _NOISELESS * part.z.shape[1]
+        fit = part.solve(hidden, judges, None, start, fine=False, settle=settle, single=single, rough=True)
         start = float(np.log10(fit.walked.readout.alpha[0]))
         return float(fit.walked.readout.score.sum()), fit
 
@@ -297,17 +297,18 @@ def _plan(table: TableRows, sizes: Sizes, mixing: Mixing | Literal["auto"], rng:
             if score >= _FALLING * best:
                 break
             best, chosen, found, kept, spread = score, relevance, start, fit, covariance
-    mixed, _ = small(chosen, 0.0, kind)
+    # Other kinds of units on the same relevance want about the same penalty.
+    start = found
+    mixed, _ = small(chosen, 0.0, kind, settle=True)
     if mixing == "auto":
-        without, _ = small(chosen, 0.0, "structured")
+        without, _ = small(chosen, 0.0, "structured", settle=True)
         if not mixed < without:
             kind, mixed = "structured", without
-    mixed_start = start
-    sparse, _ = small(chosen, 1.0, kind)
+    sparse, _ = small(chosen, 1.0, kind, settle=True)
     scores = (best, mixed, sparse)
     least = int(np.argmin(scores))
-    share, at = ((0.5, found), (0.0, mixed_start), (1.0, start))[least]
-    return _Plan(chosen, share, kind, at, scores[least] / part.z.shape[1], spread)
+    share = (0.5, 0.0, 1.0)[least]
+    return _Plan(chosen, share, kind, found, scores[least] / part.z.shape[1], spread)
 
 
 def _remember(
