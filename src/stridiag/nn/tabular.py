@@ -15,8 +15,8 @@ No gradient descent: gradients are with respect to rows, of functions that are l
 Cost, for n rows, E networks of D units: E n D^2 + (E + 4) (D^3 / 3 + 700 D^2) flops, and 64 E n D for the leverages of
 all rows that the memory needs (see `leverages`; E n D^2 where they are large, which is done only if a look at rougher
 ones says that a memory is useful). With no more than D rows, E n^2 D + (E + 4) n^3 2 / 3. One network finds the penalty
-for all. Where small networks leave more than half a percent of the variance, all but small penalties' D^3 / 3 is in
-single precision and the penalty at least 1e-5; up to a weight of 500 it is double precision.
+for all. Where small networks leave more than 1e-4 of the variance, all but small penalties' D^3 / 3 is in single
+precision and the penalty at least 1e-5; up to a weight of 500 it is double precision.
 """
 
 from __future__ import annotations
