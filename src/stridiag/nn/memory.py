@@ -6,10 +6,10 @@ residual e / (1 - h) that each training row has in a fit without it, and adds to
 .. math:: \alpha \sum_{k \in N(t)} w_k\, \frac{e_k}{1 - h_k}, \qquad w_k \propto \lVert t - t_k \rVert^{-p},
 
 over the nearest training rows N(t). In-sample residuals would be too small exactly where leverage is high, and say that
-there is nothing to correct. Of many rows the leverages h_k are sketched where they are small, 1 - h_k good to a twentieth
-(see `leverages`). How many neighbours (5 or 20), p (1, 2, 4) and the metric (each input times its relevance r, or
-all times M^(1/2); see `relevance`) are chosen at some of the training rows, their own residual left out; alpha is the
-least-squares coefficient there, clipped to [0, 1]. It is an estimate from rows drawn like the training rows: on a
+there is nothing to correct. Of many rows the leverages h_k are sketched where they are small, and 1 - h_k is good to a
+twentieth (see `leverages`). How many neighbours (5 or 20), p (1, 2, 4) and the metric (each input times its relevance
+r, or all times M^(1/2); see `relevance`) are chosen at some of the training rows, their own residual left out; alpha is
+the least-squares coefficient there, clipped to [0, 1]. It is an estimate from rows drawn like the training rows: on a
 shifted test set it can be wrong.
 
 Cost: the leverages of all rows, a k-d tree or chunks of distances; it keeps n (d + q) numbers: the
