@@ -99,7 +99,7 @@ def test_what_is_near_to_some_judges_is_found_once(metric):
     rows = np.random.default_rng(0).standard_normal((200, 3))
     judges, known = np.arange(0, 200, 3), np.array([4, 0, 31])
     whole = Near.of(rows, metric, judges)
-    grown = Near.of(rows, metric, judges[known]).among(rows, judges, known)
+    grown = Near.of(rows, metric, judges[known]).among(judges, known)
     assert not (whole.place == judges[:, None]).any()
     np.testing.assert_array_equal(grown.place, whole.place)
     np.testing.assert_array_equal(grown.distance, whole.distance)

@@ -54,6 +54,15 @@ def test_the_transpose_has_the_opposite_offsets(shape):
     assert wrapped_structure(shape, offsets).transposed()[0] == wrapped_structure(shape[::-1], [-o for o in offsets])
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (7, 3), (3, 7), (6, 6)])
+@pytest.mark.parametrize("residues", [[0], [0, 2], [-1, 4, 9]])
+def test_wrapped_offsets_are_all_those_of_a_residue(shape, residues):
+    wanted = {o % min(shape) for o in residues}
+    assert wrapped_offsets(shape, residues) == tuple(
+        o for o in range(1 - shape[0], shape[1]) if o % min(shape) in wanted
+    )
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_offsets_that_agree_modulo_the_smaller_size_are_one(shape):
     modulus = min(shape)

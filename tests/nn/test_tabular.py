@@ -7,6 +7,7 @@ from stridiag.errors import NonFiniteError
 from stridiag.nn.relevance import WIDE
 from stridiag.nn.sampling import RowSampler
 from stridiag.nn.storage import load, save
+from stridiag.nn.table_rows import TableRows
 from stridiag.nn.tabular import fit_tabular, train_tabular
 from stridiag.nn.training import Progress
 
@@ -69,6 +70,26 @@ def test_under_noise_relevance_stays_blunt(friedman, monkeypatch):
     here = fit_tabular(x[:300], z[:300], networks=1, rng=0).decision(x[300:350])
     monkeypatch.setattr("stridiag.nn.tabular._CLEAR", 0.0)
     np.testing.assert_array_equal(here, fit_tabular(x[:300], z[:300], networks=1, rng=0).decision(x[300:350]))
+
+
+@pytest.mark.parametrize(("deviation", "single"), [(0.0, False), (0.05, True)])
+def test_all_digits_are_kept_where_they_count(deviation, single, monkeypatch):
+    """A line leaves nothing and is solved in double precision; a little noise allows half the work."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((900, 3))
+    z = x @ [[1.0], [-2.0], [0.5]] + deviation * rng.standard_normal((900, 1))
+    last = []
+    solve = TableRows.solve
+
+    def noted(*arguments, **options):
+        last.append(solve(*arguments, **options))
+        return last[-1]
+
+    monkeypatch.setattr(TableRows, "solve", noted)
+    model = fit_tabular(x[:800], z[:800], memory=False, networks=1, units=400, rng=0)
+    assert (last[-1].reader.dtype == np.float32) == single
+    assert last[-1].hidden.dtype == np.float64
+    assert error(model, x[800:], z[800:])[0] < (0.04 if single else 1e-4)
 
 
 def test_seeds_decide_everything(friedman):

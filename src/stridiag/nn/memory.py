@@ -6,11 +6,11 @@ residual e / (1 - h) that each training row has in a fit without it, and adds to
 .. math:: \alpha \sum_{k \in N(t)} w_k\, \frac{e_k}{1 - h_k}, \qquad w_k \propto \lVert t - t_k \rVert^{-p},
 
 over the nearest training rows N(t). In-sample residuals would be too small exactly where leverage is high, and say that
-there is nothing to correct. Of many rows the leverages h_k are sketched where they are small, good to a twentieth of
-1 - h_k (see `leverages`). How many neighbours (5 or 20), p (1, 2, 4) and the metric (inputs as they are, each times
-its relevance r, or M^(1/2); see `relevance`) are chosen at some of the training rows, their own residual left out;
-alpha is the least-squares coefficient there, clipped to [0, 1]. It is an estimate from rows drawn like the training
-rows: on a shifted test set it can be wrong.
+there is nothing to correct. Of many rows the leverages h_k are sketched where they are small, and 1 - h_k is good to a
+twentieth (see `leverages`). How many neighbours (5 or 20), p (1, 2, 4) and the metric (each input times its relevance
+r, or all times M^(1/2); see `relevance`) are chosen at some of the training rows, their own residual left out; alpha is
+the least-squares coefficient there, clipped to [0, 1]. It is an estimate from rows drawn like the training rows: on a
+shifted test set it can be wrong.
 
 Cost: the leverages of all rows, a k-d tree or chunks of distances; it keeps n (d + q) numbers: the
 training rows themselves. A model that must not hold training rows must not have it.
@@ -160,15 +160,13 @@ class Memory:
             The rows at which the choice is made, each without its own residual.
         """
         near = [Near.of(rows, metric, judges) for metric in metrics]
-        return cls.of(choose(residuals, weights, near, judges), rows, residuals)
+        return cls.of(choose(residuals, weights, near, judges), residuals)
 
     @classmethod
-    def of(cls, choice: Choice, rows: Array, residuals: Array) -> Memory:
-        """Return the memory of a choice that was made, for rows and residuals as in `fit`."""
-        metric = choice.near.metric
-        return cls(
-            _measured(rows, metric), metric, residuals, choice.neighbours, choice.power, choice.alpha, choice.gain
-        )
+    def of(cls, choice: Choice, residuals: Array) -> Memory:
+        """Return the memory of a choice that was made, for residuals as in `fit`."""
+        near = choice.near
+        return cls(near.rows, near.metric, residuals, choice.neighbours, choice.power, choice.alpha, choice.gain)
 
     def left_out(self, judges: Index) -> Array:
         """Return the correction at training rows without their own residuals, (s, q)."""
@@ -190,12 +188,15 @@ class Near(NamedTuple):
 
     Parameters
     ----------
+    rows : ndarray, (n, d)
+        The training rows in the coordinates of the metric.
     metric : ndarray, (d,) or (d, d)
-        What rows were multiplied by.
+        What they were multiplied by.
     distance, place : ndarray, (s, count)
         Nearest first, as many as a memory may read.
     """
 
+    rows: Array
     metric: Array
     distance: Array
     place: Index
@@ -203,18 +204,21 @@ class Near(NamedTuple):
     @classmethod
     def of(cls, rows: Array, metric: Array, judges: Index) -> Near:
         """Find them for the rows `judges`."""
-        count = min(max(NEIGHBOURS), rows.shape[0] - 1)
-        return cls(metric, *_others(_measured(rows, metric), judges, count))
+        return cls._between(_measured(rows, metric), metric, judges)
 
-    def among(self, rows: Array, judges: Index, known: Index) -> Near:
+    @classmethod
+    def _between(cls, rows: Array, metric: Array, judges: Index) -> Near:
+        return cls(rows, metric, *_others(rows, judges, min(max(NEIGHBOURS), rows.shape[0] - 1)))
+
+    def among(self, judges: Index, known: Index) -> Near:
         """Return those of all judges, of which the ones at the places `known` are these."""
         new = np.ones(judges.size, np.bool_)
         new[known] = False
-        found = Near.of(rows, self.metric, judges[new])
-        distance, place = (np.empty((judges.size, part.shape[1]), part.dtype) for part in found[1:])
+        found = Near._between(self.rows, self.metric, judges[new])
+        distance, place = (np.empty((judges.size, part.shape[1]), part.dtype) for part in found[2:])
         distance[known], place[known] = self.distance, self.place
         distance[new], place[new] = found.distance, found.place
-        return Near(self.metric, distance, place)
+        return Near(self.rows, self.metric, distance, place)
 
 
 class Choice(NamedTuple):

@@ -129,12 +129,11 @@ class MixedUnits:
         behind = np.zeros_like(plain)
         start = self.inputs
         for layer, read in self._reads(rows):
-            slope = layer.preactivation(read)
+            slope = layer.forward(read)
             if layer.activation == "relu":
                 # At its own anchor a unit is 0 up to rounding, which must not decide.
                 slope = (slope > _KINK).astype(np.float64)
             else:
-                np.tanh(slope, out=slope)
                 np.square(slope, out=slope)
                 np.subtract(1.0, slope, out=slope)
             slope *= coefficients[start : start + layer.units]

@@ -72,7 +72,9 @@ def wrapped_offsets(shape: tuple[int, int], offsets: Iterable[int]) -> tuple[int
     residues = {int(o) % modulus for o in offsets}
     if not residues:
         raise StructureError("a layer needs at least one offset, got none")
-    return tuple(o for o in range(1 - outputs, inputs) if o % modulus in residues)
+    # Of each residue the first offset there is, and every one that wraps to it.
+    first = 1 - outputs
+    return tuple(sorted(o for r in residues for o in range(first + (r - first) % modulus, inputs, modulus)))
 
 
 def wrapped_structure(

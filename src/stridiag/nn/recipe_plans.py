@@ -18,11 +18,11 @@ Noise = Literal["some", "much", "none"]
 
 # What the recipe for tables does as a rule: small networks, and the penalties that they all try; penalties that the
 # first network tries, for all others; without noise they are smaller, and farther away.
-_SMALL, _SMALL_TRIED, _FIRST_TRIED = 5, 17, 5
-_NOISELESS_SMALL_TRIED, _NOISELESS_TRIED = 23, 7
+_SMALL, _SMALL_TRIED, _FIRST_TRIED = 5, 12, 5
+_NOISELESS_SMALL_TRIED, _NOISELESS_TRIED = 18, 7
 # Rows that judge penalties, of a network and of a small one; rows at which gradients are taken, for so many outputs.
 _CHOOSERS = 600
-_JUDGES, _SMALL_JUDGES, _GRADIENT_ROWS, _DIRECTIONS = 1024, 512, 1000, 4
+_JUDGES, _SMALL_JUDGES, _GRADIENT_ROWS, _DIRECTIONS = 1024, 512, 500, 4
 _PENALTIES = 5
 
 
@@ -88,7 +88,7 @@ def plan_tabular(
     layers = count * (rows + turns * min(rows, _GRADIENT_ROWS)) * forward
     # Without noise sharp relevance is tried in one more.
     small_networks = _SMALL + (noise == "none")
-    layers += (small_networks + 2 * turns) * small_rows * small_forward
+    layers += (small_networks * small_rows + 2 * turns * min(small_rows, _GRADIENT_ROWS)) * small_forward
     statistics = small_networks * statistics_operations(small_rows, small, outputs)
     small_tried, tried = (_NOISELESS_SMALL_TRIED, _NOISELESS_TRIED) if noise == "none" else (_SMALL_TRIED, _FIRST_TRIED)
     solves = small_tried * _trial(small, min(small_rows, _SMALL_JUDGES))

@@ -15,8 +15,8 @@ No gradient descent: gradients are with respect to rows, of functions that are l
 Cost, for n rows, E networks of D units: E n D^2 + (E + 4) (D^3 / 3 + 700 D^2) flops, and 64 E n D for the leverages of
 all rows that the memory needs (see `leverages`; E n D^2 where they are large, which is done only if a look at rougher
 ones says that a memory is useful). With no more than D rows, E n^2 D + (E + 4) n^3 2 / 3. One network finds the penalty
-for all. Where small networks leave more than half a percent of the variance, all but small penalties' D^3 / 3 is in
-single precision and the penalty at least 1e-5; up to a weight of 500 it is double precision.
+for all. Where small networks leave more than 1e-4 of the variance, all but small penalties' D^3 / 3 is in single
+precision and the penalty at least 1e-5; up to a weight of 500 it is double precision.
 """
 
 from __future__ import annotations
@@ -47,9 +47,11 @@ Index = NDArray[np.int64]
 
 # Rows whose leave-one-out errors decide: penalties of networks, those of small ones, and the memory's form.
 _JUDGES, _SMALL_JUDGES = 1024, 512
-_GRADIENT_ROWS = 1000
+_GRADIENT_ROWS = 500
 # Where small networks leave less than this share of the variance there is next to no noise: width is all that counts.
 _NOISELESS = 0.005
+# Where they leave less than this share, all digits of double precision count.
+_EXACT = 1e-4
 # Where they leave less than this share, relevance that takes gradients at their word is tried.
 _CLEAR = 0.02
 _MARGIN = 0.1
@@ -186,7 +188,7 @@ def train_tabular(
     grown = table.d.sum() / sizes.small_rows * width / sizes.small_units
     start = plan.start - round(float(np.log10(max(grown, 1.0))))
     given = None if alpha == "loo" else float(alpha)
-    single = not noiseless if given is None else given >= SAFE
+    single = plan.error >= _EXACT if given is None else given >= SAFE
     for _ in range(count):
         hidden = table.draw(width, plan.share, plan.mixing, relevance, generator)
         # Networks of one law want about one penalty: the first finds it.
@@ -263,15 +265,15 @@ class _Back(NamedTuple):
 def _plan(table: TableRows, sizes: Sizes, mixing: Mixing | Literal["auto"], rng: np.random.Generator) -> _Plan:
     """Choose relevance, share of sparse units and mixing by small networks."""
     part = table.part(table.sampler.spread(sizes.small_rows, rng), rng)
-    judges = part.sampler.spread(_SMALL_JUDGES, rng)
+    judges, seen = part.sampler.spread(_SMALL_JUDGES, rng), part.sampler.spread(_GRADIENT_ROWS, rng)
     start = START
 
-    def small(relevance: Relevance, share: float, kind: Mixing) -> tuple[float, SolvedUnits]:
+    def small(relevance: Relevance, share: float, kind: Mixing, *, settle: bool = False) -> tuple[float, SolvedUnits]:
         nonlocal start
         hidden = part.draw(sizes.small_units, share, kind, relevance, rng)
-        # Once it is known that there is noise, penalties are far above the rounding of single precision.
-        single = _NOISELESS * part.z.shape[1] <= best < np.inf
-        fit = part.solve(hidden, judges, None, start, fine=False, single=single, rough=True)
+        # Unless next to no noise has been seen, penalties are far above the rounding of single precision.
+        single = best >= _NOISELESS * part.z.shape[1]
+        fit = part.solve(hidden, judges, None, start, fine=False, settle=settle, single=single, rough=True)
         start = float(np.log10(fit.walked.readout.alpha[0]))
         return float(fit.walked.readout.score.sum()), fit
 
@@ -285,27 +287,28 @@ def _plan(table: TableRows, sizes: Sizes, mixing: Mixing | Literal["auto"], rng:
             best, chosen, found, kept = score, relevance, start, fit
         if turn >= 2 and not falling:
             break
-        relevance = Relevance.from_product(part.product(fit, np.arange(part.d.size)))
+        relevance = Relevance.from_product(part.product(fit, seen))
     spread = None
     if kept is not None and best < _CLEAR * part.z.shape[1] and part.t.shape[1] <= WIDE:
         covariance = part.spread()
         for _ in range(_MOST_TURNS):
-            relevance = Relevance.from_product(part.product(kept, np.arange(part.d.size)), covariance)
+            relevance = Relevance.from_product(part.product(kept, seen), covariance)
             score, fit = small(relevance, 0.5, kind)
             if score >= _FALLING * best:
                 break
             best, chosen, found, kept, spread = score, relevance, start, fit, covariance
-    mixed, _ = small(chosen, 0.0, kind)
+    # Other kinds of units on the same relevance want about the same penalty.
+    start = found
+    mixed, _ = small(chosen, 0.0, kind, settle=True)
     if mixing == "auto":
-        without, _ = small(chosen, 0.0, "structured")
+        without, _ = small(chosen, 0.0, "structured", settle=True)
         if not mixed < without:
             kind, mixed = "structured", without
-    mixed_start = start
-    sparse, _ = small(chosen, 1.0, kind)
+    sparse, _ = small(chosen, 1.0, kind, settle=True)
     scores = (best, mixed, sparse)
     least = int(np.argmin(scores))
-    share, at = ((0.5, found), (0.0, mixed_start), (1.0, start))[least]
-    return _Plan(chosen, share, kind, at, scores[least] / part.z.shape[1], spread)
+    share = (0.5, 0.0, 1.0)[least]
+    return _Plan(chosen, share, kind, found, scores[least] / part.z.shape[1], spread)
 
 
 def _remember(
@@ -318,18 +321,19 @@ def _remember(
 ) -> tuple[Memory | None, Array]:
     """Return the memory, or None where it does not help enough, and its corrections at the judges."""
     left_out = left_out_errors(table, solved, judges, rough=not always)
-    metrics = (np.ones_like(relevance.scale), relevance.scale, relevance.metric)
+    # Plain distances forget nothing, but neither do those of the square root of M, which tell as much or more.
+    metrics = (relevance.scale, relevance.metric)
     if always or judges.size == table.d.size:
         near = [Near.of(table.t, metric, judges) for metric in metrics]
     else:
-        # Many rows, and exact leverages are work: first a look at half of the judges.
-        half = table.sampler.every_other(judges)
-        looked = choose(left_out, table.d, [Near.of(table.t, metric, judges[half]) for metric in metrics], judges[half])
+        # Many rows, and distances and exact leverages are work: first a look at a quarter of the judges.
+        few = table.sampler.every_other(judges)[::2]
+        looked = choose(left_out, table.d, [Near.of(table.t, metric, judges[few]) for metric in metrics], judges[few])
         if looked.gain <= LEAST_GAIN / 2.0:
             return None, np.empty(0)
-        near = [looked.near.among(table.t, judges, half)]
+        near = [looked.near.among(judges, few)]
         if not sketches_serve(solved):
             left_out = left_out_errors(table, solved, judges)
     chosen = choose(left_out, table.d, near, judges)
     kept = always or chosen.gain > LEAST_GAIN
-    return (Memory.of(chosen, table.t, left_out) if kept else None), chosen.guess
+    return (Memory.of(chosen, left_out) if kept else None), chosen.guess
