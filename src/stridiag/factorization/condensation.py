@@ -14,6 +14,7 @@ from stridiag._kernels import condensed_columns, condensed_sides, condensed_solv
 from stridiag._kernels import separator_tree as node_kernels
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.wide_vectors import COLUMNS
+from stridiag.factorization import static_lu
 from stridiag.factorization.columns import aligned, fresh, serve, straight
 from stridiag.factorization.condensed_inverse import CondensedInverse
 from stridiag.factorization.condition import probe
@@ -96,9 +97,13 @@ class Condensation:
         """See `stridiag.factorization.single.SolvesOnce`."""
         if not layout.fused:
             return None
+        found = static_lu.solve_once(layout, values, b, x)
+        # Accepts the good, so that NaN goes the stable way.
+        if found is not None and found[2] < np.inf:
+            return found
         program, kept, needed = _program(layout)
         start = probe(b.size, values.dtype)
-        found: tuple[float, float, float] = condensed_solve.solve_once(program, values, b, start, kept, needed, x)
+        found = condensed_solve.solve_once(program, values, b, start, kept, needed, x)
         return found
 
     def solve_vector(self, b: Array) -> Array | None:
