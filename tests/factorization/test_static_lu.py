@@ -8,10 +8,20 @@ from stridiag import IllConditionedWarning, SingularMatrixError, StridiagMatrix,
 from stridiag._kernels import static_lu as kernels
 from stridiag._kernels import static_order
 from stridiag.factorization import static_lu
-from stridiag.testing import plain_twin
+from stridiag.testing import count, counted, plain_twin
 
 EPS = np.finfo(float).eps
-CASES = [(4, 1, 3), (5, 1, 2), (12, 1, 3), (13, 6, 4), (40, 20, 8), (65, 1, 10), (100, 1, 10), (333, 7, 20), (900, 1, 60)]
+CASES = [
+    (4, 1, 3),
+    (5, 1, 2),
+    (12, 1, 3),
+    (13, 6, 4),
+    (40, 20, 8),
+    (65, 1, 10),
+    (100, 1, 10),
+    (333, 7, 20),
+    (900, 1, 60),
+]
 
 
 def matrix(n, g, links, kind):
@@ -133,11 +143,27 @@ def test_the_order_is_one_and_its_twin_finds_the_same():
     assert sorted(found[0][1 : n + 1]) == list(range(n))
 
 
-def test_the_plain_twin_solves_too():
-    A = matrix(13, 6, 4, "random")
-    b = np.linspace(-1.0, 1.0, 13)
-    program = static_lu._program(plan(A.structure, method="chain").layout)
-    x, y = np.empty(13), np.empty(13)
-    found = kernels.solve_once(program, A.values, b, x)
-    np.testing.assert_allclose(plain_twin(kernels.solve_once)(program, A.values, b, y), found, rtol=1e-9)
-    np.testing.assert_allclose(y, x, rtol=1e-9)
+@pytest.mark.parametrize(("n", "g", "links"), CASES[:5])
+def test_operations_are_as_many_as_stated(n, g, links):
+    A = matrix(n, g, links, "dominant")
+    structure = A.structure
+    node, start, near = np.empty(n, np.int64), np.empty(n + 1, np.int64), np.empty(16 * n, np.int64)
+    pairs = static_order.eliminate(n, g, structure.link_rows, structure.link_columns, node, start, near)
+    pair, slot = np.empty(pairs, np.int64), np.empty(structure.nnz - n, np.int64)
+    static_order.places(n, g, structure.link_rows, structure.link_columns, node, start, near[: start[n]], pair, slot)
+    v = np.zeros(n + 2 * start[n])
+    v[:n] = A.diagonal(0)
+    main = structure.diagonal_slots(0)
+    v[slot] = np.concatenate((A.values[: main.start], A.values[main.stop :]))
+    x = [counted(np.ones(n)), counted(np.ones(n))]
+    numbers = counted(v)
+    neighbours = np.diff(start)
+    solving = int((4 * neighbours + 1).sum())
+    arguments = (n, node, start, near)
+    executed = count(kernels._factor, *arguments, pair, numbers, *x) + count(kernels._back, *arguments, numbers, *x)
+    assert executed == int((2 * neighbours**2 + neighbours + 1).sum()) + 2 * solving
+    np.testing.assert_allclose(A @ x[0].astype(float), np.ones(n), rtol=1e-12)
+    y = [counted(np.ones(n)), counted(np.ones(n))]
+    again = count(kernels._forward, *arguments, numbers, *y) + count(kernels._back, *arguments, numbers, *y)
+    assert again == 2 * solving
+    np.testing.assert_array_equal(y[0].astype(float), x[0].astype(float))

@@ -12,12 +12,12 @@ about in one or two steps, unless the condition number times the growth exceeds 
 whoever calls has another way. The random numbers that probe the condition number go along as a second right-hand side
 and are held to the same.
 
-Values by slot: those of the diagonals -g, 0, g, one behind the other, and then the links. Cost: 3 m + 2 m^2 operations
-for an unknown with m neighbours left, to factor; 4 m + 1 to solve for one right-hand side.
+Values by slot: those of the diagonals -g, 0, g, one behind the other, and then the links. Cost: 2 m^2 + m + 1
+operations for an unknown with m neighbours left, to factor; 4 m + 1 to solve for one right-hand side.
 
 References: W. Oettli and W. Prager, Numer. Math. 6 (1964) 405-409; R. D. Skeel, "Iterative refinement implies numerical
-stability for Gaussian elimination", Math. Comp. 35 (1980) 817-832; X. S. Li and J. W. Demmel, "SuperLU_DIST", ACM Trans.
-Math. Softw. 29 (2003), for pivots fixed beforehand.
+stability for Gaussian elimination", Math. Comp. 35 (1980) 817-832; X. S. Li and J. W. Demmel, "SuperLU_DIST",
+ACM Trans. Math. Softw. 29 (2003), for pivots fixed beforehand.
 """
 
 from __future__ import annotations
@@ -42,14 +42,28 @@ _PROVED = 6.0 * 2.0**-52
 # What is lost to underflow may be that large, relative to the largest number of the right-hand side.
 _NOTHING = 1e-100
 _STEPS = 3
+# Pivots that are not between them are left to others: there numbers overflow.
+_TINY, _HUGE = 1e-150, 1e150
 
 
 @borrowing
-def _factor(n: int, node: Array, start: Array, near: Array, pair: Array, v: Array, y: Array, z: Array) -> None:
-    """Overwrite `v` with the factors, pivots with their reciprocals, and `y` and `z`, (n,), with L's solutions."""
+def _signed(i: Any) -> Any:
+    """Return an integer of a program as one that differences may be taken of."""
+    return np.int64(i)
+
+
+@borrowing
+def _factor(n: int, node: Array, start: Array, near: Array, pair: Array, v: Array, y: Array, z: Array) -> bool:
+    """Overwrite `v` with the factors, pivots with their reciprocals, and `y` and `z`, (n,), with L's solutions.
+
+    Returns whether all pivots are of a size that can be worked with.
+    """
     t = 0
     for k in range(n):
-        i, s, end = node[k], np.int64(start[k]), np.int64(start[k + 1])
+        i, s, end = node[k], _signed(start[k]), _signed(start[k + 1])
+        # Accepts the good, so that NaN ends here.
+        if not _TINY < abs(v[i]) < _HUGE:
+            return False
         r = 1.0 / v[i]
         v[i] = r
         yi, zi = y[i], z[i]
@@ -84,12 +98,13 @@ def _factor(n: int, node: Array, start: Array, near: Array, pair: Array, v: Arra
                 t += 1
                 v[p] -= down * v[n + 2 * f]
                 v[p + 1] -= v[n + 2 * f + 1] * up
+    return True
 
 
 @borrowing
 def _forward(n: int, node: Array, start: Array, near: Array, v: Array, y: Array, z: Array) -> None:
     for k in range(n):
-        i, s, end = node[k], np.int64(start[k]), np.int64(start[k + 1])
+        i, s, end = node[k], _signed(start[k]), _signed(start[k + 1])
         yi, zi = y[i], z[i]
         if end - s == 2:
             a, c = near[s], near[s + 1]
@@ -108,7 +123,7 @@ def _forward(n: int, node: Array, start: Array, near: Array, v: Array, y: Array,
 @borrowing
 def _back(n: int, node: Array, start: Array, near: Array, v: Array, y: Array, z: Array) -> None:
     for k in range(n - 1, -1, -1):
-        i, s, end = node[k], np.int64(start[k]), np.int64(start[k + 1])
+        i, s, end = node[k], _signed(start[k]), _signed(start[k + 1])
         yi, zi = y[i], z[i]
         if end - s == 2:
             a, c, up, right = near[s], near[s + 1], v[n + 2 * s], v[n + 2 * s + 2]
@@ -188,8 +203,8 @@ def _inside(values: Array, g: int, x: Array, c: Array) -> None:
 
 @borrowing
 def _solve(program: Array, values: Array, b: Array, floor: float, v: Array, work: Array, x: Array) -> Any:
-    n, g, links = b.size, np.int64(program[0]), np.int64(program[1])
-    held, pairs = np.int64(program[2]), np.int64(program[3])
+    n, g, links = b.size, _signed(program[0]), _signed(program[1])
+    held, pairs = _signed(program[2]), _signed(program[3])
     at = HEAD + 2 * n
     probe = program[HEAD:at].view(np.float64)
     node = program[at : at + n]
@@ -207,8 +222,10 @@ def _solve(program: Array, values: Array, b: Array, floor: float, v: Array, work
     main = values[n - g : 2 * n - g]
     for i in range(n):
         v[i] = main[i]
-        x[i] = b[i]
-        z[i] = probe[i]
+        c[i] = b[i]
+        d[i] = probe[i]
+        x[i] = 0.0
+        z[i] = 0.0
     entries = v[n:]
     for e in range(entries.size):
         entries[e] = 0.0
@@ -218,9 +235,18 @@ def _solve(program: Array, values: Array, b: Array, floor: float, v: Array, work
     others = values[2 * n - g :]
     for e in range(behind.size):
         v[behind[e]] += others[e]
-    _factor(n, node, start, near, pair, v, x, z)
-    _back(n, node, start, near, v, x, z)
     for step in range(_STEPS + 1):
+        # In c and d stand the right-hand sides, and then the residuals.
+        if step > 0:
+            _inside(values, g, x, c)
+            _inside(values, g, z, d)
+            _forward(n, node, start, near, v, c, d)
+        elif not _factor(n, node, start, near, pair, v, c, d):
+            return np.nan
+        _back(n, node, start, near, v, c, d)
+        for i in range(n):
+            x[i] += c[i]
+            z[i] += d[i]
         _outside(values, g, rows, columns, b, x, c, w)
         _outside(values, g, rows, columns, probe, z, d, u)
         if _failures(values, g, x, c, w, floor) + _failures(values, g, z, d, u, 0.0) == 0:
@@ -228,14 +254,6 @@ def _solve(program: Array, values: Array, b: Array, floor: float, v: Array, work
             for i in range(n):
                 squares += z[i] * z[i]
             return np.sqrt(squares)
-        if step < _STEPS:
-            _inside(values, g, x, c)
-            _inside(values, g, z, d)
-            _forward(n, node, start, near, v, c, d)
-            _back(n, node, start, near, v, c, d)
-            for i in range(n):
-                x[i] += c[i]
-                z[i] += d[i]
     return np.nan
 
 
@@ -258,7 +276,7 @@ def solve_once(program: Array, values: Array, b: Array, x: Array) -> tuple[Any, 
         The largest and the smallest magnitude of the values, infinite or NaN if a value is, and the 2-norm of the
         solution for the probe: NaN where there is no solution.
     """
-    split = b.size + 2 * np.int64(program[2])
+    split = b.size + 2 * _signed(program[2])
     room = np.empty(split + 5 * b.size)
     # Integers grow with magnitudes, and can be compared side by side: see `stridiag._kernels.extremes`.
     bits = room[:3].view(np.uint64)

@@ -10,8 +10,8 @@ has left, those of the neighbour sooner eliminated first, the entry of U in its 
 
 Cost: about n operations a pass, and for an unknown with m neighbours m n / 64 and some m^3.
 
-References: J. W. H. Liu, "Modification of the minimum-degree algorithm by multiple elimination", ACM Trans. Math. Softw.
-11 (1985) 141-153.
+References: J. W. H. Liu, "Modification of the minimum-degree algorithm by multiple elimination", ACM Trans. Math.
+Softw. 11 (1985) 141-153.
 """
 
 from __future__ import annotations
@@ -142,7 +142,8 @@ def _place(n: int, rank: Array, start: Array, near: Array, i: int, j: int) -> in
     a = start[rank[first]]
     while near[a] != other:
         a += 1
-    return n + 2 * a + (0 if first == i else 1)
+    place: int = n + 2 * a + (0 if first == i else 1)
+    return place
 
 
 @kernel

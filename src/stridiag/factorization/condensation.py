@@ -95,16 +95,7 @@ class Condensation:
     @staticmethod
     def solve_once(layout: CondensationLayout, values: Array, b: Array, x: Array) -> tuple[float, float, float] | None:
         """See `stridiag.factorization.single.SolvesOnce`."""
-        if not layout.fused:
-            return None
-        found = static_lu.solve_once(layout, values, b, x)
-        # Accepts the good, so that NaN goes the stable way.
-        if found is not None and found[2] < np.inf:
-            return found
-        program, kept, needed = _program(layout)
-        start = probe(b.size, values.dtype)
-        found = condensed_solve.solve_once(program, values, b, start, kept, needed, x)
-        return found
+        return static_lu.solve_once(layout, values, b, x) if layout.fused else None
 
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""

@@ -18,7 +18,15 @@ from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 
-__all__ = ["Scaled", "bounds", "decompose_in_range", "exponents_out_of_range", "in_range", "largest_parts", "times_power"]
+__all__ = [
+    "Scaled",
+    "bounds",
+    "decompose_in_range",
+    "exponents_out_of_range",
+    "in_range",
+    "largest_parts",
+    "times_power",
+]
 
 Array = NDArray[Any]
 
