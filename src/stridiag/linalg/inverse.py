@@ -112,7 +112,7 @@ def solve(
     >>> linalg.solve(A, [1.0, 2.0, 3.0, 4.0, 5.0])
     array([2.36363636, 2.45454545, 3.        , 3.54545455, 3.63636364])
     """
-    # A short way for what is short, whose results are those of the long one.
+    # A short way for what is short, whose results agree with those of the long one.
     if type(b) is np.ndarray and trans == "N" and assume_a == "gen" and check_finite and not (refine or return_bounds):
         short = solve_without_factor(require_matrix(a), b)
         if short is not None:
