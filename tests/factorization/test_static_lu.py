@@ -167,3 +167,11 @@ def test_operations_are_as_many_as_stated(n, g, links):
     again = count(kernels._forward, *arguments, numbers, *y) + count(kernels._back, *arguments, numbers, *y)
     assert again == 2 * solving
     np.testing.assert_array_equal(y[0].astype(float), x[0].astype(float))
+
+
+def test_the_same_numbers_in_another_form_have_the_same_solution():
+    A = matrix(100, 1, 10, "random")
+    b = np.random.default_rng(0).standard_normal(100)
+    x = linalg.solve(A, b)
+    for same in (b.tolist(), np.repeat(b, 2)[::2], np.ma.array(b)):
+        np.testing.assert_array_equal(linalg.solve(A, same), x)
