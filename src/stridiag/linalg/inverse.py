@@ -112,9 +112,11 @@ def solve(
     >>> linalg.solve(A, [1.0, 2.0, 3.0, 4.0, 5.0])
     array([2.36363636, 2.45454545, 3.        , 3.54545455, 3.63636364])
     """
-    straight = type(b) is np.ndarray and b.flags.c_contiguous
     # What holds the same numbers in another form goes the same way, and has the same solution, bit by bit.
-    right = b if straight else np.asarray(as_values(b, "b"), order="C")
+    if type(b) is np.ndarray and b.flags.c_contiguous:
+        right: Array = b
+    else:
+        right = np.asarray(as_values(b, "b"), order="C")
     # A short way for what is short, whose results agree with those of the long one.
     if trans == "N" and assume_a == "gen" and check_finite and not (refine or return_bounds):
         short = solve_without_factor(require_matrix(a), right)
