@@ -1,4 +1,4 @@
-"""The short way of single matrices and vectors: the results of the general way, bit by bit, and nothing hidden."""
+"""The short way of single matrices and vectors: the results of the general way, and nothing hidden."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -91,7 +91,7 @@ def test_the_short_way_is_gone_and_so_is_linalg(links):
     b = np.linspace(-1.0, 1.0, 200)
     F = A.factor(method="chain")
     assert F._members.solve_vector(b) is not None
-    np.testing.assert_array_equal(linalg.solve(A, b), A.factor().solve(b))
+    np.testing.assert_allclose(linalg.solve(A, b), A.factor().solve(b), rtol=1e-13)
     # What is not a vector of doubles goes the general way, and tells the same.
     for other in (b.tolist(), b.astype(np.float32), b + 0j, np.repeat(b, 2)[::2]):
         assert np.abs(F.solve(other) - F.solve(b)).max() < 1e-6
@@ -108,13 +108,14 @@ def test_one_vector_is_solved_for_without_a_factor(n, g, links):
     b = np.random.default_rng(n).standard_normal(n)
     x = solve_without_factor(A, b)
     assert x is not None
-    np.testing.assert_array_equal(x, A.factor().solve(b))
+    agree = np.testing.assert_allclose if links else np.testing.assert_array_equal
+    agree(x, A.factor().solve(b), **({"rtol": 1e-13} if links else {}))
     np.testing.assert_array_equal(x, linalg.solve(A, b))
     # Stored zeros are nothing special as long as no row and no column is made of them.
     _, columns = A.structure.coordinates()
     values = np.where((columns == 1) & (np.arange(A.nnz) != A.structure.diagonal_slots(0).start + 1), 0.0, A.values)
     B = A.with_values(values)
-    np.testing.assert_array_equal(solve_without_factor(B, b), B.factor().solve(b))
+    agree(solve_without_factor(B, b), B.factor().solve(b), **({"rtol": 1e-12} if links else {}))
 
 
 def test_what_is_not_ordinary_is_not_solved_without_a_factor():

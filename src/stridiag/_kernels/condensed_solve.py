@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from stridiag._kernels.compile import inlined, kernel
 from stridiag._kernels.condensation import condense
 from stridiag._kernels.condensed_sides import back_substitute, reflect
-from stridiag._kernels.extremes import magnitudes
 from stridiag._kernels.front_householder import factor as factor_fronts
 from stridiag._kernels.front_householder import reflect as reflect_fronts
 from stridiag._kernels.front_householder import solve_upper
@@ -30,7 +29,7 @@ from stridiag._kernels.front_order import WIDTH as FRONT_WIDTH
 from stridiag._kernels.reduced_sums import add_up
 from stridiag._kernels.separator_tree import WIDTH, eliminate, reflect_nodes, substitute_nodes
 
-__all__ = ["factor_solve_probe", "sizes", "solve_once", "solve_vector"]
+__all__ = ["factor_solve_probe", "sizes", "solve_vector"]
 
 Array = NDArray[Any]
 
@@ -193,20 +192,6 @@ def factor_solve_probe(
     for i in range(n):
         squares += y[i, 1] * y[i, 1]
     return np.sqrt(squares)
-
-
-@kernel
-def solve_once(
-    program: Array, values: Array, b: Array, start: Array, kept: int, needed: int, x: Array
-) -> tuple[Any, Any, Any]:
-    """Fill in `x` as `factor_solve_probe` does, and keep no factors; `kept` and `needed` are what `sizes` says.
-
-    Returns the largest and the smallest magnitude of the values, infinite or NaN if a value is, and the 2-norm of the
-    solution for the probe: NaN where there is no solution.
-    """
-    largest, smallest = magnitudes(values)
-    room = np.empty(kept + needed)
-    return largest, smallest, factor_solve_probe(program, values, b, start, room[:kept], room[kept:], x)
 
 
 @kernel

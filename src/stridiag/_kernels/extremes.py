@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.compile import kernel
 
-__all__ = ["extreme_bits", "magnitudes"]
+__all__ = ["MAGNITUDE", "extreme_bits", "magnitudes"]
 
 Array = NDArray[Any]
+
+MAGNITUDE = np.uint64(0x7FFFFFFFFFFFFFFF)
+"""The bits of a number of double precision but for its sign."""
 
 
 @kernel
@@ -40,6 +43,6 @@ def magnitudes(values: Array) -> tuple[Any, Any]:
     The largest is infinite or NaN if one of them is.
     """
     found = np.empty(2, np.uint64)
-    found[0], found[1] = extreme_bits(values.view(np.uint64), np.uint64(0x7FFFFFFFFFFFFFFF))
+    found[0], found[1] = extreme_bits(values.view(np.uint64), MAGNITUDE)
     numbers = found.view(np.float64)
     return numbers[0], numbers[1]

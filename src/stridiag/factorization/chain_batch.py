@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
 from stridiag._kernels import continuants, tridiagonal_batch, tridiagonal_lanes
+from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
 from stridiag.factorization.columns import aligned
@@ -111,11 +112,7 @@ class BatchedChains:
     @property
     def _in_lanes(self) -> bool:
         # Vectors exist in compiled code only.
-        return (
-            self._values.dtype.kind == "f"
-            and self._layout.chain.n <= _LONGEST
-            and hasattr(tridiagonal_lanes.solve_groups, "nopython_signatures")
-        )
+        return self._values.dtype.kind == "f" and self._layout.chain.n <= _LONGEST and COMPILES
 
     # ------------------------------------------------------------------ lanes
 

@@ -14,6 +14,7 @@ from stridiag._kernels import condensed_columns, condensed_sides, condensed_solv
 from stridiag._kernels import separator_tree as node_kernels
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.wide_vectors import COLUMNS
+from stridiag.factorization import static_lu
 from stridiag.factorization.columns import aligned, fresh, serve, shows_finite, straight
 from stridiag.factorization.condensed_inverse import CondensedInverse
 from stridiag.factorization.condition import probe
@@ -94,12 +95,7 @@ class Condensation:
     @staticmethod
     def solve_once(layout: CondensationLayout, values: Array, b: Array, x: Array) -> tuple[float, float, float] | None:
         """See `stridiag.factorization.single.SolvesOnce`."""
-        if not layout.fused:
-            return None
-        program, kept, needed = _program(layout)
-        start = probe(b.size, values.dtype)
-        found: tuple[float, float, float] = condensed_solve.solve_once(program, values, b, start, kept, needed, x)
-        return found
+        return static_lu.solve_once(layout, values, b, x) if layout.fused else None
 
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""

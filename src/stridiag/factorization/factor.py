@@ -43,6 +43,8 @@ __all__ = [
 
 Array = NDArray[Any]
 
+_DOUBLE = np.dtype(np.float64)
+
 
 class SlogdetResult(NamedTuple):
     """Sign (or complex phase) and logarithm of the magnitude of a determinant."""
@@ -61,7 +63,9 @@ def solve_without_factor(matrix: StridiagMatrix, b: Array) -> Array | None:
 
     Of a small matrix in double precision, for which making the objects that hold a factor takes as long as solving.
     """
-    if matrix.dtype != b.dtype or b.dtype != np.float64 or matrix.values.ndim != 1 or b.ndim != 1:
+    values = matrix.values
+    # Numpy has one object for the type; were there another, the general way would be gone, and no harm done.
+    if b.dtype is not _DOUBLE or values.dtype is not _DOUBLE or values.ndim != 1 or b.ndim != 1:
         return None
     planned = plan(matrix.structure)
     once: SolvesOnce | None = getattr(at_once(planned.layout), "solve_once", None)

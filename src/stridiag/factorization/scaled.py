@@ -18,7 +18,15 @@ from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 
-__all__ = ["Scaled", "decompose_in_range", "exponents_out_of_range", "in_range", "largest_parts", "times_power"]
+__all__ = [
+    "Scaled",
+    "bounds",
+    "decompose_in_range",
+    "exponents_out_of_range",
+    "in_range",
+    "largest_parts",
+    "times_power",
+]
 
 Array = NDArray[Any]
 
@@ -45,7 +53,8 @@ def exponents_out_of_range(values: Array, largest: Array | None = None) -> NDArr
 
 
 @lru_cache
-def _bounds(dtype: np.dtype[Any]) -> tuple[float, float]:
+def bounds(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Return the least magnitude that needs no scaling as the largest of a matrix, and the first above that does."""
     limits = np.finfo(dtype)
     return (
         math.ldexp(1.0, math.floor(_SAFE * limits.minexp)),
@@ -55,7 +64,7 @@ def _bounds(dtype: np.dtype[Any]) -> tuple[float, float]:
 
 def in_range(largest: float, dtype: np.dtype[Any]) -> bool:
     """Whether a matrix of that largest magnitude, more than zero, needs no scaling; not if it is no number."""
-    low, high = _bounds(dtype)
+    low, high = bounds(dtype)
     return low <= largest < high
 
 

@@ -4,7 +4,8 @@
 function to another. So a decomposition may offer to factor, to solve for one vector and to probe the condition number
 at once (`SolvesAtOnce`). That is an offer for what is ordinary: wherever something is not (a zero pivot, numbers that
 are not finite, a condition number that may be large), the general way is gone as if this one did not exist, and says
-what is to be said. Results are the same, bit by bit.
+what is to be said. Results are the same, bit by bit; but `solve_once`, which keeps no factor, may have a way of its own
+(`stridiag.factorization.static_lu`), whose results agree to rounding errors.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from stridiag._dtypes import eps_of
 from stridiag.factorization.condition import rough_condition
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.decomposition import Decomposition, KnowsDeterminant, spares
-from stridiag.factorization.scaled import in_range
+from stridiag.factorization.scaled import bounds, in_range
 from stridiag.factorization.singularity import evident_singularity, info_of
 from stridiag.factorization.survey import Survey, survey
 from stridiag.planning import Plan
@@ -33,6 +34,7 @@ Array = NDArray[Any]
 _DOUBLE = np.dtype(np.float64)
 # Of the rough condition number, from which on the true one is asked for.
 _LIMIT = 1.0 / eps_of(_DOUBLE)
+_LOW, _HIGH = bounds(_DOUBLE)
 
 
 class SolvesAtOnce(Decomposition, Protocol):
@@ -87,7 +89,7 @@ def solve_once(planned: Plan, matrix: StridiagMatrix, b: Array, once: SolvesOnce
         return None
     largest, smallest, size = found
     # Accepts the good, so that NaN goes the general way.
-    if not (in_range(largest, _DOUBLE) and 100.0 * math.sqrt(n) * largest * structure.longest_line * size < _LIMIT):
+    if not (_LOW <= largest < _HIGH and 100.0 * math.sqrt(n) * largest * structure.longest_line * size < _LIMIT):
         return None
     return None if smallest == 0.0 and evident_singularity(planned, matrix) is not None else x
 

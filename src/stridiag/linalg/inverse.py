@@ -112,12 +112,17 @@ def solve(
     >>> linalg.solve(A, [1.0, 2.0, 3.0, 4.0, 5.0])
     array([2.36363636, 2.45454545, 3.        , 3.54545455, 3.63636364])
     """
-    # A short way for what is short, whose results are those of the long one.
-    if type(b) is np.ndarray and trans == "N" and assume_a == "gen" and check_finite and not (refine or return_bounds):
-        short = solve_without_factor(require_matrix(a), b)
+    # What holds the same numbers in another form goes the same way, and has the same solution, bit by bit.
+    if type(b) is np.ndarray and b.flags.c_contiguous:
+        right: Array = b
+    else:
+        right = np.asarray(as_values(b, "b"), order="C")
+    # A short way for what is short, whose results agree with those of the long one.
+    if trans == "N" and assume_a == "gen" and check_finite and not (refine or return_bounds):
+        short = solve_without_factor(require_matrix(a), right)
         if short is not None:
             return short
-    right = as_values(b, "b")
+    right = as_values(right, "b")
     factor = factor_assuming(in_precision_of(require_matrix(a), right), assume_a, check_finite=check_finite)
     if factor.matrix.batch_shape:
         return factor._solve(

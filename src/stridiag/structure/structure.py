@@ -269,8 +269,15 @@ class Structure:
         )
 
 
+# Numbers whose copying takes less time than calling on numpy.
+_FEW = 256
+
+
 def _same(a: Index, b: Index) -> bool:
-    return a.size == b.size and (a.size == 0 or bool((a == b).all()))
+    if a.size != b.size:
+        return False
+    # A few are compared as bytes in a tenth of the time: plans are looked up that way.
+    return a.tobytes() == b.tobytes() if a.size <= _FEW else bool((a == b).all())
 
 
 def _as_shape(shape: int | tuple[int, int]) -> tuple[int, int]:
