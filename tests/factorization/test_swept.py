@@ -342,3 +342,14 @@ def test_what_is_evidently_regular_is_solved_in_one_pass(monkeypatch, links):
     assert passes == [True]
     factor.solve(np.ones(20_000))
     assert passes == [True, False]
+
+
+def test_other_values_in_the_same_factor():
+    A, other = stridiag.random(3000, rng=0), stridiag.random(3000, rng=1)
+    b = np.random.default_rng(1).normal(size=3000)
+    F = A.factor()
+    F.solve(b)
+    F.solve(b, trans="T")
+    F.refactor(other.values, overwrite=True)
+    assert backward_error(other, F.solve(b), b) < 5 * EPS
+    assert backward_error(other.T, F.solve(b, trans="T"), b) < 5 * EPS
