@@ -102,7 +102,10 @@ class _Swept(Generic[Stored]):
         self = cls(layout, values)
         found = self._solved(b, probing=True)
         # Accepts the good, so that NaN goes the other way.
-        return (self, *found) if found is not None and found[1] < math.inf else None
+        if found is None or not found[1] < math.inf:
+            return None
+        x, size = found
+        return self, x, size
 
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""

@@ -87,17 +87,19 @@ class Windows:
         if structure.link_count:
             return None
         starts = structure.starts
-        parts = values[: starts[1]], values[starts[1] : starts[2]], values[starts[2] : starts[3]]
-        parts = parts[::-1] if adjoint else parts
-        rows = min(_LOOKED_AT, parts[0].size // stride)
-        worst = lane_windows.decay(*map(_frozen, parts), stride, rows, ROWS)
+        dl, d, du = values[: starts[1]], values[starts[1] : starts[2]], values[starts[2] : starts[3]]
+        rows = min(_LOOKED_AT, dl.size // stride)
+        if rows < _LOOKED_AT // 4:
+            return None
+        # The transpose decays alike: what multiplies in elimination and in back substitution is exchanged.
+        worst = lane_windows.decay(_frozen(dl), _frozen(d), _frozen(du), stride, rows, ROWS)
         # Accepts the good, so that NaN does not.
         margin = next((margin for margin in _MARGINS if worst ** (margin / ROWS) <= _SHRUNK), None)
         if margin is None:
             return None
         if not natural(chain):
-            parts = chain.entries(values)[:: -1 if adjoint else 1]
-        return cls(chain, *parts, margin)
+            dl, d, du = chain.entries(values)
+        return cls(chain, du, d, dl, margin) if adjoint else cls(chain, dl, d, du, margin)
 
     def solve(self, b: Array, x: Array, *, probing: bool = False) -> tuple[float, float] | None:
         """Put the solution for `b`, (n,), into `x`.
