@@ -15,7 +15,7 @@ import numpy as np
 from stridiag import linalg
 from stridiag._validate import VALUE_TYPES, check_option
 from stridiag.errors import IllConditionedWarning
-from stridiag.factorization.windows import SHORTEST
+from stridiag.factorization.chain_windows import SHORTEST
 from stridiag.structure import StridiagMatrix, random
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 What asks for stored factors (several right-hand sides at a time, the factors themselves, determinants, inverses) gets
 them from the decomposition that stores, which is made when first needed. Chains without links that the main diagonal
-dominates need not be swept twice: `stridiag.factorization.windows`.
+dominates need not be swept twice: `stridiag.factorization.chain_windows`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.factorization.chain_windows import Windows
 from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.condition import norm_bounds, probe
 from stridiag.factorization.determinant import chain_determinant
@@ -21,7 +22,6 @@ from stridiag.factorization.scaled import in_range
 from stridiag.factorization.survey import survey
 from stridiag.factorization.sweeps import Sweeps
 from stridiag.factorization.tridiagonal import TridiagonalLU
-from stridiag.factorization.windows import Windows
 
 if TYPE_CHECKING:
     from stridiag.factorization.decomposition import Decomposition

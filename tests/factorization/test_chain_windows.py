@@ -8,9 +8,9 @@ import pytest
 import stridiag
 from stridiag import linalg
 from stridiag._kernels.compile import COMPILES
-from stridiag.factorization import windows
+from stridiag.factorization import chain_windows
+from stridiag.factorization.chain_windows import Windows
 from stridiag.factorization.sweeps import Sweeps
-from stridiag.factorization.windows import Windows
 
 pytestmark = pytest.mark.skipif(not COMPILES, reason="explicit vectors exist in compiled code only")
 
@@ -29,7 +29,7 @@ def tried(monkeypatch):
         found.append(result is not None)
         return result
 
-    monkeypatch.setattr(windows, "SHORTEST", 6000)
+    monkeypatch.setattr(chain_windows, "SHORTEST", 6000)
     monkeypatch.setattr(Windows, "solve", noted)
     return found
 
