@@ -61,7 +61,8 @@ def factorize(matrix: StridiagMatrix, *, method: Method = "auto", check_finite: 
 def solve_without_factor(matrix: StridiagMatrix, b: Array) -> Array | None:
     """Return the solution for one vector where no factor is needed; None for most, and where something is to be said.
 
-    Of a small matrix in double precision, for which making the objects that hold a factor takes as long as solving.
+    In double precision: of a small matrix, for which making the objects that hold a factor takes as long as solving,
+    and of a long dominant chain, whose values are then read once.
     """
     values = matrix.values
     # Numpy has one object for the type; were there another, the general way would be gone, and no harm done.

@@ -68,7 +68,8 @@ class SolvesOnce(Protocol):
         -------
         tuple or None
             The largest and the smallest magnitude of the values, and the size of the solution for the probe: NaN where
-            there is no solution. None if the layout is not one that this serves.
+            there is no solution. In place of the smallest any number other than zero, where all pivots are known not to
+            be zero. None if the layout or the matrix is not one that this serves.
         """
         ...
 

@@ -1,20 +1,25 @@
 """Chains of real numbers whose segments are swept in lanes for each right-hand side, with or without links.
 
 What asks for stored factors (several right-hand sides at a time, the factors themselves, determinants, inverses) gets
-them from the decomposition that stores, which is made when first needed.
+them from the decomposition that stores, which is made when first needed. Chains without links that the main diagonal
+dominates need not be swept twice: `stridiag.factorization.chain_windows`.
 """
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag.factorization.chain_windows import Windows
 from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.condition import norm_bounds, probe
 from stridiag.factorization.determinant import chain_determinant
+from stridiag.factorization.scaled import in_range
+from stridiag.factorization.survey import survey
 from stridiag.factorization.sweeps import Sweeps
 from stridiag.factorization.tridiagonal import TridiagonalLU
 
@@ -65,9 +70,23 @@ class _Swept(Generic[Stored]):
         self._layout = layout
         self._chain = layout.chain
         self._values = values
-        self._sweeps = Sweeps(self._segments, self._chain.entries(values), values)
         self._evident: Singularity | None = None
         self._plainly_regular: bool | None = None
+
+    @cached_property
+    def _sweeps(self) -> Sweeps:
+        return Sweeps(self._segments, self._chain.entries(self._values), self._values)
+
+    def _solved(self, b: Array, *, probing: bool = False, adjoint: bool = False) -> tuple[Array, float] | None:
+        """Return the solution for `b`, (n,), contiguous, and what `Sweeps.solve` returns beside it.
+
+        NaN in place of the latter if a pivot is zero. None if the adjoint has no sweeps.
+        """
+        sweeps = self._adjoint_sweeps if adjoint else self._sweeps
+        if sweeps is None:
+            return None
+        x, size = sweeps.solve(self._chain.vector_to_chains(b), probing=probing)
+        return self._chain.vector_from_chains(x), size if sweeps.regular else math.nan
 
     @property
     def _segments(self) -> CondensationLayout:
@@ -81,16 +100,17 @@ class _Swept(Generic[Stored]):
     def factor_and_solve(cls, layout: Any, values: Array, b: Array) -> tuple[Self, Array, float] | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
         self = cls(layout, values)
-        x, size = self._sweeps.solve(self._chain.vector_to_chains(b), probing=True)
+        found = self._solved(b, probing=True)
         # Accepts the good, so that NaN goes the other way.
-        if not (self._sweeps.regular and size < np.inf):
+        if found is None or not found[1] < math.inf:
             return None
-        return self, self._chain.vector_from_chains(x), size
+        x, size = found
+        return self, x, size
 
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
-        x, size = self._sweeps.solve(self._chain.vector_to_chains(b))
-        return self._chain.vector_from_chains(x) if size < np.inf else None
+        found = self._solved(b)
+        return found[0] if found is not None and found[1] < math.inf else None
 
     @property
     def singularity(self) -> Singularity | None:
@@ -100,14 +120,12 @@ class _Swept(Generic[Stored]):
         if self._plainly_regular is None:
             n = self._chain.n
             start = probe(n, self._values.dtype)
-            x, size = self._sweeps.solve(start)
-            rough = (
-                100.0
-                * np.sqrt(float(n))
-                * float(np.abs(x).max())
-                * float(norm_bounds(self._segments.structure, self._values))
-            )
-            self._plainly_regular = bool(self._sweeps.regular and size < np.inf and rough < 1 / np.finfo(x.dtype).eps)
+            found = self._solved(start)
+            self._plainly_regular = False
+            if found is not None and found[1] < math.inf:
+                norm = float(norm_bounds(self._chain.structure, self._values))
+                rough = 100.0 * math.sqrt(n) * float(np.abs(found[0]).max()) * norm
+                self._plainly_regular = rough < 1 / float(np.finfo(start.dtype).eps)
         return None if self._plainly_regular else self._stored.singularity
 
     @singularity.setter
@@ -116,18 +134,20 @@ class _Swept(Generic[Stored]):
 
     def refill(self, values: Array) -> None:
         """See `Refillable`: nothing of a former matrix is of use."""
-        self.__dict__.pop("_stored", None)
+        for made in ("_stored", "_sweeps", "_windows", "_adjoint_sweeps", "_adjoint_windows"):
+            self.__dict__.pop(made, None)
         self.__init__(self._layout, values)  # type: ignore[misc]
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
-        sweeps = self._adjoint_sweeps if adjoint else self._sweeps
         # What may be singular goes to LU with partial pivoting, where that is what is stored.
-        if sweeps is None or b.shape[1] > _FEW or not self._plainly_regular:
+        if b.shape[1] > _FEW or not self._plainly_regular:
             return self._stored.solve(b, adjoint=adjoint)
         for column in range(b.shape[1]):
-            x, _ = sweeps.solve(self._chain.vector_to_chains(np.ascontiguousarray(b[:, column])))
-            b[:, column] = self._chain.vector_from_chains(x)
+            found = self._solved(np.ascontiguousarray(b[:, column]), adjoint=adjoint)
+            if found is None:
+                return self._stored.solve(b, adjoint=adjoint)
+            b[:, column] = found[0]
         return b
 
     def spares(self, columns: int, *, adjoint: bool) -> bool:
@@ -140,7 +160,7 @@ class _Swept(Generic[Stored]):
 
     @property
     def _adjoint_sweeps(self) -> Sweeps | None:
-        """The same for the transpose; None where its segments are not those of the matrix."""
+        """Sweeps for the transpose; None where its segments are not those of the matrix."""
         return None
 
     def multiply(self, x: Array) -> Array:
@@ -175,12 +195,49 @@ class _Swept(Generic[Stored]):
     @property
     def nbytes(self) -> int:
         """Bytes that are kept between solutions, and those of the stored factors once they are there."""
-        stored = self.__dict__.get("_stored")
-        return self._sweeps.nbytes + (0 if stored is None else int(stored.nbytes))
+        made = (self.__dict__.get(name) for name in ("_sweeps", "_stored"))
+        return sum(int(each.nbytes) for each in made if each is not None)
 
 
 class SweptChains(_Swept[TridiagonalLU]):
-    """Chains without links."""
+    """Chains without links: in windows, where that will do."""
+
+    @staticmethod
+    def solve_once(layout: SweptLayout, values: Array, b: Array, x: Array) -> tuple[float, float, float] | None:
+        """See `stridiag.factorization.single.SolvesOnce`."""
+        self = SweptChains(layout, values)
+        windows = self._windows
+        if windows is None:
+            return None
+        found = windows.solve(b, x, probing=True)
+        if found is not None:
+            # No zero can be to blame for anything: all pivots have been looked at.
+            return found[0], found[0], found[1]
+        # A factor would try windows first, and once more in vain.
+        known = survey(values)
+        windows.refused = True
+        again = None if known is None or not in_range(known.largest, values.dtype) else self._solved(b, probing=True)
+        if known is None or again is None:
+            return None
+        x[:] = again[0]
+        return known.largest, known.smallest, again[1]
+
+    @cached_property
+    def _windows(self) -> Windows | None:
+        return Windows.of(self._chain, self._values)
+
+    @cached_property
+    def _adjoint_windows(self) -> Windows | None:
+        return Windows.of(self._chain, self._values, adjoint=True)
+
+    def _solved(self, b: Array, *, probing: bool = False, adjoint: bool = False) -> tuple[Array, float] | None:
+        windows = self._adjoint_windows if adjoint else self._windows
+        if windows is not None and not windows.refused:
+            x = np.empty(b.size)
+            found = windows.solve(b, x, probing=probing)
+            if found is not None:
+                return x, found[1]
+        return super()._solved(b, probing=probing, adjoint=adjoint)
 
     @property
     def _segments(self) -> CondensationLayout:

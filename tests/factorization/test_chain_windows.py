@@ -1,0 +1,191 @@
+"""Long dominant chains, solved in one pass: as accurate as in two sweeps, and as careful."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import stridiag
+from stridiag import linalg
+from stridiag._kernels.compile import COMPILES
+from stridiag.factorization import chain_windows
+from stridiag.factorization.chain_windows import Windows
+from stridiag.factorization.sweeps import Sweeps
+
+pytestmark = pytest.mark.skipif(not COMPILES, reason="explicit vectors exist in compiled code only")
+
+EPS = np.finfo(np.float64).eps
+N = 13_001
+
+
+@pytest.fixture(autouse=True)
+def tried(monkeypatch):
+    """Solve short chains in windows too; return what became of each trial."""
+    found = []
+    solve = Windows.solve
+
+    def noted(self, *args, **options):
+        result = solve(self, *args, **options)
+        found.append(result is not None)
+        return result
+
+    monkeypatch.setattr(chain_windows, "SHORTEST", 6000)
+    monkeypatch.setattr(Windows, "solve", noted)
+    return found
+
+
+def dominant(n=N, stride=1):
+    return stridiag.random(n, (-stride, 0, stride), rng=n, dominant=True)
+
+
+def constant(below, on, above, n=N):
+    return stridiag.StridiagMatrix.from_diagonals({-1: below, 0: on, 1: above}, shape=n)
+
+
+def backward_error(A, x, b):
+    """Of each row by itself, the largest."""
+    return (abs(A @ x - b) / (abs(A.to_scipy()) @ abs(x) + abs(b) + 1e-300)).max()
+
+
+@pytest.mark.parametrize("stride", [1, 3, 8, 16, 24])
+def test_solutions(tried, stride):
+    A = dominant(40_000, stride)
+    b = np.random.default_rng(0).normal(size=40_000)
+    x = linalg.solve(A, b)
+    assert tried == [True]
+    assert backward_error(A, x, b) < 4 * EPS
+    F = A.factor()
+    for _ in range(3):
+        assert (F.solve(b) == x).all()
+    assert (F.solve(b[:, None])[:, 0] == x).all()
+    assert backward_error(A.T, F.solve(b, trans="T"), b) < 4 * EPS
+    assert all(tried)
+
+
+@pytest.mark.parametrize(
+    ("below", "on", "above", "margin"), [(1.0, 4.0, 1.0, 32), (-1.0, 2.5, -1.0, 64), (-1.0, 2.1, -1.0, 128)]
+)
+def test_margins_are_as_wide_as_they_need_to_be(tried, below, on, above, margin):
+    A, b = constant(below, on, above), np.random.default_rng(0).normal(size=N)
+    assert A.factor()._members[0]._windows._margin == margin
+    assert backward_error(A, linalg.solve(A, b), b) < 4 * EPS
+    assert tried == [True]
+
+
+def test_what_does_not_decay_is_swept(tried):
+    b = np.random.default_rng(0).normal(size=N)
+    for A in (constant(-1.0, 2.0, -1.0), stridiag.random(N, rng=0)):
+        linalg.solve(A, b)
+    assert tried == []
+
+
+def test_numbers_of_threads_do_not_matter(tried):
+    for stride in (1, 8):
+        A, b = dominant(80_000, stride), np.random.default_rng(1).normal(size=80_000)
+        found = []
+        for count in (1, 2, 3):
+            with stridiag.num_threads(count):
+                found.append((linalg.solve(A, b), A.factor().solve(b, trans="T")))
+        for others in zip(*found, strict=True):
+            assert all((other == others[0]).all() for other in others)
+    assert all(tried)
+
+
+def test_solutions_that_die_away_keep_their_digits(tried):
+    # Far from where the right-hand side is, windows see nothing of it.
+    A, b = constant(1.0, 4.0, 1.0), np.zeros(N)
+    b[5000] = 1.0
+    x = linalg.solve(A, b)
+    assert x[5300] == pytest.approx((np.sqrt(3) - 2) ** 300 / np.sqrt(12), rel=1e-12)
+    # Of this one entries enough differ from zero, but too few rows are near to those that do not.
+    b = np.where(np.arange(N) < 9000, np.random.default_rng(0).normal(size=N), 0.0)
+    x = linalg.solve(A, b)
+    assert x[9300] / x[9200] == pytest.approx((np.sqrt(3) - 2) ** 100, rel=1e-12)
+    assert tried == [False, False]
+    F = A.factor()
+    assert (F.solve(b) == x).all()
+    assert (F.solve(b) == x).all()
+
+
+def test_a_pivot_that_fails_later_is_found(tried):
+    A, b = dominant(), np.random.default_rng(0).normal(size=N)
+    values = A.values.copy()
+    values[[part + 7000 for part in A.structure.starts[:3]]] = 30.0, 1e-3, 30.0
+    A = A.with_values(values)
+    x = linalg.solve(A, b)
+    assert abs(A @ x - b).max() < 8 * EPS * (60.0 * abs(x).max() + abs(b).max())
+    assert tried == [False]
+    F = A.factor()
+    for _ in range(3):
+        assert (F.solve(b) == x).all()
+    # What a pivot is does not depend on the right-hand side.
+    assert tried == [False, False]
+
+
+@pytest.mark.parametrize("power", [-1000, 900, 1015])
+def test_numbers_near_the_ends_of_the_range(power):
+    A = dominant()
+    x = np.random.default_rng(0).normal(size=N)
+    scaled = A.with_values(np.ldexp(A.values, power))
+    np.testing.assert_allclose(linalg.solve(scaled, scaled @ x), x, rtol=1e-11, atol=1e-12)
+
+
+def test_numbers_that_are_not_finite_are_told():
+    A, b = dominant(), np.ones(N)
+    for bad in (np.nan, np.inf, -np.inf):
+        for place in (0, 5000, N - 2, N - 1, N + 4000, 2 * N - 2, 2 * N - 1, 3 * N - 3):
+            values = A.values.copy()
+            values[place] = bad
+            with pytest.raises(stridiag.NonFiniteError):
+                linalg.solve(A.with_values(values), b)
+        for place in (0, 7000, N - 1):
+            right = b.copy()
+            right[place] = bad
+            with pytest.raises(stridiag.NonFiniteError):
+                linalg.solve(A, right)
+
+
+def test_singular_and_ill_conditioned_matrices_are_told():
+    A, b = dominant(), np.ones(N)
+    starts = A.structure.starts
+    for slots in (
+        [starts[0] + 7777, starts[1] + 7777, starts[2] + 7776],
+        [starts[0] + 7776, starts[1] + 7777, starts[2] + 7777],
+    ):
+        values = A.values.copy()
+        values[slots] = 0.0
+        with pytest.raises(stridiag.SingularMatrixError):
+            linalg.solve(A.with_values(values), b)
+    values = A.values.copy()
+    # A row and a column of their own, far too small.
+    values[[starts[0] + 7776, starts[0] + 7777, starts[2] + 7776, starts[2] + 7777]] = 0.0
+    values[starts[1] + 7777] = 1e-30
+    for solve in (linalg.solve, lambda A, b: A.factor().solve(b)):
+        with pytest.warns(stridiag.IllConditionedWarning):
+            solve(A.with_values(values), b)
+
+
+def test_other_values_in_the_same_factor(tried):
+    A, b = dominant(), np.random.default_rng(0).normal(size=N)
+    other = stridiag.random(N, rng=5, dominant=True)
+    F = A.factor()
+    F.solve(b)
+    F.solve(b, trans="T")
+    F.refactor(other.values, overwrite=True)
+    assert (F.solve(b) == linalg.solve(other, b)).all()
+    assert backward_error(other.T, F.solve(b, trans="T"), b) < 4 * EPS
+    assert all(tried)
+
+
+def test_nothing_is_planned_or_kept(monkeypatch):
+    def forbidden(*args, **options):
+        raise AssertionError("swept")
+
+    monkeypatch.setattr(Sweeps, "__init__", forbidden)
+    A = dominant()
+    F = A.factor()
+    F.solve(np.ones(N))
+    assert F.nbytes == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        F.solve(np.ones(N))
