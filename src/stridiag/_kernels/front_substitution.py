@@ -13,26 +13,35 @@ import numpy as np
 from numba.core import types
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import borrowing_form, kernel
+from stridiag._kernels.compile import borrowing, borrowing_form, kernel
 from stridiag._kernels.dot import dot
 from stridiag._kernels.front_lu import DONE, IDS, SIZE, VALUES
 from stridiag._kernels.vectors import load, store
 
-__all__ = ["solve_adjoint", "solve_columns", "solve_vector_adjoint", "solve_vectors"]
+__all__ = ["SPARE", "solve_adjoint", "solve_columns", "solve_vector_adjoint", "solve_vectors"]
 
 Array = NDArray[Any]
+
+
+SPARE = 16
+"""Numbers of work space behind a front's; and pivots up to which its rows are taken one number at a time, many rows at
+once: a vector would hardly be full."""
 
 
 @kernel
 def solve_vectors(head: Array, values: Array, ids: Array, x: Array, z: Array, work: Array) -> None:
     """Solve for `z`, (m, n), by columns of the matrix; `x` is by its rows, and used up.
 
-    `work`, (m, as wide as a front and a vector more). Each number of the factors is brought from memory once.
+    `work`, (m, as wide as a front and `SPARE` more). Each number of the factors is brought from memory once.
     """
     span = work.shape[1]
     flat = work.reshape(work.size)
     for f in range(head.shape[0]):
         done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        if done <= SPARE:
+            for side in range(x.shape[0]):
+                _forward(values, at, done, width, ids, first, x, side, flat, side * span)
+            continue
         row = at
         for i in range(width):
             known = min(i, done)
@@ -48,6 +57,10 @@ def solve_vectors(head: Array, values: Array, ids: Array, x: Array, z: Array, wo
         for side in range(x.shape[0]):
             for c in range(done, width):
                 flat[side * span + c] = z[side, ids[first + width + c]]
+        if done <= SPARE:
+            for side in range(x.shape[0]):
+                _backward(values, at, done, width, ids, first, x, z, side, flat, side * span)
+            continue
         for t in range(done - 1, -1, -1):
             row = at + t * width
             for side in range(x.shape[0]):
@@ -56,6 +69,55 @@ def solve_vectors(head: Array, values: Array, ids: Array, x: Array, z: Array, wo
                 value = (x[side, ids[first + t]] - known) / values[row + t]
                 flat[here + t] = value
                 z[side, ids[first + width + t]] = value
+
+
+@borrowing
+def _forward(
+    values: Array, at: int, done: int, width: int, ids: Array, first: int, x: Array, side: int, flat: Array, here: int
+) -> None:
+    row = at
+    for i in range(done):
+        value = x[side, ids[first + i]]
+        for t in range(i):
+            value -= values[row + t] * flat[here + t]
+        flat[here + i] = value
+        x[side, ids[first + i]] = value
+        row += width
+    for i in range(done, width):
+        value = x[side, ids[first + i]]
+        for t in range(done):
+            value -= values[row + t] * flat[here + t]
+        x[side, ids[first + i]] = value
+        row += done
+
+
+@borrowing
+def _backward(
+    values: Array,
+    at: int,
+    done: int,
+    width: int,
+    ids: Array,
+    first: int,
+    x: Array,
+    z: Array,
+    side: int,
+    flat: Array,
+    here: int,
+) -> None:
+    # What is known from above does not wait for the front's own unknowns, nor do the divisions.
+    for t in range(done):
+        row = at + t * width
+        flat[here + t] = x[side, ids[first + t]] - dot(values, row + done, flat, here + done, here + width)
+        flat[here + width + t] = 1.0 / values[row + t]
+    for t in range(done - 1, -1, -1):
+        row = at + t * width
+        value = flat[here + t]
+        for k in range(done - 1, t, -1):
+            value -= values[row + k] * flat[here + k]
+        value = value * flat[here + width + t]
+        flat[here + t] = value
+        z[side, ids[first + width + t]] = value
 
 
 def _subtract(values: Array, at: int, factor: Any, other: Array, first: int, last: int) -> None:

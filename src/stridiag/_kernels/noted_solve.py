@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
-from stridiag._kernels.dot import LANES
 from stridiag._kernels.front_replay import HEAD
 from stridiag._kernels.front_replay import solve as solve_by_qr
+from stridiag._kernels.front_substitution import SPARE
 from stridiag._kernels.front_substitution import solve_vectors as solve_by_lu
 from stridiag._kernels.kept_columns import core_sides
 from stridiag._kernels.lane_replay import fold, unfold
@@ -74,7 +74,7 @@ def _solve_reduced(program: Array, store: Array, starts: Array, x: Array, z: Arr
     else:
         rotate_sides(_table(program, program, THIRD, 3), turns, _part(store, starts, MORE), x)
         head = first.reshape(first.size // 5, 5)
-        ids, room = _part(program, program, SECOND), np.empty((1, x.size + LANES))
+        ids, room = _part(program, program, SECOND), np.empty((1, x.size + SPARE))
         solve_by_lu(head, numbers, ids, x.reshape(1, x.size), z.reshape(1, x.size), room)
 
 
