@@ -1,9 +1,10 @@
-"""Inner products of stretches of two arrays, for kernels whose rows are long: in vectors, where numbers are real."""
+"""Inner products, and differences, of stretches of two arrays: in vectors, where numbers are real."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba.core import types
 
 from stridiag._kernels.compile import borrowing_form
@@ -20,7 +21,7 @@ PAIR = 2 * LANES
 def dot(values: Any, at: int, other: Any, first: int, last: int) -> Any:
     """Return the sum of products of ``values[at ...]`` with ``other[first ... last - 1]``.
 
-    In vectors two sums a lane are made, which do not wait for one another, and come together at the end; four sums else.
+    In vectors two sums a lane are made, which do not wait for one another, and come together at the end; else four.
     """
     s0 = s1 = s2 = s3 = other[0] * 0
     shift = at - first
@@ -72,9 +73,9 @@ def _in_vectors(values, at, other, first, last):  # type: ignore[no-untyped-def]
 
 
 def subtract_multiple(values: Any, at: int, factor: Any, other: Any, first: int, last: int) -> None:
-    """Subtract ``values[at ...]``, times a factor, from ``other[first ... last - 1]``."""
+    """Subtract the conjugates of ``values[at ...]``, times a factor, from ``other[first ... last - 1]``."""
     for k in range(last - first):
-        other[first + k] -= values[at + k] * factor
+        other[first + k] -= np.conj(values[at + k]) * factor
 
 
 @borrowing_form(subtract_multiple)

@@ -55,9 +55,6 @@ EXPLICIT = 2 * LANES
 """Rows up to which a front's reflections, if there are several, are multiplied out: their product acts on all rows at
 a time, they do not."""
 
-FEW = 2
-"""Right-hand sides that are solved for one after the other within each front."""
-
 
 @borrowing
 def _reflect_column(a: Array, j: int, m: int, top: int, width: int) -> tuple[Any, bool]:
@@ -258,7 +255,7 @@ def reflect_one(vector: Array, at: int, share: Any, x: Array, first: int, last: 
     subtract_multiple(vector, at, total, x, first + 1, last)
 
 
-def _reflect_few(fronts: Array, rows: Array, values: Array, tau: Array, x: Array, work: Array) -> None:
+def _reflect_forwards(fronts: Array, rows: Array, values: Array, tau: Array, x: Array, work: Array) -> None:
     """Overwrite `x`, (n, m), with Q^H x."""
     _reflect(fronts, rows, values, tau, x, False)
 
@@ -289,19 +286,19 @@ def _reflect_gathered(fronts: Any, rows: Any, values: Any, tau: Any, x: Any, wor
                 x[rows[first + i], c] = work[i]
 
 
-@borrowing_form(_reflect_few)
-def _reflect_few_of(fronts, rows, values, tau, x, work):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    return _reflect_gathered if values.dtype is types.float64 and x.dtype is types.float64 else _reflect_few
+@borrowing_form(_reflect_forwards)
+def _reflect_forwards_of(fronts, rows, values, tau, x, work):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return _reflect_gathered if values.dtype is types.float64 and x.dtype is types.float64 else _reflect_forwards
 
 
 @kernel
 def reflect(fronts: Array, rows: Array, values: Array, tau: Array, x: Array, backwards: bool) -> None:
     """Overwrite `x`, (n, m), by rows of the matrix, with Q^H x, or with Q x if `backwards`."""
-    if x.shape[1] <= FEW and not backwards:
-        room = max(x.shape[0], EXPLICIT * EXPLICIT)
-        _reflect_few(fronts, rows, values, tau, x, np.empty(2 * room, values.dtype))
+    if backwards:
+        _reflect(fronts, rows, values, tau, x, True)
     else:
-        _reflect(fronts, rows, values, tau, x, backwards)
+        room = max(x.shape[0], EXPLICIT * EXPLICIT)
+        _reflect_forwards(fronts, rows, values, tau, x, np.empty(2 * room, values.dtype))
 
 
 @borrowing

@@ -8,9 +8,9 @@ in the same order: results are the same, bit by bit.
 
 Storage: ``turns`` holds for each front the product of its reflections, by columns, or the vectors of these below their
 leading one, each behind its tau. ``upper`` holds its rows of R: of one or two pivots by rows from the diagonal on, of
-more by columns, first those behind the pivots. Both are filled up to whole vectors, and so are the stretches. ``heads``,
-(fronts, 4), holds the pivots, rows and columns of each front, and where in the array what it passes on goes to;
-``places``, (n,), where the rows of the matrix stand in the array; ``behind`` the unknowns behind the pivots of each
+more by columns, first those behind the pivots. Both are filled up to whole vectors, and so are the stretches.
+``heads``, (fronts, 4), holds the pivots, rows and columns of each front, and where in the array what it passes on goes
+to; ``places``, (n,), where the rows of the matrix stand in the array; ``behind`` the unknowns behind the pivots of each
 front, ``columns``, (n,), the column of each unknown.
 
 Cost: as `stridiag._kernels.front_householder`, but 2 m m operations to reflect the m rows of a small front.
@@ -127,7 +127,7 @@ def solve(heads: Array, behind: Array, turns: Array, upper: Array, sides: Array,
     """Solve for `z`, (n,), in the order of elimination; `sides` is the array of the stretches, and used up."""
     at = t = u = 0
     for f in range(heads.shape[0]):
-        pivots, m, width = heads[f, 0], heads[f, 1], heads[f, 2]
+        pivots, m = heads[f, 0], heads[f, 1]
         if is_rotated(pivots, m):
             rotate(turns, t, m, sides, at)
             t += lines_of(m) * m

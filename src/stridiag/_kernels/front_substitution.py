@@ -10,13 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba.core import types
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import borrowing, borrowing_form, kernel
-from stridiag._kernels.dot import dot
+from stridiag._kernels.compile import borrowing, kernel
+from stridiag._kernels.dot import dot, subtract_multiple
 from stridiag._kernels.front_lu import DONE, IDS, SIZE, VALUES
-from stridiag._kernels.vectors import load, store
 
 __all__ = ["SPARE", "solve_adjoint", "solve_columns", "solve_vector_adjoint", "solve_vectors"]
 
@@ -120,28 +118,6 @@ def _backward(
         z[side, ids[first + width + t]] = value
 
 
-def _subtract(values: Array, at: int, factor: Any, other: Array, first: int, last: int) -> None:
-    """Subtract the conjugates of ``values[at ...]``, times a factor, from ``other[first ... last - 1]``."""
-    for k in range(last - first):
-        other[first + k] -= np.conj(values[at + k]) * factor
-
-
-def _subtract_in_vectors(values: Any, at: int, factor: Any, other: Any, first: int, last: int) -> None:
-    shift = at - first
-    k = first
-    while k + 8 <= last:
-        store(other, k, load(other, k) - factor * load(values, shift + k))
-        k += 8
-    while k < last:
-        other[k] -= factor * values[shift + k]
-        k += 1
-
-
-@borrowing_form(_subtract)
-def _subtract_of(values, at, factor, other, first, last):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    return _subtract_in_vectors if values.dtype is types.float64 else _subtract
-
-
 @kernel
 def solve_vector_adjoint(head: Array, values: Array, ids: Array, z: Array, x: Array, work: Array) -> None:
     """Solve with the adjoint for `x`, (n,), by rows of the matrix; `z` is by its columns, and used up."""
@@ -153,7 +129,7 @@ def solve_vector_adjoint(head: Array, values: Array, ids: Array, z: Array, x: Ar
             row = at + t * width
             value = work[t] / np.conj(values[row + t])
             x[ids[first + t]] = value
-            _subtract(values, row + t + 1, value, work, t + 1, width)
+            subtract_multiple(values, row + t + 1, value, work, t + 1, width)
         for k in range(done, width):
             z[ids[first + width + k]] = work[k]
     for f in range(head.shape[0] - 1, -1, -1):
@@ -163,12 +139,12 @@ def solve_vector_adjoint(head: Array, values: Array, ids: Array, z: Array, x: Ar
         row = at + done * width
         for i in range(done, width):
             value = x[ids[first + i]]
-            _subtract(values, row, value, work, 0, done)
+            subtract_multiple(values, row, value, work, 0, done)
             row += done
         for i in range(done - 1, -1, -1):
             row, value = at + i * width, work[i]
             x[ids[first + i]] = value
-            _subtract(values, row, value, work, 0, i)
+            subtract_multiple(values, row, value, work, 0, i)
 
 
 @kernel

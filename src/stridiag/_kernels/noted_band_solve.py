@@ -27,6 +27,7 @@ Row = tuple[Any, ...]
 
 @kernel
 def solve(
+    x: Array,
     width: Row,
     lanes: tuple[int, ...],
     lower: int,
@@ -38,7 +39,6 @@ def solve(
     links: tuple[Array, Array, Array],
     sizes: tuple[int, int],
     at: Array,
-    x: Array,
 ) -> None:
     """Overwrite a right-hand side `x`, (1, n), in class order, with the solution.
 

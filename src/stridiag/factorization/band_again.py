@@ -63,7 +63,7 @@ class BandAgain:
 
     def solve(self, x: Array) -> None:
         """Overwrite a right-hand side, (1, n), in class order, with the solution."""
-        kernels.solve(*self._given, x)
+        kernels.solve(x, *self._given)
 
     @property
     def nbytes(self) -> int:

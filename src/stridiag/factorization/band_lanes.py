@@ -96,7 +96,9 @@ class Lanes:
         run_ranges(some, self._groups, grain=_GRAIN)
         return carried
 
-    def noted(self) -> tuple[tuple[int, ...], tuple[Array, Index, Index, Index, Index], tuple[Index, Array, Array]] | None:
+    def noted(
+        self,
+    ) -> tuple[tuple[int, ...], tuple[Array, Index, Index, Index, Index], tuple[Index, Array, Array]] | None:
         """Return lanes, segments and notes, as `stridiag._kernels.noted_band_solve` takes them.
 
         None before the first right-hand side, and where there are too many columns for notes.
