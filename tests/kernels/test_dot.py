@@ -34,5 +34,5 @@ def test_any_length_from_any_place(dtype):
                 kept = other.copy()
                 function(values, at, 0.5, kept, first, first + length)
                 changed = other.copy()
-                changed[first : first + length] -= 0.5 * values[at : at + length]
+                changed[first : first + length] -= 0.5 * values[at : at + length].conj()
                 np.testing.assert_allclose(kept, changed, rtol=1e-15, atol=1e-15)

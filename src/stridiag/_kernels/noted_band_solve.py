@@ -19,10 +19,18 @@ from stridiag._kernels.band_replay import fold, unfold
 from stridiag._kernels.compile import kernel
 from stridiag._kernels.front_replay import solve as solve_fronts
 
-__all__ = ["solve"]
+__all__ = ["solve", "subtract_links"]
 
 Array = NDArray[Any]
 Row = tuple[Any, ...]
+
+
+@kernel
+def subtract_links(rows: Array, kept: Array, values: Array, z: Array, x: Array) -> None:
+    """Subtract from rows of `x`, (r, n), what kept unknowns `z`, (k, r), give to them by links."""
+    for e in range(rows.size):
+        for side in range(x.shape[0]):
+            x[side, rows[e]] -= values[e] * z[kept[e], side]
 
 
 @kernel
@@ -87,8 +95,7 @@ def solve(
         z[columns[k], 0] = found[k]
     right = np.empty((starts.size, 1, w))
     place_known(lower, w, flat, base, starts, places, z, x, right)
-    for e in range(link_rows.size):
-        side[link_rows[e]] -= values[e] * z[link_kept[e], 0]
+    subtract_links(link_rows, link_kept, values, z, x)
     unfold(width, lanes, lower, starts, lengths, 0, groups, before, turns, pivots, side, right, work)
     for k in range(at.size):
         side[at[k]] = z[k, 0]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.band_condensation import FIRST, PLACE
+from stridiag._kernels.noted_band_solve import subtract_links
 from stridiag.factorization.band_again import BandAgain
 from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.factorization.band_lanes import Lanes, is_finite, rows_from_chains, rows_to_chains
@@ -115,9 +116,7 @@ class LinkedLanes(SolvesFewSides):
         z = self._reduced.solve(lanes.gather(x, carried, layout.columns, layout.own))
         right = lanes.place(z, x)
         # Links of the last rows of segments, whose unknowns are kept ones.
-        rows = layout.link_rows
-        for side in range(x.shape[0]):
-            np.subtract.at(x[side], rows, self._links * z[layout.link_kept, side])
+        subtract_links(layout.link_rows, layout.link_kept, self._links, z, x)
         lanes.substitute(x, right)
         x[:, layout.columns] = z.T
 
