@@ -51,6 +51,8 @@ class _Store:
     def __init__(self) -> None:
         self.free: dict[int, list[Memory]] = {}
         self.kept = self.made = 0
+        # Blocks that live until the interpreter ends are given back when the module's names are gone.
+        self.most = KEPT
         # One that the same thread may take again: the collector may give a block back in the middle of `take`.
         self.lock = threading.RLock()
 
@@ -69,7 +71,7 @@ class _Store:
     def give(self, memory: Memory) -> None:
         with self.lock:
             size = memory[0].size
-            if self.kept + size > KEPT:
+            if self.kept + size > self.most:
                 self.free.clear()
                 self.kept = 0
             self.free.setdefault(size, []).append(memory)

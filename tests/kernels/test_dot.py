@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 
 from stridiag._kernels.compile import COMPILES, kernel
-from stridiag._kernels.dot import LANES, dot
+from stridiag._kernels.dot import dot, subtract_multiple
 
 
 @kernel
 def products(values, at, other, first, last):
     return dot(values, at, other, first, last)
+
+
+@kernel
+def subtracted(values, at, factor, other, first, last):
+    subtract_multiple(values, at, factor, other, first, last)
 
 
 @pytest.mark.skipif(not COMPILES, reason="compares compiled code with the plain loops")
@@ -23,8 +28,11 @@ def test_any_length_from_any_place(dtype):
         for at, first in ((0, 0), (3, 1), (20, 20)):
             expected = values[at : at + length] @ other[first : first + length]
             for function in (products, dot):
-                kept = other.copy()
-                found = function(values, at, kept, first, first + length)
+                found = function(values, at, other, first, first + length)
                 assert abs(found - expected) <= 1e-14 * max(1, length)
-                # The last entries are work space.
-                np.testing.assert_array_equal(kept[:-LANES], other[:-LANES])
+            for function in (subtracted, subtract_multiple):
+                kept = other.copy()
+                function(values, at, 0.5, kept, first, first + length)
+                changed = other.copy()
+                changed[first : first + length] -= 0.5 * values[at : at + length].conj()
+                np.testing.assert_allclose(kept, changed, rtol=1e-15, atol=1e-15)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import stridiag
+from stridiag._kernels.compile import COMPILES
 from stridiag.factorization import multiply_out
 from stridiag.factorization.front_householder import FrontHouseholder
 from stridiag.planning import front_plan
@@ -43,6 +44,7 @@ def check(dense):
     plan = FrontPlan.build(pattern)
     Q = FrontHouseholder(data_of(dense, pattern), plan)
     assert Q.singularity is None
+    assert Q.nbytes == (Q._values.nbytes + Q._tau.nbytes)
     wide = dense.astype(np.complex128 if dense.dtype.kind == "c" else np.float64)
     b = np.random.default_rng(n).standard_normal((n, 3)).astype(dense.dtype)
     for matrix, adjoint in ((wide, False), (wide.conj().T, True)):
@@ -63,7 +65,23 @@ def check(dense):
     assert abs(log - expected_log) <= 30 * n * eps * cond
     inverse = np.linalg.inv(wide)
     assert np.abs(Q.inverse_diagonal() - inverse.diagonal()).max() <= 30 * eps * cond * np.abs(inverse).max()
-    assert Q.nbytes == (Q._values.nbytes + Q._tau.nbytes)
+
+
+@pytest.mark.skipif(not COMPILES, reason="plain loops solve as they did the first time")
+@pytest.mark.parametrize("n", [1, 2, 7, 20, 60, 150])
+def test_solving_again_gives_the_same_bits(n):
+    for seed, density in enumerate((0.3, 0.03, 0.01)):
+        dense = random_matrix(n, density, np.float64, seed)
+        pattern = pattern_of(dense)
+        Q = FrontHouseholder(data_of(dense, pattern), FrontPlan.build(pattern))
+        b = np.random.default_rng(seed).standard_normal((n, 1))
+        first = Q.solve(b.copy())
+        before = Q.nbytes
+        for _ in range(2):
+            np.testing.assert_array_equal(Q.solve(b.copy()), first)
+        assert Q.nbytes > before
+        size = np.abs(dense).sum(1).max() * np.abs(first).max() + np.abs(b).max()
+        assert np.abs(dense @ first - b).max() <= 1e-14 * size
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

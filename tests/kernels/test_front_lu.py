@@ -258,7 +258,9 @@ def test_solutions_in_vectors_are_those_of_plain_loops():
     for kind in (np.float64, np.complex128):
         values = lu._values.astype(kind)
         x, y = np.empty((2, 2, matrix.shape[0]), kind)
-        front_substitution.solve_vectors(head, values, ids, b.astype(kind), x, np.empty((2, lu._widest + 8), kind))
+        front_substitution.solve_vectors(
+            head, values, ids, b.astype(kind), x, np.empty((2, lu._widest + front_substitution.SPARE), kind)
+        )
         for right, solution in zip(b.astype(kind), y, strict=True):
             front_substitution.solve_vector_adjoint(
                 head, values, ids, right.copy(), solution, np.empty(lu._widest + 8, kind)

@@ -1,15 +1,16 @@
-"""Inner products of stretches of two arrays, for kernels whose rows are long: in vectors, where numbers are real."""
+"""Inner products, and differences, of stretches of two arrays: in vectors, where numbers are real."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba.core import types
 
 from stridiag._kernels.compile import borrowing_form
-from stridiag._kernels.vectors import BYTES, load, multiply_add, store
+from stridiag._kernels.vectors import BYTES, load, multiply_add, store, total_of
 
-__all__ = ["LANES", "dot"]
+__all__ = ["LANES", "dot", "subtract_multiple"]
 
 LANES = BYTES // 8
 """Numbers of double precision in a vector."""
@@ -20,8 +21,7 @@ PAIR = 2 * LANES
 def dot(values: Any, at: int, other: Any, first: int, last: int) -> Any:
     """Return the sum of products of ``values[at ...]`` with ``other[first ... last - 1]``.
 
-    The last `LANES` entries of `other` are work space. In vectors two sums a lane are made, which do not wait for one
-    another, and come together at the end; four sums else.
+    In vectors two sums a lane are made, which do not wait for one another, and come together at the end; else four.
     """
     s0 = s1 = s2 = s3 = other[0] * 0
     shift = at - first
@@ -47,18 +47,21 @@ def _in_vectors(values, at, other, first, last):  # type: ignore[no-untyped-def]
     shift = at - first
     k = first
     total = 0.0
-    if last - first >= PAIR:
+    if last - first >= LANES:
         one = load(values, shift + k) * load(other, k)
-        two = load(values, shift + k + LANES) * load(other, k + LANES)
-        k += PAIR
-        while k + PAIR <= last:
-            one = multiply_add(load(values, shift + k), load(other, k), one)
-            two = multiply_add(load(values, shift + k + LANES), load(other, k + LANES), two)
-            k += PAIR
-        place = other.size - LANES
-        store(other, place, one + two)
-        for lane in range(LANES):
-            total += other[place + lane]
+        k += LANES
+        if k + LANES <= last:
+            two = load(values, shift + k) * load(other, k)
+            k += LANES
+            while k + PAIR <= last:
+                one = multiply_add(load(values, shift + k), load(other, k), one)
+                two = multiply_add(load(values, shift + k + LANES), load(other, k + LANES), two)
+                k += PAIR
+            if k + LANES <= last:
+                one = multiply_add(load(values, shift + k), load(other, k), one)
+                k += LANES
+            one = one + two
+        total = total_of(one)
     rest = 0.0
     while k + 2 <= last:
         total += values[shift + k] * other[k]
@@ -67,3 +70,25 @@ def _in_vectors(values, at, other, first, last):  # type: ignore[no-untyped-def]
     if k < last:
         total += values[shift + k] * other[k]
     return total + rest
+
+
+def subtract_multiple(values: Any, at: int, factor: Any, other: Any, first: int, last: int) -> None:
+    """Subtract the conjugates of ``values[at ...]``, times a factor, from ``other[first ... last - 1]``."""
+    for k in range(last - first):
+        other[first + k] -= np.conj(values[at + k]) * factor
+
+
+@borrowing_form(subtract_multiple)
+def _subtract_multiple(values, at, factor, other, first, last):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return _subtract_in_vectors if values.dtype == types.float64 else subtract_multiple
+
+
+def _subtract_in_vectors(values: Any, at: int, factor: Any, other: Any, first: int, last: int) -> None:
+    shift = at - first
+    k = first
+    while k + LANES <= last:
+        store(other, k, load(other, k) - factor * load(values, shift + k))
+        k += LANES
+    while k < last:
+        other[k] -= factor * values[shift + k]
+        k += 1

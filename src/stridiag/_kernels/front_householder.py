@@ -21,7 +21,8 @@ import numpy as np
 from numba.core import types
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import borrowing, borrowing_form, kernel
+from stridiag._kernels.compile import borrowing, borrowing_form, inlined, kernel
+from stridiag._kernels.dot import LANES, dot, subtract_multiple
 from stridiag._kernels.front_order import (
     COLUMN_START,
     COLUMNS,
@@ -35,9 +36,24 @@ from stridiag._kernels.front_order import (
 )
 from stridiag._kernels.vectors import load, store
 
-__all__ = ["factor", "multiply_upper", "reflect", "solve_upper", "solve_upper_adjoint"]
+__all__ = [
+    "factor",
+    "is_rotated",
+    "lines_of",
+    "multiply_upper",
+    "reflect",
+    "reflect_one",
+    "rotate",
+    "rotation_of",
+    "solve_upper",
+    "solve_upper_adjoint",
+]
 
 Array = NDArray[Any]
+
+EXPLICIT = 2 * LANES
+"""Rows up to which a front's reflections, if there are several, are multiplied out: their product acts on all rows at
+a time, they do not."""
 
 
 @borrowing
@@ -171,9 +187,122 @@ def factor(
     return info
 
 
+@inlined
+def is_rotated(pivots: int, m: int) -> bool:
+    """Return whether the reflections of a front with so many pivots and rows are multiplied out."""
+    return pivots > 1 and m <= EXPLICIT
+
+
+@inlined
+def lines_of(m: int) -> int:
+    """Return with how many numbers a column of `rotation_of` comes, and so a right-hand side of m rows."""
+    return (m + LANES - 1) // LANES * LANES
+
+
+@borrowing
+def rotation_of(
+    values: Array, top: int, width: int, tau: Array, start: int, pivots: int, m: int, q: Array, at: int
+) -> None:
+    """Fill `q`, from a place on, by columns as long as `lines_of` says, with the product of a front's reflections."""
+    lines = lines_of(m)
+    for e in range(lines * m):
+        q[at + e] = 0.0
+    for i in range(m):
+        q[at + i * lines + i] = 1.0
+    # The last one stands to the left.
+    for j in range(pivots - 1, -1, -1):
+        share = tau[start + j]
+        for line in range(at, at + lines, LANES):
+            own = load(q, j * lines + line)
+            total = own
+            for i in range(j + 1, m):
+                total = total + values[top + i * width + j] * load(q, i * lines + line)
+            total = share * total
+            store(q, j * lines + line, own - total)
+            for i in range(j + 1, m):
+                store(q, i * lines + line, load(q, i * lines + line) - values[top + i * width + j] * total)
+
+
+@borrowing
+def rotate(q: Array, at: int, m: int, x: Array, first: int) -> None:
+    """Overwrite m rows of a right-hand side, and what fills up their vectors, with their product by a rotation."""
+    if m <= LANES:
+        one = x[first] * load(q, at)
+        two = x[first + 1] * load(q, at + LANES)
+        k = 2
+        while k + 1 < m:
+            one = one + x[first + k] * load(q, at + k * LANES)
+            two = two + x[first + k + 1] * load(q, at + (k + 1) * LANES)
+            k += 2
+        if k < m:
+            one = one + x[first + k] * load(q, at + k * LANES)
+        store(x, first, one + two)
+    else:
+        one = x[first] * load(q, at)
+        two = x[first] * load(q, at + LANES)
+        for k in range(1, m):
+            one = one + x[first + k] * load(q, at + 2 * k * LANES)
+            two = two + x[first + k] * load(q, at + (2 * k + 1) * LANES)
+        store(x, first, one)
+        store(x, first + LANES, two)
+
+
+@borrowing
+def reflect_one(vector: Array, at: int, share: Any, x: Array, first: int, last: int) -> None:
+    """Reflect ``x[first ... last - 1]``, by (1, vector[at ...])."""
+    total = share * (x[first] + dot(vector, at, x, first + 1, last))
+    x[first] -= total
+    subtract_multiple(vector, at, total, x, first + 1, last)
+
+
+def _reflect_forwards(fronts: Array, rows: Array, values: Array, tau: Array, x: Array, work: Array) -> None:
+    """Overwrite `x`, (n, m), with Q^H x."""
+    _reflect(fronts, rows, values, tau, x, False)
+
+
+def _reflect_gathered(fronts: Any, rows: Any, values: Any, tau: Any, x: Any, work: Any) -> None:
+    # A side in the first half of the work space; in the other a rotation, or the vector of a reflection.
+    half = work.size // 2
+    q = work[half:]
+    for f in range(fronts.shape[0]):
+        pivots, m, width, top = fronts[f, PIVOTS], fronts[f, ROWS], fronts[f, COLUMNS], fronts[f, VALUE_START]
+        first, start = fronts[f, ROW_START], fronts[f, PIVOT_START]
+        explicit = is_rotated(pivots, m)
+        if explicit:
+            rotation_of(values, top, width, tau, start, pivots, m, q, 0)
+        for c in range(x.shape[1]):
+            for i in range(m):
+                work[i] = x[rows[first + i], c]
+            if explicit:
+                rotate(q, 0, m, work, 0)
+            else:
+                for j in range(pivots):
+                    place = top + (j + 1) * width + j
+                    for i in range(m - j - 1):
+                        q[i] = values[place]
+                        place += width
+                    reflect_one(q, 0, tau[start + j], work, j, m)
+            for i in range(m):
+                x[rows[first + i], c] = work[i]
+
+
+@borrowing_form(_reflect_forwards)
+def _reflect_forwards_of(fronts, rows, values, tau, x, work):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return _reflect_gathered if values.dtype is types.float64 and x.dtype is types.float64 else _reflect_forwards
+
+
 @kernel
 def reflect(fronts: Array, rows: Array, values: Array, tau: Array, x: Array, backwards: bool) -> None:
     """Overwrite `x`, (n, m), by rows of the matrix, with Q^H x, or with Q x if `backwards`."""
+    if backwards:
+        _reflect(fronts, rows, values, tau, x, True)
+    else:
+        room = max(x.shape[0], EXPLICIT * EXPLICIT)
+        _reflect_forwards(fronts, rows, values, tau, x, np.empty(2 * room, values.dtype))
+
+
+@borrowing
+def _reflect(fronts: Array, rows: Array, values: Array, tau: Array, x: Array, backwards: bool) -> None:
     count, several = fronts.shape[0], x.shape[1]
     for t in range(count):
         f = count - 1 - t if backwards else t
@@ -197,13 +326,17 @@ def reflect(fronts: Array, rows: Array, values: Array, tau: Array, x: Array, bac
 def solve_upper(fronts: Array, pool: Array, rows: Array, values: Array, x: Array, z: Array) -> None:
     """Solve R z = x for `z`, (n, m), by columns of the matrix; `x` is by its rows."""
     for f in range(fronts.shape[0] - 1, -1, -1):
-        width, top, begin = fronts[f, COLUMNS], fronts[f, VALUE_START], fronts[f, COLUMN_START]
-        for j in range(fronts[f, PIVOTS] - 1, -1, -1):
+        pivots, width = fronts[f, PIVOTS], fronts[f, COLUMNS]
+        top, begin = fronts[f, VALUE_START], fronts[f, COLUMN_START]
+        for j in range(pivots - 1, -1, -1):
             at = top + j * width
             row, column = rows[fronts[f, ROW_START] + j], pool[begin + j]
             for c in range(x.shape[1]):
                 value = x[row, c]
-                for k in range(j + 1, width):
+                # In the order in which they become known.
+                for k in range(pivots, width):
+                    value -= values[at + k] * z[pool[begin + k], c]
+                for k in range(pivots - 1, j, -1):
                     value -= values[at + k] * z[pool[begin + k], c]
                 z[column, c] = value / values[at + j]
 

@@ -10,29 +10,36 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba.core import types
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import borrowing_form, kernel
-from stridiag._kernels.dot import dot
+from stridiag._kernels.compile import borrowing, kernel
+from stridiag._kernels.dot import dot, subtract_multiple
 from stridiag._kernels.front_lu import DONE, IDS, SIZE, VALUES
-from stridiag._kernels.vectors import load, store
 
-__all__ = ["solve_adjoint", "solve_columns", "solve_vector_adjoint", "solve_vectors"]
+__all__ = ["SPARE", "solve_adjoint", "solve_columns", "solve_vector_adjoint", "solve_vectors"]
 
 Array = NDArray[Any]
+
+
+SPARE = 16
+"""Numbers of work space behind a front's; and pivots up to which its rows are taken one number at a time, many rows at
+once: a vector would hardly be full."""
 
 
 @kernel
 def solve_vectors(head: Array, values: Array, ids: Array, x: Array, z: Array, work: Array) -> None:
     """Solve for `z`, (m, n), by columns of the matrix; `x` is by its rows, and used up.
 
-    `work`, (m, as wide as a front and a vector more). Each number of the factors is brought from memory once.
+    `work`, (m, as wide as a front and `SPARE` more). Each number of the factors is brought from memory once.
     """
     span = work.shape[1]
     flat = work.reshape(work.size)
     for f in range(head.shape[0]):
         done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
+        if done <= SPARE:
+            for side in range(x.shape[0]):
+                _forward(values, at, done, width, ids, first, x, side, flat, side * span)
+            continue
         row = at
         for i in range(width):
             known = min(i, done)
@@ -48,6 +55,10 @@ def solve_vectors(head: Array, values: Array, ids: Array, x: Array, z: Array, wo
         for side in range(x.shape[0]):
             for c in range(done, width):
                 flat[side * span + c] = z[side, ids[first + width + c]]
+        if done <= SPARE:
+            for side in range(x.shape[0]):
+                _backward(values, at, done, width, ids, first, x, z, side, flat, side * span)
+            continue
         for t in range(done - 1, -1, -1):
             row = at + t * width
             for side in range(x.shape[0]):
@@ -58,26 +69,53 @@ def solve_vectors(head: Array, values: Array, ids: Array, x: Array, z: Array, wo
                 z[side, ids[first + width + t]] = value
 
 
-def _subtract(values: Array, at: int, factor: Any, other: Array, first: int, last: int) -> None:
-    """Subtract the conjugates of ``values[at ...]``, times a factor, from ``other[first ... last - 1]``."""
-    for k in range(last - first):
-        other[first + k] -= np.conj(values[at + k]) * factor
+@borrowing
+def _forward(
+    values: Array, at: int, done: int, width: int, ids: Array, first: int, x: Array, side: int, flat: Array, here: int
+) -> None:
+    row = at
+    for i in range(done):
+        value = x[side, ids[first + i]]
+        for t in range(i):
+            value -= values[row + t] * flat[here + t]
+        flat[here + i] = value
+        x[side, ids[first + i]] = value
+        row += width
+    for i in range(done, width):
+        value = x[side, ids[first + i]]
+        for t in range(done):
+            value -= values[row + t] * flat[here + t]
+        x[side, ids[first + i]] = value
+        row += done
 
 
-def _subtract_in_vectors(values: Any, at: int, factor: Any, other: Any, first: int, last: int) -> None:
-    shift = at - first
-    k = first
-    while k + 8 <= last:
-        store(other, k, load(other, k) - factor * load(values, shift + k))
-        k += 8
-    while k < last:
-        other[k] -= factor * values[shift + k]
-        k += 1
-
-
-@borrowing_form(_subtract)
-def _subtract_of(values, at, factor, other, first, last):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    return _subtract_in_vectors if values.dtype is types.float64 else _subtract
+@borrowing
+def _backward(
+    values: Array,
+    at: int,
+    done: int,
+    width: int,
+    ids: Array,
+    first: int,
+    x: Array,
+    z: Array,
+    side: int,
+    flat: Array,
+    here: int,
+) -> None:
+    # What is known from above does not wait for the front's own unknowns, nor do the divisions.
+    for t in range(done):
+        row = at + t * width
+        flat[here + t] = x[side, ids[first + t]] - dot(values, row + done, flat, here + done, here + width)
+        flat[here + width + t] = 1.0 / values[row + t]
+    for t in range(done - 1, -1, -1):
+        row = at + t * width
+        value = flat[here + t]
+        for k in range(done - 1, t, -1):
+            value -= values[row + k] * flat[here + k]
+        value = value * flat[here + width + t]
+        flat[here + t] = value
+        z[side, ids[first + width + t]] = value
 
 
 @kernel
@@ -91,7 +129,7 @@ def solve_vector_adjoint(head: Array, values: Array, ids: Array, z: Array, x: Ar
             row = at + t * width
             value = work[t] / np.conj(values[row + t])
             x[ids[first + t]] = value
-            _subtract(values, row + t + 1, value, work, t + 1, width)
+            subtract_multiple(values, row + t + 1, value, work, t + 1, width)
         for k in range(done, width):
             z[ids[first + width + k]] = work[k]
     for f in range(head.shape[0] - 1, -1, -1):
@@ -101,12 +139,12 @@ def solve_vector_adjoint(head: Array, values: Array, ids: Array, z: Array, x: Ar
         row = at + done * width
         for i in range(done, width):
             value = x[ids[first + i]]
-            _subtract(values, row, value, work, 0, done)
+            subtract_multiple(values, row, value, work, 0, done)
             row += done
         for i in range(done - 1, -1, -1):
             row, value = at + i * width, work[i]
             x[ids[first + i]] = value
-            _subtract(values, row, value, work, 0, i)
+            subtract_multiple(values, row, value, work, 0, i)
 
 
 @kernel

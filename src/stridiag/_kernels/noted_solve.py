@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
-from stridiag._kernels.dot import LANES
-from stridiag._kernels.front_householder import reflect as reflect_fronts
-from stridiag._kernels.front_householder import solve_upper
-from stridiag._kernels.front_order import WIDTH as QR_WIDTH
+from stridiag._kernels.front_replay import HEAD
+from stridiag._kernels.front_replay import solve as solve_by_qr
+from stridiag._kernels.front_substitution import SPARE
 from stridiag._kernels.front_substitution import solve_vectors as solve_by_lu
 from stridiag._kernels.kept_columns import core_sides
 from stridiag._kernels.lane_replay import fold, unfold
@@ -38,10 +37,13 @@ NOTHING, BY_QR, BY_LU = range(3)
 # The parts of a program, in the order in which they stand; before them where each begins, and where the last one ends.
 KIND, PLACES, AROUND, TAIL, LINK_START, LINK_KEPT, COLUMNS, NEIGHBOURS, LEFTOVER, CORE_PLACES, CORE = range(11)
 LINK_SEGMENT = 11
-# Of QR in fronts its plan: fronts, pool, rows. Of LU in fronts what was made of it: head, ids; and the pairs.
+# Of QR in fronts its heads, what is behind the pivots, and the places of rows; behind the kind then the lengths of the
+# array of these and of the work space, and the core in the order of elimination. Of LU in fronts what was made of it:
+# head, ids; and the pairs.
 FIRST, SECOND, THIRD = range(12, 15)
-# The parts of the store: the nodes, the links, the numbers of the fronts, and tau, or cosines and sines.
-NODES, LINKS, NUMBERS, TURNS, MORE = range(5)
+# The parts of the store: of QR in fronts the turns and the upper factor, of LU the numbers, cosines and sines; then the
+# nodes, and the links.
+NUMBERS, TURNS, MORE, NODES, LINKS = range(5)
 
 
 @inlined
@@ -60,16 +62,20 @@ def _solve_reduced(program: Array, store: Array, starts: Array, x: Array, z: Arr
     """Solve for `z`, (r, 1); `x` is used up."""
     numbers, turns = _part(store, starts, NUMBERS), _part(store, starts, TURNS)
     first = program[program[FIRST] : program[FIRST + 1]]
-    if program[program[KIND]] == BY_QR:
-        fronts = first.reshape(first.size // QR_WIDTH, QR_WIDTH)
-        rows = _part(program, program, THIRD)
-        reflect_fronts(fronts, rows, numbers, turns, x, False)
-        solve_upper(fronts, _part(program, program, SECOND), rows, numbers, x, z)
+    kind = program[KIND]
+    if program[kind] == BY_QR:
+        places = _part(program, program, THIRD)
+        # What is passed on to it, and what fills up vectors, is zero at first.
+        sides, work = np.zeros(program[kind + 1]), np.empty(program[kind + 2])
+        for i in range(x.size):
+            sides[places[i]] = x[i, 0]
+        heads = first.reshape(first.size // HEAD, HEAD)
+        solve_by_qr(heads, _part(program, program, SECOND), numbers, turns, sides, z.reshape(z.size), work)
     else:
         rotate_sides(_table(program, program, THIRD, 3), turns, _part(store, starts, MORE), x)
         head = first.reshape(first.size // 5, 5)
-        ids, work = _part(program, program, SECOND), np.empty((1, x.size + LANES))
-        solve_by_lu(head, numbers, ids, x.reshape(1, x.size), z.reshape(1, x.size), work)
+        ids, room = _part(program, program, SECOND), np.empty((1, x.size + SPARE))
+        solve_by_lu(head, numbers, ids, x.reshape(1, x.size), z.reshape(1, x.size), room)
 
 
 @inlined

@@ -46,6 +46,7 @@ __all__ = [
     "square_root",
     "store",
     "store_past_caches",
+    "total_of",
     "two_to",
     "with_sign_of",
 ]
@@ -510,6 +511,27 @@ def prefetch(typing: Any, array: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, index), emit
+
+
+@intrinsic
+def total_of(typing: Any, x: Any) -> Any:
+    """Return the sum of a vector's numbers: of its halves, of the halves of that, and so on."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        vector, count = args[0], x.count
+        while count > 1:
+            count //= 2
+            nothing = ir.Constant(vector.type, ir.Undefined)
+            low, high = (
+                builder.shuffle_vector(
+                    vector, nothing, ir.Constant(ir.VectorType(_INT32, count), list(range(first, first + count)))
+                )
+                for first in (0, count)
+            )
+            vector = builder.fadd(low, high)
+        return builder.extract_element(vector, ir.Constant(_INT32, 0))
+
+    return x.element(x), emit
 
 
 @intrinsic

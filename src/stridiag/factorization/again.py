@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import noted_solve as kernels
+from stridiag.factorization.columns import aligned
 from stridiag.factorization.front_householder import FrontHouseholder
 from stridiag.factorization.front_lu import FrontLU
 
@@ -42,13 +43,13 @@ class Again:
         """Return it; None where the reduced system is neither factored in fronts nor left out."""
         none = np.empty(0)
         if reduced is None:
-            return cls(notes, _program(layout), (nodes, links, none, none, none))
+            return cls(notes, _program(layout), (none, none, none, nodes, links))
         if isinstance(reduced, FrontHouseholder):
-            return cls(notes, _program(layout), (nodes, links, *reduced.arrays, none))
+            return cls(notes, _program(layout), (*reduced.packed(), none, nodes, links))
         if isinstance(reduced, FrontLU) and reduced.arrays is not None:
             head, ids, numbers, cosines, sines = reduced.arrays
             program = _joined_program(layout, kernels.BY_LU, (head, ids, reduced.pairs))
-            return cls(notes, program, (nodes, links, numbers, cosines, sines))
+            return cls(notes, program, (numbers, cosines, sines, nodes, links))
         return None
 
     def solve(self, b: Array) -> tuple[Array, float]:
@@ -69,20 +70,28 @@ def _program(layout: CondensationLayout) -> Index:
         return _joined_program(layout, kernels.NOTHING, ())
     fronts = layout.reduced_method.fronts
     assert fronts is not None
-    return _joined_program(layout, kernels.BY_QR, (fronts.fronts, fronts.pool, fronts.rows))
+    replay = fronts.replay
+    parts = (replay.heads, replay.behind, replay.places)
+    return _joined_program(layout, kernels.BY_QR, parts, layout.core[replay.columns], (replay.room, replay.work))
 
 
-def _joined_program(layout: CondensationLayout, kind: int, reduced: tuple[Index, ...]) -> Index:
+def _joined_program(
+    layout: CondensationLayout,
+    kind: int,
+    reduced: tuple[Index, ...],
+    core: Index | None = None,
+    lengths: tuple[int, ...] = (),
+) -> Index:
     tree, segments = layout.tree, layout.first.size
     # What stands around each segment, the sum of its links last; behind the kept columns stands a zero.
     around = np.full((segments, 5), layout.columns.size)
     around[:, :4] = np.where(layout.neighbours < 0, layout.columns.size, layout.neighbours)
     # In the order of the kernels' names for them.
     parts = (
-        np.array([kind]),
+        np.array([kind, *lengths]),
         *(tree.places, tree.around, tree.tail),
         *(layout.link_start, layout.link_kept, layout.columns, around),
-        *(layout.leftover, layout.core_places, layout.core),
+        *(layout.leftover, layout.core_places, layout.core if core is None else core),
         np.repeat(np.arange(segments), np.diff(layout.link_start)),
         *(reduced or 3 * (np.empty(0, np.int64),)),
     )
@@ -93,4 +102,6 @@ def _joined_program(layout: CondensationLayout, kind: int, reduced: tuple[Index,
 def _joined(parts: tuple[Array, ...], first: int, kind: Any) -> tuple[Index, Array]:
     """Return where parts begin and end if they stand one behind the other from `first` on, and them so."""
     starts = np.cumsum([first, *(part.size for part in parts)])
-    return starts, np.concatenate([part.ravel() for part in parts]).astype(kind, copy=False)
+    joined = aligned((int(starts[-1]) - first,), np.dtype(kind))
+    np.concatenate([part.ravel() for part in parts], out=joined)
+    return starts, joined

@@ -96,6 +96,18 @@ class Lanes:
         run_ranges(some, self._groups, grain=_GRAIN)
         return carried
 
+    def noted(
+        self,
+    ) -> tuple[tuple[int, ...], tuple[Array, Index, Index, Index, Index], tuple[Index, Array, Array]] | None:
+        """Return lanes, segments and notes, as `stridiag._kernels.noted_band_solve` takes them.
+
+        None before the first right-hand side, and where there are too many columns for notes.
+        """
+        notes = self._noted() if self._carried else None
+        if notes is None:
+            return None
+        return self._lanes, (self._flat, self._base, self._starts, self._lengths, self.places), notes
+
     def _noted(self) -> tuple[Index, Array, Array] | None:
         if self._notes is None and self._lengths.sum() <= NOTED:
             lanes, w, kind = self._lanes, self.width, self._flat.dtype

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
-from stridiag._kernels import front_columns
+from stridiag._kernels import front_columns, front_replay
 from stridiag._kernels import front_householder as kernels
 from stridiag._kernels import front_order as places
+from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.permutations import permutation_sign
-from stridiag.factorization.columns import in_fronts, serve
+from stridiag.factorization.columns import aligned, in_fronts, serve
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
 from stridiag.factorization.inverse_entries import diagonal_by_solves
@@ -47,6 +48,8 @@ class FrontHouseholder:
         self._wide = double_type(data.dtype)
         self._values = np.zeros(plan.numbers, self._wide)
         self._tau = np.empty(plan.order)
+        self._seen = False
+        self._packed: tuple[Array, Array] | None = None
         info = kernels.factor(data, plan.scatter, plan.fronts, plan.pool, plan.relative, self._values, self._tau)
         self.singularity = None if info < 0 else Singularity(column=info)
 
@@ -56,8 +59,31 @@ class FrontHouseholder:
         self = cls.__new__(cls)
         self._plan, self._values, self._tau = plan, values, tau
         self._dtype = self._wide = values.dtype
+        self._seen, self._packed = False, None
         self.singularity = None
         return self
+
+    def packed(self) -> tuple[Array, Array]:
+        """Return `turns` and `upper` of `stridiag._kernels.front_replay`; for real numbers only."""
+        replay = self._plan.replay
+        turns, upper = (aligned((size,), np.dtype(np.float64)) for size in (replay.turns, replay.upper))
+        turns[:] = 0
+        upper[:] = 0
+        front_replay.pack(self._plan.fronts, self._values, self._tau, turns, upper)
+        return turns, upper
+
+    def _solve_again(self, b: Array) -> Array:
+        """Solve for (n, 1) as `stridiag._kernels.front_replay` does."""
+        if self._packed is None:
+            self._packed = self.packed()
+        replay = self._plan.replay
+        sides, z = aligned((replay.room,), np.dtype(np.float64)), np.empty(replay.columns.size)
+        sides[:] = 0
+        sides[replay.places] = b[:, 0]
+        front_replay.solve(replay.heads, replay.behind, *self._packed, sides, z, np.empty(replay.work))
+        x = np.empty((z.size, 1), self._dtype)
+        x[replay.columns, 0] = z
+        return x
 
     @property
     def arrays(self) -> tuple[Array, Array]:
@@ -73,6 +99,9 @@ class FrontHouseholder:
         if not adjoint and serve(x.dtype, x.shape[1]):
             factors = (plan.fronts, plan.pool, plan.rows, self._values, self._tau)
             return in_fronts(partial(front_columns.solve_qr, *factors), x).astype(self._dtype, copy=False)
+        if self._seen and not adjoint and x.shape[1] == 1 and x.dtype == np.float64 and COMPILES:
+            return self._solve_again(x)
+        self._seen = True
         y = np.empty_like(x)
         if adjoint:
             kernels.solve_upper_adjoint(plan.fronts, plan.pool, plan.rows, self._values, x, y)
@@ -144,4 +173,5 @@ class FrontHouseholder:
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
-        return int(self._values.nbytes + self._tau.nbytes)
+        packed = () if self._packed is None else self._packed
+        return int(self._values.nbytes + self._tau.nbytes + sum(part.nbytes for part in packed))

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from stridiag._dtypes import double_type
 from stridiag._kernels import front_columns, front_substitution, row_pairs
 from stridiag._kernels import front_lu as kernels
-from stridiag._kernels.dot import LANES
 from stridiag._kernels.front_block import PANEL
 from stridiag._kernels.front_tree import WIDTH
 from stridiag._kernels.permutations import permutation_sign
@@ -133,7 +132,7 @@ class FrontLU:
         if x.shape[1] <= _FEW:
             # One behind the other in memory.
             sides, y = np.ascontiguousarray(x.T), np.empty(x.shape[::-1], x.dtype)
-            work = np.empty((x.shape[1], self._widest + LANES), x.dtype)
+            work = np.empty((x.shape[1], self._widest + front_substitution.SPARE), x.dtype)
             if adjoint:
                 for side, solution in zip(sides, y, strict=True):
                     front_substitution.solve_vector_adjoint(*factors, side, solution, work[0])

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.band_condensation import FIRST, PLACE
+from stridiag._kernels.noted_band_solve import subtract_links
+from stridiag.factorization.band_again import BandAgain
 from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.factorization.band_lanes import Lanes, is_finite, rows_from_chains, rows_to_chains
 from stridiag.factorization.beside import SolvesFewSides
@@ -37,6 +39,7 @@ class LinkedLanes(SolvesFewSides):
         self._size: float | None = None
         self._probed: Array | None = None
         self._adjoint: LinkedLanes | None = None
+        self._again: BandAgain | None = None
         self._layout, self._values = layout, values
         band, reduced = layout.band, layout.reduced
         flat, base = band.diagonals(values)
@@ -103,13 +106,17 @@ class LinkedLanes(SolvesFewSides):
     def solve_chains(self, x: Array, carried: Array | None = None) -> None:
         """Overwrite right-hand sides in class order, (r, n), with the solutions."""
         layout, lanes = self._layout, self._lanes
+        if carried is None and x.shape[0] == 1 and x.flags.c_contiguous:
+            if self._again is None:
+                self._again = BandAgain.of(layout, lanes, self._links, self._reduced, x.dtype)
+            if self._again is not None:
+                self._again.solve(x)
+                return
         carried = lanes.carry(x) if carried is None else carried
         z = self._reduced.solve(lanes.gather(x, carried, layout.columns, layout.own))
         right = lanes.place(z, x)
         # Links of the last rows of segments, whose unknowns are kept ones.
-        rows = layout.link_rows
-        for side in range(x.shape[0]):
-            np.subtract.at(x[side], rows, self._links * z[layout.link_kept, side])
+        subtract_links(layout.link_rows, layout.link_kept, self._links, z, x)
         lanes.substitute(x, right)
         x[:, layout.columns] = z.T
 
@@ -140,4 +147,5 @@ class LinkedLanes(SolvesFewSides):
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
-        return self._reduced.nbytes + self._links.nbytes + self._lanes.nbytes
+        again = 0 if self._again is None else self._again.nbytes
+        return self._reduced.nbytes + self._links.nbytes + self._lanes.nbytes + again

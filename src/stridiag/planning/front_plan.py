@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import front_order as kernels
+from stridiag._kernels import front_replay
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.summed import SummedColumns
 
-__all__ = ["FrontPlan"]
+__all__ = ["FrontPlan", "FrontReplay"]
 
 Index = NDArray[np.int64]
 
@@ -24,6 +25,30 @@ _MOST = 5e7
 
 _ROOM = 40
 """Columns of all fronts for each column of the matrix at most: with more, other methods are better."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrontReplay:
+    """What `stridiag._kernels.front_replay` takes, but for the numbers.
+
+    Attributes
+    ----------
+    heads, places, behind, columns : ndarray of int64
+        As there.
+    turns, upper : int
+        Numbers of the fronts.
+    room, work : int
+        Lengths of the array of right-hand sides, and of the work space.
+    """
+
+    heads: Index
+    places: Index
+    behind: Index
+    columns: Index
+    turns: int
+    upper: int
+    room: int
+    work: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +123,16 @@ class FrontPlan:
     def widest(self) -> int:
         """Columns of the widest front."""
         return int(self.fronts[:, kernels.COLUMNS].max(initial=0))
+
+    @cached_property
+    def replay(self) -> FrontReplay:
+        """How one right-hand side is solved for again."""
+        heads = np.empty((self.fronts.shape[0], front_replay.HEAD), np.int64)
+        (places, columns), behind = np.empty((2, self.order), np.int64), np.empty_like(self.pool)
+        sizes = np.empty(front_replay.SIZES, np.int64)
+        front_replay.lay_out(self.fronts, self.pool, self.rows, heads, places, behind, columns, sizes)
+        passed, turns, upper, room, work = sizes.tolist()
+        return FrontReplay(heads, places, behind[:passed].copy(), columns, turns, upper, room, work)
 
     @cached_property
     def cost(self) -> Cost:

@@ -285,7 +285,7 @@ def recording() -> Iterator[list[int]]:
     replaced: list[tuple[Any, str, Any]] = []
     try:
         # Vectors hold no numbers that count: the loops that do the same are counted. And plans promise reflections.
-        for name in ("columns", "sweeps"):
+        for name in ("columns", "sweeps", "front_householder", "band_again"):
             module: Any = import_module(f"stridiag.factorization.{name}")
             replaced.append((module, "COMPILES", module.COMPILES))
             module.COMPILES = False
