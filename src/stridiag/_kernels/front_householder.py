@@ -21,7 +21,7 @@ import numpy as np
 from numba.core import types
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import borrowing, borrowing_form, kernel
+from stridiag._kernels.compile import borrowing, borrowing_form, borrowing_kernel, kernel
 from stridiag._kernels.front_order import (
     COLUMN_START,
     COLUMNS,
@@ -132,7 +132,7 @@ def _apply_of(a, share, j, m, top, width):  # type: ignore[no-untyped-def]  # no
     return _apply_in_vectors if a.dtype is types.float64 else _apply
 
 
-@kernel
+@borrowing_kernel
 def factor(
     data: Array,
     scatter: Array,
@@ -171,7 +171,7 @@ def factor(
     return info
 
 
-@kernel
+@borrowing_kernel
 def reflect(fronts: Array, rows: Array, values: Array, tau: Array, x: Array, backwards: bool) -> None:
     """Overwrite `x`, (n, m), by rows of the matrix, with Q^H x, or with Q x if `backwards`."""
     count, several = fronts.shape[0], x.shape[1]
@@ -193,7 +193,7 @@ def reflect(fronts: Array, rows: Array, values: Array, tau: Array, x: Array, bac
                     x[rows[first + i], c] -= values[top + i * width + j] * total
 
 
-@kernel
+@borrowing_kernel
 def solve_upper(fronts: Array, pool: Array, rows: Array, values: Array, x: Array, z: Array) -> None:
     """Solve R z = x for `z`, (n, m), by columns of the matrix; `x` is by its rows."""
     for f in range(fronts.shape[0] - 1, -1, -1):
