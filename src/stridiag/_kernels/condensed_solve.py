@@ -44,18 +44,18 @@ _SOLUTION, _PROBE = np.arange(2)
 
 
 @spliced
-def _part(program: Array, k: int) -> Array:
+def _part(program: Array, k: Any) -> Array:
     return program[program[k] : program[k + 1]]
 
 
 @spliced
-def _table(program: Array, k: int, width: int) -> Array:
+def _table(program: Array, k: Any, width: Any) -> Array:
     part = program[program[k] : program[k + 1]]
     return part.reshape(part.size // width, width)
 
 
 @spliced
-def _size(program: Array, k: int) -> Any:
+def _size(program: Array, k: Any) -> Any:
     return program[k + 1] - program[k]
 
 
@@ -77,7 +77,7 @@ def _stored(program: Array, store: Array, n: int) -> tuple[Array, Array, Array, 
 
 
 @borrowing
-def _to_chains(b: Array, g: int, x: Array, c: int) -> int:
+def _to_chains(b: Array, g: int, x: Array, c: Any) -> int:
     """Put `b`, (n,), into column c of `x` in the order of the chains; return how many numbers are not finite."""
     k = 0
     strange = 0
