@@ -44,6 +44,37 @@ def _load_numba() -> Any:
 
 numba = _load_numba()
 
+
+def _compile_uncollected() -> None:
+    """Have the collector of garbage wait while numba compiles, for which it takes a seventh of the time otherwise.
+
+    Numba says when it begins and ends, under its own lock; a function that calls others is compiled around them.
+    """
+    from numba.core import event
+
+    class Pause(event.Listener):
+        def __init__(self) -> None:
+            self.depth = 0
+            self.collecting = False
+
+        def on_start(self, event: Any) -> None:
+            if self.depth == 0:
+                self.collecting = gc.isenabled()
+                gc.disable()
+            self.depth += 1
+
+        def on_end(self, event: Any) -> None:
+            self.depth -= 1
+            if self.depth == 0 and self.collecting:
+                gc.enable()
+
+    register: Any = event.register
+    register("numba:compile", Pause())
+
+
+if not numba.config.DISABLE_JIT:
+    _compile_uncollected()
+
 COMPILES = not numba.config.DISABLE_JIT
 """Whether kernels are compiled; explicit vectors exist in compiled code only."""
 
@@ -51,11 +82,13 @@ __all__ = [
     "COMPILES",
     "borrowing",
     "borrowing_form",
+    "borrowing_kernel",
     "compiled_form",
     "inlined",
     "kernel",
     "literal_inlined",
     "literal_kernel",
+    "spliced",
     "vector_kernel",
 ]
 
@@ -69,17 +102,26 @@ def _stored(**options: Any) -> Callable[[F], F]:
 
     def compiled(function: F) -> F:
         try:
-            return cast("F", numba.njit(cache=True, **options)(function))
+            return cast("F", numba.njit(cache=True, no_cfunc_wrapper=True, **options)(function))
         except RuntimeError:
             # Neither NUMBA_CACHE_DIR nor the package nor the home can be written to: compiled anew in each process.
-            return cast("F", numba.njit(**options)(function))
+            return cast("F", numba.njit(no_cfunc_wrapper=True, **options)(function))
 
     return compiled
 
 
 def kernel(function: F) -> F:
     """Compile a kernel: no Python objects, the interpreter's lock released, cached on disk."""
-    return _stored(nogil=True, error_model="numpy", fastmath=_FAST)(function)
+    # Said aloud, or numba would take over from a `borrowing_kernel` that calls this one that nothing is counted.
+    return _stored(nogil=True, error_model="numpy", fastmath=_FAST, _nrt=True)(function)
+
+
+def borrowing_kernel(function: F) -> F:
+    """Compile a kernel that reads and writes its arrays, and views of them, but neither makes nor returns any.
+
+    References to arrays are not counted: a third less to compile, and less to do for each array at each call.
+    """
+    return _stored(nogil=True, error_model="numpy", fastmath=_FAST, _nrt=False)(function)
 
 
 def vector_kernel(plain: F) -> Callable[[F], F]:
@@ -95,10 +137,24 @@ def vector_kernel(plain: F) -> Callable[[F], F]:
     return decorate
 
 
+def _helper(function: F, **options: Any) -> F:
+    """Compile what kernels alone call, without the two functions that others get for callers in Python and in C.
+
+    Those take as long to compile as a small helper itself. Called from Python, a helper runs as plain Python.
+    """
+    helper = numba.njit(
+        nogil=True, error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options
+    )(function)
+    if COMPILES:
+        # Nothing is entered into the table of what Python may call; what is not there is compiled, and then called.
+        helper._insert = lambda *entry, **more: None
+        helper._compile_for_args = lambda *args, **named: function
+    return cast("F", helper)
+
+
 def inlined(function: F) -> F:
     """Compile a scalar helper that disappears into the kernels that call it."""
-    inline = numba.njit(nogil=True, error_model="numpy", fastmath=_FAST, forceinline=True)
-    return cast("F", inline(function))
+    return _helper(function, fastmath=_FAST)
 
 
 def borrowing(function: F) -> F:
@@ -107,8 +163,15 @@ def borrowing(function: F) -> F:
     Its arguments are not counted as references, which takes two atomic operations an array and call otherwise: the
     compiler sees through them in straight code only.
     """
-    inline = numba.njit(nogil=True, error_model="numpy", fastmath=_FAST, forceinline=True, _nrt=False)
-    return cast("F", inline(function))
+    return _helper(function, fastmath=_FAST, _nrt=False)
+
+
+def spliced(function: F) -> F:
+    """Put a helper's lines into the functions that call it before these are compiled.
+
+    For one that returns views, which needs their references counted if it is a function of its own.
+    """
+    return cast("F", numba.njit(inline="always")(function))
 
 
 def compiled_form(helper: F) -> Callable[[F], F]:
@@ -132,10 +195,9 @@ def _form(helper: F, **more: bool) -> Callable[[F], F]:
 def literal_kernel(function: F) -> F:
     """Compile a kernel whose roundings are those that are written: no flag, nothing fused."""
     # Said aloud, or numba would take over the flags of a kernel that calls this one.
-    return _stored(nogil=True, error_model="numpy", fastmath=False)(function)
+    return _stored(nogil=True, error_model="numpy", fastmath=False, _nrt=True)(function)
 
 
 def literal_inlined(function: F) -> F:
     """Compile a scalar helper for kernels whose roundings are those that are written."""
-    inline = numba.njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
-    return cast("F", inline(function))
+    return _helper(function, fastmath=False)

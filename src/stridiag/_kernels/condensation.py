@@ -39,7 +39,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import borrowing, inlined, kernel
+from stridiag._kernels.compile import borrowing, borrowing_kernel, kernel
 from stridiag._kernels.tridiagonal_lu import divided
 
 __all__ = ["condense", "forward_substitute_adjoint", "halves", "multiply_upper"]
@@ -52,7 +52,7 @@ V1, V2, TAU, D, U1, U2, W1, W2 = range(8)
 LEFT2, LEFT1, RIGHT1, RIGHT2 = range(4)
 
 
-@inlined
+@borrowing
 def _reflection(x0: Any, x1: Any, x2: Any) -> tuple[Any, Any, Any, Any]:
     """Return (v1, v2, tau, d) such that H (x0, x1, x2) = (d, 0, 0); all zero if x is zero."""
     # A float even for single precision, whose own range the bounds below exceed.
@@ -158,7 +158,7 @@ def halves(first: Array, last: Array) -> int:
     return s
 
 
-@kernel
+@borrowing_kernel
 def condense(
     dl: Array, d: Array, du: Array, first: Array, last: Array, kept: Array, rows: Array, leftover: Array
 ) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import borrowing, kernel
+from stridiag._kernels.compile import borrowing, borrowing_kernel, kernel
 from stridiag._kernels.reduced_sums import BELOW, CARRIED, PRODUCTS
 
 __all__ = ["by_length", "compress", "grow_trees", "lay_out", "lay_out_reduced"]
@@ -67,7 +67,7 @@ def _keep(starts: Array, rows: Array, targets: Array, kept: Array) -> int:
     return count
 
 
-@kernel
+@borrowing_kernel
 def lay_out(
     starts: Array,
     rows: Array,
@@ -179,7 +179,7 @@ def lay_out(
     sizes[0], sizes[1], sizes[2], sizes[3] = width, inner, segments, entering
 
 
-@kernel
+@borrowing_kernel
 def grow_trees(
     joined: Array,
     last: Array,
@@ -241,7 +241,7 @@ def grow_trees(
     return nodes, count
 
 
-@kernel
+@borrowing_kernel
 def lay_out_reduced(
     starts: Array,
     columns: Array,
@@ -324,7 +324,7 @@ def lay_out_reduced(
     return count
 
 
-@kernel
+@borrowing_kernel
 def compress(
     rows: Array, columns: Array, indptr: Array, indices: Array, place: Array, work: Array, next_: Array
 ) -> int:

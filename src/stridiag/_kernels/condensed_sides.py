@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import borrowing, kernel
+from stridiag._kernels.compile import borrowing, borrowing_kernel, kernel
 from stridiag._kernels.condensation import LEFT1, LEFT2, RIGHT1, RIGHT2, TAU, U1, U2, V1, V2, W1, W2, D, halves
 from stridiag._kernels.tridiagonal_lu import divided
 
-__all__ = ["back_substitute", "reflect"]
+__all__ = ["back_substitute", "back_substitute_few", "reflect", "reflect_few"]
 
 Array = NDArray[Any]
 
@@ -55,8 +55,9 @@ def _put_last(x: Array, c: int, b: int, left: bool, right: bool, top: Any, middl
         x[b + 1, c] = middle
 
 
-@kernel
-def _reflect_few(rows: Array, first: Array, last: Array, kept: Array, x: Array) -> None:
+@borrowing_kernel
+def reflect_few(rows: Array, first: Array, last: Array, kept: Array, x: Array) -> None:
+    """Do what `reflect` does forwards, one column of `x` after the other."""
     count = first.size
     half = halves(first, last)
     for c in range(x.shape[1]):
@@ -94,11 +95,11 @@ def _reflect_few(rows: Array, first: Array, last: Array, kept: Array, x: Array) 
                 t += 1
 
 
-@kernel
+@borrowing_kernel
 def reflect(rows: Array, first: Array, last: Array, kept: Array, x: Array, backwards: bool) -> None:
     """Overwrite `x`, (n, m), with Q^H x, or with Q x if `backwards`: the reflections of all segments in turn."""
     if x.shape[1] <= _FEW and not backwards:
-        _reflect_few(rows, first, last, kept, x)
+        reflect_few(rows, first, last, kept, x)
         return
     m = x.shape[1]
     for s in range(first.size):
@@ -193,9 +194,10 @@ def _back(
 
 
 @kernel
-def _back_substitute_few(
+def back_substitute_few(
     rows: Array, first: Array, last: Array, kept: Array, links: tuple[Array, Array, Array], z: Array, x: Array
 ) -> None:
+    """Do what `back_substitute` does, one column of `x` after the other; `links` are its start, kept and values."""
     count = first.size
     half = halves(first, last)
     inverse = np.empty(rows.shape[0], rows.dtype)
@@ -251,7 +253,7 @@ def back_substitute(
 ) -> None:
     """Solve U x = y - W z for the interior columns, in place of y in `x`, (n, m), given the kept `z`, (k, m)."""
     if x.shape[1] <= _FEW:
-        _back_substitute_few(rows, first, last, kept, (link_start, link_kept, link_values), z, x)
+        back_substitute_few(rows, first, last, kept, (link_start, link_kept, link_values), z, x)
         return
     m = x.shape[1]
     for s in range(first.size):

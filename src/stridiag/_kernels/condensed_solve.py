@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.compile import borrowing, borrowing_kernel, spliced
 from stridiag._kernels.condensation import condense
-from stridiag._kernels.condensed_sides import back_substitute, reflect
+from stridiag._kernels.condensed_sides import back_substitute_few, reflect_few
 from stridiag._kernels.front_householder import factor as factor_fronts
 from stridiag._kernels.front_householder import reflect as reflect_fronts
 from stridiag._kernels.front_householder import solve_upper
@@ -35,27 +35,30 @@ Array = NDArray[Any]
 
 # The parts of a program, of a layout of `stridiag.planning.condensation`, its trees, its reduced system and that one's
 # fronts, in the order in which they stand. Before them stands where each begins, and where the last one ends.
-STRIDE, FIRST, LAST, NEIGHBOURS, LINK_START, LINK_KEPT, LINK_SLOTS, CHILDREN, SLOTS, AROUND, TAIL = range(11)
-KEPT, CORE, LEFTOVER, PLACE, SOURCES, LINKED, ENDS, SCATTER, FRONTS, POOL, RELATIVE, ROWS = range(11, 23)
+# NumPy's numbers: for each of Python's, which are types of their own, a helper would be compiled anew.
+STRIDE, FIRST, LAST, NEIGHBOURS, LINK_START, LINK_KEPT, LINK_SLOTS, CHILDREN, SLOTS, AROUND, TAIL = np.arange(11)
+KEPT, CORE, LEFTOVER, PLACE, SOURCES, LINKED, ENDS, SCATTER, FRONTS, POOL, RELATIVE, ROWS = np.arange(11, 23)
+_TWO, _FOUR, _SIX, _NINE = np.array([2, 4, 6, FRONT_WIDTH])
+_SOLUTION, _PROBE = np.arange(2)
 
 
-@inlined
-def _part(program: Array, k: int) -> Array:
+@spliced
+def _part(program: Array, k: Any) -> Array:
     return program[program[k] : program[k + 1]]
 
 
-@inlined
-def _table(program: Array, k: int, width: int) -> Array:
+@spliced
+def _table(program: Array, k: Any, width: Any) -> Array:
     part = program[program[k] : program[k + 1]]
     return part.reshape(part.size // width, width)
 
 
-@inlined
-def _size(program: Array, k: int) -> Any:
+@spliced
+def _size(program: Array, k: Any) -> Any:
     return program[k + 1] - program[k]
 
 
-@inlined
+@spliced
 def _stored(program: Array, store: Array, n: int) -> tuple[Array, Array, Array, Array, Array]:
     """Return rows, nodes, links, numbers of the fronts, and their tau: the parts of the store."""
     nodes, links, order = _size(program, TAIL), _size(program, LINK_SLOTS), _size(program, CORE)
@@ -72,8 +75,8 @@ def _stored(program: Array, store: Array, n: int) -> tuple[Array, Array, Array, 
     )
 
 
-@inlined
-def _to_chains(b: Array, g: int, x: Array, c: int) -> int:
+@borrowing
+def _to_chains(b: Array, g: int, x: Array, c: Any) -> int:
     """Put `b`, (n,), into column c of `x` in the order of the chains; return how many numbers are not finite."""
     k = 0
     strange = 0
@@ -85,7 +88,7 @@ def _to_chains(b: Array, g: int, x: Array, c: int) -> int:
     return strange
 
 
-@inlined
+@borrowing
 def _from_chains(x: Array, g: int, b: Array) -> None:
     """Undo `_to_chains` for column 0."""
     k = 0
@@ -95,7 +98,7 @@ def _from_chains(x: Array, g: int, b: Array) -> None:
             k += 1
 
 
-@inlined
+@borrowing
 def _fill(values: Array, g: int, dl: Array, d: Array, du: Array) -> None:
     """Fill ``dl, d, du``, (n,), in the order of the chains, zeros between them."""
     n = d.size
@@ -109,21 +112,21 @@ def _fill(values: Array, g: int, dl: Array, d: Array, du: Array) -> None:
             k += 1
 
 
-@kernel
+@spliced
 def _solve(program: Array, store: Array, x: Array, scratch: Array) -> None:
-    """Overwrite `x`, (n, m), in the order of the chains, with the solutions."""
+    """Overwrite `x`, (n, 1 or 2), in the order of the chains, with the solutions."""
     n, m = x.shape
     rows, nodes, links, numbers, tau = _stored(program, store, n)
-    first, last, neighbours = _part(program, FIRST), _part(program, LAST), _table(program, NEIGHBOURS, 4)
+    first, last, neighbours = _part(program, FIRST), _part(program, LAST), _table(program, NEIGHBOURS, _FOUR)
     link_start, link_kept = _part(program, LINK_START), _part(program, LINK_KEPT)
-    slots, around, tail = _table(program, SLOTS, 4), _table(program, AROUND, 6), _part(program, TAIL)
+    slots, around, tail = _table(program, SLOTS, _FOUR), _table(program, AROUND, _SIX), _part(program, TAIL)
     columns, core, leftover = _part(program, KEPT), _part(program, CORE), _part(program, LEFTOVER)
-    fronts, pool, front_rows = _table(program, FRONTS, FRONT_WIDTH), _part(program, POOL), _part(program, ROWS)
+    fronts, pool, front_rows = _table(program, FRONTS, _NINE), _part(program, POOL), _part(program, ROWS)
     r, k = core.size, columns.size
     inner = scratch[: r * m].reshape(r, m)
     found = scratch[r * m : 2 * r * m].reshape(r, m)
     z = scratch[2 * r * m : (2 * r + k) * m].reshape(k, m)
-    reflect(rows, first, last, neighbours, x, False)
+    reflect_few(rows, first, last, neighbours, x)
     reflect_nodes(nodes, slots, x, False)
     for i in range(r):
         for c in range(m):
@@ -134,18 +137,18 @@ def _solve(program: Array, store: Array, x: Array, scratch: Array) -> None:
         for c in range(m):
             z[core[i], c] = found[i, c]
     substitute_nodes(nodes, slots, around, tail, link_start, link_kept, links, x, z)
-    back_substitute(rows, first, last, neighbours, link_start, link_kept, links, z, x)
+    back_substitute_few(rows, first, last, neighbours, (link_start, link_kept, links), z, x)
     for i in range(k):
         for c in range(m):
             x[columns[i], c] = z[i, c]
 
 
-@kernel
+@spliced
 def _factor(program: Array, values: Array, store: Array, scratch: Array, n: int) -> bool:
     """Fill the store; return whether no column was found to be dependent."""
     rows, nodes, links, numbers, tau = _stored(program, store, n)
     first, tail, place = _part(program, FIRST), _part(program, TAIL), _part(program, PLACE)
-    slots, fronts = _part(program, LINK_SLOTS), _table(program, FRONTS, FRONT_WIDTH)
+    slots, fronts = _part(program, LINK_SLOTS), _table(program, FRONTS, _NINE)
     segments, entries = first.size, _size(program, SCATTER)
     count = segments + tail.size
     dl, d, du = scratch[:n], scratch[n : 2 * n], scratch[2 * n : 3 * n]
@@ -154,11 +157,11 @@ def _factor(program: Array, values: Array, store: Array, scratch: Array, n: int)
     _fill(values, program[program[STRIDE]], dl, d, du)
     for i in range(links.size):
         links[i] = values[slots[i]]
-    if condense(dl, d, du, first, _part(program, LAST), _table(program, NEIGHBOURS, 4), rows, leftover) >= 0:
+    if condense(dl, d, du, first, _part(program, LAST), _table(program, NEIGHBOURS, _FOUR), rows, leftover) >= 0:
         return False
     if tail.size:
         work = scratch[3 * n + 10 * count : 3 * n + 10 * count + 28].reshape(4, 7)
-        if eliminate(_table(program, CHILDREN, 2), segments, leftover, nodes, work) >= 0:
+        if eliminate(_table(program, CHILDREN, _TWO), segments, leftover, nodes, work) >= 0:
             return False
     for e in range(entries):
         sums[e] = 0.0
@@ -171,7 +174,7 @@ def _factor(program: Array, values: Array, store: Array, scratch: Array, n: int)
     return bool(info < 0)
 
 
-@kernel
+@borrowing_kernel
 def factor_solve_probe(
     program: Array, values: Array, b: Array, start: Array, store: Array, scratch: Array, x: Array
 ) -> Any:
@@ -183,9 +186,9 @@ def factor_solve_probe(
     n, g = b.size, program[program[STRIDE]]
     y = scratch[: 2 * n].reshape(n, 2)
     rest = scratch[2 * n :]
-    if _to_chains(b, g, y, 0) or not _factor(program, values, store, rest, n):
+    if _to_chains(b, g, y, _SOLUTION) or not _factor(program, values, store, rest, n):
         return np.nan
-    _to_chains(start, g, y, 1)
+    _to_chains(start, g, y, _PROBE)
     _solve(program, store, y, rest)
     _from_chains(y, g, x)
     squares = 0.0
@@ -194,7 +197,7 @@ def factor_solve_probe(
     return np.sqrt(squares)
 
 
-@kernel
+@borrowing_kernel
 def solve_vector(program: Array, b: Array, store: Array, scratch: Array, x: Array) -> bool:
     """Put the solution of ``A x = b``, both in the original order, (n,), into `x`, given the factors.
 
@@ -202,7 +205,7 @@ def solve_vector(program: Array, b: Array, store: Array, scratch: Array, x: Arra
     """
     n, g = b.size, program[program[STRIDE]]
     y = scratch[:n].reshape(n, 1)
-    if _to_chains(b, g, y, 0):
+    if _to_chains(b, g, y, _SOLUTION):
         return False
     _solve(program, store, y, scratch[n:])
     _from_chains(y, g, x)

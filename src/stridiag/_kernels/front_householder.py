@@ -21,7 +21,7 @@ import numpy as np
 from numba.core import types
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import borrowing, borrowing_form, inlined, kernel
+from stridiag._kernels.compile import borrowing, borrowing_form, borrowing_kernel, inlined, kernel
 from stridiag._kernels.dot import LANES, dot, subtract_multiple
 from stridiag._kernels.front_order import (
     COLUMN_START,
@@ -148,7 +148,7 @@ def _apply_of(a, share, j, m, top, width):  # type: ignore[no-untyped-def]  # no
     return _apply_in_vectors if a.dtype is types.float64 else _apply
 
 
-@kernel
+@borrowing_kernel
 def factor(
     data: Array,
     scatter: Array,
@@ -322,7 +322,7 @@ def _reflect(fronts: Array, rows: Array, values: Array, tau: Array, x: Array, ba
                     x[rows[first + i], c] -= values[top + i * width + j] * total
 
 
-@kernel
+@borrowing_kernel
 def solve_upper(fronts: Array, pool: Array, rows: Array, values: Array, x: Array, z: Array) -> None:
     """Solve R z = x for `z`, (n, m), by columns of the matrix; `x` is by its rows."""
     for f in range(fronts.shape[0] - 1, -1, -1):

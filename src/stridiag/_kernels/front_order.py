@@ -24,7 +24,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import borrowing, kernel
+from stridiag._kernels.compile import borrowing, borrowing_kernel
 
 __all__ = ["NO_ROOM", "order_fronts", "place_entries", "row_sets"]
 
@@ -39,7 +39,7 @@ NO_ROOM = -2
 """What `order_fronts` returns if its pool is too short."""
 
 
-@kernel
+@borrowing_kernel
 def row_sets(
     indptr: Array, indices: Array, pointers: Array, columns: Array, entries: Array, set_of: Array, work: Array
 ) -> int:
@@ -98,7 +98,7 @@ def _link(column: int, degree: int, head: Array, following: Array, previous: Arr
     head[degree] = column
 
 
-@kernel
+@borrowing_kernel
 def order_fronts(
     pointers: Array,
     columns: Array,
@@ -306,7 +306,7 @@ def order_fronts(
     return count
 
 
-@kernel
+@borrowing_kernel
 def place_entries(
     pointers: Array,
     columns: Array,

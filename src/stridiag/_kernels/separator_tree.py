@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import borrowing, kernel
+from stridiag._kernels.compile import borrowing, borrowing_kernel, kernel
 
 __all__ = [
     "eliminate",
@@ -67,7 +67,7 @@ def _reflection(x0: Any, x1: Any, x2: Any, x3: Any) -> tuple[Any, Any, Any, Any,
     return x1 * towards, x2 * towards, x3 * towards, head / norm, -phase * norm * scale
 
 
-@kernel
+@borrowing_kernel
 def eliminate(children: Array, segments: int, leftover: Array, nodes: Array, work: Array) -> int:
     """Eliminate all separators of the tree; `work`, (4, 7).
 
@@ -114,7 +114,7 @@ def eliminate(children: Array, segments: int, leftover: Array, nodes: Array, wor
     return info
 
 
-@kernel
+@borrowing_kernel
 def reflect_nodes(nodes: Array, slots: Array, x: Array, backwards: bool) -> None:
     """Overwrite `x`, (n, m), with Q^H x, or with Q x if `backwards`: the reflections of all nodes in turn."""
     count = slots.shape[0]
@@ -144,7 +144,7 @@ def reflect_nodes(nodes: Array, slots: Array, x: Array, backwards: bool) -> None
                 x[s3, c] = x3
 
 
-@kernel
+@borrowing_kernel
 def substitute_nodes(
     nodes: Array,
     slots: Array,
