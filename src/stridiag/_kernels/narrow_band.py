@@ -240,17 +240,16 @@ def _subtract(value: Any, array: Any, i: Any, j: Any, known: Any) -> Any:
     return lambda value, array, i, j, known: subtract(value, array, i, j + 1, known[1:]) - array[i, j] * known[0]
 
 
-def pick(values: Row, p: int, k: int) -> Any:
-    """Return number p of the values, which are numbered from k: by halves, since a choice waits for the one before."""
-    return values[p - k]
+def take(values: Row, value: Any, p: int, k: int) -> Any:
+    """Return number p of the values, which are numbered from k, or `value` if there is no such number."""
+    return values[p - k] if p >= k else value
 
 
-@compiled_form(pick)
-def _pick(values: Any, p: Any, k: Any) -> Any:
-    if len(values) == 1:
-        return lambda values, p, k: values[0]
-    half = len(values) // 2
-    return lambda values, p, k: pick(values[half:], p, k + half) if p >= k + half else pick(values[:half], p, k)
+@compiled_form(take)
+def _take(values: Any, value: Any, p: Any, k: Any) -> Any:
+    if len(values) == 0:
+        return lambda values, value, p, k: value
+    return lambda values, value, p, k: take(values[1:], values[0] if p == k else value, p, k + 1)
 
 
 def put(values: Row, value: Any, p: int, k: int) -> Row:
@@ -278,7 +277,7 @@ def solve(rows: Array, lower: Array, pivots: Array, x: Array, below: Widths, bes
     for i in range(n - kl):
         p = int(pivots[i])
         following = carried[1:] + (x[i + kl, 0],)  # noqa: RUF005 - numba's own trouble with stars in loops
-        value = pick((carried[0],) + following, p, 0)  # noqa: RUF005
+        value = take(following, carried[0], p, 1)
         x[i, 0] = value
         carried = reduce(put(following, carried[0], p, 1), value, load(lower, i, 0, below))
     store(x.T, 0, n - kl, carried)

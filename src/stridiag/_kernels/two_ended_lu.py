@@ -3,8 +3,7 @@ r"""LU of a narrow band from both ends at once, each row of it in one vector.
 The columns are eliminated in the order 0, n - 1, 1, n - 2, ...: from the top by steps of an ordinary LU of a band, from
 the bottom by those of the band turned by half a circle, whose widths are exchanged. No step of one end touches a row or
 a column of the other until w = l + u columns are left, in as many rows: the *core*, a small dense matrix. So the ends
-run on two threads; and on one, with their steps in turns, they take little more time than one of them, since each step
-waits for the one before it.
+run on two threads; on one their steps take turns, since each waits for the one before it.
 
 It is Gaussian elimination with partial pivoting of the matrix with its columns in another order: the candidates of a
 step are all rows that have an entry in its column. With l and u at most four, growth is bounded as in
@@ -30,9 +29,9 @@ A row is a pair of vectors: its first entry in every lane, and what stands behin
 right-hand sides, then zeros. So a row is reduced by one instruction, and chosen by two, where each of its numbers would
 take one. A choice is made by vectors too, and no branch has to be foreseen; right-hand sides come along for nothing.
 
-A step that takes the first of its candidates, as most do where the matrix is diagonally dominant, need not wait for the
-choice if a branch makes it, which is then foreseen. Where one does not, the next steps choose without branches: one,
-or, each time that this happens soon again, twice as many as the time before. The results are those of `factor_plainly`.
+A step that takes its first candidate, as most do where the diagonal dominates, need not wait for the choice if a branch
+makes it, which is then foreseen. Where one does not, the next steps choose without branches: one, or, each time that
+this happens soon again, twice as many as before. The results are those of `factor_plainly`.
 
 Cost of a step with the widths (l, u): l (2 w + 1) + w + 1 operations to factor; what is done to zeros, and to rows that
 are not taken, is not counted.
@@ -73,11 +72,8 @@ Widths = tuple[int, ...]
 MARGIN = 16
 """Numbers behind the rows of an end that are overwritten."""
 
-_SOON = 4
-"""Steps before which a branch that fails again does so soon."""
-
-_LONGEST = 32
-"""Steps that choose without branches, at most, before a branch is tried again."""
+# Steps before which a branch fails soon; and most steps that choose without branches before one is tried again.
+_SOON, _LONGEST = 4, 32
 
 
 def turned_base(base: Array, n: int) -> Array:
@@ -90,9 +86,6 @@ def turned_base(base: Array, n: int) -> Array:
 def room_for(itemsize: int, width: int) -> int:
     """Return how many right-hand sides have room in a row, of a band of total width w = l + u."""
     return BYTES // itemsize - width
-
-
-# ---------------------------------------------------------------------- by plain loops
 
 
 @kernel

@@ -16,7 +16,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import borrowing, compiled_form, kernel
-from stridiag._kernels.narrow_band import load, pick, put, reduce
+from stridiag._kernels.narrow_band import load, put, reduce, take
 
 __all__ = ["back_substitute", "back_substitute_adjoint", "forward_substitute", "forward_substitute_adjoint"]
 
@@ -100,7 +100,7 @@ def down(carried: tuple[Row, ...], x: Array, come: int, go: int, n: int, p: int,
     result = []
     for k, row in enumerate(carried):
         following = (*row[1:], x[come + k * n])
-        value = pick((row[0], *following), p, 0)
+        value = take(following, row[0], p, 1)
         x[go + k * n] = value
         result.append(reduce(put(following, row[0], p, 1), value, by))
     return tuple(result)
@@ -114,7 +114,7 @@ def _down_form(carried: Any, x: Any, come: Any, go: Any, n: Any, p: Any, by: Any
     def first_and_rest(carried: Any, x: Any, come: Any, go: Any, n: Any, p: Any, by: Any) -> Any:
         row = carried[0]
         following = (*row[1:], x[come])
-        value = pick((row[0], *following), p, 0)
+        value = take(following, row[0], p, 1)
         x[go] = value
         return (
             reduce(put(following, row[0], p, 1), value, by),
@@ -200,7 +200,7 @@ def up_adjoint(carried: tuple[Row, ...], x: Array, place: int, go: int, n: int, 
         value = less_products(x[place + k * n], by, row)
         rest = put(row, value, p, 1)
         x[go + k * n] = rest[-1]
-        result.append((value if p == 0 else pick(row, p, 1), *rest[:-1]))
+        result.append((take(row, value, p, 1), *rest[:-1]))
     return tuple(result)
 
 
@@ -215,8 +215,7 @@ def _up_adjoint_form(carried: Any, x: Any, place: Any, go: Any, n: Any, p: Any, 
         rest = put(row, value, p, 1)
         x[go] = rest[-1]
         return (
-            # In this order, since `value` is what is found last.
-            (value if p == 0 else pick(row, p, 1), *rest[:-1]),
+            (take(row, value, p, 1), *rest[:-1]),
             *up_adjoint(carried[1:], x, place + n, go + n, n, p, by),
         )
 
