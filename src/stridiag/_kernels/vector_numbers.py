@@ -5,6 +5,9 @@ Arrays are contiguous and counted as if they were flat; no index counts from the
 for their lengths, which are known when a kernel is compiled.
 """
 
+# Made of numba's extension points, which are not annotated.
+# mypy: disallow-untyped-decorators=False
+
 from __future__ import annotations
 
 from typing import Any
