@@ -94,32 +94,33 @@ def _end_plainly(flat: Array, base: Array, step: int, end: tuple[Array, Array, A
     rows, lower, pivots = end
     l, w = lower.shape[1], rows.shape[1] - 1  # noqa: E741 - the names of the widths throughout
     # The candidates, from the column of the step on. The first rows have entries that belong to no column.
-    held = np.zeros((l + 1, w + 1), flat.dtype)
+    held = [[0.0 for _ in range(w + 1)] for _ in range(l + 1)]
     for k in range(l):
         for d in range(l - k, w + 1):
             if base[d] != ABSENT:
-                held[k, d - l + k] = flat[base[d] + step * k]
+                held[k][d - l + k] = flat[base[d] + step * k]
     fine = True
     for i in range(pivots.size):
+        held[l] = [flat[base[d] + step * (i + l)] if base[d] != ABSENT else 0.0 for d in range(w + 1)]
         p = 0
-        for d in range(w + 1):
-            held[l, d] = flat[base[d] + step * (i + l)] if base[d] != ABSENT else 0.0
         for k in range(1, l + 1):
-            if abs(held[k, 0]) > abs(held[p, 0]):
+            if abs(held[k][0]) > abs(held[p][0]):
                 p = k
-        chosen = held[p].copy()
+        chosen = held[p]
         held[p] = held[0]
-        rows[i, 0] = 1.0 / chosen[0]
-        fine = fine and 0.0 < abs(rows[i, 0]) < np.inf
+        reciprocal = 1.0 / chosen[0]
+        fine = fine and 0.0 < abs(reciprocal) < np.inf
         pivots[i] = p
+        rows[i, 0] = reciprocal
         for d in range(1, w + 1):
-            rows[i, d] = chosen[d] * rows[i, 0]
+            rows[i, d] = chosen[d] * reciprocal
         for k in range(l):
-            lower[i, k] = held[k + 1, 0] * rows[i, 0]
-            for d in range(w):
-                held[k, d] = held[k + 1, d + 1] - lower[i, k] * chosen[d + 1]
-            held[k, w] = 0.0
-    rest[:] = held[:l]
+            by = held[k + 1][0] * reciprocal
+            lower[i, k] = by
+            held[k] = [held[k + 1][d + 1] - by * chosen[d + 1] if d < w else 0.0 for d in range(w + 1)]
+    for k in range(l):
+        for d in range(w + 1):
+            rest[k, d] = held[k][d]
     return fine
 
 
