@@ -93,15 +93,16 @@ def _end_plainly(flat: Array, base: Array, step: int, end: tuple[Array, Array, A
     """Factor one end; return whether each step had a pivot."""
     rows, lower, pivots = end
     l, w = lower.shape[1], rows.shape[1] - 1  # noqa: E741 - the names of the widths throughout
+    none = flat[0] * 0
     # The candidates, from the column of the step on. The first rows have entries that belong to no column.
-    held = [[0.0 for _ in range(w + 1)] for _ in range(l + 1)]
+    held = [[none for _ in range(w + 1)] for _ in range(l + 1)]
     for k in range(l):
         for d in range(l - k, w + 1):
             if base[d] != ABSENT:
                 held[k][d - l + k] = flat[base[d] + step * k]
     fine = True
     for i in range(pivots.size):
-        held[l] = [flat[base[d] + step * (i + l)] if base[d] != ABSENT else 0.0 for d in range(w + 1)]
+        held[l] = [flat[base[d] + step * (i + l)] if base[d] != ABSENT else none for d in range(w + 1)]
         p = 0
         for k in range(1, l + 1):
             if abs(held[k][0]) > abs(held[p][0]):
@@ -117,7 +118,7 @@ def _end_plainly(flat: Array, base: Array, step: int, end: tuple[Array, Array, A
         for k in range(l):
             by = held[k + 1][0] * reciprocal
             lower[i, k] = by
-            held[k] = [held[k + 1][d + 1] - by * chosen[d + 1] if d < w else 0.0 for d in range(w + 1)]
+            held[k] = [held[k + 1][d + 1] - by * chosen[d + 1] if d < w else none for d in range(w + 1)]
     for k in range(l):
         for d in range(w + 1):
             rest[k, d] = held[k][d]
