@@ -133,8 +133,8 @@ class _Search:
         x = self._x
         assert x is not None
         total = _size(x)
-        # Probes with the matrix need no more than the signs.
-        first = 0 if len(self._found) else 1
+        # Probes with the matrix need no more than the signs; nor does, most likely, what is beyond the limit already.
+        first = 0 if len(self._found) or total * self._norm > self._limit else 1
         given = np.empty((1 + first, self._n), self._dtype)
         np.sign(x, out=given[0])
         given[1:] = self._adjoint_probes(0, first)
@@ -143,11 +143,11 @@ class _Search:
         found = solve_rows(self._decomposition, given, adjoint=True)
         self._y = y = found[0]
         self._lower = float(np.abs(y).max())
-        if not first:
+        if len(self._found):
             return self._rest()
-        largest = _largest_without(found[1], y, shares[0])
-        upper = self._by_columns(1, largest)
-        for k in range(1, _ADJOINT):
+        largest = _largest_without(found[1], y, shares[0]) if first else 0.0
+        upper = self._by_columns(1, largest) if first else math.inf
+        for k in range(first, _ADJOINT):
             if not self._open(upper):
                 break
             given = self._adjoint_probes(k, 1)

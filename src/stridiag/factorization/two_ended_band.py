@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import band_lu, two_ended_rows
-from stridiag._kernels import two_ended_band as kernels
+from stridiag._kernels import band_lu, two_ended_lu
+from stridiag._kernels import two_ended_solve as kernels
 from stridiag._kernels.band_lanes import ABSENT
 from stridiag._kernels.threads import run_ranges
 from stridiag.factorization.band import BandLU
@@ -32,7 +32,7 @@ _SOLVE_ROWS = 200_000
 
 
 class TwoEndedLU(SolvesFewSides):
-    """LU with partial pivoting of a narrow band of real numbers. See `stridiag._kernels.two_ended_band`."""
+    """LU with partial pivoting of a narrow band of real numbers. See `stridiag._kernels.two_ended_lu`."""
 
     name = BandLU.name
 
@@ -43,7 +43,7 @@ class TwoEndedLU(SolvesFewSides):
         self._layout, self._band = layout, band
         lower, upper, w = band.lower, band.upper, band.width
         kind = values.dtype
-        self._below, self._above, self._like = (0,) * lower, (0,) * upper, (0,) * w
+        self._widths = ((0,) * upper, (0,) * lower)
         self._top, self._bottom = (
             (_with_margin(steps, w + 1, kind), np.empty((steps, below), kind), np.empty(steps, np.uint8))
             for steps, below in zip(band.steps, (lower, upper), strict=True)
@@ -57,20 +57,20 @@ class TwoEndedLU(SolvesFewSides):
         band, w = self._band, self._band.width
         flat, base = band.diagonals(values)
         present = tuple(None if place == ABSENT else 0 for place in base.tolist())
-        given = (flat, base, kernels.turned_base(base, band.n), self._above, self._below, present)
-        left, turned = (np.empty((count, w + 1), values.dtype) for count in (band.lower, band.upper))
+        given = (flat, base, two_ended_lu.turned_base(base, band.n), *self._widths, present)
+        rests = (np.empty((band.lower, w + 1), values.dtype), np.empty((band.upper, w + 1), values.dtype))
         regular = np.empty(2, np.bool_)
-        if sides.shape[0] > two_ended_rows.room_for(values.itemsize, w):
+        if sides.shape[0] > two_ended_lu.room_for(values.itemsize, w):
             sides = sides[:0]
         self._carried = np.empty((sides.shape[0], w), values.dtype)
         along = ((0,) * sides.shape[0], sides.reshape(sides.size), self._carried)
 
         def some(first: int, last: int) -> None:
-            two_ended_rows.factor(*given, self._top, self._bottom, first, last, left, turned, regular, *along)
+            two_ended_lu.factor(*given, self._top, self._bottom, first, last, rests, regular, along)
 
         self._run(some, _FACTOR_ROWS)
         # As a band as wide as it is long; the bottom end counts backwards.
-        core = np.concatenate((left[:, :w], turned[::-1, w - 1 :: -1]))
+        core = np.concatenate((rests[0][:, :w], rests[1][::-1, w - 1 :: -1]))
         rows = self._core[0]
         rows[:] = 0
         for i in range(w):
@@ -164,16 +164,16 @@ class TwoEndedLU(SolvesFewSides):
 
         The first half is done where `carried`, (r, w), is what was left of them.
         """
-        n, like = self._band.n, self._like
+        n, w = self._band.n, self._band.width
         done = carried is not None and carried.size > 0
-        core = carried if carried is not None and done else np.empty((len(sides), len(like)), x.dtype)
-        ends = (*self._top[1:], *self._bottom[1:])
+        core = carried if carried is not None and done else np.empty((len(sides), w), x.dtype)
+        given = (*self._widths, sides, self._top, self._bottom)
 
         def forward(first: int, last: int) -> None:
-            kernels.forward_substitute(self._above, self._below, sides, *ends, first, last, n, x, core)
+            kernels.forward_substitute(*given, first, last, n, x, core)
 
         def back(first: int, last: int) -> None:
-            kernels.back_substitute(like, sides, self._top[0], self._bottom[0], first, last, n, x, core)
+            kernels.back_substitute(*given, first, last, n, x, core)
 
         if not done:
             self._run(forward, _SOLVE_ROWS)
@@ -188,15 +188,15 @@ class TwoEndedLU(SolvesFewSides):
         x.reshape(core.shape[0], -1)[:, start : start + core.shape[1]] = core
 
     def _solve_pair_adjoint(self, x: Array, sides: tuple[int, ...]) -> None:
-        n, like = self._band.n, self._like
-        parts = np.empty((2, len(sides), len(like)), x.dtype)
-        ends = (*self._top[1:], *self._bottom[1:])
+        n, w = self._band.n, self._band.width
+        parts = np.empty((2, len(sides), w), x.dtype)
+        given = (*self._widths, sides, self._top, self._bottom)
 
         def forward(first: int, last: int) -> None:
-            kernels.forward_substitute_adjoint(like, sides, self._top[0], self._bottom[0], first, last, n, x, parts)
+            kernels.forward_substitute_adjoint(*given, first, last, n, x, parts)
 
         def back(first: int, last: int) -> None:
-            kernels.back_substitute_adjoint(self._above, self._below, sides, *ends, first, last, n, x, core)
+            kernels.back_substitute_adjoint(*given, first, last, n, x, core)
 
         self._run(forward, _SOLVE_ROWS)
         z = np.ascontiguousarray((parts[0] + parts[1]).T)
@@ -211,5 +211,5 @@ class TwoEndedLU(SolvesFewSides):
 
 
 def _with_margin(steps: int, width: int, kind: np.dtype[Any]) -> Array:
-    """Return room for rows, (steps, width), and behind it for what `two_ended_rows.factor` overwrites."""
-    return np.empty(steps * width + two_ended_rows.MARGIN, kind)[: steps * width].reshape(steps, width)
+    """Return room for rows, (steps, width), and behind it for what `two_ended_lu.factor` overwrites."""
+    return np.empty(steps * width + two_ended_lu.MARGIN, kind)[: steps * width].reshape(steps, width)

@@ -1,4 +1,4 @@
-"""Narrow bands that are eliminated from both ends at once: what `stridiag._kernels.two_ended_band` works on.
+"""Narrow bands that are eliminated from both ends at once: what `stridiag._kernels.two_ended_lu` works on.
 
 In class order (`stridiag.planning.chain`) the residue classes modulo g, one behind the other, make one band of widths l
 and u: nothing couples one class with the next.

@@ -237,13 +237,16 @@ class _Recorder:
 
     def __call__(self, *arguments: Any) -> Any:
         copies: dict[int, tuple[Any, Any]] = {}
-        passed = []
-        for argument in arguments:
+
+        def replaced(argument: Any) -> Any:
+            if isinstance(argument, tuple):
+                return tuple(map(replaced, argument))
             if isinstance(argument, np.ndarray) and argument.dtype.kind == "f":
                 # The same array under two names stays one array.
-                passed.append(copies.setdefault(id(argument), (argument, counted(argument)))[1])
-            else:
-                passed.append(argument)
+                return copies.setdefault(id(argument), (argument, counted(argument)))[1]
+            return argument
+
+        passed = [replaced(argument) for argument in arguments]
         Counted.total = 0
         result = self._twin(*passed)
         self._tally[0] += Counted.total

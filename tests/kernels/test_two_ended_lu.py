@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 import stridiag
-from stridiag._kernels import two_ended_rows
+from stridiag._kernels import two_ended_lu
 from stridiag._kernels.band_lanes import ABSENT
 from stridiag._kernels.compile import COMPILES
-from stridiag._kernels.two_ended_band import turned_base
 from stridiag.planning.chain import ChainLayout
 from stridiag.planning.two_ended_band import TwoEndedBand
 
@@ -28,7 +27,7 @@ def factored(kernel, A, sides, ends):
     flat, base = band.diagonals(A.values)
     made = []
     for steps, below in zip(band.steps, (lower, upper), strict=True):
-        rows = np.zeros(steps * (w + 1) + two_ended_rows.MARGIN)
+        rows = np.zeros(steps * (w + 1) + two_ended_lu.MARGIN)
         made.append(
             (rows[: steps * (w + 1)].reshape(steps, w + 1), np.zeros((steps, below)), np.zeros(steps, np.uint8))
         )
@@ -37,8 +36,18 @@ def factored(kernel, A, sides, ends):
     present = tuple(None if place == ABSENT else 0 for place in base.tolist())
     for first, last in ends:
         kernel(
-            *(flat, base, turned_base(base, band.n), (0,) * upper, (0,) * lower, present, *made, first, last),
-            *(left, turned, regular, (0,) * sides.shape[0], x.reshape(-1), core),
+            *(
+                flat,
+                base,
+                two_ended_lu.turned_base(base, band.n),
+                (0,) * upper,
+                (0,) * lower,
+                present,
+                *made,
+                first,
+                last,
+            ),
+            *((left, turned), regular, ((0,) * sides.shape[0], x.reshape(-1), core)),
         )
     return [*made[0], *made[1], left, turned, regular, x, core]
 
@@ -59,9 +68,9 @@ def test_vectors_and_plain_loops_agree(offsets, count):
         seldom.with_values(zero),
         seldom.with_values(np.where(values == values[7], np.nan, values)),
     ):
-        plain = factored(two_ended_rows.factor.plain, matrix, sides, [(0, 2)])
-        both = factored(two_ended_rows.factor, matrix, sides, [(0, 2)])
-        apart = factored(two_ended_rows.factor, matrix, sides, [(0, 1), (1, 2)])
+        plain = factored(two_ended_lu.factor.plain, matrix, sides, [(0, 2)])
+        both = factored(two_ended_lu.factor, matrix, sides, [(0, 2)])
+        apart = factored(two_ended_lu.factor, matrix, sides, [(0, 1), (1, 2)])
         np.testing.assert_array_equal(both[8], plain[8])
         for name, one, other in zip(NAMES, both, apart, strict=True):
             np.testing.assert_array_equal(one, other, err_msg=name)
@@ -69,9 +78,9 @@ def test_vectors_and_plain_loops_agree(offsets, count):
             for name, one, other in zip(NAMES, both, plain, strict=True):
                 # What is fused differs from compiler to compiler.
                 np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9, err_msg=name)
-    assert not factored(two_ended_rows.factor, seldom.with_values(zero), sides, [(0, 2)])[8].any()
+    assert not factored(two_ended_lu.factor, seldom.with_values(zero), sides, [(0, 2)])[8].any()
 
 
 def test_room_for_right_hand_sides():
-    assert [two_ended_rows.room_for(8, w) for w in (2, 5, 6, 7, 8)] == [6, 3, 2, 1, 0]
-    assert two_ended_rows.room_for(4, 8) == 8
+    assert [two_ended_lu.room_for(8, w) for w in (2, 5, 6, 7, 8)] == [6, 3, 2, 1, 0]
+    assert two_ended_lu.room_for(4, 8) == 8
