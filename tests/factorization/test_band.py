@@ -33,7 +33,7 @@ def test_the_zoo_by_every_way(way, dtype, monkeypatch):
         monkeypatch.setattr(planning, "STABLE_WIDTH", -1)
         monkeypatch.setattr(planning, "COMPILED_WIDTH", -1)
     if way == "rotations":
-        monkeypatch.setattr(factorization, "_MILD_GROWTH", -1.0)
+        monkeypatch.setattr(factorization, "MILD_GROWTH", -1.0)
         monkeypatch.setattr(factorization, "check_solves", lambda *_: Check(1.0, 1.0, 0.0, 1e16, 0))
     rng = np.random.default_rng(0)
     failures, solved = [], 0

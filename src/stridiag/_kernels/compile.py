@@ -44,37 +44,6 @@ def _load_numba() -> Any:
 
 numba = _load_numba()
 
-
-def _compile_uncollected() -> None:
-    """Have the collector of garbage wait while numba compiles, for which it takes a seventh of the time otherwise.
-
-    Numba says when it begins and ends, under its own lock; a function that calls others is compiled around them.
-    """
-    from numba.core import event
-
-    class Pause(event.Listener):
-        def __init__(self) -> None:
-            self.depth = 0
-            self.collecting = False
-
-        def on_start(self, event: Any) -> None:
-            if self.depth == 0:
-                self.collecting = gc.isenabled()
-                gc.disable()
-            self.depth += 1
-
-        def on_end(self, event: Any) -> None:
-            self.depth -= 1
-            if self.depth == 0 and self.collecting:
-                gc.enable()
-
-    register: Any = event.register
-    register("numba:compile", Pause())
-
-
-if not numba.config.DISABLE_JIT:
-    _compile_uncollected()
-
 COMPILES = not numba.config.DISABLE_JIT
 """Whether kernels are compiled; explicit vectors exist in compiled code only."""
 
