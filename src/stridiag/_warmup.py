@@ -46,10 +46,12 @@ def _solve(matrix: StridiagMatrix) -> None:
     n = matrix.shape[0]
     factor = matrix.factor()
     columns = np.ones((n, 3), matrix.dtype)
-    for right in (columns[:, 0].copy(), columns, np.asfortranarray(columns), np.ones((n, _MANY), matrix.dtype)):
+    vector = columns[:, 0].copy()
+    # The second solution notes what those after it replay.
+    for right in (*[vector] * 3, columns, np.asfortranarray(columns), np.ones((n, _MANY), matrix.dtype)):
         factor.solve(right)
-    factor.solve(columns[:, 0].copy(), trans="T")
-    linalg.solve(matrix, columns[:, 0].copy())
+    factor.solve(vector, trans="T")
+    linalg.solve(matrix, vector)
     if n > _SHORT and not matrix.structure.link_count:
         # Solutions of second differences do not forget what is far away: many of them take other kernels.
         values = np.full(matrix.nnz, -1, matrix.dtype)
