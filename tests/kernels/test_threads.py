@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -50,13 +51,22 @@ def pieces_of(count, **options):
 @pytest.mark.parametrize("threads_allowed", [1, 2, 3, 7])
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 64, 1000])
 @pytest.mark.parametrize("grain", [1, 8, 2000])
+@pytest.mark.parametrize("multiple", [None, 1, 6])
 @pytest.mark.parametrize("each", [1, 3])
-def test_pieces_make_up_the_range(threads_allowed, count, grain, each):
+def test_pieces_make_up_the_range(threads_allowed, count, grain, multiple, each):
     with stridiag.num_threads(threads_allowed):
-        pieces = pieces_of(count, grain=grain, pieces_per_thread=each)
+        pieces = pieces_of(count, grain=grain, multiple=multiple, pieces_per_thread=each)
     assert [i for first, last in pieces for i in range(first, last)] == list(range(count))
-    assert all(first % grain == 0 for first, _ in pieces)
-    assert len(pieces) <= max(1, threads_allowed * each)
+    assert all(first % (multiple or grain) == 0 for first, _ in pieces)
+    assert len(pieces) <= max(1, min(threads_allowed, count // grain) * each)
+
+
+def test_pieces_are_even_where_any_number_begins_one():
+    at_rest()
+    with stridiag.num_threads(2):
+        assert pieces_of(56, grain=24) == [(0, 24), (24, 56)]
+        at_rest()
+        assert pieces_of(56, grain=24, multiple=1) == [(0, 28), (28, 56)]
 
 
 def at_rest():
@@ -93,6 +103,7 @@ def test_little_work_and_one_thread_touch_no_pool(monkeypatch):
     monkeypatch.setattr(threads._Pool, "take", lambda *_: pytest.fail("the pool was asked"))
     with stridiag.num_threads(4):
         assert pieces_of(10, grain=10) == [(0, 10)]
+        assert pieces_of(19, grain=10) == [(0, 19)]
     with stridiag.num_threads(1):
         assert pieces_of(10) == [(0, 10)]
 
@@ -120,6 +131,69 @@ def test_what_a_piece_raises_reaches_the_caller(place, kind):
         piece, names = meeting(2)
         run_ranges(piece, 2)
     assert len(set(names)) == 2
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system does not send signals to threads")
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+def test_an_interrupt_while_waiting_lets_pieces_end(seconds):
+    # The caller still looks for the other piece when it is interrupted, or sleeps already.
+    at_rest()
+    home = threading.current_thread()
+    finished = []
+    begun = threading.Barrier(2, timeout=30)
+
+    def piece(first, last):
+        begun.wait()
+        if threading.current_thread() is not home:
+            time.sleep(seconds)
+            signal.pthread_kill(home.ident, signal.SIGINT)
+            time.sleep(seconds)
+            finished.append(first)
+
+    with stridiag.num_threads(2):
+        with pytest.raises(KeyboardInterrupt):
+            run_ranges(piece, 2)
+            time.sleep(1)  # where the signal was late
+        assert len(finished) == 1
+        piece, names = meeting(2)
+        run_ranges(piece, 2)
+    assert len(set(names)) == 2
+
+
+@pytest.mark.parametrize("allowed", [2, 4])
+def test_calls_one_after_another_at_any_distance(allowed):
+    # Workers are found resting, falling asleep and sleeping, and callers look for them or sleep.
+    out = np.zeros(40, np.int64)
+
+    def piece(first, last):
+        out[first:last] += 1
+        if first % 3 == 2:
+            time.sleep(1e-5 * (first % 7))
+
+    with stridiag.num_threads(allowed):
+        for k in range(600):
+            run_ranges(piece, 40, pieces_per_thread=1 + k % 3)
+            end = time.perf_counter() + 1e-6 * (k % 100)
+            while time.perf_counter() < end:
+                pass
+    assert (out == 600).all()
+    at_rest()
+
+
+def test_without_compiled_code_callers_and_workers_sleep():
+    code = """
+        import threading
+        import stridiag
+        from stridiag._kernels import polling
+        from stridiag._kernels.threads import run_ranges
+
+        stridiag.set_num_threads(2)
+        barrier = threading.Barrier(2, timeout=30)
+        for _ in range(20):
+            run_ranges(lambda first, last: barrier.wait(), 2)
+        print(polling.await_count is polling._await_plain)
+    """
+    assert fresh(code, NUMBA_DISABLE_JIT="1") == ["True"]
 
 
 def test_pieces_not_begun_are_dropped_after_an_error():

@@ -1,7 +1,12 @@
 """A small pool of threads that runs kernels over ranges of work.
 
-Kernels release the interpreter's lock, so plain threads are enough: no OpenMP, no parallel compilation, and nothing
-that spins while it waits. A piece handed over costs some 15 microseconds, most of them the operating system's.
+Kernels release the interpreter's lock, so plain threads are enough: no OpenMP, no parallel compilation. A call adds
+some 10 microseconds to the longest of its pieces where another call came shortly before it, and up to 50 where the
+workers sleep and the processors with them.
+
+Who waits looks for some 50 microseconds for what it waits for, and then sleeps: the caller after its own pieces, until
+the others are done; a worker after a call, for the next one, since an operation is often several calls. So a thread
+burns no more than that for a call and a worker, and nothing at all where one thread is used.
 
 A call hands pieces only to workers that are idle at that moment and does the rest itself; it waits for pieces that
 have begun, never for one that has not. So no call waits for another call's work, and none can block another, from
@@ -22,6 +27,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from queue import SimpleQueue
 
+from stridiag._kernels import polling
 from stridiag._kernels.thread_count import forget_the_environment, get_num_threads, use_one_thread
 
 __all__ = ["run_ranges"]
@@ -29,7 +35,9 @@ __all__ = ["run_ranges"]
 Piece = Callable[[int, int], object]
 
 
-def run_ranges(function: Piece, count: int, *, grain: int = 1, pieces_per_thread: int = 1) -> None:
+def run_ranges(
+    function: Piece, count: int, *, grain: int = 1, multiple: int | None = None, pieces_per_thread: int = 1
+) -> None:
     """Call ``function(first, last)`` for contiguous pieces that make up ``range(count)``, on several threads.
 
     Parameters
@@ -40,8 +48,10 @@ def run_ranges(function: Piece, count: int, *, grain: int = 1, pieces_per_thread
     count : int
         The number of units of work; with 0, nothing is called.
     grain : int
-        Pieces begin at multiples of it, and a count up to it is not worth a second thread: give the number of units
-        that take 30 microseconds or more.
+        No thread is there for less: give the number of units that take 40 microseconds or more. Two threads are
+        then at work from twice that on.
+    multiple : int, optional
+        Pieces begin at multiples of it; by default of the grain.
     pieces_per_thread : int
         More than 1 evens out a machine that is busy with other things: who is done takes the next piece. Each piece
         costs a microsecond or two.
@@ -51,26 +61,32 @@ def run_ranges(function: Piece, count: int, *, grain: int = 1, pieces_per_thread
     BaseException
         What a piece raised, once no piece runs any more; of several, one. The pieces that had not begun are dropped.
     """
-    if count <= grain:
+    if count < 2 * grain:
         if count > 0:
             function(0, count)
         return
-    units = -(-count // grain)
-    threads = min(get_num_threads(), units)
+    threads = min(get_num_threads(), count // grain)
     if threads == 1:
         function(0, count)
         return
+    multiple = grain if multiple is None else multiple
+    units = -(-count // multiple)
     pool = _pool
     call = _Call(function)
     workers = pool.take(threads)
     try:
         parts = min(units, (len(workers) + 1) * pieces_per_thread) if workers else 1
-        cuts = [grain * (units * part // parts) for part in range(parts)] + [count]
-        call.pieces.extend(pairwise(cuts))
+        cuts = [multiple * (units * part // parts) for part in range(parts)] + [count]
+        call.pieces.extend(pairwise(cuts[1:]))
+        # The last before the caller's own piece: who wakes finds the interpreter's lock free.
         pool.wake(workers, call)
-        finished, problem = call.work()
+        finished, problem = call.work((0, cuts[1]))
+        turns = polling.TURNS
         while finished < parts:
             try:
+                if turns:
+                    polling.await_count(call.settled, parts - finished, turns)
+                    turns = 0
                 number, other = call.done.get()
             except BaseException as error:  # an interrupt: the pieces that run still write to the caller's arrays
                 finished += call.drop()
@@ -91,21 +107,24 @@ def run_ranges(function: Piece, count: int, *, grain: int = 1, pieces_per_thread
 class _Call:
     """One call's pieces: whoever comes takes the next one."""
 
-    __slots__ = ("done", "function", "pieces")
+    __slots__ = ("done", "function", "pieces", "settled")
 
     def __init__(self, function: Piece) -> None:
         self.function = function
         self.pieces: deque[tuple[int, int]] = deque()
         self.done: SimpleQueue[tuple[int, BaseException | None]] = SimpleQueue()
+        # How many pieces workers have reported done: to look at, while the queue is what counts.
+        self.settled = polling.new_counter()
 
-    def work(self) -> tuple[int, BaseException | None]:
+    def work(self, piece: tuple[int, int] | None = None) -> tuple[int, BaseException | None]:
         """Do pieces until none is left to begin; give how many are settled by that, and what one of them raised."""
         settled = 0
         while True:
             try:
-                first, last = self.pieces.popleft()
+                first, last = piece or self.pieces.popleft()
             except IndexError:
                 return settled, None
+            piece = None
             settled += 1
             try:
                 self.function(first, last)
@@ -124,14 +143,17 @@ class _Call:
 
 
 class _Worker:
-    """A thread that sleeps until it is handed a call."""
+    """A thread that rests, and then sleeps, until it is handed a call."""
 
     def __init__(self, pool: _Pool, number: int) -> None:
         # All of these belong to whoever holds the pool's lock.
         self.call: _Call | None = None
         self.called = False
         self.end = False
-        # A lock wakes a thread as fast as anything that Python has, and does not spin.
+        # How often the bell has been rung, for who rests; and a lock, which wakes a thread that sleeps as fast as
+        # anything that Python has.
+        self.rings = 0
+        self.rung = polling.new_counter()
         self.bell = threading.Lock()
         self.bell.acquire()
         self.thread = threading.Thread(target=self._run, args=(pool,), name=f"stridiag-{number}", daemon=True)
@@ -141,6 +163,8 @@ class _Worker:
         """Wake the thread, unless it has been called already and is not awake yet."""
         if not self.called:
             self.called = True
+            self.rings += 1
+            polling.set_count(self.rung, self.rings)
             self.bell.release()
 
     def _run(self, pool: _Pool) -> None:
@@ -151,12 +175,13 @@ class _Worker:
             with pool.lock:
                 call, self.call = self.call, None
                 self.called = False
+                heard = self.rings
                 if self.end:
                     return
             if call is None:  # its caller needed no help after all
                 continue
             settled, problem = call.work()
-            done = call.done
+            done, counter = call.done, call.settled
             # Nothing of a finished call, whose arrays may be large, is kept by a thread that sleeps. And it is at hand
             # again before the caller hears of it, who may begin the next call at once.
             del call
@@ -166,6 +191,7 @@ class _Worker:
             if settled:
                 done.put((settled, problem))
             del done, problem
+            polling.count_and_rest(counter, settled, self.rung, heard, polling.TURNS)
 
 
 class _Pool:
