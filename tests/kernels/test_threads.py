@@ -150,10 +150,13 @@ def test_an_interrupt_while_waiting_lets_pieces_end(seconds):
             time.sleep(seconds)
             finished.append(first)
 
+    def call():
+        run_ranges(piece, 2)
+        time.sleep(1)  # where the signal is late
+
     with stridiag.num_threads(2):
         with pytest.raises(KeyboardInterrupt):
-            run_ranges(piece, 2)
-            time.sleep(1)  # where the signal was late
+            call()
         assert len(finished) == 1
         piece, names = meeting(2)
         run_ranges(piece, 2)

@@ -48,13 +48,13 @@ def run_ranges(
     count : int
         The number of units of work; with 0, nothing is called.
     grain : int
-        No thread is there for less: give the number of units that take 40 microseconds or more. Two threads are
-        then at work from twice that on.
+        No thread is there for less: give the number of units that take 50 microseconds or more, so that two threads
+        are faster than one even if one of them has to be woken first.
     multiple : int, optional
         Pieces begin at multiples of it; by default of the grain.
     pieces_per_thread : int
-        More than 1 evens out a machine that is busy with other things: who is done takes the next piece. Each piece
-        costs a microsecond or two.
+        More than 1 evens out a machine that is busy with other things: who is done takes the next piece. No piece is
+        less than a grain: threads that often come for another one wait for each other at the interpreter's lock.
 
     Raises
     ------
@@ -75,7 +75,8 @@ def run_ranges(
     call = _Call(function)
     workers = pool.take(threads)
     try:
-        parts = min(units, (len(workers) + 1) * pieces_per_thread) if workers else 1
+        each = min(pieces_per_thread, count // (threads * grain))
+        parts = min(units, (len(workers) + 1) * each) if workers else 1
         cuts = [multiple * (units * part // parts) for part in range(parts)] + [count]
         call.pieces.extend(pairwise(cuts[1:]))
         # The last before the caller's own piece: who wakes finds the interpreter's lock free.

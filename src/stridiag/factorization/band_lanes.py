@@ -24,7 +24,7 @@ NOTED = 2_000_000
 """Columns up to which reflections are noted, 2 w + 2 numbers each: 200 megabytes for w = 5. Outside of caches too that
 takes less time than eliminating anew, 0.6 of it at a million columns."""
 
-# A group of segments takes some 30 microseconds.
+# Groups of segments that take some 50 microseconds or more, without notes and with them.
 _GRAIN = 2
 _NOTED_GRAIN = 6
 
@@ -93,7 +93,7 @@ class Lanes:
             out = (leftover, entering, carried, extent, work)
             kernels.condense((0,) * w, lanes, self.lower, fill, *given, first, last, x, *out)
 
-        run_ranges(some, self._groups, grain=_GRAIN)
+        run_ranges(some, self._groups, grain=_GRAIN, multiple=1)
         return carried
 
     def noted(
@@ -122,7 +122,7 @@ class Lanes:
                 out = (before, none, turns, pivots, work)
                 band_replay.note((0,) * w, lanes, self.lower, *given, first, last, *out)
 
-            run_ranges(some, self._groups, grain=_GRAIN)
+            run_ranges(some, self._groups, grain=_GRAIN, multiple=1)
             self._notes = before, turns, pivots
         return self._notes
 
@@ -135,7 +135,7 @@ class Lanes:
             given = (self._starts, self._lengths, first, last, *notes[:2], x, carried, work)
             band_replay.fold((0,) * w, lanes, self.lower, *given)
 
-        run_ranges(some, self._groups, grain=_NOTED_GRAIN)
+        run_ranges(some, self._groups, grain=_NOTED_GRAIN, multiple=1)
         return carried
 
     def _unfold(self, x: Array, right: Array, notes: tuple[Index, Array, Array]) -> None:
@@ -147,7 +147,7 @@ class Lanes:
             given = (self._starts, self._lengths, first, last, *notes, x, right, work)
             band_replay.unfold((0,) * w, lanes, self.lower, *given)
 
-        run_ranges(some, self._groups, grain=_NOTED_GRAIN)
+        run_ranges(some, self._groups, grain=_NOTED_GRAIN, multiple=1)
 
     @property
     def nbytes(self) -> int:
@@ -181,7 +181,7 @@ class Lanes:
             work = _aligned(kernels.substitute_size(w, x.shape[0], len(lanes), longest), x.dtype)
             kernels.substitute((0,) * w, lanes, self.lower, *given, first, last, x, right, work)
 
-        run_ranges(some, self._groups, grain=_GRAIN)
+        run_ranges(some, self._groups, grain=_GRAIN, multiple=1)
 
 
 def rows_to_chains(chain: ChainLayout, x: Array) -> Array:

@@ -19,8 +19,8 @@ __all__ = ["chain_determinant", "chain_diagonals", "is_as_it_stands", "phase_and
 
 # From this order on a chain is cut into segments; the rows of one segment at most, and those before it.
 _FROM, _LENGTH, _WARM = 1000, 1000, 32
-# Rows that take some 100 microseconds: below that, waking a second thread takes longer than it gains.
-_GRAIN = 128_000
+# Rows that take some 50 microseconds.
+_GRAIN = 64_000
 
 
 def phase_and_log(factors: NDArray[Any], phase: complex = 1.0) -> tuple[Any, float]:
@@ -65,7 +65,8 @@ def chain_determinant(layout: ChainLayout, values: NDArray[Any]) -> tuple[float,
                 lanes.run_plain(*given, first, last, found)
 
         # Pieces are small: a thread that wakes late holds up one of them only.
-        run_ranges(piece, groups, grain=max(1, _GRAIN // (lanes.GROUP * length)), pieces_per_thread=4)
+        grain = max(1, _GRAIN // (lanes.GROUP * length))
+        run_ranges(piece, groups, grain=grain, multiple=1, pieces_per_thread=4)
         return lanes.join(dl, d, du, n - segments * length, found, guess)
 
     m, e, trust = run(None) if groups else lanes.join(dl, d, du, n, found, guess)

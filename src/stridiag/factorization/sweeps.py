@@ -9,6 +9,7 @@ solution on, what the segments' steps are made of is kept too, unless they are t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,9 +44,9 @@ NOTED = 400_000
 
 _LOOKED_AT = 64
 
-# Groups of segments that are worth handing to another thread: about 40 microseconds' work.
-_GRAIN = 8
-_NOTED_GRAIN = 24
+# Rows that take some 50 microseconds, with notes and without.
+_GRAIN = 20_000
+_NOTED_GRAIN = 48_000
 
 
 class Sweeps:
@@ -157,7 +158,7 @@ class Sweeps:
                     self._reflecting, dl, d, du, b, numbers, known, *around, begin, end, x, squares
                 )
 
-        run_ranges(expand, self._groups, grain=_GRAIN if notes is None else _NOTED_GRAIN)
+        self._run(expand, _GRAIN if notes is None else _NOTED_GRAIN)
         return x, math.sqrt(squares.sum() + (total if probing else total * 0.0))
 
     def _reduce(self, b: Array | None, *, probing: bool) -> tuple[Array, Array]:
@@ -175,10 +176,10 @@ class Sweeps:
             how = self._reflecting
             lane_condensation.reduce(how, dl, d, du, b, numbers, *around, begin, end, leftover, sides, dependent, None)
 
-        run_ranges(reduce, self._groups, grain=_GRAIN)
+        self._run(reduce, _GRAIN)
         if self._reflecting is None and (dependent == lane_condensation.NOT_TO_BE_TRUSTED).any():
             self._reflecting = True
-            run_ranges(reduce, self._groups, grain=_GRAIN)
+            self._run(reduce, _GRAIN)
         if self.regular is None:
             self.regular = bool((dependent < 0).all())
         return sides, leftover
@@ -209,8 +210,11 @@ class Sweeps:
         def fold(begin: int, end: int) -> None:
             lane_replay.fold(self._reflecting, b, *notes.tables, notes.turns, begin, end, sides)
 
-        run_ranges(fold, self._groups, grain=_NOTED_GRAIN)
+        self._run(fold, _NOTED_GRAIN)
         return sides
+
+    def _run(self, piece: Callable[[int, int], None], worth: int) -> None:
+        _run_groups(piece, self._groups, self._tridiagonal[1].size, worth)
 
     def slogdet(self) -> tuple[float, float] | None:
         """Return sign and logarithm of the determinant; None if that needs another way."""
@@ -242,7 +246,7 @@ class Sweeps:
                 True, dl, d, du, None, None, *around, begin, end, leftover, None, dependent, products
             )
 
-        run_ranges(reduce, self._groups, grain=_GRAIN)
+        self._run(reduce, _GRAIN)
         begins = np.flatnonzero(layout.neighbours[:, 1] < 0)
         first, last = layout.first[begins], layout.last[begins]
         rows, left = np.empty((d.size, 8)), np.zeros((begins.size, 2, 5))
@@ -334,11 +338,16 @@ class Notes:
         def note(begin: int, end: int) -> None:
             lane_replay.note(reflecting, dl, d, du, *around, begin, end, groups, whole, real, turns, pivots, noted)
 
-        run_ranges(note, steps.size, grain=_GRAIN)
+        _run_groups(note, steps.size, d.size, _GRAIN)
         self.useful = bool(noted.all())
         self.tables = (_frozen(groups), _frozen(whole), _frozen(real))
         self.turns, self.pivots = _frozen(turns), _frozen(pivots)
         self.nbytes = sum(array.nbytes for array in (groups, whole, real, turns, pivots))
+
+
+def _run_groups(piece: Callable[[int, int], None], groups: int, rows: int, worth: int) -> None:
+    """Call ``piece(first, last)`` for ranges of groups, given how many rows there are and how many are worth a thread."""
+    run_ranges(piece, groups, grain=max(1, worth * groups // max(1, rows)), multiple=1)
 
 
 def _looks_dominant(dl: Array, d: Array, du: Array) -> bool:
