@@ -19,8 +19,9 @@ __all__ = ["chain_determinant", "chain_diagonals", "is_as_it_stands", "phase_and
 
 # From this order on a chain is cut into segments; the rows of one segment at most, and those before it.
 _FROM, _LENGTH, _WARM = 1000, 1000, 32
-# Rows that take some 50 microseconds.
-_GRAIN = 64_000
+# Rows that take some 50 microseconds, and those that outweigh what the caller has put in order before, which goes from
+# one processor's cache to another's.
+_GRAIN, _ORDERED_GRAIN = 64_000, 150_000
 
 
 def phase_and_log(factors: NDArray[Any], phase: complex = 1.0) -> tuple[Any, float]:
@@ -65,7 +66,7 @@ def chain_determinant(layout: ChainLayout, values: NDArray[Any]) -> tuple[float,
                 lanes.run_plain(*given, first, last, found)
 
         # Pieces are small: a thread that wakes late holds up one of them only.
-        grain = max(1, _GRAIN // (lanes.GROUP * length))
+        grain = -(-(_GRAIN if is_as_it_stands(layout) else _ORDERED_GRAIN) // (lanes.GROUP * length))
         run_ranges(piece, groups, grain=grain, multiple=1, pieces_per_thread=4)
         return lanes.join(dl, d, du, n - segments * length, found, guess)
 

@@ -44,9 +44,12 @@ NOTED = 400_000
 
 _LOOKED_AT = 64
 
-# Rows that take some 50 microseconds, with notes and without.
+# Rows that take some 50 microseconds, without notes and with them.
 _GRAIN = 20_000
 _NOTED_GRAIN = 48_000
+# The same where the caller has just written all that is read, or reads next what is written: numbers that go from one
+# processor's cache to another's take longer than the work itself, as long as the caches hold them.
+_CARRIED_GRAIN = 150_000
 
 
 class Sweeps:
@@ -158,7 +161,7 @@ class Sweeps:
                     self._reflecting, dl, d, du, b, numbers, known, *around, begin, end, x, squares
                 )
 
-        self._run(expand, _GRAIN if notes is None else _NOTED_GRAIN)
+        _run_groups(expand, layout, self._groups, _GRAIN if notes is None else _NOTED_GRAIN)
         return x, math.sqrt(squares.sum() + (total if probing else total * 0.0))
 
     def _reduce(self, b: Array | None, *, probing: bool) -> tuple[Array, Array]:
@@ -176,10 +179,10 @@ class Sweeps:
             how = self._reflecting
             lane_condensation.reduce(how, dl, d, du, b, numbers, *around, begin, end, leftover, sides, dependent, None)
 
-        self._run(reduce, _GRAIN)
+        _run_groups(reduce, layout, self._groups, _GRAIN)
         if self._reflecting is None and (dependent == lane_condensation.NOT_TO_BE_TRUSTED).any():
             self._reflecting = True
-            self._run(reduce, _GRAIN)
+            _run_groups(reduce, layout, self._groups, _GRAIN)
         if self.regular is None:
             self.regular = bool((dependent < 0).all())
         return sides, leftover
@@ -210,11 +213,8 @@ class Sweeps:
         def fold(begin: int, end: int) -> None:
             lane_replay.fold(self._reflecting, b, *notes.tables, notes.turns, begin, end, sides)
 
-        self._run(fold, _NOTED_GRAIN)
+        _run_groups(fold, self._layout, self._groups, _NOTED_GRAIN)
         return sides
-
-    def _run(self, piece: Callable[[int, int], None], worth: int) -> None:
-        _run_groups(piece, self._groups, self._tridiagonal[1].size, worth)
 
     def slogdet(self) -> tuple[float, float] | None:
         """Return sign and logarithm of the determinant; None if that needs another way."""
@@ -246,7 +246,7 @@ class Sweeps:
                 True, dl, d, du, None, None, *around, begin, end, leftover, None, dependent, products
             )
 
-        self._run(reduce, _GRAIN)
+        _run_groups(reduce, layout, self._groups, _CARRIED_GRAIN)
         begins = np.flatnonzero(layout.neighbours[:, 1] < 0)
         first, last = layout.first[begins], layout.last[begins]
         rows, left = np.empty((d.size, 8)), np.zeros((begins.size, 2, 5))
@@ -338,16 +338,19 @@ class Notes:
         def note(begin: int, end: int) -> None:
             lane_replay.note(reflecting, dl, d, du, *around, begin, end, groups, whole, real, turns, pivots, noted)
 
-        _run_groups(note, steps.size, d.size, _GRAIN)
+        _run_groups(note, layout, steps.size, _GRAIN)
         self.useful = bool(noted.all())
         self.tables = (_frozen(groups), _frozen(whole), _frozen(real))
         self.turns, self.pivots = _frozen(turns), _frozen(pivots)
         self.nbytes = sum(array.nbytes for array in (groups, whole, real, turns, pivots))
 
 
-def _run_groups(piece: Callable[[int, int], None], groups: int, rows: int, worth: int) -> None:
-    """Call ``piece(first, last)`` for ranges of groups, given how many rows there are and how many are worth a thread."""
-    run_ranges(piece, groups, grain=max(1, worth * groups // max(1, rows)), multiple=1)
+def _run_groups(piece: Callable[[int, int], None], layout: CondensationLayout, groups: int, worth: int) -> None:
+    """Call ``piece(first, last)`` for ranges of groups; of all the rows in them so many are worth a thread."""
+    chain = layout.chain
+    # Interleaved chains are put in order by the caller, before and after.
+    rows = worth if chain.stride == 1 else max(worth, _CARRIED_GRAIN)
+    run_ranges(piece, groups, grain=max(1, rows * groups // max(1, chain.n)), multiple=1)
 
 
 def _looks_dominant(dl: Array, d: Array, du: Array) -> bool:
