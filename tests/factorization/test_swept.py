@@ -114,15 +114,19 @@ def test_blocks_of_columns_and_batches():
     np.testing.assert_allclose(batch.factor().solve(b)[1], X[:, :1] / 2, rtol=1e-10)
 
 
-def test_numbers_of_threads_do_not_matter():
-    for links in (0, 9):
-        A = stridiag.random(60_000, links=links, rng=0)
+def test_numbers_of_threads_do_not_matter(monkeypatch):
+    # All groups of segments are worth a thread.
+    for name in ("sweeps._GRAIN", "sweeps._NOTED_GRAIN", "sweeps._CARRIED_GRAIN", "determinant._GRAIN"):
+        monkeypatch.setattr(f"stridiag.factorization.{name}", 1)
+    monkeypatch.setattr("stridiag.factorization.determinant._ORDERED_GRAIN", 1)
+    for links, offsets in ((0, (-1, 0, 1)), (9, (-1, 0, 1)), (0, (-8, 0, 8))):
+        A = stridiag.random(60_000, offsets, links, rng=0)
         b = np.ones(60_000)
         found = []
         for count in (1, 2, 5):
             with stridiag.num_threads(count):
                 F = A.factor()
-                found.append((F.solve(b), F.solve(b), F.solve(b, trans="T")))
+                found.append((F.solve(b), F.solve(b), F.solve(b, trans="T"), np.array(linalg.slogdet(A))))
         for others in zip(*found, strict=True):
             assert all((other == others[0]).all() for other in others)
 
