@@ -5,8 +5,10 @@ import time
 
 import pytest
 
+import stridiag
 from stridiag._kernels import polling
 from stridiag._kernels.compile import COMPILES
+from stridiag._kernels.threads import run_ranges
 
 FOREVER = 1 << 40
 
@@ -97,3 +99,14 @@ def test_looking_takes_some_time_and_not_long():
             times.append(time.perf_counter() - start)
         shortest[name] = min(times)
     assert all(5e-6 < took < 1e-3 for took in shortest.values()), shortest
+
+
+@compiled
+def test_threads_call_what_was_loaded():
+    polling.load()
+    at_work = threading.Barrier(2, timeout=30)
+    with stridiag.num_threads(2):
+        for _ in range(3):
+            run_ranges(lambda first, last: at_work.wait(), 2)
+    # None was compiled for other types.
+    assert [len(look.signatures) for look in (polling.await_count, polling.count_and_rest)] == [1, 1]

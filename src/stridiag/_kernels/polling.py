@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.compile import vector_kernel
 
-__all__ = ["TURNS", "await_count", "count_and_rest", "new_counter", "set_count"]
+__all__ = ["TURNS", "await_count", "count_and_rest", "load", "new_counter", "set_count"]
 
 Counter = NDArray[np.int64]
 
@@ -110,3 +110,10 @@ def count_and_rest(counter: Counter, more: int, bell: Counter, heard: int, turns
             break
         number = 1.0 / (number + 1.0)
     return number
+
+
+def load() -> None:
+    """Compile what looks, or load it from the cache, before two threads need it."""
+    counter = new_counter()
+    await_count(counter, 0, 0)
+    count_and_rest(counter, 0, counter, 0, 0)
