@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.sparse.linalg import spsolve
+from scipy.sparse.linalg import splu, spsolve
 
 import stridiag
 from stridiag import linalg
@@ -10,6 +10,7 @@ from stridiag._kernels import linked_windows as kernels
 from stridiag._kernels.compile import COMPILES
 from stridiag.factorization import chain_windows, swept
 from stridiag.factorization.linked_windows import LinkedWindows
+from stridiag.factorization.sweeps import Sweeps
 from stridiag.planning.chain import ChainLayout
 from stridiag.planning.condensation import CondensationLayout
 
@@ -169,6 +170,105 @@ def test_what_looks_dominant_and_is_not_is_swept(tried):
     x = linalg.solve(A, b)
     assert tried == [False]
     assert abs(A @ x - b).max() < 8 * EPS * (60.0 * abs(x).max() + abs(b).max())
+
+
+def reference(A):
+    """Sign and logarithm of the determinant, by SuperLU."""
+    lu = splu(A.to_scipy().tocsc())
+    diagonal = np.concatenate((lu.L.diagonal(), lu.U.diagonal()))
+    sign = np.prod(np.sign(diagonal)) * permutation_parity(lu.perm_r) * permutation_parity(lu.perm_c)
+    return sign, np.log(abs(diagonal)).sum()
+
+
+def permutation_parity(order):
+    seen, sign = np.zeros(order.size, bool), 1
+    for start in range(order.size):
+        at, length = start, 0
+        while not seen[at]:
+            seen[at] = True
+            at, length = order[at], length + 1
+        sign *= -1 if length and length % 2 == 0 else 1
+    return sign
+
+
+@pytest.fixture
+def by_windows(monkeypatch):
+    """Forbid the sweeps' determinant."""
+
+    def forbidden(*args, **options):
+        raise AssertionError("swept")
+
+    monkeypatch.setattr(Sweeps, "slogdet", forbidden)
+
+
+@pytest.mark.parametrize(("stride", "links"), [(1, 1), (1, 10), (8, 30), (1, 200)])
+def test_determinants(by_windows, stride, links):
+    A = stridiag.random(N, (-stride, 0, stride), links, rng=links, dominant=True)
+    sign, log = linalg.slogdet(A)
+    expected = reference(A)
+    assert sign == expected[0]
+    assert log == pytest.approx(expected[1], rel=1e-14)
+    assert A.factor().slogdet() == (sign, log)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_determinants_of_links_near_each_other(by_windows, seed):
+    # In circles, in a row, by themselves, several in a row and in a column.
+    rows = [100, 8997, 5003, 9000, 9010, 9010, 9010, 0, N - 1, 7000, 7001, 7002, 600, 602]
+    columns = [5003, 100, 8997, 98, 12, 100, 9013, N - 1, 0, 7002, 7004, 6990, 602, 600]
+    A = linked(rows, columns, np.random.default_rng(seed).uniform(-1.0, 1.0, len(rows)))
+    # Where main diagonals are small, one link decides on the sign: nothing but rounding may be different.
+    sign, log = linalg.slogdet(A)
+    expected = reference(A)
+    assert sign == expected[0]
+    assert abs(log - expected[1]) < 1e-12 * abs(expected[1])
+    without = linalg.slogdet(A.with_values(np.concatenate((A.values[: -len(rows)], np.zeros(len(rows))))))
+    assert abs(log - without.logabsdet) > 1e-4
+
+
+def test_what_a_determinant_is_left_to_the_sweeps_for():
+    # Too strong for each other; the value changes its sign.
+    A = linked([300, 8000], [8003, 298], [1.0, 1.0])
+    for size in (40.0, -40.0):
+        strong = A.with_values(np.concatenate((A.values[:-2], [size, 40.0])))
+        sign, log = linalg.slogdet(strong)
+        expected = reference(strong)
+        assert sign == expected[0]
+        assert log == pytest.approx(expected[1], rel=1e-13)
+
+
+def test_a_chain_that_does_not_decay_everywhere_has_its_determinant(tried):
+    # Second differences for a stretch of rows, with links in it.
+    A = linked([6000, 6020, 300], [6010, 6500, 9000], [0.5, -0.25, 1.0])
+    values, starts = A.values.copy(), A.structure.starts
+    values[starts[0] + 5800 : starts[0] + 6800] = -1.0
+    values[starts[1] + 5801 : starts[1] + 6800] = 2.0
+    values[starts[2] + 5801 : starts[2] + 6800] = -1.0
+    A = A.with_values(values)
+    sign, log = linalg.slogdet(A)
+    expected = reference(A)
+    assert sign == expected[0]
+    assert log == pytest.approx(expected[1], rel=1e-12)
+    b = right()
+    x = linalg.solve(A, b)
+    assert abs(A @ x - b).max() < 5 * EPS * (abs(A.to_scipy()).max() * abs(x).max() + abs(b).max())
+    assert tried == [False]
+
+
+def test_determinants_of_what_is_singular_or_not_finite():
+    A = linked([300], [8000], [1.0])
+    values, starts = A.values.copy(), A.structure.starts
+    values[[starts[0] + 299, starts[0] + 300, starts[2] + 299, starts[2] + 300]] = 0.0
+    values[starts[1] + 300] = 0.0
+    assert linalg.slogdet(A.with_values(values)) == (0.0, -np.inf)
+    for place in (0, 7000, A.nnz - 1):
+        values = A.values.copy()
+        values[place] = np.nan
+        with pytest.raises(stridiag.NonFiniteError):
+            linalg.slogdet(A.with_values(values))
+    for power in (-1000, 900, 1010):
+        found = linalg.slogdet(A.with_values(np.ldexp(A.values, power)))
+        assert found.logabsdet == pytest.approx(reference(A)[1] + N * power * np.log(2.0), rel=1e-13)
 
 
 def test_numbers_of_threads_do_not_matter(tried):

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.compile import borrowing, kernel
 
-__all__ = ["columns_near", "correct"]
+__all__ = ["columns_near", "correct", "peel"]
 
 Array = NDArray[Any]
 
@@ -228,6 +228,42 @@ def correct(
     return True
 
 
+@kernel
+def peel(pair_ends: Array, pair_rows: Array, pairs: Array, alone: Array) -> None:
+    """Find what the matrix that s is solved from, the identity plus `pairs`, has on its diagonal alone.
+
+    A row that no pair joins to others, or a column that none joins them to, has no part in any cycle: the determinant
+    is 1 plus its own pair times that of the rest. ``alone[row]`` becomes that factor; NaN for rows that remain.
+    """
+    count = alone.size
+    alone[:] = np.nan
+    joined = np.empty(count, np.bool_)
+    found = True
+    while found:
+        found = False
+        joined[:] = False
+        for row in range(count):
+            if alone[row] == alone[row]:
+                continue
+            own, others = 1.0, False
+            for pair in range(pair_ends[row], pair_ends[row + 1]):
+                other = pair_rows[pair]
+                if other == row:
+                    own += pairs[pair]
+                elif alone[other] != alone[other]:
+                    joined[other] = others = True
+            if not others:
+                alone[row] = own
+                found = True
+        for row in range(count):
+            if alone[row] != alone[row] and not joined[row]:
+                alone[row] = 1.0
+                for pair in range(pair_ends[row], pair_ends[row + 1]):
+                    if pair_rows[pair] == row:
+                        alone[row] += pairs[pair]
+                found = True
+
+
 @borrowing
 def _settle(given: Any, pair_ends: Any, pair_rows: Any, pairs: Any, s: Any) -> bool:
     """Solve for s; return whether it came to rest."""
@@ -258,13 +294,13 @@ def _change(near: Any, margin: Any, way: Any, s: Any, row: Any, step: Any, x: An
     for k in range(1, margin + 1):
         at = row + k * step
         if not 0 <= at < x.size:
-            return k - 1
+            return int(k) - 1
         change = near[margin + way * k] * s
         x[at] -= change
         quiet = quiet + 1 if abs(change) <= _LAST * abs(x[at]) else 0
         if quiet == 2:
-            return k
-    return margin
+            return int(k)
+    return int(margin)
 
 
 @borrowing

@@ -32,8 +32,8 @@ SHORTEST = 50_000
 
 # Rows of a piece: the pivot rows of a group fill a quarter of a common cache of the second level, or a third.
 _PIECE = 384
-# Margins, and what an error has to shrink by over each: by more over the narrowest, where a few rows that are not looked
-# at and shrink it by less matter most.
+# Margins, and what an error has to shrink by over each: by more over the narrowest, where a few rows that are not
+# looked at, and shrink it by less, matter most.
 _MARGINS = {32: 2.0**-60, 64: 2.0**-57, 128: 2.0**-57}
 # Rows that are looked at to choose one: so many, or a share of all, since the longer the chains the slower is the
 # slowest decay somewhere.
@@ -72,7 +72,7 @@ class Windows:
 
     def __init__(self, chain: ChainLayout, dl: Array, d: Array, du: Array, margin: int) -> None:
         self._chain = chain
-        self.tridiagonal = tuple(frozen(part) for part in (dl, d, du))
+        self.tridiagonal = (frozen(dl), frozen(d), frozen(du))
         stride = chain.stride if natural(chain) else 1
         self._stride, self.margin = stride, margin
         # Windows of one group that follow one another in a chain, and groups side by side.

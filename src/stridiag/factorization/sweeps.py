@@ -245,7 +245,7 @@ class Sweeps:
         run_ranges(reduce, self._groups, grain=_GRAIN)
         begins = np.flatnonzero(layout.neighbours[:, 1] < 0)
         first, last = layout.first[begins], layout.last[begins]
-        rows, left = np.empty((d.size, 8)), np.zeros((begins.size, 2, 5))
+        rows, left = np.empty((int(last.max(initial=-1)) + 1, 8)), np.zeros((begins.size, 2, 5))
         info = condensation.condense(dl, d, du, first, last, layout.neighbours[begins], rows, left)
         leftover[begins] = left
         # None at all, where links keep the first column of every chain.

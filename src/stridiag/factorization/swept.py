@@ -303,9 +303,19 @@ class SweptCondensation(_Swept[Condensation]):
     def _windows(self) -> LinkedWindows | None:
         return self._windows_once() if self._chain.n > NOTED else None
 
+    @staticmethod
+    def slogdet_once(layout: CondensationLayout, values: Array) -> tuple[Any, float] | None:
+        """Return sign and logarithm of the determinant, in double precision; None where the general way tells why."""
+        known = survey(values) if values.dtype == np.float64 else None
+        if known is None or not in_range(known.largest, values.dtype):
+            return None
+        return SweptCondensation(layout, values).slogdet_at_once()
+
     def slogdet_at_once(self) -> tuple[Any, float] | None:
-        """See `stridiag.factorization.decomposition.KnowsDeterminant`; from one sweep."""
-        return self._sweeps.slogdet()
+        """See `stridiag.factorization.decomposition.KnowsDeterminant`; by windows, or from one sweep."""
+        windows = self._windows_once()
+        found = None if windows is None else windows.slogdet()
+        return self._sweeps.slogdet() if found is None else found
 
     @property
     def _segments(self) -> CondensationLayout:
