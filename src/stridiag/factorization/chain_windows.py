@@ -101,12 +101,15 @@ class Windows:
         rows = min(max(_LOOKED_AT, chain.n // _LOOKED_AT_SHARE), dl.size // stride)
         if rows < _LOOKED_AT // 8:
             return None
-        # The transpose decays alike: what multiplies in elimination and in back substitution is exchanged.
-        worst = lane_windows.decay(frozen(dl), frozen(d), frozen(du), stride, rows, ROWS)
-        # Accepts the good, so that NaN does not.
-        margin = next((margin for margin, most in _MARGINS.items() if worst ** (margin / ROWS) <= most), None)
-        if margin is None:
-            return None
+        margin = 0
+        # Most of what does not decay is told by the first few.
+        for looked_at in (rows // 8, rows):
+            # The transpose decays alike: what multiplies in elimination and in back substitution is exchanged.
+            worst = lane_windows.decay(frozen(dl), frozen(d), frozen(du), stride, looked_at, ROWS)
+            # Accepts the good, so that NaN does not.
+            margin = next((margin for margin, most in _MARGINS.items() if worst ** (margin / ROWS) <= most), 0)
+            if not margin:
+                return None
         if not natural(chain):
             dl, d, du = chain.entries(values)
         return cls(chain, du, d, dl, margin) if adjoint else cls(chain, dl, d, du, margin)
