@@ -37,7 +37,7 @@ CASES: dict[str, tuple[tuple[int, ...], int]] = {
 # Long chains take other kernels than short ones, and where the main diagonal does not dominate they take others again.
 _SHORT, _LONG = 60, 6000
 _FORMS = ((_SHORT, True), (_LONG, True), (_LONG, False))
-# And chains without links that are longer still are solved in windows.
+# And chains that are longer still are solved in windows.
 _WITH_WINDOWS = (*_FORMS, (SHORTEST, True))
 # So many right-hand sides go into vectors.
 _MANY = 16
@@ -176,7 +176,7 @@ def warmup(
         with warnings.catch_warnings():
             # Of random values some are ill-conditioned; nobody asked for their solutions.
             warnings.simplefilter("ignore", IllConditionedWarning)
-            for n, dominant in _WITH_WINDOWS if name == "solve" and kind in ("chain", "strided-chain") else _FORMS:
+            for n, dominant in _WITH_WINDOWS if name in ("solve", "slogdet") and "chain" in kind else _FORMS:
                 OPERATIONS[name](_matrix(kind, n, dtype, dominant=dominant))
         seconds[title] = time.perf_counter() - start
     after = _kernel_counts()

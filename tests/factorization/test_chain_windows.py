@@ -67,7 +67,7 @@ def test_solutions(tried, stride):
 )
 def test_margins_are_as_wide_as_they_need_to_be(tried, below, on, above, margin):
     A, b = constant(below, on, above), np.random.default_rng(0).normal(size=N)
-    assert A.factor()._members[0]._windows._margin == margin
+    assert A.factor()._members[0]._windows.margin == margin
     assert backward_error(A, linalg.solve(A, b), b) < 4 * EPS
     assert tried == [True]
 

@@ -19,7 +19,7 @@ from stridiag._kernels.threads import run_ranges
 from stridiag.factorization.condition import probe
 from stridiag.planning.chain import ChainLayout
 
-__all__ = ["SHORTEST", "Windows"]
+__all__ = ["SHORTEST", "Windows", "frozen", "natural"]
 
 Array = NDArray[Any]
 
@@ -32,11 +32,12 @@ SHORTEST = 50_000
 
 # Rows of a piece: the pivot rows of a group fill a quarter of a common cache of the second level, or a third.
 _PIECE = 384
-# Margins, and what an error has to shrink by over one.
-_MARGINS = (32, 64, 128)
-_SHRUNK = 2.0**-57
-# Rows that are looked at to choose one.
-_LOOKED_AT = 512
+# Margins, and what an error has to shrink by over each: by more over the narrowest, where a few rows that are not
+# looked at, and shrink it by less, matter most.
+_MARGINS = {32: 2.0**-60, 64: 2.0**-57, 128: 2.0**-57}
+# Rows that are looked at to choose one: so many, or a share of all, since the longer the chains the slower is the
+# slowest decay somewhere.
+_LOOKED_AT, _LOOKED_AT_SHARE = 1024, 128
 # Entries of a right-hand side that are looked at.
 _SAMPLE = 64
 # What neighbors may differ by, in epsilons of the magnitudes of a row.
@@ -59,15 +60,21 @@ class Windows:
 
     Attributes
     ----------
+    tridiagonal : tuple of ndarray
+        ``dl``, ``d``, ``du``.
+    margin : int
     refused : bool
         Whether a pivot was found that cannot be trusted, so that no right-hand side is worth another trial.
     """
 
+    # Nothing is kept between solutions.
+    nbytes = 0
+
     def __init__(self, chain: ChainLayout, dl: Array, d: Array, du: Array, margin: int) -> None:
         self._chain = chain
-        self._tridiagonal = tuple(_frozen(part) for part in (dl, d, du))
+        self.tridiagonal = (frozen(dl), frozen(d), frozen(du))
         stride = chain.stride if natural(chain) else 1
-        self._stride, self._margin = stride, margin
+        self._stride, self.margin = stride, margin
         # Windows of one group that follow one another in a chain, and groups side by side.
         beside = 1 if stride == 1 else _SIZE if stride % _SIZE == 0 else _SIZE // 2
         lanes, blocks = _SIZE // beside, stride // beside
@@ -79,24 +86,30 @@ class Windows:
         self.refused = False
 
     @classmethod
-    def of(cls, chain: ChainLayout, values: Array, *, adjoint: bool = False) -> Self | None:
-        """Return them for values, (nnz,), by slot, or for the transpose; None unless the first rows promise well."""
+    def of(cls, chain: ChainLayout, values: Array, *, adjoint: bool = False, linked: bool = False) -> Self | None:
+        """Return them for values, (nnz,), by slot, or for the transpose; None unless the first rows promise well.
+
+        And None where there are links, unless they are left out: `linked`.
+        """
         if not COMPILES or values.dtype != _DOUBLE or chain.n < SHORTEST or not chain.plain:
             return None
         structure, stride = chain.structure, chain.stride
-        if structure.link_count:
+        if structure.link_count and not linked:
             return None
         starts = structure.starts
         dl, d, du = values[: starts[1]], values[starts[1] : starts[2]], values[starts[2] : starts[3]]
-        rows = min(_LOOKED_AT, dl.size // stride)
-        if rows < _LOOKED_AT // 4:
+        rows = min(max(_LOOKED_AT, chain.n // _LOOKED_AT_SHARE), dl.size // stride)
+        if rows < _LOOKED_AT // 8:
             return None
-        # The transpose decays alike: what multiplies in elimination and in back substitution is exchanged.
-        worst = lane_windows.decay(_frozen(dl), _frozen(d), _frozen(du), stride, rows, ROWS)
-        # Accepts the good, so that NaN does not.
-        margin = next((margin for margin in _MARGINS if worst ** (margin / ROWS) <= _SHRUNK), None)
-        if margin is None:
-            return None
+        margin = 0
+        # Most of what does not decay is told by the first few.
+        for looked_at in (rows // 8, rows):
+            # The transpose decays alike: what multiplies in elimination and in back substitution is exchanged.
+            worst = lane_windows.decay(frozen(dl), frozen(d), frozen(du), stride, looked_at, ROWS)
+            # Accepts the good, so that NaN does not.
+            margin = next((margin for margin, most in _MARGINS.items() if worst ** (margin / ROWS) <= most), 0)
+            if not margin:
+                return None
         if not natural(chain):
             dl, d, du = chain.entries(values)
         return cls(chain, du, d, dl, margin) if adjoint else cls(chain, dl, d, du, margin)
@@ -121,9 +134,9 @@ class Windows:
         return self._solve_in_order(b, x, probing=probing)
 
     def _solve_in_order(self, b: Array, x: Array, *, probing: bool) -> tuple[float, float] | None:
-        dl, d, du = self._tridiagonal
-        b = _frozen(b)
-        stride, piece, margin = self._stride, self._piece, self._margin
+        dl, d, du = self.tridiagonal
+        b = frozen(b)
+        stride, piece, margin = self._stride, self._piece, self.margin
         borders = np.empty((self._groups, 2, _SIZE))
         largest, squares = np.empty(self._groups), np.empty(self._groups)
         numbers = self._numbers if probing else None
@@ -151,7 +164,7 @@ def natural(chain: ChainLayout) -> bool:
     return chain.stride == 1 or (chain.stride % (_SIZE // 2) == 0 and chain.n >= 2 * _PIECE * chain.stride)
 
 
-def _frozen(array: Array) -> Array:
+def frozen(array: Array) -> Array:
     """Return a read-only view: to the compiler an array that may be written to is another type."""
     if not array.flags.writeable:
         return array

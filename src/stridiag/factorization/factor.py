@@ -76,15 +76,17 @@ def solve_without_factor(matrix: StridiagMatrix, b: Array) -> Array | None:
 def slogdet_without_factor(matrix: StridiagMatrix) -> SlogdetResult | None:
     """Return sign and logarithm of the determinant of a matrix where no factor is needed; None for most.
 
-    Of real chains without links and with a stored diagonal, if the determinant is not zero.
+    Of real chains with a stored diagonal, without links or long, if the determinant is not zero.
     """
     if matrix.batch_shape or matrix.dtype.kind == "c" or 0 not in matrix.structure.offsets:
         return None
     layout = plan(matrix.structure).layout
-    if not isinstance(layout, TridiagonalLayout):
-        return None
+    once = getattr(at_once(layout), "slogdet_once", None)
     with np.errstate(all="ignore"):
-        found = chain_determinant(layout.chain, matrix.values)
+        if isinstance(layout, TridiagonalLayout):
+            found = chain_determinant(layout.chain, matrix.values)
+        else:
+            found = None if once is None else once(layout, matrix.values)
     if found is None:
         return None
     return SlogdetResult(*(matrix.dtype.type(number) for number in found))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from stridiag._dtypes import eps_of
 from stridiag.factorization.condition import rough_condition
 from stridiag.factorization.decompose import decompose
-from stridiag.factorization.decomposition import Decomposition, KnowsDeterminant, spares
+from stridiag.factorization.decomposition import Decomposition, spares
 from stridiag.factorization.scaled import bounds, in_range
 from stridiag.factorization.singularity import evident_singularity, info_of
 from stridiag.factorization.survey import Survey, survey
@@ -203,7 +203,9 @@ class Single:
     def slogdet(self) -> tuple[Sequence[Any] | Array, Sequence[float] | Array]:
         """See `Members`."""
         member = self._member
-        found = member.slogdet_at_once() if isinstance(member, KnowsDeterminant) else None
+        # By its name: asking whether it is a `KnowsDeterminant` takes as long as a small matrix does.
+        at_once = getattr(member, "slogdet_at_once", None)
+        found = None if at_once is None else at_once()
         if found is not None:
             return [found[0]], [found[1]]
         sign, log = (0.0, -np.inf) if member.singularity is not None else member.slogdet()

@@ -249,7 +249,7 @@ class Sweeps:
         _run_groups(reduce, layout, self._groups, _CARRIED_GRAIN)
         begins = np.flatnonzero(layout.neighbours[:, 1] < 0)
         first, last = layout.first[begins], layout.last[begins]
-        rows, left = np.empty((d.size, 8)), np.zeros((begins.size, 2, 5))
+        rows, left = np.empty((int(last.max(initial=-1)) + 1, 8)), np.zeros((begins.size, 2, 5))
         info = condensation.condense(dl, d, du, first, last, layout.neighbours[begins], rows, left)
         leftover[begins] = left
         # None at all, where links keep the first column of every chain.

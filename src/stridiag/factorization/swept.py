@@ -18,9 +18,10 @@ from stridiag.factorization.chain_windows import Windows
 from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.condition import norm_bounds, probe
 from stridiag.factorization.determinant import chain_determinant
+from stridiag.factorization.linked_windows import LinkedWindows
 from stridiag.factorization.scaled import in_range
 from stridiag.factorization.survey import survey
-from stridiag.factorization.sweeps import Sweeps
+from stridiag.factorization.sweeps import NOTED, Sweeps
 from stridiag.factorization.tridiagonal import TridiagonalLU
 
 if TYPE_CHECKING:
@@ -73,6 +74,38 @@ class _Swept(Generic[Stored]):
         self._evident: Singularity | None = None
         self._plainly_regular: bool | None = None
 
+    @classmethod
+    def solve_once(cls, layout: Any, values: Array, b: Array, x: Array) -> tuple[float, float, float] | None:
+        """See `stridiag.factorization.single.SolvesOnce`."""
+        self = cls(layout, values)
+        windows = self._windows_once()
+        if windows is None:
+            return None
+        found = windows.solve(b, x, probing=True)
+        if found is not None:
+            # No zero can be to blame for anything: all pivots have been looked at.
+            return found[0], found[0], found[1]
+        # A factor would try windows first, and once more in vain.
+        known = survey(values)
+        again = None if known is None or not in_range(known.largest, values.dtype) else self._by_sweeps(b, probing=True)
+        if known is None or again is None:
+            return None
+        x[:] = again[0]
+        return known.largest, known.smallest, again[1]
+
+    def _windows_once(self) -> Windows | LinkedWindows | None:
+        """Return windows for one solution."""
+        return self._windows
+
+    @property
+    def _windows(self) -> Windows | LinkedWindows | None:
+        """Windows for all solutions; None where sweeps are better."""
+        raise NotImplementedError
+
+    @property
+    def _adjoint_windows(self) -> Windows | None:
+        return None
+
     @cached_property
     def _sweeps(self) -> Sweeps:
         return Sweeps(self._segments, self._chain.entries(self._values), self._values)
@@ -82,6 +115,16 @@ class _Swept(Generic[Stored]):
 
         NaN in place of the latter if a pivot is zero. None if the adjoint has no sweeps.
         """
+        windows = self._adjoint_windows if adjoint else self._windows
+        if windows is not None and not windows.refused:
+            x = np.empty(b.size)
+            found = windows.solve(b, x, probing=probing)
+            if found is not None:
+                return x, found[1]
+        return self._by_sweeps(b, probing=probing, adjoint=adjoint)
+
+    def _by_sweeps(self, b: Array, *, probing: bool = False, adjoint: bool = False) -> tuple[Array, float] | None:
+        """Do what `_solved` does, in sweeps."""
         sweeps = self._adjoint_sweeps if adjoint else self._sweeps
         if sweeps is None:
             return None
@@ -195,32 +238,12 @@ class _Swept(Generic[Stored]):
     @property
     def nbytes(self) -> int:
         """Bytes that are kept between solutions, and those of the stored factors once they are there."""
-        made = (self.__dict__.get(name) for name in ("_sweeps", "_stored"))
+        made = (self.__dict__.get(name) for name in ("_sweeps", "_stored", "_windows"))
         return sum(int(each.nbytes) for each in made if each is not None)
 
 
 class SweptChains(_Swept[TridiagonalLU]):
     """Chains without links: in windows, where that will do."""
-
-    @staticmethod
-    def solve_once(layout: SweptLayout, values: Array, b: Array, x: Array) -> tuple[float, float, float] | None:
-        """See `stridiag.factorization.single.SolvesOnce`."""
-        self = SweptChains(layout, values)
-        windows = self._windows
-        if windows is None:
-            return None
-        found = windows.solve(b, x, probing=True)
-        if found is not None:
-            # No zero can be to blame for anything: all pivots have been looked at.
-            return found[0], found[0], found[1]
-        # A factor would try windows first, and once more in vain.
-        known = survey(values)
-        windows.refused = True
-        again = None if known is None or not in_range(known.largest, values.dtype) else self._solved(b, probing=True)
-        if known is None or again is None:
-            return None
-        x[:] = again[0]
-        return known.largest, known.smallest, again[1]
 
     @cached_property
     def _windows(self) -> Windows | None:
@@ -229,15 +252,6 @@ class SweptChains(_Swept[TridiagonalLU]):
     @cached_property
     def _adjoint_windows(self) -> Windows | None:
         return Windows.of(self._chain, self._values, adjoint=True)
-
-    def _solved(self, b: Array, *, probing: bool = False, adjoint: bool = False) -> tuple[Array, float] | None:
-        windows = self._adjoint_windows if adjoint else self._windows
-        if windows is not None and not windows.refused:
-            x = np.empty(b.size)
-            found = windows.solve(b, x, probing=probing)
-            if found is not None:
-                return x, found[1]
-        return super()._solved(b, probing=probing, adjoint=adjoint)
 
     @property
     def _segments(self) -> CondensationLayout:
@@ -280,11 +294,28 @@ class SweptChains(_Swept[TridiagonalLU]):
 
 
 class SweptCondensation(_Swept[Condensation]):
-    """Chains with links."""
+    """Chains with links: in windows for one solution, and for all where sweeps would note nothing."""
+
+    def _windows_once(self) -> LinkedWindows | None:
+        return LinkedWindows.of(self._chain, self._values)
+
+    @cached_property
+    def _windows(self) -> LinkedWindows | None:
+        return self._windows_once() if self._chain.n > NOTED else None
+
+    @staticmethod
+    def slogdet_once(layout: CondensationLayout, values: Array) -> tuple[Any, float] | None:
+        """Return sign and logarithm of the determinant, in double precision; None where the general way tells why."""
+        known = survey(values) if values.dtype == np.float64 else None
+        if known is None or not in_range(known.largest, values.dtype):
+            return None
+        return SweptCondensation(layout, values).slogdet_at_once()
 
     def slogdet_at_once(self) -> tuple[Any, float] | None:
-        """See `stridiag.factorization.decomposition.KnowsDeterminant`; from one sweep."""
-        return self._sweeps.slogdet()
+        """See `stridiag.factorization.decomposition.KnowsDeterminant`; by windows, or from one sweep."""
+        windows = self._windows_once()
+        found = None if windows is None else windows.slogdet()
+        return self._sweeps.slogdet() if found is None else found
 
     @property
     def _segments(self) -> CondensationLayout:

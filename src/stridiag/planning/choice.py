@@ -66,7 +66,7 @@ def cheapest(structure: Structure) -> tuple[Layout, str]:
         chain = ChainLayout(structure, stride)
         if links == 0:
             return _without_links(chain), _REASONS["chain"]
-        return _condensed(chain), f"{links:,} entries lie off long chains, too few for another method"
+        return _condensed_later(chain), f"{links:,} entries lie off long chains, too few for another method"
     # Where there are no links the chain is as good as the forest that it is.
     forest = () if links == 0 else (_forest_alone,)
     special = _first_applicable((*forest, TriangularLayout.build, CyclicLayout.build), structure)
@@ -138,6 +138,12 @@ def _condensed(chain: ChainLayout) -> CondensationLayout:
     from stridiag.planning.condensation import CondensationLayout
 
     return CondensationLayout.build(chain)
+
+
+def _condensed_later(chain: ChainLayout) -> CondensationLayout:
+    from stridiag.planning.condensation import CondensationLayout
+
+    return CondensationLayout.later(chain)
 
 
 def _forest(structure: Structure) -> ForestLayout:

@@ -6,8 +6,9 @@ its right neighbour too, since separators must be two wide. A segment is a maxim
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -222,6 +223,25 @@ class CondensationLayout:
         return int((self.last - self.first).max(initial=-1)) + 1
 
     @classmethod
+    def later(cls, chain: ChainLayout) -> CondensationLayout:
+        """Return what `build` does, laid out when anything but the chains is first asked for.
+
+        For long chains with so few links that there are segments enough for sweeps. Where windows serve, no more is
+        needed: `stridiag.factorization.linked_windows`.
+        """
+        made = cls.__new__(cls)
+        made.__dict__.update(chain=chain, swept=True)
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        # Called for what is not there, which is what `later` has put off. Two threads may do so at the same time, and
+        # lay out the same.
+        if name not in _LAID_OUT:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self.__dict__.update(type(self).build(self.chain).__dict__)
+        return self.__dict__[name]
+
+    @classmethod
     def build(cls, chain: ChainLayout, segment: int | None = None, kept: Index | None = None) -> CondensationLayout:
         """Choose the kept columns for the links of `chain`, if there are any, and lay out the rest.
 
@@ -305,3 +325,6 @@ class CondensationLayout:
             link_kept=link_kept[:entering],
             reduced=reduced,
         )
+
+
+_LAID_OUT = frozenset(field.name for field in fields(CondensationLayout)) - {"chain"}
