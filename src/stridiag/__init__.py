@@ -28,6 +28,7 @@ from stridiag.structure import Detection, StridiagMatrix, Structure, detect, loa
 if TYPE_CHECKING:
     from stridiag import linalg
     from stridiag._kernels.thread_count import get_num_threads, num_threads, set_num_threads
+    from stridiag._recycled import release_memory
     from stridiag._warmup import warmup
     from stridiag.factorization import Factor
     from stridiag.planning import Plan, plan
@@ -58,6 +59,7 @@ __all__ = [
     "num_threads",
     "plan",
     "random",
+    "release_memory",
     "save",
     "set_num_threads",
     "warmup",
@@ -71,6 +73,7 @@ _LATER = {
     "get_num_threads": "_kernels.thread_count",
     "num_threads": "_kernels.thread_count",
     "plan": "planning",
+    "release_memory": "_recycled",
     "set_num_threads": "_kernels.thread_count",
     "warmup": "_warmup",
 }

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.compile import borrowing, borrowing_kernel, kernel
 from stridiag._kernels.vectors import store
 from stridiag._kernels.wide_vectors import (
     COLUMNS,
@@ -49,7 +49,7 @@ def room_at_once(tile: int, reach: int, lower: int, width: int) -> int:
     return COLUMNS * (2 * (tile + reach) + lower + width)
 
 
-@inlined
+@borrowing
 def _down(
     nothing: Any,
     lower: Any,
@@ -82,7 +82,7 @@ def _down(
             store(work, below, load_like(nothing, work, below) - lower[i, k - 1] * value)
 
 
-@inlined
+@borrowing
 def _solve_unit(
     nothing: Any,
     rows: Any,
@@ -132,7 +132,7 @@ def _solve_unit(
             store(work, solved + (block + k) * width, load_like(nothing, work, solved + k * width))
 
 
-@kernel
+@borrowing_kernel
 def solve_columns(
     rows: Array,
     lower: Array,
@@ -197,7 +197,7 @@ def reaches(rows: Array, tile: int, most: int, limit: float, reach: Index) -> bo
     return True
 
 
-@inlined
+@borrowing
 def _solve_unit_at_once(
     nothing: Any,
     rows: Any,
@@ -251,7 +251,7 @@ def _solve_unit_at_once(
         move(nothing, work, (end - top) * width, 0, done + kl - end)
 
 
-@kernel
+@borrowing_kernel
 def solve_columns_at_once(
     rows: Array,
     lower: Array,

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.compile import borrowing, borrowing_kernel
 from stridiag._kernels.vectors import store
 from stridiag._kernels.wide_vectors import (
     COLUMNS,
@@ -52,7 +52,7 @@ _AHEAD = 24
 _NEAREST = 16
 
 
-@inlined
+@borrowing
 def _solve_unit(
     nothing: Any,
     dl: Any,
@@ -105,7 +105,7 @@ def _solve_unit(
             put(x, order[i] * m + at, value, past)
 
 
-@kernel
+@borrowing_kernel
 def solve_columns(
     dl: Array,
     d: Array,
@@ -136,7 +136,7 @@ def solve_columns(
             _solve_unit(zeros(b), *factors, past, block, work, at)
 
 
-@kernel
+@borrowing_kernel
 def reaches(d: Array, du: Array, du2: Array, tile: int, most: int, limit: float, reach: Index) -> bool:
     """Fill `reach`, (ceil(n / tile),), with the rows below each tile that determine its solution; False if too many.
 
@@ -164,7 +164,7 @@ def reaches(d: Array, du: Array, du2: Array, tile: int, most: int, limit: float,
     return True
 
 
-@inlined
+@borrowing
 def _solve_unit_at_once(
     nothing: Any,
     dl: Any,
@@ -219,7 +219,7 @@ def _solve_unit_at_once(
         move(nothing, work, (end - top) * width, 0, done - end)
 
 
-@kernel
+@borrowing_kernel
 def solve_columns_at_once(
     dl: Array,
     d: Array,

@@ -3,7 +3,7 @@ r"""Bands with links solved for many right-hand sides: `stridiag._kernels.band_c
 As in `stridiag._kernels.band_columns`: a stretch of a row of the right-hand sides is a few registers, each column a
 lane. The sweep downwards keeps the rows that a segment leaves over; the one upwards goes through it once more, keeps
 what is carried from block to block, and computes the blocks again from the last one on, in a buffer that stays in a
-cache.
+cache. The rows that are carried, and the solutions below, are tuples of vectors, which stay in registers.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from stridiag._kernels.band_condensation import (
     RIGHT_COLUMNS,
     RIGHT_ROWS,
 )
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.compile import borrowing, borrowing_kernel
+from stridiag._kernels.lane_rows import dot, reduce
+from stridiag._kernels.narrow_band import load, subtract
 from stridiag._kernels.vectors import store
+from stridiag._kernels.wide_rows import read_rows, with_first, with_last, write_rows
 from stridiag._kernels.wide_vectors import (
     COLUMNS,
     ask_for,
@@ -47,16 +50,16 @@ _AHEAD = 24
 
 def room(longest: int, block: int, width: int) -> int:
     """Return how many numbers of work space the kernels need, for bands of l + u = `width`."""
-    return COLUMNS * (2 * block + 2 * width + width * -(-longest // block))
+    return COLUMNS * (block + width + width * -(-longest // block))
 
 
-@inlined
+@borrowing
 def _row(nothing: Any, b: Any, order: Any, j: Any, end: Any, at: Any) -> Any:
     """Return the right-hand sides of row j, zeros behind the last row of the segment."""
     return load_like(nothing, b, order[j] * b.shape[1] + at) if j <= end else nothing
 
 
-@inlined
+@borrowing
 def _begin(nothing: Any, segments: Any, s: Any, lower: Any, order: Any, b: Any, at: Any, work: Any) -> Any:
     """Put the rows that a segment begins with into `work`; return how many are carried."""
     top = segments[s, FIRST] - segments[s, LEFT_ROWS]
@@ -67,7 +70,7 @@ def _begin(nothing: Any, segments: Any, s: Any, lower: Any, order: Any, b: Any, 
     return count
 
 
-@inlined
+@borrowing
 def _apply(nothing: Any, rows: Any, j: Any, w: Any, count: Any, here: Any, new: Any, work: Any) -> None:
     """Apply the reflection for column j to the rows that are carried, from `here` on, and to the new one."""
     width = lanes_of(nothing)
@@ -92,7 +95,16 @@ def _apply(nothing: Any, rows: Any, j: Any, w: Any, count: Any, here: Any, new: 
         store(work, place, load_like(nothing, work, place) - rows[j, i] * t)
 
 
-@inlined
+@borrowing
+def _reflected(nothing: Any, rows: Any, j: Any, carried: Any, new: Any) -> Any:
+    """Do what `_apply` does to rows in registers: return the pivot row, and the others."""
+    others, v = with_last(carried, new), load(rows, j, 0, carried)
+    # Two sums, so that neither waits for long.
+    t = rows[j, len(carried)] * (dot(others[::2], v[::2], carried[0]) + dot(others[1::2], v[1::2], nothing))
+    return carried[0] - t, reduce(others, t, v)
+
+
+@borrowing
 def _reflect(
     nothing: Any,
     widths: Any,
@@ -109,20 +121,25 @@ def _reflect(
     work: Any,
 ) -> None:
     """Apply the reflections `top` ... `stop` - 1; `work` begins with the rows that are carried, and ends with them."""
-    w, width = (rows.shape[1] - 2) // 3, lanes_of(nothing)
+    m, width = b.shape[1], lanes_of(nothing)
+    if count < len(widths):
+        # At the beginning of a class.
+        for j in range(top, stop):
+            new = _row(nothing, b, order, j + lower, end, at)
+            _apply(nothing, rows, j, len(widths), count, (j - top) * width, new, work)
+        return
+    carried = read_rows(nothing, work, 0, width, count, widths)
     for j in range(top, stop):
-        here = (j - top) * width
-        new = _row(nothing, b, order, j + lower, end, at)
         if ahead:
-            ask_for(nothing, b, order[min(j + lower + _AHEAD, b.shape[0] - 1)] * b.shape[1] + at)
-        # The length of a tuple is known when compiling: loops over it are unrolled.
-        if count == len(widths):
-            _apply(nothing, rows, j, len(widths), len(widths), here, new, work)
-        else:
-            _apply(nothing, rows, j, w, count, here, new, work)
+            ask_for(nothing, b, order[min(j + lower + _AHEAD, b.shape[0] - 1)] * m + at)
+        # Behind the end of a class nothing is made of what is loaded.
+        new = load_like(nothing, b, order[min(j + lower, end)] * m + at)
+        row, carried = _reflected(nothing, rows, j, carried, new)
+        store(work, (j - top) * width, row)
+    write_rows(work, (stop - top) * width, carried)
 
 
-@inlined
+@borrowing
 def _condense_unit(
     nothing: Any,
     widths: Any,
@@ -149,7 +166,7 @@ def _condense_unit(
         store(y, (segments[s, PLACE] - left + i) * b.shape[1] + at, load_like(nothing, work, i * width))
 
 
-@kernel
+@borrowing_kernel
 def condense_columns(
     widths: tuple[int, ...],
     lower: int,
@@ -181,7 +198,7 @@ def condense_columns(
             _condense_unit(zeros(b), widths, lower, segments, s, rows, order, b, y, block, work, at)
 
 
-@inlined
+@borrowing
 def _expand_unit(
     nothing: Any,
     widths: Any,
@@ -202,12 +219,11 @@ def _expand_unit(
     at: Any,
 ) -> None:
     """Fill in a segment's rows of `x`."""
-    m, width, w = b.shape[1], lanes_of(nothing), (rows.shape[1] - 2) // 3
+    m, width, w = b.shape[1], lanes_of(nothing), len(widths)
     a, stop = segments[s, FIRST], segments[s, LAST] + 1
     end, place = stop - 1 + segments[s, RIGHT_ROWS], segments[s, PLACE]
     k, right = segments[s, LEFT_COLUMNS], segments[s, RIGHT_COLUMNS]
-    solved = (block + w) * width
-    states = solved + (block + w) * width
+    states = (block + w) * width
     count = _begin(nothing, segments, s, lower, order, b, at, work)
     blocks = -(-(stop - a) // block)
     for number in range(blocks - 1):
@@ -216,9 +232,8 @@ def _expand_unit(
         _reflect(nothing, widths, lower, rows, count, top, top + block, end, True, order, b, at, work)
         move(nothing, work, block * width, 0, count)
     move(nothing, work, 0, states + (blocks - 1) * count * width, count)
-    height = stop - a - (blocks - 1) * block
-    for i in range(right):
-        store(work, solved + (height + i) * width, load_like(nothing, z, (place + i) * m + at))
+    # Columns that a segment at the end of a class does not have are zero.
+    near = read_rows(nothing, z, place * m + at, m, right, widths)
     for number in range(blocks - 1, -1, -1):
         top = a + number * block
         until = min(top + block, stop)
@@ -231,21 +246,15 @@ def _expand_unit(
                 value = value - link_entries[t] * load_like(nothing, z, link_kept[t] * m + at)
             store(work, here, value)
         for j in range(until - 1, top - 1, -1):
-            here = (j - top) * width
-            value = load_like(nothing, work, here)
+            value = load_like(nothing, work, (j - top) * width)
             for i in range(k):
                 value = value - rows[j, 2 * w + 2 + i] * load_like(nothing, z, (place - k + i) * m + at)
-            for i in range(min(w, stop - 1 + right - j), 0, -1):
-                value = value - rows[j, w + 1 + i] * load_like(nothing, work, solved + here + i * width)
-            value = over(value, rows[j, w + 1])
-            store(work, solved + here, value)
+            value = over(subtract(value, rows, j, w + 2, near), rows[j, w + 1])
             put(x, order[j] * m + at, value, past)
-        # From the last one on, since they may overlap.
-        for i in range(w - 1, -1, -1):
-            store(work, solved + (block + i) * width, load_like(nothing, work, solved + i * width))
+            near = with_first(value, near)
 
 
-@kernel
+@borrowing_kernel
 def expand_columns(
     widths: tuple[int, ...],
     lower: int,

@@ -12,7 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.compile import borrowing, borrowing_kernel
 from stridiag._kernels.condensation import LEFT1, LEFT2, RIGHT1, RIGHT2, TAU, U1, U2, V1, V2, W1, W2, D
 from stridiag._kernels.vectors import store
 from stridiag._kernels.wide_vectors import (
@@ -33,7 +33,7 @@ __all__ = ["condense_columns", "expand_columns"]
 Array = NDArray[Any]
 
 
-@inlined
+@borrowing
 def _reflected(rows: Any, j: Any, p: Any, q: Any, new: Any) -> tuple[Any, Any, Any]:
     """Return the pivot row's entries and the two that are carried on, after the reflection for column j."""
     v1, v2, tau = rows[j, V1], rows[j, V2], rows[j, TAU]
@@ -43,7 +43,7 @@ def _reflected(rows: Any, j: Any, p: Any, q: Any, new: Any) -> tuple[Any, Any, A
     return p - t, q - v1 * t, new - v2 * t
 
 
-@inlined
+@borrowing
 def _condense_unit(nothing: Any, rows: Any, a: Any, e: Any, left: Any, right: Any, order: Any, b: Any, at: Any) -> Any:
     """Return what is left over of a segment: the rows in its last slot, and in the one behind it."""
     m = b.shape[1]
@@ -59,7 +59,7 @@ def _condense_unit(nothing: Any, rows: Any, a: Any, e: Any, left: Any, right: An
     return (p, q) if left else (q, p)
 
 
-@kernel
+@borrowing_kernel
 def condense_columns(
     rows: Array,
     first_column: Array,
@@ -98,13 +98,13 @@ def condense_columns(
                     store(y, slots[s, 1] * m + at, q)
 
 
-@inlined
+@borrowing
 def _kept_row(nothing: Any, z: Any, place: Any, at: Any) -> Any:
     """Return a row of the kept unknowns; zeros if there is none."""
     return load_like(nothing, z, place * z.shape[1] + at) if place >= 0 else nothing
 
 
-@inlined
+@borrowing
 def _expand_unit(
     nothing: Any,
     rows: Any,
@@ -154,7 +154,7 @@ def _expand_unit(
         ask_for(nothing, b, order[min(2 * e - j + 3, b.shape[0] - 1)] * m + at)
 
 
-@kernel
+@borrowing_kernel
 def expand_columns(
     rows: Array,
     first_column: Array,

@@ -13,7 +13,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import types
 
-from stridiag._kernels.compile import inlined
+from stridiag._kernels.compile import borrowing, inlined
 from stridiag._kernels.vectors import (
     BYTES,
     Vector,
@@ -108,7 +108,7 @@ def over(value: Any, pivot: Any) -> Any:
     return value * reciprocal if np.isfinite(reciprocal) else value / pivot
 
 
-@inlined
+@borrowing
 def put(x: Any, place: Any, value: Any, past: Any) -> None:
     """Store a vector, past the caches if asked to."""
     if past:
@@ -117,7 +117,7 @@ def put(x: Any, place: Any, value: Any, past: Any) -> None:
         store(x, place, value)
 
 
-@inlined
+@borrowing
 def move(like: Any, work: Any, source: Any, target: Any, count: Any) -> None:
     """Copy so many vectors as long as `like` to a place in front of them, or behind all of them."""
     width = lanes_of(like)
@@ -125,7 +125,7 @@ def move(like: Any, work: Any, source: Any, target: Any, count: Any) -> None:
         store(work, target + k * width, load_like(like, work, source + k * width))
 
 
-@inlined
+@borrowing
 def ask_for(like: Any, b: Any, place: Any) -> None:
     """Prefetch what a vector as long as `like` holds."""
     for k in range(0, lanes_of(like), lanes_of(zeros(b))):

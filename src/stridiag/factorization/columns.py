@@ -13,6 +13,7 @@ from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
 from stridiag._kernels.wide_vectors import COLUMNS
+from stridiag._results import aligned, fresh
 from stridiag.factorization.survey import survey
 
 __all__ = ["TILE", "aligned", "fresh", "in_fronts", "reaches", "serve", "shows_finite", "straight", "units"]
@@ -26,9 +27,6 @@ TILE = 1 << 10
 # The most rows that are looked at below a tile.
 _FARTHEST = 1 << 10
 
-# What the operating system hands out at once, if asked to, and how much of it is worth another thread's help.
-_PAGE = 1 << 12
-_LARGE_PAGE = 1 << 21
 # Rows of a unit of columns, in a system with fill, that are worth a thread's waking.
 _GRAIN = 1 << 8
 
@@ -42,38 +40,6 @@ def serve(kind: np.dtype[Any], columns: int) -> bool:
 def units(kind: np.dtype[Any], columns: int) -> int:
     """Return how many units so many columns are: `stridiag._kernels.wide_vectors`."""
     return columns // COLUMNS + -(-(columns % COLUMNS) // (BYTES // kind.itemsize))
-
-
-def aligned(shape: tuple[int, ...], kind: np.dtype[Any], make: Callable[[int, Any], Array] = np.empty) -> Array:
-    """Return an array, not filled, that begins at a multiple of the bytes of a vector, in memory that `make` gives."""
-    count = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
-    room = make(count + BYTES, np.uint8)
-    first = -room.ctypes.data % BYTES
-    return room[first : first + count].view(kind).reshape(shape)
-
-
-def fresh(shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
-    """Return `aligned` with its memory at hand.
-
-    The operating system clears a large page when it is first written to, on the thread that does so; threads that write
-    to the same pages would wait for one another. At both ends of a block that does not consist of whole large pages it
-    hands out hundreds of small ones, which takes a third longer in all.
-    """
-    count = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
-    if count < 8 * _LARGE_PAGE:
-        x = aligned(shape, kind)
-    else:
-        room = np.empty(-(-count // _LARGE_PAGE) * _LARGE_PAGE + _LARGE_PAGE, np.uint8)
-        first = -room.ctypes.data % _LARGE_PAGE
-        x = room[first : first + count].view(kind).reshape(shape)
-    memory = x.reshape(-1).view(np.uint8)
-
-    def touch(first: int, last: int) -> None:
-        memory[first * _LARGE_PAGE : last * _LARGE_PAGE : _PAGE] = 0
-
-    if memory.size >= 4 * _LARGE_PAGE:
-        run_ranges(touch, -(-memory.size // _LARGE_PAGE))
-    return x
 
 
 def reaches(kind: np.dtype[Any], n: int, fill: Callable[[int, int, float, Index], bool]) -> Index | None:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from stridiag._arrays import as_array
 from stridiag._dtypes import eps_of
+from stridiag._results import unfilled
 from stridiag._validate import as_index, check_option
 from stridiag.errors import StructureError
 from stridiag.factorization.changes import Changeable
@@ -181,7 +182,7 @@ class Inverting(Changeable):
                [0.5 , 1.  , 0.5 ],
                [0.25, 0.5 , 0.75]])
         """
-        result = np.empty(self.matrix.shape, self.matrix.dtype) if out is None else self._checked_out(out)
+        result = unfilled(self.matrix.shape, self.matrix.dtype) if out is None else self._checked_out(out)
         self._require_some_regular()
         with np.errstate(all="ignore"):
             for place, member in zip(np.ndindex(self.matrix.batch_shape), self._members, strict=True):

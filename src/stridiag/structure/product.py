@@ -7,11 +7,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from stridiag._kernels import compile as compiler
 from stridiag._kernels import product_lanes, products
 from stridiag._kernels.threads import run_ranges
+from stridiag._results import ALIGNMENT, fresh
 
 if TYPE_CHECKING:
     from stridiag.structure.matrix import StridiagMatrix
@@ -23,9 +24,8 @@ Array = NDArray[Any]
 
 # Products of a number with a number that are worth a thread: some 30 microseconds.
 _GRAIN = 1 << 16
-# Bytes of a result above which it is written past the caches, and the alignment that this needs.
+# Bytes of a result above which it is written past the caches.
 _LARGE = 1 << 24
-_ALIGNMENT = 64
 
 
 def product(matrix: StridiagMatrix, x: Array) -> Array:
@@ -88,18 +88,10 @@ def _single(structure: Structure, values: Array, x: Array) -> Array:
         run_ranges(lambda first, last: kernels.multiply_rows(*where, turned, y, first, last), rows, grain=grain)
         return y.T
     block = np.ascontiguousarray(x)
-    past = kernels is product_lanes and vectors * x.itemsize % _ALIGNMENT == 0 and rows * vectors * x.itemsize > _LARGE
-    out = _aligned((rows, vectors), x.dtype) if past else np.empty((rows, vectors), x.dtype)
+    past = kernels is product_lanes and vectors * x.itemsize % ALIGNMENT == 0 and rows * vectors * x.itemsize > _LARGE
+    out = fresh((rows, vectors), x.dtype) if past else np.empty((rows, vectors), x.dtype)
     further = (past,) if kernels is product_lanes else ()
     run_ranges(
         lambda first, last: kernels.multiply_columns(*where, block, out, first, last, *further), rows, grain=grain
     )
     return out
-
-
-def _aligned(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-    """Return new memory whose address is a multiple of the alignment."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory = np.empty(size + _ALIGNMENT, np.uint8)
-    skip = -memory.ctypes.data % _ALIGNMENT
-    return memory[skip : skip + size].view(dtype).reshape(shape)
