@@ -168,6 +168,9 @@ class TwoEndedLU(SolvesFewSides):
         done = carried is not None and carried.size > 0
         core = carried if carried is not None and done else np.empty((len(sides), w), x.dtype)
         given = (*self._widths, sides, self._top, self._bottom)
+        if n < _SOLVE_ROWS:
+            kernels.solve(*given, self._core, n, done, x, core)
+            return
 
         def forward(first: int, last: int) -> None:
             kernels.forward_substitute(*given, first, last, n, x, core)
@@ -176,16 +179,9 @@ class TwoEndedLU(SolvesFewSides):
             kernels.back_substitute(*given, first, last, n, x, core)
 
         if not done:
-            self._run(forward, _SOLVE_ROWS)
-        z = np.ascontiguousarray(core.T)
-        band_lu.solve(*self._core, z)
-        core[:] = z.T
-        self._place_core(x, core)
-        self._run(back, _SOLVE_ROWS)
-
-    def _place_core(self, x: Array, core: Array) -> None:
-        start = self._band.steps[0]
-        x.reshape(core.shape[0], -1)[:, start : start + core.shape[1]] = core
+            run_ranges(forward, 2)
+        kernels.solve_core(self._core, self._band.steps[0], x, core)
+        run_ranges(back, 2)
 
     def _solve_pair_adjoint(self, x: Array, sides: tuple[int, ...]) -> None:
         n, w = self._band.n, self._band.width
