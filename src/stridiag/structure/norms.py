@@ -18,9 +18,9 @@ def column_sums(matrix: StridiagMatrix) -> NDArray[Any]:
     """Return the sum of magnitudes of each column, (..., columns), of a matrix or a batch."""
     structure = matrix.structure
     sums = np.zeros((*matrix.batch_shape, structure.shape[1]), real_type(matrix.dtype))
-    offsets = np.array(structure.offsets, np.int64)
+    starts, offsets = (np.array(part, np.int64) for part in (structure.starts, structure.offsets))
     for place in np.ndindex(matrix.batch_shape):
-        add_magnitudes(matrix.values[place], structure.starts, offsets, structure.link_columns, sums[place])
+        add_magnitudes(matrix.values[place], starts, offsets, structure.link_columns, sums[place])
     return sums
 
 
