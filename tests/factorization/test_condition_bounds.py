@@ -167,6 +167,11 @@ def test_sizes_beside_a_direction(kind):
         most = (leftover_size.largest_without, leftover_size.largest_plainly, plain_twin(leftover_size.largest_plainly))
         for found in most:
             assert found(x, y, share) == pytest.approx(left.max(), rel=1e-6)
+        products = [leftover_size.product]
+        if np.isrealobj(x):
+            products += [leftover_size.product_plainly, plain_twin(leftover_size.product_plainly)]
+        for found in products:
+            assert found(x, y) == pytest.approx(np.vdot(x, y), rel=1e-4, abs=1e-5)
         for wrong, place in itertools.product((np.nan, np.inf), (0, n // 2, n - 1)):
             x = np.ones(n, kind)
             x[place] = wrong

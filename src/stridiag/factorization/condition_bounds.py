@@ -35,7 +35,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.leftover_size import largest_without, sum_without
+from stridiag._kernels.leftover_size import largest_without, product, sum_without
 from stridiag._kernels.scatter import scatter
 from stridiag.factorization.condition import one_norm_of, probe
 from stridiag.factorization.decomposition import Decomposition, solve_rows
@@ -142,7 +142,7 @@ class _Search:
         np.sign(x, out=given[0])
         given[1:] = self._adjoint_probes(0, first)
         # In advance: the solutions take the place of what is given.
-        shares = [np.vdot(x, q) / total for q in given[1:]]
+        shares = [product(x, q) / total for q in given[1:]]
         found = solve_rows(self._decomposition, given, adjoint=True)
         self._y = y = found[0]
         self._lower = float(np.abs(y).max())
@@ -154,7 +154,7 @@ class _Search:
             if not self._open(upper):
                 break
             given = self._adjoint_probes(k, 1)
-            share = np.vdot(x, given[0]) / total
+            share = product(x, given[0]) / total
             found = solve_rows(self._decomposition, given, adjoint=True)
             largest = max(largest, _largest_without(found[0], y, share))
             upper = self._by_columns(k + 1, largest)
@@ -176,7 +176,7 @@ class _Search:
             largest, count = max(map(_size, (x, *self._found))), 1 + len(self._found)
         else:
             total, count = _size(x), len(self._found)
-            shares = (np.vdot(y, z) / total for z in self._random(count))
+            shares = (product(y, z) / total for z in self._random(count))
             largest = max(
                 _finite(sum_without(found, x, share)) for found, share in zip(self._found, shares, strict=True)
             )
