@@ -5,6 +5,7 @@ import pytest
 
 import stridiag
 from stridiag._kernels.thread_count import num_threads
+from stridiag.factorization import two_ended_band
 from stridiag.factorization.band import BandLU
 from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.factorization.decompose import decompose
@@ -143,6 +144,19 @@ def test_widths_and_counts(rng, offsets):
     assert operations.exact
     assert (factor[0], solve[0], adjoint[0]) == (operations.factor, operations.solve, operations.solve)
     assert D.nbytes == planned.bytes
+
+
+@pytest.mark.parametrize("sides", [1, 3])
+def test_one_call_or_several_change_nothing(rng, monkeypatch, sides):
+    A, b = of_kind("random", 0), rng.standard_normal((N, sides))
+    made = []
+    for rows in (N + 1, N):
+        monkeypatch.setattr(two_ended_band, "_SOLVE_ROWS", rows)
+        F = A.factor(method="band")
+        made.append((F.solve(b[:, 0]), F.solve(b[:, 0]), F.solve(b)))
+    for one, several in zip(*made, strict=True):
+        np.testing.assert_array_equal(one, several)
+    assert error(A, made[0][2][:, -1], b[:, -1]) < 1e-15
 
 
 def test_other_values_in_the_same_storage(rng):

@@ -1,5 +1,6 @@
 """Bounds of condition numbers from a few solves: never wrong more often than stated, and mostly decisive."""
 
+import itertools
 import math
 import warnings
 
@@ -153,17 +154,26 @@ def test_other_values_in_the_same_factor(links):
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.complex64, np.complex128])
 def test_sizes_beside_a_direction(kind):
     rng = np.random.default_rng(0)
-    for n in (1, 2, 7):
+    for n in (1, 2, 7, 32, 77):
         x, y = (
             rng.standard_normal(n) + (1j * rng.standard_normal(n) if kind in (np.complex64, np.complex128) else 0)
             for _ in range(2)
         )
         x, y, share = x.astype(kind), y.astype(kind), kind(0.3)
         left = np.abs(x - share * y)
-        for run in (lambda f: f, plain_twin):
-            assert run(leftover_size.sum_without)(x, y, share) == pytest.approx(left.sum(), rel=1e-6)
-            assert run(leftover_size.largest_without)(x, y, share) == pytest.approx(left.max(), rel=1e-6)
-        for wrong in (np.nan, np.inf):
-            x[n // 2] = wrong
+        sums = (leftover_size.sum_without, leftover_size.sum_plainly, plain_twin(leftover_size.sum_plainly))
+        for found in sums:
+            assert found(x, y, share) == pytest.approx(left.sum(), rel=1e-5)
+        most = (leftover_size.largest_without, leftover_size.largest_plainly, plain_twin(leftover_size.largest_plainly))
+        for found in most:
+            assert found(x, y, share) == pytest.approx(left.max(), rel=1e-6)
+        products = [leftover_size.product]
+        if np.isrealobj(x):
+            products += [leftover_size.product_plainly, plain_twin(leftover_size.product_plainly)]
+        for found in products:
+            assert found(x, y) == pytest.approx(np.vdot(x, y), rel=1e-4, abs=1e-5)
+        for wrong, place in itertools.product((np.nan, np.inf), (0, n // 2, n - 1)):
+            x = np.ones(n, kind)
+            x[place] = wrong
             assert math.isnan(leftover_size.sum_without(x, y, share))
             assert math.isnan(leftover_size.largest_without(x, y, share))

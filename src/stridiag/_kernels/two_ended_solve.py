@@ -15,10 +15,18 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from stridiag._kernels.band_lu import solve_lower, solve_upper
 from stridiag._kernels.compile import borrowing, compiled_form, kernel
 from stridiag._kernels.narrow_band import load, put, reduce, take
 
-__all__ = ["back_substitute", "back_substitute_adjoint", "forward_substitute", "forward_substitute_adjoint"]
+__all__ = [
+    "back_substitute",
+    "back_substitute_adjoint",
+    "forward_substitute",
+    "forward_substitute_adjoint",
+    "solve",
+    "solve_core",
+]
 
 Array = NDArray[Any]
 Row = tuple[Any, ...]
@@ -319,6 +327,46 @@ def back_substitute(
     for i in range(both - 1, -1, -1):
         one = _up(one, x, 0, 1, n, i, top, like)
         other = _up(other, x, n - 1, -1, n, i, bottom, like)
+
+
+@kernel
+def solve_core(middle: End, start: int, x: Array, core: Array) -> None:
+    """Overwrite what is left of the sides, (r, w), with the unknowns of the core; put them into `x`, (r n,), too.
+
+    `middle` are the core's factors, as `stridiag._kernels.band_lu` stores them; its columns begin at `start`.
+    """
+    rows, lower, pivots = middle
+    sides, w = core.shape
+    for k in range(sides):
+        side = core[k].reshape(w, 1)
+        solve_lower(lower, pivots, side, 0)
+        solve_upper(rows, side, 0)
+        first = k * (x.size // sides) + start
+        x[first : first + w] = core[k]
+
+
+@kernel
+def solve(
+    above: Widths,
+    below: Widths,
+    sides: Widths,
+    top: End,
+    bottom: End,
+    middle: End,
+    n: int,
+    done: bool,
+    x: Array,
+    core: Array,
+) -> None:
+    """Overwrite the sides `x`, (r n,), with the solutions: all steps in one call.
+
+    Where few rows are solved for, each call by itself takes some tenth of the time. `core`, (r, w), is work space, or,
+    if `done`, what the first half has left there.
+    """
+    if not done:
+        forward_substitute(above, below, sides, top, bottom, 0, 2, n, x, core)
+    solve_core(middle, top[2].size, x, core)
+    back_substitute(above, below, sides, top, bottom, 0, 2, n, x, core)
 
 
 @kernel

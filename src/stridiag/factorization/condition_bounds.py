@@ -35,9 +35,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.leftover_size import largest_without, sum_without
+from stridiag._kernels.leftover_size import largest_without, product, sum_without
 from stridiag._kernels.scatter import scatter
-from stridiag.factorization.condition import probe
+from stridiag.factorization.condition import one_norm_of, probe
 from stridiag.factorization.decomposition import Decomposition, solve_rows
 from stridiag.factorization.inverse_entries import KnowsNorm
 from stridiag.factorization.norm_estimate import ALL_COLUMNS
@@ -53,7 +53,8 @@ _MISSED = 1e-3
 """What an upper bound may be wrong in, at most."""
 
 _FORWARD, _ADJOINT = 3, 2
-"""Random vectors that are solved for with the matrix, and with its adjoint: of these the second one if it is needed."""
+"""Random vectors that are solved for with the matrix, one of which is the probe unless the part of rank one is made of
+it, and with its adjoint: of these the second one if it is needed."""
 
 _NEAR = 0.05
 """Of the limit: where the first probe alone is that large, more of the kind would hardly tell."""
@@ -78,8 +79,8 @@ class KeepsProbe(Protocol):
 def condition_bounds(decomposition: Decomposition, matrix: StridiagMatrix, limit: float) -> Bounds:
     """Return bounds of the condition number, 1-norm, that tell whether it is below a limit, as far as that is cheap.
 
-    (0, inf) where the condition number itself is no dearer. Cost: solves for three or four vectors, or for three with
-    the adjoint, or both.
+    (0, inf) where the condition number itself is no dearer. Cost: solves for three vectors, or for three with the
+    adjoint, or both.
     """
     n = matrix.structure.shape[0]
     inner = decomposition.inner if isinstance(decomposition, Scaled) else decomposition
@@ -121,11 +122,13 @@ class _Search:
 
     def _by_probes(self) -> float:
         """Return an upper bound from solves with the matrix."""
+        # The probe is a random vector too, as long as its direction is not what the part of rank one is made of.
+        count = _FORWARD if self._y is not None else _FORWARD - 1
         if self._x is None:
-            found = solve_rows(self._decomposition, np.vstack((probe(self._n, self._dtype), self._random())))
+            found = solve_rows(self._decomposition, np.vstack((probe(self._n, self._dtype), self._random(count))))
             self._x, self._found = found[0], found[1:]
         else:
-            self._found = solve_rows(self._decomposition, self._random())
+            self._found = solve_rows(self._decomposition, self._random(count))
         return self._rest()
 
     def _by_adjoint(self) -> float:
@@ -139,7 +142,7 @@ class _Search:
         np.sign(x, out=given[0])
         given[1:] = self._adjoint_probes(0, first)
         # In advance: the solutions take the place of what is given.
-        shares = [np.vdot(x, q) / total for q in given[1:]]
+        shares = [product(x, q) / total for q in given[1:]]
         found = solve_rows(self._decomposition, given, adjoint=True)
         self._y = y = found[0]
         self._lower = float(np.abs(y).max())
@@ -151,7 +154,7 @@ class _Search:
             if not self._open(upper):
                 break
             given = self._adjoint_probes(k, 1)
-            share = np.vdot(x, given[0]) / total
+            share = product(x, given[0]) / total
             found = solve_rows(self._decomposition, given, adjoint=True)
             largest = max(largest, _largest_without(found[0], y, share))
             upper = self._by_columns(k + 1, largest)
@@ -170,17 +173,17 @@ class _Search:
         x, y = self._x, self._y
         assert x is not None
         if y is None:
-            largest = max(map(_size, self._found))
+            largest, count = max(map(_size, (x, *self._found))), 1 + len(self._found)
         else:
-            total = _size(x)
-            shares = (np.vdot(y, z) / total for z in self._random())
+            total, count = _size(x), len(self._found)
+            shares = (product(y, z) / total for z in self._random(count))
             largest = max(
                 _finite(sum_without(found, x, share)) for found, share in zip(self._found, shares, strict=True)
             )
-        return self._lower + _slack(len(self._found)) * largest
+        return self._lower + _slack(count) * largest
 
-    def _random(self) -> Array:
-        return _random_rows(_FORWARD, self._n, self._dtype, 1)
+    def _random(self, count: int) -> Array:
+        return _random_rows(count, self._n, self._dtype, 1)
 
 
 def _slack(count: int) -> float:
@@ -189,7 +192,7 @@ def _slack(count: int) -> float:
 
 
 def _size(x: Array) -> float:
-    return _finite(sum_without(x, x, x.dtype.type(0)))
+    return _finite(one_norm_of(x))
 
 
 def _largest_without(w: Array, y: Array, share: Any) -> float:

@@ -15,7 +15,7 @@ from stridiag.factorization.band_again import BandAgain
 from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.factorization.band_lanes import Lanes, is_finite, rows_from_chains, rows_to_chains
 from stridiag.factorization.beside import SolvesFewSides
-from stridiag.factorization.condition import probe
+from stridiag.factorization.condition import beside_probe, one_norm_of, probe, split
 from stridiag.factorization.reduced import factor_reduced
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.band_condensation import BandCondensationLayout
@@ -74,23 +74,20 @@ class LinkedLanes(SolvesFewSides):
         if order is None:
             return None
         chain = layout.band.chain
-        both = np.empty((2, b.size), b.dtype)
-        for side, right in zip(both, (b, probe(b.size, b.dtype)), strict=True):
-            side[:] = chain.to_chains(right)
+        both = beside_probe(chain, b)
         made = cls(layout, values, order, both)
         if not made.trusted:
             return None
         made.solve_chains(both, made.carried)
-        x = chain.from_chains(both[0].copy() if chain.stride == 1 else both[0])
-        made._probed = chain.from_chains(both[1])
-        made._size = float(np.abs(made._probed).sum())
+        x, made._probed = split(chain, both)
+        made._size = one_norm_of(made._probed)
         return (made, x, made._size / math.sqrt(b.size)) if is_finite(x) else None
 
     def rough_norm(self) -> float | None:
         """See `stridiag.factorization.condition.KnowsRoughNorm`, and `factor_and_solve` for the reason."""
         if self._size is None:
             self._probed = self.solve_rows(probe(self._layout.n, self._values.dtype)[None].copy())[0]
-            self._size = float(np.abs(self._probed).sum())
+            self._size = one_norm_of(self._probed)
         return 100.0 * self._size
 
     def take_probe(self) -> Array | None:

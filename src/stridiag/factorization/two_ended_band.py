@@ -16,7 +16,7 @@ from stridiag._kernels.threads import run_ranges
 from stridiag.factorization.band import BandLU
 from stridiag.factorization.band_lanes import is_finite, rows_from_chains, rows_to_chains
 from stridiag.factorization.beside import SolvesFewSides
-from stridiag.factorization.condition import probe
+from stridiag.factorization.condition import beside_probe, one_norm_of, probe, split
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.band import BandLayout
 from stridiag.planning.two_ended_band import TwoEndedBand
@@ -105,16 +105,13 @@ class TwoEndedLU(SolvesFewSides):
         if band is None or values.dtype.kind == "c":
             return None
         chain = band.chain
-        both = np.empty((2, b.size), b.dtype)
-        for side, right in zip(both, (b, probe(b.size, b.dtype)), strict=True):
-            side[:] = chain.to_chains(right)
+        both = beside_probe(chain, b)
         made = cls(layout, values, band, both)
         if not made.trusted:
             return None
         made._solve_pair(both.reshape(both.size), (0, 0), made._carried)
-        x = chain.from_chains(both[0].copy() if chain.stride == 1 else both[0])
-        made._probed = chain.from_chains(both[1])
-        made._size = float(np.abs(made._probed).sum())
+        x, made._probed = split(chain, both)
+        made._size = one_norm_of(made._probed)
         return (made, x, made._size / math.sqrt(b.size)) if is_finite(x) else None
 
     def refill(self, values: Array) -> None:
@@ -127,7 +124,7 @@ class TwoEndedLU(SolvesFewSides):
         """See `stridiag.factorization.condition.KnowsRoughNorm`, and `factor_and_solve` for the reason."""
         if self._size is None:
             self._probed = self.solve_rows(probe(self._layout.n, self._values.dtype)[None].copy())[0]
-            self._size = float(np.abs(self._probed).sum())
+            self._size = one_norm_of(self._probed)
         return 100.0 * self._size
 
     def take_probe(self) -> Array | None:
@@ -168,6 +165,9 @@ class TwoEndedLU(SolvesFewSides):
         done = carried is not None and carried.size > 0
         core = carried if carried is not None and done else np.empty((len(sides), w), x.dtype)
         given = (*self._widths, sides, self._top, self._bottom)
+        if n < _SOLVE_ROWS:
+            kernels.solve(*given, self._core, n, done, x, core)
+            return
 
         def forward(first: int, last: int) -> None:
             kernels.forward_substitute(*given, first, last, n, x, core)
@@ -176,16 +176,9 @@ class TwoEndedLU(SolvesFewSides):
             kernels.back_substitute(*given, first, last, n, x, core)
 
         if not done:
-            self._run(forward, _SOLVE_ROWS)
-        z = np.ascontiguousarray(core.T)
-        band_lu.solve(*self._core, z)
-        core[:] = z.T
-        self._place_core(x, core)
-        self._run(back, _SOLVE_ROWS)
-
-    def _place_core(self, x: Array, core: Array) -> None:
-        start = self._band.steps[0]
-        x.reshape(core.shape[0], -1)[:, start : start + core.shape[1]] = core
+            run_ranges(forward, 2)
+        kernels.solve_core(self._core, self._band.steps[0], x, core)
+        run_ranges(back, 2)
 
     def _solve_pair_adjoint(self, x: Array, sides: tuple[int, ...]) -> None:
         n, w = self._band.n, self._band.width

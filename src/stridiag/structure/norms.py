@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._dtypes import real_type
+from stridiag._kernels.column_sums import add_magnitudes
 from stridiag.structure.matrix import StridiagMatrix
 
 __all__ = ["column_sums", "one_norm"]
@@ -17,13 +18,9 @@ def column_sums(matrix: StridiagMatrix) -> NDArray[Any]:
     """Return the sum of magnitudes of each column, (..., columns), of a matrix or a batch."""
     structure = matrix.structure
     sums = np.zeros((*matrix.batch_shape, structure.shape[1]), real_type(matrix.dtype))
-    for offset in structure.offsets:
-        slots = structure.diagonal_slots(offset)
-        first = max(offset, 0)
-        sums[..., first : first + slots.stop - slots.start] += np.abs(matrix.values[..., slots])
-    links = np.abs(matrix.values[..., structure.starts[-1] :])
+    starts, offsets = (np.array(part, np.int64) for part in (structure.starts, structure.offsets))
     for place in np.ndindex(matrix.batch_shape):
-        np.add.at(sums[place], structure.link_columns, links[place])
+        add_magnitudes(matrix.values[place], starts, offsets, structure.link_columns, sums[place])
     return sums
 
 
