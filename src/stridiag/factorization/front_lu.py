@@ -104,7 +104,7 @@ class FrontLU:
                 aligned((widest * kernels.row_step(widest),), self._wide, recycled),
                 recycled(int(more * more * plan.peak) + 64, self._wide),
                 np.empty(ids.size + 3 * fronts, np.int64),
-                np.empty((3, widest), np.int64),
+                np.empty((4, widest), np.int64),
                 np.empty(PANEL, self._wide),
                 head,
                 values,
