@@ -260,7 +260,7 @@ def test_solutions_in_vectors_are_those_of_plain_loops():
     b = rng.standard_normal((n, 2))
     found = []
     for kind in (np.float64, np.complex128):
-        values = lu._values.astype(kind)
+        values = np.concatenate((lu._values, np.zeros(front_panels.LANES))).astype(kind)[: lu._values.size]
         x, y = b.astype(kind), np.empty((2, n), kind)
         FrontPanels(head, values, ids, n).solve(x, np.empty(lu.widest, kind))
         for right, solution in zip(b.T.astype(kind), y, strict=True):

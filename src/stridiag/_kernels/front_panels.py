@@ -27,15 +27,18 @@ from numpy.typing import NDArray
 from stridiag._kernels.compile import borrowing, borrowing_form, kernel
 from stridiag._kernels.dot import LANES, dot
 from stridiag._kernels.front_lu import DONE, IDS, SIZE, VALUES
-from stridiag._kernels.vectors import load, multiply_add, splat, store
+from stridiag._kernels.vectors import gather, load, multiply_add, splat, store
 from stridiag._kernels.wide_vectors import zeros
 
-__all__ = ["HEAD", "LANES", "MOST", "lay_out", "pack", "solve"]
+__all__ = ["HEAD", "LANES", "MOST", "SPILL", "lay_out", "pack", "solve"]
 
 Array = NDArray[Any]
 
 MOST = 2 * LANES
 """Pivots of the largest front that is taken in panels."""
+
+SPILL = LANES * LANES
+"""Numbers that may be written behind those of the panels."""
 
 PIVOTS, REST, START, BEHIND, LOWER, UPPER = range(6)
 HEAD = 6
@@ -73,8 +76,14 @@ def lay_out(head: Array, ids: Array, places: Array, heads: Array) -> tuple[int, 
 
 
 @kernel
-def pack(head: Array, values: Array, ids: Array, places: Array, behind: Array, lower: Array, upper: Array) -> None:
-    """Fill `behind`, `lower` and `upper`."""
+def pack(
+    head: Array, values: Array, ids: Array, places: Array, behind: Array, lower: Array, upper: Array, starts: Array
+) -> None:
+    """Fill `behind`, `lower` and `upper`.
+
+    Behind `values` there must be numbers for a vector, behind the last two room for `SPILL`; `starts`, (LANES,), is
+    work space.
+    """
     at = down = up = 0
     for f in range(head.shape[0]):
         done, width, begin, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
@@ -87,50 +96,83 @@ def pack(head: Array, values: Array, ids: Array, places: Array, behind: Array, l
             continue
         for t in range(0, done, LANES):
             pivots = min(LANES, done - t)
-            down = _pack_lower(values, begin, done, width, t, pivots, lower, down)
-            up = _pack_upper(values, begin, width, t, pivots, upper, up)
+            down = _pack_lower(values, begin, done, width, t, pivots, lower, down, starts)
+            up = _pack_upper(values, begin, width, t, pivots, upper, up, starts)
 
 
 @borrowing
-def _pack_lower(values: Array, begin: int, done: int, width: int, t: int, pivots: int, lower: Array, at: int) -> int:
+def _pack_lower(
+    values: Array, begin: int, done: int, width: int, t: int, pivots: int, lower: Array, at: int, starts: Array
+) -> int:
+    corner, nothing = begin + t * width + t, values[0] * 0
     for j in range(pivots - 1):
         for i in range(LANES):
             inside = j < i < pivots
-            lower[np.uint64(at + i)] = values[np.uint64(begin + (t + i) * width + t + j)] if inside else values[0] * 0
+            lower[np.uint64(at + i)] = values[np.uint64(corner + i * width + j)] if inside else nothing
         at += LANES
     for line in range(t + pivots, width, LANES):
-        count = min(LANES, width - line)
         for i in range(LANES):
-            row = line + i
             # What fills up the last line repeats a row, and is not used.
-            row = min(row, line + count - 1)
-            source = begin + row * width + t if row < done else begin + done * width + (row - done) * done + t
-            for j in range(pivots):
-                lower[np.uint64(at + j * LANES + i)] = values[np.uint64(source + j)]
+            row = min(line + i, width - 1)
+            starts[i] = begin + (row * width if row < done else done * width + (row - done) * done) + t
+        _put_across(values, starts, 0, pivots, lower, at)
         at += pivots * LANES
     return at
 
 
 @borrowing
-def _pack_upper(values: Array, begin: int, width: int, t: int, pivots: int, upper: Array, at: int) -> int:
+def _pack_upper(
+    values: Array, begin: int, width: int, t: int, pivots: int, upper: Array, at: int, starts: Array
+) -> int:
     rest = width - t - pivots
     nothing = values[0] * 0
     for i in range(LANES):
-        if i < pivots:
-            row = begin + (t + i) * width + t
-            inverse = 1.0 / values[np.uint64(row + i)]
-            upper[np.uint64(at + i)] = inverse
-            place = at + LANES + i
-            for k in range(pivots, pivots + rest):
-                upper[np.uint64(place)] = values[np.uint64(row + k)] * inverse
-                place += LANES
-            for k in range(pivots - 1, 0, -1):
-                upper[np.uint64(place)] = values[np.uint64(row + k)] * inverse if k > i else nothing
-                place += LANES
-        else:
-            for k in range(pivots + rest):
-                upper[np.uint64(at + k * LANES + i)] = nothing
-    return at + LANES * (pivots + rest)
+        # Lanes without a pivot hold zeros.
+        starts[i] = begin + (t + min(i, pivots - 1)) * width + t
+        upper[at + i] = 1.0 / values[starts[i] + i] if i < pivots else nothing
+    end = at + LANES * (1 + rest)
+    _put_across(values, starts, pivots, rest, upper, at + LANES)
+    for k in range(pivots - 1, 0, -1):
+        for i in range(LANES):
+            upper[np.uint64(end + i)] = values[np.uint64(starts[i] + k)] if i < k else nothing
+        end += LANES
+    _scale(upper, at, end)
+    return end
+
+
+def _put_across(values: Array, starts: Array, shift: int, count: int, target: Array, at: int) -> None:
+    """Put so many numbers of `LANES` rows, which begin at `starts`, by columns."""
+    for k in range(count):
+        for i in range(LANES):
+            target[at + k * LANES + i] = values[starts[i] + shift + k]
+
+
+def _put_across_in_vectors(values: Any, starts: Any, shift: int, count: int, target: Any, at: int) -> None:
+    for k in range(0, count, LANES):
+        gather(values, starts, 0, shift + k, target, at + k * LANES, LANES)
+
+
+def _scale(upper: Array, at: int, end: int) -> None:
+    """Multiply what follows the line at a place by that."""
+    for line in range(at + LANES, end, LANES):
+        for i in range(LANES):
+            upper[line + i] *= upper[at + i]
+
+
+def _scale_in_vectors(upper: Any, at: int, end: int) -> None:
+    inverse = load(upper, at)
+    for line in range(at + LANES, end, LANES):
+        store(upper, line, load(upper, line) * inverse)
+
+
+@borrowing_form(_put_across)
+def _put_across_form(values, starts, shift, count, target, at):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return _put_across_in_vectors if values.dtype is types.float64 else _put_across
+
+
+@borrowing_form(_scale)
+def _scale_form(upper, at, end):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return _scale_in_vectors if upper.dtype is types.float64 else _scale
 
 
 @kernel

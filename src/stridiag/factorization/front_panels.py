@@ -23,7 +23,7 @@ class FrontPanels:
     Parameters
     ----------
     head, values, ids
-        From `stridiag._kernels.front_lu`.
+        From `stridiag._kernels.front_lu`; behind `values` there must be numbers for a vector.
     order : int
 
     Attributes
@@ -39,9 +39,10 @@ class FrontPanels:
         self.places, room = np.empty((2, order), np.int64), recycled((2 * head.shape[0], kernels.HEAD), np.int64)
         panels, rest, down, up, self.length = kernels.lay_out(head, ids, self.places, room)
         self.heads, self.behind = room[:panels], np.empty((2, rest), np.int64)
-        lower, upper = (aligned((size,), values.dtype, recycled) for size in (down, up))
-        kernels.pack(head, values, ids, self.places, self.behind, lower, upper)
-        self.numbers = (values, lower, upper)
+        lower, upper = (aligned((size + kernels.SPILL,), values.dtype, recycled) for size in (down, up))
+        starts = np.empty(kernels.LANES, np.int64)
+        kernels.pack(head, values, ids, self.places, self.behind, lower, upper, starts)
+        self.numbers = (values, lower[:down], upper[:up])
 
     def solve(self, b: Array, work: Array) -> None:
         """Put the solution for `b`, (n, m), in its place; `work`, (as wide as the widest front,)."""
