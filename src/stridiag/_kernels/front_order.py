@@ -150,6 +150,9 @@ def order_fronts(
     fronts : (n, WIDTH)
         Becomes the fronts but for rows and places.
     """
+    # Sometimes unsigned: see `_link`.
+    k: Any
+    other: Any
     n = member_count.size
     degree, following, previous = column_work[0], column_work[1], column_work[2]
     mark, stamp = column_work[3], column_work[4]

@@ -37,7 +37,7 @@ NOTHING, BY_QR, BY_LU = range(3)
 # The parts of a program, in the order in which they stand; before them where each begins, and where the last one ends.
 KIND, PLACES, AROUND, TAIL, LINK_START, LINK_KEPT, COLUMNS, NEIGHBOURS, LEFTOVER, CORE_PLACES, CORE = range(11)
 LINK_SEGMENT = 11
-# Of QR in fronts its heads, what is behind the pivots, and the places of rows; and the core in the order of elimination.
+# Of QR in fronts its heads, what is behind the pivots, and the places of rows; the core is in the order of elimination.
 # Of LU in fronts the heads of its panels, what is behind pivots, the places of rows and columns, and the pairs. Behind
 # the kind then the lengths of the array of the places and of the work space.
 FIRST, SECOND, THIRD, FOURTH = range(12, 16)
