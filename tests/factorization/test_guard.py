@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csc_array
 
+from stridiag._kernels import compressed_check
 from stridiag.factorization.dense import DenseLU, DenseQR
 from stridiag.factorization.guard import check_solves
 
@@ -96,3 +97,25 @@ def test_names_a_column_that_depends_on_the_others():
         check = check_solves(DenseQR(matrix), matrix)
         assert check.nearly_singular
         assert check.column in part
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_norms_and_residuals_of_compressed_columns(dtype):
+    rng = np.random.default_rng(4)
+    dense = rng.standard_normal((30, 30)) * (rng.random((30, 30)) < 0.2)
+    if np.dtype(dtype).kind == "c":
+        dense = dense * np.exp(1j * rng.random((30, 30)))
+    dense = dense.astype(dtype)
+    x, b = rng.standard_normal((2, 30)).astype(dtype)
+    sparse = csc_array(dense)
+    parts = (sparse.indptr, sparse.indices, sparse.data)
+    row, column = compressed_check.norms(*parts, np.empty(30))
+    np.testing.assert_allclose((row, column), (np.abs(dense).sum(1).max(), np.abs(dense).sum(0).max()), rtol=1e-6)
+    for adjoint, matrix in ((False, dense), (True, dense.conj().T)):
+        rest = np.empty_like(b)
+        found = compressed_check.largest_residual(*parts, x, b, adjoint, rest)
+        np.testing.assert_allclose(rest, b - matrix @ x, atol=1e-4 if dtype is np.float32 else 1e-13)
+        assert found == pytest.approx(np.abs(rest).max(), rel=1e-6)
+    sparse.data[3] = np.nan
+    assert np.isnan(compressed_check.norms(*parts, np.empty(30))).all()
+    assert np.isnan(compressed_check.largest_residual(*parts, x, b, False, np.empty_like(b)))

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 import stridiag
-from stridiag._kernels import front_block, front_lu, front_substitution, front_tree
+from stridiag._kernels import front_block, front_lu, front_panels, front_substitution, front_tree, stretches
 from stridiag._kernels.compile import kernel
 from stridiag.factorization import front_lu as module
 from stridiag.factorization import multiply_out
 from stridiag.factorization.front_householder import FrontHouseholder
 from stridiag.factorization.front_lu import FrontLU
+from stridiag.factorization.front_panels import FrontPanels
 from stridiag.factorization.reduced import factor_reduced
 from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.planning.chain import ChainLayout
@@ -251,23 +252,94 @@ def test_solutions_in_vectors_are_those_of_plain_loops():
     rng = np.random.default_rng(1)
     pattern, matrix = reduced_matrix(300, 60, 0)
     lu = FrontLU(PivotPlan.build(pattern), matrix)
-    assert lu._widest > 16
-    head, ids = lu._head, lu._ids
-    b = rng.standard_normal((2, matrix.shape[0]))
+    pivots = lu._head[:, front_lu.DONE]
+    # Fronts by rows, of two panels and of one.
+    assert pivots.max() > front_panels.MOST
+    assert ((pivots > front_panels.LANES) & (pivots <= front_panels.MOST)).any()
+    head, ids, n = lu._head, lu._ids, matrix.shape[0]
+    b = rng.standard_normal((n, 2))
     found = []
     for kind in (np.float64, np.complex128):
-        values = lu._values.astype(kind)
-        x, y = np.empty((2, 2, matrix.shape[0]), kind)
-        front_substitution.solve_vectors(
-            head, values, ids, b.astype(kind), x, np.empty((2, lu._widest + front_substitution.SPARE), kind)
-        )
-        for right, solution in zip(b.astype(kind), y, strict=True):
+        values = np.concatenate((lu._values, np.zeros(front_panels.LANES))).astype(kind)[: lu._values.size]
+        x, y = b.astype(kind), np.empty((2, n), kind)
+        FrontPanels(head, values, ids, n).solve(x, np.empty(lu.widest, kind))
+        for right, solution in zip(b.T.astype(kind), y, strict=True):
             front_substitution.solve_vector_adjoint(
-                head, values, ids, right.copy(), solution, np.empty(lu._widest + 8, kind)
+                head, values, ids, right.copy(), solution, np.empty(lu.widest + 8, kind)
             )
         found.append((x, y))
     for real, plain in zip(*found, strict=True):
         np.testing.assert_allclose(real, plain, rtol=1e-8, atol=1e-10 * np.abs(plain).max())
+
+
+def test_panels_hold_the_same_factors_as_rows():
+    pattern, matrix = reduced_matrix(400, 60, 0, kind="signs")
+    for dtype in (np.float64, np.complex128):
+        lu = FrontLU(PivotPlan.build(pattern), matrix.astype(dtype))
+        if not lu._complete:
+            continue
+        b = np.random.default_rng(0).standard_normal((matrix.shape[0], 5)).astype(dtype)
+        # More right-hand sides than a few go by rows.
+        together = lu.solve(b.copy())
+        for count in (1, 2, 4):
+            one = lu.solve(b[:, :count].copy())
+            np.testing.assert_allclose(one, together[:, :count], rtol=0, atol=1e-11 * np.abs(together).max())
+            # How many there are changes nothing.
+            np.testing.assert_array_equal(one[:, :1], lu.solve(b[:, :1].copy()))
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 30])
+def test_stretches_in_vectors_are_those_of_plain_loops(count):
+    rng = np.random.default_rng(count)
+    for kind in (np.float64, np.complex128):
+        source, target = rng.standard_normal((2, 64)).astype(kind)
+        before = target.copy()
+        _add(source, 3, count, target, 5)
+        np.testing.assert_array_equal(target[5 : 5 + count], before[5 : 5 + count] + source[3 : 3 + count])
+        np.testing.assert_array_equal(np.delete(target, slice(5, 5 + count)), np.delete(before, slice(5, 5 + count)))
+        target[:] = before
+        _copy(source, 3, count, target, 5)
+        np.testing.assert_array_equal(target[5 : 5 + count], source[3 : 3 + count])
+        np.testing.assert_array_equal(target[:5], before[:5])
+        np.testing.assert_array_equal(target[5 + count + stretches.SPILL :], before[5 + count + stretches.SPILL :])
+        target[:] = np.nan
+        _clear(target, 5, 5 + count)
+        assert not target[5 : 5 + count].any()
+        assert np.isnan(target[:5]).all()
+        assert np.isnan(target[5 + count + stretches.SPILL :]).all()
+
+
+def test_what_most_is_passed_on_from_comes_first():
+    """Places in the parent follow one another, but where the parent's pivots are left out."""
+    plan = PivotPlan.build(reduced_pattern(4000, 500, 0))
+    tree = plan.tree
+    rest = tree[:, front_tree.WIDTH] - tree[:, front_tree.PIVOT_COUNT]
+    for f in range(tree.shape[0]):
+        children = np.flatnonzero(tree[:, front_tree.PARENT] == f)
+        if not children.size:
+            continue
+        child = children[np.argmax(rest[children])]
+        begin = tree[child, front_tree.FIRST] + tree[child, front_tree.PIVOT_COUNT]
+        places = plan.relative[begin : begin + rest[child]]
+        own = places[places < tree[f, front_tree.PIVOT_COUNT]]
+        others = places[places >= tree[f, front_tree.PIVOT_COUNT]]
+        np.testing.assert_array_equal(own, np.arange(own.size))
+        np.testing.assert_array_equal(others, tree[f, front_tree.PIVOT_COUNT] + np.arange(others.size))
+
+
+@kernel
+def _add(source, begin, count, target, to):
+    stretches.add_stretch(source, begin, count, target, to)
+
+
+@kernel
+def _copy(source, begin, count, target, to):
+    stretches.copy_stretch(source, begin, count, target, to)
+
+
+@kernel
+def _clear(a, begin, end):
+    stretches.clear(a, begin, end)
 
 
 @kernel

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba.core import types
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import borrowing_form
-from stridiag._kernels.vectors import load, store
+from stridiag._kernels.vectors import load, splat, store
 
 __all__ = ["MARGIN", "PANEL", "eliminate_window", "subtract_products"]
 
@@ -59,14 +60,18 @@ def _products_in_vectors(a: Any, step: int, first: int, last: int, begin: int, e
                 other = begin * step + c
                 for t in range(begin, end):
                     u0, u1 = load(a, other), load(a, other + 8)
-                    p0 = p0 - a[row0 + t] * u0
-                    p1 = p1 - a[row0 + t] * u1
-                    q0 = q0 - a[row1 + t] * u0
-                    q1 = q1 - a[row1 + t] * u1
-                    r0 = r0 - a[row2 + t] * u0
-                    r1 = r1 - a[row2 + t] * u1
-                    s0 = s0 - a[row3 + t] * u0
-                    s1 = s1 - a[row3 + t] * u1
+                    factor = splat(a, row0 + t)
+                    p0 = p0 - factor * u0
+                    p1 = p1 - factor * u1
+                    factor = splat(a, row1 + t)
+                    q0 = q0 - factor * u0
+                    q1 = q1 - factor * u1
+                    factor = splat(a, row2 + t)
+                    r0 = r0 - factor * u0
+                    r1 = r1 - factor * u1
+                    factor = splat(a, row3 + t)
+                    s0 = s0 - factor * u0
+                    s1 = s1 - factor * u1
                     other += step
                 store(a, row0 + c, p0)
                 store(a, row0 + c + 8, p1)
@@ -83,8 +88,9 @@ def _products_in_vectors(a: Any, step: int, first: int, last: int, begin: int, e
                 p0, p1 = load(a, row0 + c), load(a, row0 + c + 8)
                 other = begin * step + c
                 for t in range(begin, end):
-                    p0 = p0 - a[row0 + t] * load(a, other)
-                    p1 = p1 - a[row0 + t] * load(a, other + 8)
+                    factor = splat(a, row0 + t)
+                    p0 = p0 - factor * load(a, other)
+                    p1 = p1 - factor * load(a, other + 8)
                     other += step
                 store(a, row0 + c, p0)
                 store(a, row0 + c + 8, p1)
@@ -106,11 +112,13 @@ def _window_in_vectors(a: Any, step: int, first: int, last: int, k: int, left: i
     u0, u1 = load(buffer, 0), load(buffer, 8)
     for i in range(first, last):
         row = i * step
-        factor = a[row + k] * inverse
+        # Unsigned, or it would be looked at whether the place counts from the end.
+        place = np.uint64(row + k)
+        factor = a[place] * inverse
         store(a, row + left, load(a, row + left) - factor * u0)
         store(a, row + left + 8, load(a, row + left + 8) - factor * u1)
         # Last: a number that has just been written keeps a vector that it is part of waiting.
-        a[row + k] = factor
+        a[place] = factor
 
 
 def subtract_products(a: Array, step: int, first: int, last: int, begin: int, end: int, left: int, right: int) -> None:

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from stridiag._kernels.compile import borrowing, kernel
 from stridiag._kernels.front_block import MARGIN, PANEL, eliminate_window, subtract_products
 from stridiag._kernels.front_tree import CHILDREN, ENTRY_START, FIRST, PARENT, PIVOT_COUNT, WIDTH
+from stridiag._kernels.stretches import SPILL, add_stretch, clear, copy_stretch
 
 __all__ = [
     "DONE",
@@ -48,6 +49,9 @@ HEAD = 5
 
 _BLOCK = 32
 """Columns of a block: some panels."""
+
+_TOGETHER = 5
+"""Places in a row, in the mean, that are worth vectors."""
 
 NO_ROOM = -2
 """What `factor` returns if one of its arrays is too short."""
@@ -148,6 +152,33 @@ def _eliminate(
         end = own
 
 
+@borrowing
+def _extend_add(stack: Array, top: int, size: int, a: Array, step: int, place: Array, run: Array) -> None:
+    """Add a square of so many rows, which begins at `top`, to the rows and columns ``place[: size]`` of a front.
+
+    Places that follow one another are taken together, if they mostly do; `run`, (size,), is work space.
+    """
+    runs = 0
+    end = size
+    for j in range(size - 1, -1, -1):
+        if j == size - 1 or place[j + 1] != place[j] + 1:
+            end = j + 1
+            runs += 1
+        run[j] = end
+    together = _TOGETHER * runs <= size
+    for i in range(size):
+        row, source = place[i] * step, top + i * size
+        if together:
+            j = 0
+            while j < size:
+                add_stretch(stack, source + j, run[j] - j, a, row + place[j])
+                j = run[j]
+        else:
+            for j in range(size):
+                # Unsigned, or each place would be looked at whether it counts from the end.
+                a[np.uint64(row + place[j])] += stack[np.uint64(source + j)]
+
+
 @kernel
 def factor(
     data: Array,
@@ -179,7 +210,7 @@ def factor(
         Work space for the largest front, whose rows are `MARGIN` longer than it is wide.
     stack, stack_ids : (room,)
         Work space for what is passed on, and its rows, columns, and how many.
-    work : (3, widest)
+    work : (4, widest)
         Work space.
     buffer : (PANEL,)
         Work space.
@@ -187,7 +218,7 @@ def factor(
         Become the factors.
     """
     top = top_ids = used = used_ids = 0
-    rows, cols, place = work[0], work[1], work[2]
+    rows, cols, place, run = work[0], work[1], work[2], work[3]
     for f in range(tree.shape[0]):
         first, pivots, due = tree[f, FIRST], tree[f, PIVOT_COUNT], tree[f, WIDTH]
         # The last three ids on the stack: the front that passes on, how many columns it put off, and of how many.
@@ -199,8 +230,7 @@ def factor(
         step = row_step(width)
         if width > rows.size or width * step > a.size:
             return NO_ROOM, used, used_ids
-        for k in range(width * step):
-            a[k] = 0
+        clear(a, 0, width * step)
         for k in range(pivots):
             rows[k] = columns[first + k]
             cols[k] = columns[first + k]
@@ -227,18 +257,15 @@ def factor(
             for k in range(size - late_of):
                 to = relative[begin + k]
                 place[late_of + k] = to + late if to >= pivots else to
-            for i in range(size):
-                row, source = place[i] * step, top + i * size
-                for j in range(size):
-                    a[row + place[j]] += stack[source + j]
+            _extend_add(stack, top, size, a, step, place, run)
         whole = tree[f, PARENT] < 0
         done = _eliminate(a, step, own, width, 0.0 if whole else threshold, rows, cols, buffer)
         if whole and done < own:
             return cols[done], used, used_ids
         rest = width - done
-        if used + done * (width + rest) > values.size or used_ids + 2 * width > ids.size:
+        if used + done * (width + rest) + SPILL > values.size or used_ids + 2 * width > ids.size:
             return NO_ROOM, used, used_ids
-        if top + rest * rest > stack.size or top_ids + 2 * rest + 3 > stack_ids.size:
+        if top + rest * rest + SPILL > stack.size or top_ids + 2 * rest + 3 > stack_ids.size:
             return NO_ROOM, used, used_ids
         head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS], head[f, DUE] = done, width, used, used_ids, due
         for k in range(width):
@@ -246,15 +273,12 @@ def factor(
             ids[used_ids + width + k] = cols[k]
         used_ids += 2 * width
         for i in range(done):
-            for c in range(width):
-                values[used + c] = a[i * step + c]
+            copy_stretch(a, i * step, width, values, used)
             used += width
         for i in range(done, width):
-            for c in range(done):
-                values[used + c] = a[i * step + c]
+            copy_stretch(a, i * step, done, values, used)
             used += done
-            for c in range(done, width):
-                stack[top + c - done] = a[i * step + c]
+            copy_stretch(a, i * step + done, rest, stack, top)
             top += rest
         if not whole:
             for k in range(rest):

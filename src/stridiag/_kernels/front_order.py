@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import borrowing, borrowing_kernel
@@ -81,21 +82,22 @@ def row_sets(
 def _unlink(column: int, degree: int, head: Array, following: Array, previous: Array) -> None:
     after, before = following[column], previous[column]
     if before >= 0:
-        following[before] = after
+        following[np.uint64(before)] = after
     else:
-        head[degree] = after
+        head[np.uint64(degree)] = after
     if after >= 0:
-        previous[after] = before
+        previous[np.uint64(after)] = before
 
 
 @borrowing
 def _link(column: int, degree: int, head: Array, following: Array, previous: Array) -> None:
-    after = head[degree]
+    # Unsigned, here and below, or each place would be looked at whether it counts from the end.
+    after = head[np.uint64(degree)]
     following[column] = after
     previous[column] = -1
     if after >= 0:
-        previous[after] = column
-    head[degree] = column
+        previous[np.uint64(after)] = column
+    head[np.uint64(degree)] = column
 
 
 @borrowing_kernel
@@ -148,6 +150,9 @@ def order_fronts(
     fronts : (n, WIDTH)
         Becomes the fronts but for rows and places.
     """
+    # Sometimes unsigned: see `_link`.
+    k: Any
+    other: Any
     n = member_count.size
     degree, following, previous = column_work[0], column_work[1], column_work[2]
     mark, stamp = column_work[3], column_work[4]
@@ -236,27 +241,27 @@ def order_fronts(
             if top + least > pool.size:
                 return NO_ROOM
             for e in range(member_start[pivot], member_start[pivot] + member_count[pivot]):
-                other = members[e]
+                other = np.uint64(members[np.uint64(e)])
                 parent[other] = count
                 rows += set_rows[other]
                 for f in range(set_start[other], set_start[other] + set_width[other]):
-                    k = pool[f]
+                    k = np.uint64(pool[np.uint64(f)])
                     if stamp[k] != ticks:
                         stamp[k] = ticks
-                        pool[top] = k
+                        pool[np.uint64(top)] = k
                         top += 1
             ticks += 1
             # Those whose sets are all in the front are its pivots; others keep what has a row left. What each of these
             # sets has outside the front is found in passing: what two of them share is seen twice there only.
             for f in range(start, top):
-                k = pool[f]
+                k = np.uint64(pool[np.uint64(f)])
                 _unlink(k, degree[k], head, following, previous)
                 remaining = 0
                 begin = member_start[k]
                 for e in range(begin, begin + member_count[k]):
-                    other = members[e]
+                    other = np.uint64(members[np.uint64(e)])
                     if parent[other] < 0:
-                        members[begin + remaining] = other
+                        members[np.uint64(begin + remaining)] = other
                         remaining += 1
                         if seen[other] != ticks:
                             seen[other] = ticks
@@ -292,12 +297,13 @@ def order_fronts(
         fronts[count, COLUMN_START] = start
         if left > 0:
             passed = width - pivots if rows > pivots else 1
+            shared = 1 if rows > pivots else 0
             for f in range(start + pivots, top):
-                k = pool[f]
+                k = np.uint64(pool[np.uint64(f)])
                 size = passed
-                for e in range(member_start[k], member_start[k] + member_count[k]):
-                    if members[e] != s:
-                        size += outside[members[e]]
+                # The last of its sets is this one.
+                for e in range(member_start[k], member_start[k] + member_count[k] - shared):
+                    size += outside[np.uint64(members[np.uint64(e)])]
                 size = min(size, left)
                 degree[k] = size
                 _link(k, size, head, following, previous)

@@ -1,8 +1,7 @@
 """Solving with what `stridiag._kernels.front_lu` has made of a matrix: fronts upwards with L, downwards with U.
 
-One to four right-hand sides are solved for one behind the other in memory (`solve_vectors`, `solve_vector_adjoint`),
-more of them by rows of numbers (`solve_columns`, `solve_adjoint`). Sums of real numbers are taken in vectors of eight,
-so they differ from those of the plain loops in their last digits.
+By rows of numbers for several right-hand sides (`solve_columns`, `solve_adjoint`), and with the adjoint for one
+(`solve_vector_adjoint`); one to four others are solved for by `stridiag._kernels.front_panels`.
 """
 
 from __future__ import annotations
@@ -12,110 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import borrowing, kernel
-from stridiag._kernels.dot import dot, subtract_multiple
+from stridiag._kernels.compile import kernel
+from stridiag._kernels.dot import subtract_multiple
 from stridiag._kernels.front_lu import DONE, IDS, SIZE, VALUES
 
-__all__ = ["SPARE", "solve_adjoint", "solve_columns", "solve_vector_adjoint", "solve_vectors"]
+__all__ = ["solve_adjoint", "solve_columns", "solve_vector_adjoint"]
 
 Array = NDArray[Any]
-
-
-SPARE = 16
-"""Numbers of work space behind a front's; and pivots up to which its rows are taken one number at a time, many rows at
-once: a vector would hardly be full."""
-
-
-@kernel
-def solve_vectors(head: Array, values: Array, ids: Array, x: Array, z: Array, work: Array) -> None:
-    """Solve for `z`, (m, n), by columns of the matrix; `x` is by its rows, and used up.
-
-    `work`, (m, as wide as a front and `SPARE` more). Each number of the factors is brought from memory once.
-    """
-    span = work.shape[1]
-    flat = work.reshape(work.size)
-    for f in range(head.shape[0]):
-        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
-        if done <= SPARE:
-            for side in range(x.shape[0]):
-                _forward(values, at, done, width, ids, first, x, side, flat, side * span)
-            continue
-        row = at
-        for i in range(width):
-            known = min(i, done)
-            for side in range(x.shape[0]):
-                value = x[side, ids[first + i]]
-                value -= dot(values, row, flat, side * span, side * span + known)
-                if i < done:
-                    flat[side * span + i] = value
-                x[side, ids[first + i]] = value
-            row += width if i < done else done
-    for f in range(head.shape[0] - 1, -1, -1):
-        done, width, at, first = head[f, DONE], head[f, SIZE], head[f, VALUES], head[f, IDS]
-        for side in range(x.shape[0]):
-            for c in range(done, width):
-                flat[side * span + c] = z[side, ids[first + width + c]]
-        if done <= SPARE:
-            for side in range(x.shape[0]):
-                _backward(values, at, done, width, ids, first, x, z, side, flat, side * span)
-            continue
-        for t in range(done - 1, -1, -1):
-            row = at + t * width
-            for side in range(x.shape[0]):
-                here = side * span
-                known = dot(values, row + t + 1, flat, here + t + 1, here + width)
-                value = (x[side, ids[first + t]] - known) / values[row + t]
-                flat[here + t] = value
-                z[side, ids[first + width + t]] = value
-
-
-@borrowing
-def _forward(
-    values: Array, at: int, done: int, width: int, ids: Array, first: int, x: Array, side: int, flat: Array, here: int
-) -> None:
-    row = at
-    for i in range(done):
-        value = x[side, ids[first + i]]
-        for t in range(i):
-            value -= values[row + t] * flat[here + t]
-        flat[here + i] = value
-        x[side, ids[first + i]] = value
-        row += width
-    for i in range(done, width):
-        value = x[side, ids[first + i]]
-        for t in range(done):
-            value -= values[row + t] * flat[here + t]
-        x[side, ids[first + i]] = value
-        row += done
-
-
-@borrowing
-def _backward(
-    values: Array,
-    at: int,
-    done: int,
-    width: int,
-    ids: Array,
-    first: int,
-    x: Array,
-    z: Array,
-    side: int,
-    flat: Array,
-    here: int,
-) -> None:
-    # What is known from above does not wait for the front's own unknowns, nor do the divisions.
-    for t in range(done):
-        row = at + t * width
-        flat[here + t] = x[side, ids[first + t]] - dot(values, row + done, flat, here + done, here + width)
-        flat[here + width + t] = 1.0 / values[row + t]
-    for t in range(done - 1, -1, -1):
-        row = at + t * width
-        value = flat[here + t]
-        for k in range(done - 1, t, -1):
-            value -= values[row + k] * flat[here + k]
-        value = value * flat[here + width + t]
-        flat[here + t] = value
-        z[side, ids[first + width + t]] = value
 
 
 @kernel

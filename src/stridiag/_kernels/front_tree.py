@@ -29,6 +29,7 @@ __all__ = [
     "crossing",
     "edges_of",
     "join_fronts",
+    "line_up",
     "place_entries",
 ]
 
@@ -223,6 +224,49 @@ def join_fronts(
             tree[f, PARENT] = pivots[tree[f, PARENT]]
             tree[tree[f, PARENT], CHILDREN] += 1
     return done
+
+
+@kernel
+def line_up(tree: Array, columns: Array, step: Array, work: Array) -> None:
+    """Put the columns of each front in the order in which the child that passes most on has them.
+
+    So what that passes on is added in long stretches. `tree`, `columns`, `step` are those of `join_fronts`, pivots
+    still come first; `work`, (3, n).
+    """
+    largest, placed, before = work[0], work[1], work[2]
+    for f in range(tree.shape[0]):
+        largest[f] = -1
+    for k in range(placed.size):
+        placed[k] = -1
+    for f in range(tree.shape[0]):
+        begin, width = tree[f, FIRST], tree[f, WIDTH]
+        pivot, other = begin, begin + tree[f, PIVOT_COUNT]
+        child = largest[f]
+        known = 0
+        if child >= 0:
+            for k in range(tree[child, FIRST] + tree[child, PIVOT_COUNT], tree[child, FIRST] + tree[child, WIDTH]):
+                before[known] = columns[k]
+                placed[columns[k]] = f
+                known += 1
+        count = known
+        for k in range(begin, begin + width):
+            if placed[columns[k]] != f:
+                before[count] = columns[k]
+                count += 1
+        for k in range(count):
+            column = before[k]
+            if step[column] == f:
+                columns[pivot] = column
+                pivot += 1
+            else:
+                columns[other] = column
+                other += 1
+        up = tree[f, PARENT]
+        if up >= 0:
+            most = largest[up]
+            rest = width - tree[f, PIVOT_COUNT]
+            if most < 0 or rest > tree[most, WIDTH] - tree[most, PIVOT_COUNT]:
+                largest[up] = f
 
 
 @kernel

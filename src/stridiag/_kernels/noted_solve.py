@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.front_panels import HEAD as PANEL_HEAD
+from stridiag._kernels.front_panels import solve as solve_by_lu
 from stridiag._kernels.front_replay import HEAD
 from stridiag._kernels.front_replay import solve as solve_by_qr
-from stridiag._kernels.front_substitution import SPARE
-from stridiag._kernels.front_substitution import solve_vectors as solve_by_lu
 from stridiag._kernels.kept_columns import core_sides
 from stridiag._kernels.lane_replay import fold, unfold
 from stridiag._kernels.lane_substitution import LINKS as SUMS
@@ -37,13 +37,13 @@ NOTHING, BY_QR, BY_LU = range(3)
 # The parts of a program, in the order in which they stand; before them where each begins, and where the last one ends.
 KIND, PLACES, AROUND, TAIL, LINK_START, LINK_KEPT, COLUMNS, NEIGHBOURS, LEFTOVER, CORE_PLACES, CORE = range(11)
 LINK_SEGMENT = 11
-# Of QR in fronts its heads, what is behind the pivots, and the places of rows; behind the kind then the lengths of the
-# array of these and of the work space, and the core in the order of elimination. Of LU in fronts what was made of it:
-# head, ids; and the pairs.
-FIRST, SECOND, THIRD = range(12, 15)
-# The parts of the store: of QR in fronts the turns and the upper factor, of LU the numbers, cosines and sines; then the
-# nodes, and the links.
-NUMBERS, TURNS, MORE, NODES, LINKS = range(5)
+# Of QR in fronts its heads, what is behind the pivots, and the places of rows; the core is in the order of elimination.
+# Of LU in fronts the heads of its panels, what is behind pivots, the places of rows and columns, and the pairs. Behind
+# the kind then the lengths of the array of the places and of the work space.
+FIRST, SECOND, THIRD, FOURTH = range(12, 16)
+# The parts of the store: of QR in fronts the turns and the upper factor, of LU the numbers, cosines and sines; the
+# nodes, and the links; of LU the numbers of panels, lower and upper.
+NUMBERS, TURNS, MORE, NODES, LINKS, LOWER, UPPER = range(7)
 
 
 @inlined
@@ -61,21 +61,32 @@ def _table(table: Array, starts: Array, k: int, width: int) -> Array:
 def _solve_reduced(program: Array, store: Array, starts: Array, x: Array, z: Array) -> None:
     """Solve for `z`, (r, 1); `x` is used up."""
     numbers, turns = _part(store, starts, NUMBERS), _part(store, starts, TURNS)
-    first = program[program[FIRST] : program[FIRST + 1]]
+    first, second = _part(program, program, FIRST), _part(program, program, SECOND)
     kind = program[KIND]
+    # What is passed on to it, and what fills up vectors, is zero at first.
+    sides, work = np.zeros(program[kind + 1]), np.empty(program[kind + 2])
     if program[kind] == BY_QR:
         places = _part(program, program, THIRD)
-        # What is passed on to it, and what fills up vectors, is zero at first.
-        sides, work = np.zeros(program[kind + 1]), np.empty(program[kind + 2])
         for i in range(x.size):
             sides[places[i]] = x[i, 0]
         heads = first.reshape(first.size // HEAD, HEAD)
-        solve_by_qr(heads, _part(program, program, SECOND), numbers, turns, sides, z.reshape(z.size), work)
+        solve_by_qr(heads, second, numbers, turns, sides, z.reshape(z.size), work)
     else:
-        rotate_sides(_table(program, program, THIRD, 3), turns, _part(store, starts, MORE), x)
-        head = first.reshape(first.size // 5, 5)
-        ids, room = _part(program, program, SECOND), np.empty((1, x.size + SPARE))
-        solve_by_lu(head, numbers, ids, x.reshape(1, x.size), z.reshape(1, x.size), room)
+        rotate_sides(_table(program, program, FOURTH, 3), turns, _part(store, starts, MORE), x)
+        lower, upper = _part(store, starts, LOWER), _part(store, starts, UPPER)
+        places = _part(program, program, THIRD)
+        solve_by_lu(
+            first.reshape(first.size // PANEL_HEAD, PANEL_HEAD),
+            second.reshape(2, second.size // 2),
+            places.reshape(2, x.size),
+            numbers,
+            lower,
+            upper,
+            x,
+            sides.reshape(1, sides.size),
+            work,
+            z,
+        )
 
 
 @inlined

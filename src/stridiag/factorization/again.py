@@ -43,13 +43,15 @@ class Again:
         """Return it; None where the reduced system is neither factored in fronts nor left out."""
         none = np.empty(0)
         if reduced is None:
-            return cls(notes, _program(layout), (none, none, none, nodes, links))
+            return cls(notes, _program(layout), (none, none, none, nodes, links, none, none))
         if isinstance(reduced, FrontHouseholder):
-            return cls(notes, _program(layout), (*reduced.packed(), none, nodes, links))
+            return cls(notes, _program(layout), (*reduced.packed(), none, nodes, links, none, none))
         if isinstance(reduced, FrontLU) and reduced.arrays is not None:
-            head, ids, numbers, cosines, sines = reduced.arrays
-            program = _joined_program(layout, kernels.BY_LU, (head, ids, reduced.pairs))
-            return cls(notes, program, (numbers, cosines, sines, nodes, links))
+            (values, lower, upper), cosines, sines = reduced.arrays
+            panels = reduced.panels
+            parts = (panels.heads, panels.behind, panels.places, reduced.pairs)
+            program = _joined_program(layout, kernels.BY_LU, parts, lengths=(panels.length, reduced.widest))
+            return cls(notes, program, (values, cosines, sines, nodes, links, lower, upper))
         return None
 
     def solve(self, b: Array) -> tuple[Array, float]:
@@ -71,7 +73,7 @@ def _program(layout: CondensationLayout) -> Index:
     fronts = layout.reduced_method.fronts
     assert fronts is not None
     replay = fronts.replay
-    parts = (replay.heads, replay.behind, replay.places)
+    parts = (replay.heads, replay.behind, replay.places, np.empty(0, np.int64))
     return _joined_program(layout, kernels.BY_QR, parts, layout.core[replay.columns], (replay.room, replay.work))
 
 
@@ -93,7 +95,7 @@ def _joined_program(
         *(layout.link_start, layout.link_kept, layout.columns, around),
         *(layout.leftover, layout.core_places, layout.core if core is None else core),
         np.repeat(np.arange(segments), np.diff(layout.link_start)),
-        *(reduced or 3 * (np.empty(0, np.int64),)),
+        *(reduced or 4 * (np.empty(0, np.int64),)),
     )
     starts, joined = _joined(parts, len(parts) + 1, np.int64)
     return np.concatenate((starts, joined))

@@ -12,12 +12,14 @@ from stridiag._dtypes import double_type
 from stridiag._kernels import front_columns, front_substitution, row_pairs
 from stridiag._kernels import front_lu as kernels
 from stridiag._kernels.front_block import PANEL
+from stridiag._kernels.front_panels import LANES
 from stridiag._kernels.front_tree import WIDTH
 from stridiag._kernels.permutations import permutation_sign
 from stridiag._recycled import recycled
 from stridiag.factorization.columns import aligned, in_fronts, serve
 from stridiag.factorization.determinant import phase_and_log
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
+from stridiag.factorization.front_panels import FrontPanels
 from stridiag.factorization.guard import check_solves
 from stridiag.factorization.inverse_entries import diagonal_by_solves
 from stridiag.factorization.simple_factor import SimpleFactor
@@ -104,7 +106,7 @@ class FrontLU:
                 aligned((widest * kernels.row_step(widest),), self._wide, recycled),
                 recycled(int(more * more * plan.peak) + 64, self._wide),
                 np.empty(ids.size + 3 * fronts, np.int64),
-                np.empty((3, widest), np.int64),
+                np.empty((4, widest), np.int64),
                 np.empty(PANEL, self._wide),
                 head,
                 values,
@@ -130,15 +132,16 @@ class FrontLU:
         if not adjoint:
             row_pairs.rotate_sides(plan.pairs, self._cosines, self._sines, x)
         if x.shape[1] <= _FEW:
-            # One behind the other in memory.
-            sides, y = np.ascontiguousarray(x.T), np.empty(x.shape[::-1], x.dtype)
-            work = np.empty((x.shape[1], self._widest + front_substitution.SPARE), x.dtype)
+            work = np.empty(self.widest, x.dtype)
             if adjoint:
+                # One behind the other in memory.
+                sides, y = np.ascontiguousarray(x.T), np.empty(x.shape[::-1], x.dtype)
                 for side, solution in zip(sides, y, strict=True):
-                    front_substitution.solve_vector_adjoint(*factors, side, solution, work[0])
+                    front_substitution.solve_vector_adjoint(*factors, side, solution, work)
+                y = np.ascontiguousarray(y.T)
             else:
-                front_substitution.solve_vectors(*factors, sides, y, work)
-            y = np.ascontiguousarray(y.T)
+                self.panels.solve(x, work)
+                y = x
         elif not adjoint and serve(x.dtype, x.shape[1]):
             y = in_fronts(partial(front_columns.solve_lu, *factors), x)
         else:
@@ -149,11 +152,14 @@ class FrontLU:
         return y
 
     @property
-    def arrays(self) -> tuple[Array, Array, Array, Array, Array] | None:
-        """Head, ids and numbers of the fronts, cosines and sines of the rotations; None where solutions are refined."""
-        if self._refined is not None:
-            return None
-        return self._head, self._ids, self._values, self._cosines, self._sines
+    def arrays(self) -> tuple[tuple[Array, Array, Array], Array, Array] | None:
+        """Numbers of fronts and panels, cosines and sines of the rotations; None where solutions are refined."""
+        return None if self._refined is not None else (self.panels.numbers, self._cosines, self._sines)
+
+    @cached_property
+    def panels(self) -> FrontPanels:
+        """What few right-hand sides are solved with."""
+        return FrontPanels(self._head, self._values, self._ids, self._plan.order)
 
     @property
     def pairs(self) -> Index:
@@ -161,8 +167,9 @@ class FrontLU:
         return self._plan.pairs
 
     @cached_property
-    def _widest(self) -> int:
-        return int(self._head[:, kernels.SIZE].max(initial=1))
+    def widest(self) -> int:
+        """Columns of the widest front; those of a vector at least."""
+        return int(self._head[:, kernels.SIZE].max(initial=LANES))
 
     @cached_property
     def _pivots(self) -> tuple[Index, Index, Index]:
@@ -241,6 +248,8 @@ class FrontLU:
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
-        parts = (self._head, self._values, self._ids, self._cosines, self._sines)
+        parts = [self._head, self._values, self._ids, self._cosines, self._sines]
+        if "panels" in self.__dict__:
+            parts += [self.panels.heads, self.panels.behind, self.panels.places, *self.panels.numbers[1:]]
         refined = 0 if self._refined is None else self._refined.data.nbytes
         return sum(part.nbytes for part in parts) + refined

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._kernels import compressed_check
 from stridiag.factorization.decomposition import Decomposition
 
 if TYPE_CHECKING:
@@ -125,28 +126,33 @@ def _solve_once(
     scale = 2.0 ** min(0, int(np.frexp(norm)[1]))
     b = random_vector(matrix.shape[0], matrix.dtype.char) * matrix.dtype.type(scale)
     x = decomposition.solve(b[:, None].copy(), adjoint=adjoint)[:, 0]
-    product = (matrix.T @ x.conj()).conj() if adjoint else matrix @ x
     # Divided by the norm of A first: its product with the norm of x may overflow.
-    residual = np.abs(b - product).max() / norm
-    largest = int(np.argmax(np.abs(x)))
-    size = np.float64(np.abs(x[largest]))
+    residual = _residual(matrix, x, b, adjoint=adjoint) / norm
+    sizes = np.abs(x)
+    largest = int(sizes.argmax())
+    size = np.float64(sizes[largest])
     right = np.abs(b).max() / norm
     error = residual / (size + right) if np.isfinite(size) else np.inf
     return float(error), float(size / right), largest, float(size / scale)
 
 
+def _residual(matrix: Array | csc_array[Any], x: Array, b: Array, *, adjoint: bool) -> np.float64:
+    """Return the largest magnitude of what the solution leaves of the right-hand side."""
+    if isinstance(matrix, np.ndarray):
+        product = (matrix.T @ x.conj()).conj() if adjoint else matrix @ x
+        return np.float64(np.abs(b - product).max())
+    parts = (matrix.indptr, matrix.indices, matrix.data)
+    return np.float64(compressed_check.largest_residual(*parts, x, b, adjoint, np.empty_like(b)))
+
+
 def _norms(matrix: Array | csc_array[Any]) -> tuple[np.float64, np.float64]:
     """Return the largest absolute row sum and column sum."""
-    n = matrix.shape[0]
     if isinstance(matrix, np.ndarray):
         size = np.abs(matrix)
         return np.float64(size.sum(axis=1).max()), np.float64(size.sum(axis=0).max())
-    size = np.abs(matrix.data)
-    by_row = np.bincount(matrix.indices, weights=size, minlength=n)
-    starts = matrix.indptr[:-1]
-    starts = starts[starts < matrix.indptr[1:]]
-    by_column = np.add.reduceat(size, starts, dtype=np.float64) if size.size else np.zeros(1)
-    return np.float64(by_row.max()), np.float64(by_column.max())
+    work = np.empty(matrix.shape[0])
+    row, column = compressed_check.norms(matrix.indptr, matrix.indices, matrix.data, work)
+    return np.float64(row), np.float64(column)
 
 
 @lru_cache(maxsize=8)

@@ -119,6 +119,7 @@ class PivotPlan:
         tree = tree[:left].copy()
         size = int(tree[:, front_tree.WIDTH].sum())
         listed = listed[:size].copy()
+        front_tree.line_up(tree, listed, step, work[:3])
         relative, order = np.empty(size, np.int64), np.empty(entries, np.int64)
         where = recycled((entries, 2), np.int64)
         kept, peak = front_tree.place_entries(
