@@ -40,6 +40,9 @@ Stored = TypeVar("Stored", TridiagonalLU, Condensation)
 # Right-hand sides that are swept one after another; more of them take the factors that are stored.
 _FEW = 3
 
+# Rows up to which replaying notes takes less time than windows with interchanges: as long as notes stay in a cache.
+_REPLAYED = 200_000
+
 
 def sweep(layout: SweptLayout, values: Array) -> Decomposition:
     """Factor chains without links: complex ones, which have no lanes, by LU."""
@@ -206,7 +209,7 @@ class SweptChains(_Swept[TridiagonalLU]):
     def solve_once(layout: SweptLayout, values: Array, b: Array, x: Array) -> tuple[float, float, float] | None:
         """See `stridiag.factorization.single.SolvesOnce`."""
         self = SweptChains(layout, values)
-        windows = self._windows
+        windows = Windows.of(layout.chain, values)
         if windows is None:
             return None
         found = windows.solve(b, x, probing=True)
@@ -215,7 +218,7 @@ class SweptChains(_Swept[TridiagonalLU]):
             return found[0], found[0], found[1]
         # A factor would try windows first, and once more in vain.
         known = survey(values)
-        windows.refused = True
+        self._windows = None
         again = None if known is None or not in_range(known.largest, values.dtype) else self._solved(b, probing=True)
         if known is None or again is None:
             return None
@@ -224,11 +227,16 @@ class SweptChains(_Swept[TridiagonalLU]):
 
     @cached_property
     def _windows(self) -> Windows | None:
-        return Windows.of(self._chain, self._values)
+        return self._lasting(Windows.of(self._chain, self._values))
 
     @cached_property
     def _adjoint_windows(self) -> Windows | None:
-        return Windows.of(self._chain, self._values, adjoint=True)
+        return self._lasting(Windows.of(self._chain, self._values, adjoint=True))
+
+    def _lasting(self, windows: Windows | None) -> Windows | None:
+        """Return windows that serve a factor as well; None where the notes of sweeps solve again in less time."""
+        noted = windows is not None and windows.interchanging is not None and self._chain.n <= _REPLAYED
+        return None if noted else windows
 
     def _solved(self, b: Array, *, probing: bool = False, adjoint: bool = False) -> tuple[Array, float] | None:
         windows = self._adjoint_windows if adjoint else self._windows
