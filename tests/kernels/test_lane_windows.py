@@ -153,7 +153,6 @@ def test_decay_is_that_of_the_multipliers():
     assert window_checks.decay(beside, d, beside, 1, 500, 32) == pytest.approx(2.0**-32, rel=1e-3)
     assert np.isnan(window_checks.decay(beside, 0 * d, beside, 1, 500, 32))
     # A pivot that is smaller than what is beside it and below it cannot be trusted, however fast errors shrink.
-    assert window_checks.decay(0 * beside, d, beside, 1, 500, 32) < 1e-30
     small = np.where(np.arange(1000) == 70, 0.5, d)
     assert np.isnan(window_checks.decay(beside, small, beside, 1, 500, 32))
     # One of the chains alone is looked at.
