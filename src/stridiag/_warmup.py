@@ -16,6 +16,7 @@ from stridiag import linalg
 from stridiag._validate import VALUE_TYPES, check_option
 from stridiag.errors import IllConditionedWarning
 from stridiag.factorization.chain_windows import SHORTEST
+from stridiag.factorization.swept import REPLAYED
 from stridiag.structure import StridiagMatrix, random
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ CASES: dict[str, tuple[tuple[int, ...], int]] = {
 # Long chains take other kernels than short ones, and where the main diagonal does not dominate they take others again.
 _SHORT, _LONG = 60, 6000
 _FORMS = ((_SHORT, True), (_LONG, True), (_LONG, False))
-# And chains without links that are longer still are solved in windows.
-_WITH_WINDOWS = (*_FORMS, (SHORTEST, True))
+# And chains without links that are longer still are solved in windows, those that do not dominate even by a factor.
+_WITH_WINDOWS = (*_FORMS, (SHORTEST, True), (REPLAYED + 1, False))
 # So many right-hand sides go into vectors.
 _MANY = 16
 

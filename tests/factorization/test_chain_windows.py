@@ -30,7 +30,7 @@ def tried(monkeypatch):
         return result
 
     monkeypatch.setattr(chain_windows, "SHORTEST", 6000)
-    monkeypatch.setattr(swept, "_REPLAYED", 0)
+    monkeypatch.setattr(swept, "REPLAYED", 0)
     monkeypatch.setattr(Windows, "solve", noted)
     return found
 
@@ -104,7 +104,7 @@ def test_solutions_with_interchanges(tried, stride, kind):
 
 
 def test_a_factor_replays_notes_where_that_takes_less_time(tried, monkeypatch):
-    monkeypatch.setattr(swept, "_REPLAYED", N)
+    monkeypatch.setattr(swept, "REPLAYED", N)
     A, b = stridiag.random(N, rng=0), np.random.default_rng(0).normal(size=N)
     x = linalg.solve(A, b)
     assert tried == [True]

@@ -257,7 +257,18 @@ def solve_windows(
                 nz, nz_other = probed(probe, chunk + row, signs), probed(probe, chunk + row, signs_other)
                 one, fine, most = _down(interchanging, one, nz, tile, at, part, rows, to, size, probes, fine, most)
                 other, fine_other, most = _down(
-                    interchanging, other, nz_other, tile, at + half, part, rows, to + half, size, probes, fine_other, most
+                    interchanging,
+                    other,
+                    nz_other,
+                    tile,
+                    at + half,
+                    part,
+                    rows,
+                    to + half,
+                    size,
+                    probes,
+                    fine_other,
+                    most,
                 )
                 if beyond:
                     on, on_other = choose(held, on + 1.0, on), choose(held_other, on_other + 1.0, on_other)

@@ -1,8 +1,8 @@
 r"""What is measured before chains are solved in windows, and checked afterwards: see `stridiag._kernels.lane_windows`.
 
-`decay` and `reach` look at a few rows, and tell how wide margins have to be: for pivots as they come by the multipliers,
-for interchanges by what a right-hand side in a window's first row comes to further on. `disagreeing` tells where the
-windows do not fit together.
+`decay` and `reach` look at a few rows, and tell how wide margins have to be: for pivots as they come by the
+multipliers, for interchanges by what a right-hand side in a window's first row comes to further on. `disagreeing` tells
+where the windows do not fit together.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ def _reach_one_way(below: Any, d: Any, beside: Any, stride: Any, shift: Any, pla
 def reach(dl: Array, d: Array, du: Array, stride: int, places: int, rows: int, limit: float) -> int:
     """Return over how many rows an error shrinks to `limit`, the worst case at some places; at most `rows`.
 
-    A right-hand side that is zero but in a window's first row is eliminated with row interchanges, until the row carried
-    on has nearly none of it; downwards, and upwards. The places are far from one another and from the ends, in different
-    chains if there are some: `rows` + 2 times `places` times `stride` are at most half of the matrix.
+    A right-hand side that is zero but in a window's first row is eliminated with row interchanges, until the row
+    carried on has nearly none of it; downwards, and upwards. The places are far from one another and from the ends, in
+    different chains if there are some: `rows` + 2 times `places` times `stride` are at most half of the matrix.
     """
     worst = 0
     for k in range(places):

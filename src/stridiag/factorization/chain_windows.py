@@ -145,27 +145,34 @@ class Windows:
             return None
         return most, math.sqrt(squares.sum())
 
-    def _solver(self, b: Array, numbers: Array | None, margin: int, made: tuple[Array, ...]) -> Callable[[int, int], None]:
+    def _solver(
+        self, b: Array, numbers: Array | None, margin: int, made: tuple[Array, ...]
+    ) -> Callable[[int, int], None]:
         """Return what solves the windows of a range of groups."""
-        how, matrix, stride, piece = self.interchanging, self._tridiagonal, self._stride, self._piece
+        (dl, d, du), (x, borders, largest, squares) = self._tridiagonal, made
+        how, stride, piece = self.interchanging, self._stride, self._piece
 
         def run(begin: int, end: int) -> None:
-            lane_windows.solve_windows(how, *matrix, b, numbers, stride, piece, margin, begin, end, *made)
+            lane_windows.solve_windows(
+                how, dl, d, du, b, numbers, stride, piece, margin, begin, end, x, borders, largest, squares
+            )
 
         return run
 
     def _fits(self, b: Array, numbers: Array | None, made: tuple[Array, ...]) -> bool:
         """Return whether neighbors agree, if need be after some groups have got wider margins."""
         x, borders = made[:2]
+        dl, d, du = self._tridiagonal
         found, limit = np.empty(self._groups, np.int64), _AGREED * _EPS
         again = self._solver(b, numbers, 2 * self._margin, made)
         # In the second turn perhaps their neighbors.
         for _ in range(3):
-            matrix = *self._tridiagonal, self._stride, self._piece
-            count = window_checks.disagreeing(*matrix, x, borders, limit, found)
+            count = window_checks.disagreeing(dl, d, du, self._stride, self._piece, x, borders, limit, found)
             if count == 0:
                 # Without interchanges all are zero.
-                within, below = (float(borders[:, which].max()) for which in (window_checks.WITHIN, window_checks.BELOW))
+                within, below = (
+                    float(borders[:, which].max()) for which in (window_checks.WITHIN, window_checks.BELOW)
+                )
                 return below <= _TALLER * within
             if count > 1 + self._groups // _FEW:
                 return False

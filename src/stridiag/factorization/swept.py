@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from stridiag.planning.condensation import CondensationLayout
     from stridiag.planning.swept import SweptLayout
 
-__all__ = ["SweptChains", "SweptCondensation", "condense", "sweep"]
+__all__ = ["REPLAYED", "SweptChains", "SweptCondensation", "condense", "sweep"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -40,8 +40,8 @@ Stored = TypeVar("Stored", TridiagonalLU, Condensation)
 # Right-hand sides that are swept one after another; more of them take the factors that are stored.
 _FEW = 3
 
-# Rows up to which replaying notes takes less time than windows with interchanges: as long as notes stay in a cache.
-_REPLAYED = 200_000
+REPLAYED = 200_000
+"""Rows up to which replaying notes takes less time than windows with interchanges: as long as notes stay in a cache."""
 
 
 def sweep(layout: SweptLayout, values: Array) -> Decomposition:
@@ -235,7 +235,7 @@ class SweptChains(_Swept[TridiagonalLU]):
 
     def _lasting(self, windows: Windows | None) -> Windows | None:
         """Return windows that serve a factor as well; None where the notes of sweeps solve again in less time."""
-        noted = windows is not None and windows.interchanging is not None and self._chain.n <= _REPLAYED
+        noted = windows is not None and windows.interchanging is not None and self._chain.n <= REPLAYED
         return None if noted else windows
 
     def _solved(self, b: Array, *, probing: bool = False, adjoint: bool = False) -> tuple[Array, float] | None:
