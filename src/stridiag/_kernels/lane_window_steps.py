@@ -79,7 +79,7 @@ Returns the row carried on, the pivot row divided by the pivot (the entry beside
 right-hand sides), and whether all pivots so far can be trusted, `fine` being that before; with interchanges, whether
 the row that came in is the pivot row, so that the other one is carried on.
 
-Cost: 7 operations and 2 for the probe; with interchanges 9 and 2.
+Cost: 8 operations and 3 for the probe; with interchanges 11 and 3.
 """
 
 back = optional(

@@ -17,7 +17,7 @@ How a column is eliminated is in `stridiag._kernels.lane_window_steps`: with piv
 How rows get into lanes and back is in `stridiag._kernels.lane_window_rows`. Rows outside the arrays are those of an
 identity matrix.
 
-Cost: 10 operations a row of a window, 5 more for the probe, and the tests; with interchanges 14 and 7.
+Cost: 10 operations a row of a window, 5 more for the probe, and the tests; with interchanges 15 and 7.
 
 References: E. Polizzi, A. H. Sameh, "A parallel hybrid banded system solver: the SPIKE algorithm", Parallel Computing
 32 (2006); C. C. K. Mikkelsen, M. Manguoglu, "Analysis of the truncated SPIKE algorithm", SIAM J. Matrix Anal. Appl. 30
