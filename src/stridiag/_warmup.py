@@ -17,6 +17,7 @@ from stridiag._kernels import polling
 from stridiag._validate import VALUE_TYPES, check_option
 from stridiag.errors import IllConditionedWarning
 from stridiag.factorization.chain_windows import SHORTEST
+from stridiag.factorization.swept import REPLAYED
 from stridiag.structure import StridiagMatrix, random
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ CASES: dict[str, tuple[tuple[int, ...], int]] = {
 # Long chains take other kernels than short ones, and where the main diagonal does not dominate they take others again.
 _SHORT, _LONG = 60, 6000
 _FORMS = ((_SHORT, True), (_LONG, True), (_LONG, False))
-# And chains that are longer still are solved in windows.
-_WITH_WINDOWS = (*_FORMS, (SHORTEST, True))
+# And chains that are longer still are solved in windows, those without links that do not dominate even by a factor.
+_WITH_WINDOWS = (*_FORMS, (SHORTEST, True), (REPLAYED + 1, False))
 # So many right-hand sides go into vectors.
 _MANY = 16
 
@@ -46,6 +47,12 @@ _MANY = 16
 def _solve(matrix: StridiagMatrix) -> None:
     n = matrix.shape[0]
     factor = matrix.factor()
+    if n >= SHORTEST:
+        # Windows serve single vectors; the first one is solved for with a probe.
+        for _ in range(2):
+            factor.solve(np.ones(n, matrix.dtype))
+        linalg.solve(matrix, np.ones(n, matrix.dtype))
+        return
     columns = np.ones((n, 3), matrix.dtype)
     vector = columns[:, 0].copy()
     # The second solution notes what those after it replay.

@@ -83,15 +83,15 @@ def bring_back(x: Any, stride: Any, starts: Any, shift: Any, safe: Any, tile: An
 
 @borrowing
 def look_ahead(
-    dl: Any, d: Any, du: Any, b: Any, stride: Any, starts: Any, chunk: Any, row: Any, piece: Any, size: Any
+    dl: Any, d: Any, du: Any, b: Any, stride: Any, starts: Any, chunk: Any, row: Any, lead: Any, size: Any
 ) -> None:
     """Ask, while one row is computed with, for a share of what comes later.
 
-    Of one chain that is what this tile holds in the next group; of interleaved chains, some rows ahead.
+    Of one chain `lead` rows ahead; of interleaved chains, some rows ahead.
     """
     if stride == 1:
         lane = row & (size - 1)
-        place = starts[lane] + size * piece + chunk
+        place = starts[lane] + lead + chunk
         if row == lane:
             ask_for(dl, place)
             ask_for(d, place)
@@ -99,9 +99,9 @@ def look_ahead(
             ask_for(du, place)
             ask_for(b, place)
     else:
-        lead = max(4, 384 // stride)
+        few = max(4, 384 // stride)
         for lane in (0, size // 2):
-            place = starts[lane] + (chunk + row + lead) * stride
+            place = starts[lane] + (chunk + row + few) * stride
             prefetch(dl, place)
             prefetch(d, place)
             prefetch(du, place)

@@ -1,26 +1,27 @@
-r"""Long dominant chains in one pass: each lane eliminates a piece of a chain and a margin of rows on either side.
+r"""Long chains whose solutions forget what is far away, in one pass: each lane solves a piece and a margin around it.
 
-Where the main diagonal dominates, an unknown hardly feels what is some dozen rows away: back substitution multiplies
-an error at the lower end of a window by all quotients :math:`u_j` of the rows between, elimination one at the upper end
-by all multipliers. So a *window*, a piece of `piece` rows with `margin` rows more at each end, is solved as if the
+Where errors decay, an unknown hardly feels what is some dozen, or some hundred, rows away: back substitution multiplies
+an error at the lower end of a window by what stands beside the pivots, divided by them, elimination one at the upper
+end by all multipliers. So a *window*, a piece of `piece` rows with `margin` rows more at each end, is solved as if the
 chain ended there, and the rows of the piece are kept. All is done while the window is in a cache; the matrix is read
 once.
 
 The result is checked, not believed. Within a piece the unknowns satisfy their equations: they are those of one
 elimination. Only in the first and in the last row of a piece an unknown of the neighboring window stands where the own
-one stood: `agree` tells whether that changes the row's residual by no more than a small part of the magnitudes that it
-sums up. Elimination takes pivots as they come, and tests each: it must be at least as large as the entry below it or as
-the one beside it. Then no entry of :math:`|L||U|` exceeds a small multiple of the largest one of the matrix. Whether a
-pivot fails depends on the matrix alone.
+one stood: `stridiag._kernels.window_checks.disagreeing` tells whether that changes the row's residual by more than a
+small part of the magnitudes that it sums up. With interchanges one row more has to be thought of: the one that is
+carried across the lower end of a piece may be carried on for some rows, and what it is eliminated with there enters its
+rounding errors; so the unknowns of those rows, as the window has them, are measured.
 
+How a column is eliminated is in `stridiag._kernels.lane_window_steps`: with pivots as they come, or with interchanges.
 How rows get into lanes and back is in `stridiag._kernels.lane_window_rows`. Rows outside the arrays are those of an
 identity matrix.
 
-Cost: 10 operations a row of a window, 5 more for the probe, and the tests.
+Cost: 10 operations a row of a window, 5 more for the probe, and the tests; with interchanges 15 and 7.
 
 References: E. Polizzi, A. H. Sameh, "A parallel hybrid banded system solver: the SPIKE algorithm", Parallel Computing
 32 (2006); C. C. K. Mikkelsen, M. Manguoglu, "Analysis of the truncated SPIKE algorithm", SIAM J. Matrix Anal. Appl. 30
-(2008), for what decays; N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., theorem 9.4.
+(2008), for what decays.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.compile import borrowing, kernel, vector_kernel
 from stridiag._kernels.lane_groups import BEYOND_CACHE, ROWS, aligned, group_size_of, loaded, probed, stored
-from stridiag._kernels.lane_steps import entry, given, optional, sign, times
+from stridiag._kernels.lane_steps import entry, given, optional, sign
 from stridiag._kernels.lane_window_rows import (
     ask_for_room,
     bring,
@@ -42,96 +43,18 @@ from stridiag._kernels.lane_window_rows import (
     look_ahead,
     squares_inside,
 )
-from stridiag._kernels.vectors import (
-    both,
-    choose,
-    every,
-    less,
-    load,
-    magnitude,
-    multiply_add,
-    store,
-)
+from stridiag._kernels.lane_window_steps import back, back_probe, height, larger, squared, step
+from stridiag._kernels.vectors import both, choose, every, less, load, magnitude, store
+from stridiag._kernels.window_checks import AHEAD, BEHIND, BELOW, WITHIN
 
-__all__ = ["AHEAD", "BEHIND", "agree", "decay", "plain_solve_windows", "solve_windows"]
+__all__ = ["plain_solve_windows", "solve_windows"]
 
 Array = NDArray[Any]
-
-AHEAD, BEHIND = 0, 1
-"""Of a window: its unknown behind the last row of its piece, and the one before the first."""
-
-# What rounding may add to an entry.
-_SLACK = 1.0001
-
-_taken_from = optional(lambda n, m, q: None, lambda n, m, q: n - m * q)
-_less = optional(lambda y, u, x: None, lambda y, u, x: y - u * x)
-_squared = optional(lambda x, total: None, lambda x, total: multiply_add(x, x, total))
-
-
-@borrowing
-def _larger(x: Any, y: Any) -> Any:
-    return choose(less(x, y), y, x)
-
-
-@borrowing
-def _smaller(x: Any, y: Any) -> Any:
-    return choose(less(x, y), x, y)
-
-
-@kernel
-def decay(dl: Array, d: Array, du: Array, stride: int, rows: int, block: int) -> float:
-    """Return by how much an error shrinks over `block` rows, the worst case over the first `rows` of a chain.
-
-    NaN if a pivot is zero.
-    """
-    worst = 0.0
-    q0, q1 = d[0], du[0]
-    for first in range(0, rows - block, block):
-        up = down = 1.0
-        for row in range(first, first + block):
-            m = dl[row * stride] / q0
-            up *= abs(q1 / q0)
-            down *= abs(m)
-            q0, q1 = d[(row + 1) * stride] - m * q1, du[(row + 1) * stride]
-        worst = max(worst, up, down)
-        if not (up < np.inf and down < np.inf):
-            return math.nan
-    return worst
-
-
-@borrowing
-def _changes_little(entry_beside: Any, entry: Any, used: Any, own: Any, x: Any, limit: Any) -> Any:
-    """Return whether a row's residual is as good with a neighbor's unknown as with its own."""
-    # Equal they are, as a rule. Accepts the good, so that NaN is none.
-    return used == own or abs(entry_beside * (used - own)) <= limit * (abs(entry * x) + abs(entry_beside * used))
-
-
-@kernel
-def agree(
-    dl: Array, d: Array, du: Array, stride: int, piece: int, margin: int, x: Array, borders: Array, limit: float
-) -> bool:
-    """Return whether neighbors differ, where pieces meet, by no more than `limit` times the magnitudes of a row."""
-    n, size = d.size, borders.shape[2]
-    for group in range(borders.shape[0]):
-        for lane in range(size):
-            first = first_place(stride, size, piece, margin, group, lane) + margin * stride
-            last = first + (piece - 1) * stride
-            before, below = first - stride, last + stride
-            if below < n and not _changes_little(
-                du[last], d[last], x[below], borders[group, AHEAD, lane], x[last], limit
-            ):
-                return False
-            if (
-                before >= 0
-                and first < n
-                and not _changes_little(dl[before], d[first], x[before], borders[group, BEHIND, lane], x[first], limit)
-            ):
-                return False
-    return True
 
 
 @kernel
 def plain_solve_windows(
+    interchanging: bool | None,
     dl: Array,
     d: Array,
     du: Array,
@@ -151,17 +74,17 @@ def plain_solve_windows(
     n = d.size
     size = group_size_of(d)
     steps = piece + 2 * margin
-    rows = np.empty((steps, 3), d.dtype)
+    rows = np.empty((steps, 4), d.dtype)
     for group in range(begin, end):
         total = most = 0.0
         trusted = True
         for lane in range(size):
+            fine, held, on = True, False, 0
             top = first_place(stride, size, piece, margin, group, lane)
             signed = sign(first_place(1, size, 1, 0, group, lane))
-            q0, q1 = 1.0, 0.0
-            qb = qz = 0.0
+            carried = 1.0, 0.0, 0.0, 0.0
             if 0 <= top < n:
-                q0, q1, qb = d[top], (du[top] if top < du.size else 0.0), b[top]
+                carried = d[top], (du[top] if top < du.size else 0.0), b[top], 0.0
             for row in range(steps):
                 at = top + row * stride
                 after = at + stride
@@ -169,47 +92,38 @@ def plain_solve_windows(
                 n1, n2, nb = 1.0, 0.0, 0.0
                 if 0 <= after < n:
                     n1, n2, nb = d[after], (du[after] if after < du.size else 0.0), b[after]
-                if not min(abs(n0), abs(q1)) < abs(q0) * _SLACK:
-                    total, trusted = math.nan, False
-                most = max(most, abs(n0), abs(q1), abs(n1))
-                rows[row, 0], rows[row, 1], rows[row, 2] = q1 / q0, qb / q0, qz / q0
-                m = n0 / q0
-                q0, q1, qb, qz = n1 - m * q1, n2, nb - m * qb, entry(probe, row) * signed - m * qz
-            x1 = z1 = 0.0
+                most = max(most, abs(n0), abs(n1), abs(n2))
+                nz = entry(probe, row) * signed
+                carried, kept, fine = step(interchanging, carried, n0, n1, n2, nb, nz, fine)
+                rows[row, 0], rows[row, 1], rows[row, 2] = kept[0], kept[2], kept[3]
+                if interchanging is not None:
+                    rows[row, 3] = kept[1]
+                    # How many steps the row takes that is carried across the end of the piece.
+                    if row >= margin + piece - 1:
+                        on += held
+                        held = fine and (held or row < margin + piece)
+            trusted = trusted and (fine or interchanging is not None)
+            x1 = x2 = z1 = z2 = tallest = 0.0
             for row in range(steps - 1, margin - 2, -1):
-                x1 = rows[row, 1] - rows[row, 0] * x1
-                z1 = rows[row, 2] - rows[row, 0] * z1
+                u, w = rows[row, 0], rows[row, 3]
+                x1, x2 = back(interchanging, rows[row, 1], u, w, x1, x2), x1
+                z1, z2 = back(interchanging, rows[row, 2], u, w, z1, z2), z1
                 at = top + row * stride
+                if interchanging is not None and margin <= row < margin + piece + on + 1:
+                    tallest = max(tallest, abs(x1))
                 if row == margin + piece:
                     borders[group, AHEAD, lane] = x1
+                    borders[group, BELOW, lane] = tallest
+                    tallest = 0.0
                 elif row == margin - 1:
                     borders[group, BEHIND, lane] = x1
+                    borders[group, WITHIN, lane] = tallest
                 elif row < margin + piece and 0 <= at < n:
                     x[at] = x1
-                    total += z1 * z1 + x1 * 0.0
+                    total += z1 * z1
+            total += x1 * 0.0
         largest[group] = most if trusted else math.nan
-        squares[group] = total
-
-
-@borrowing
-def _step(
-    q0: Any, q1: Any, qb: Any, qz: Any, nz: Any, tile: Any, at: Any, part: Any, rows: Any, to: Any, size: Any, most: Any
-) -> tuple[Any, Any, Any, Any, Any, Any]:
-    """Eliminate one column, and keep the pivot row, divided by the pivot.
-
-    Returns the row carried on, whether the pivot can be trusted, and the largest magnitude so far.
-    """
-    n0, n1 = load(tile, at), load(tile, at + part)
-    over = 1.0 / q0
-    m = n0 * over
-    below, beside = magnitude(n0), magnitude(q1)
-    trusted = less(_smaller(below, beside), magnitude(q0) * _SLACK)
-    most = _larger(_larger(most, magnitude(n1)), _larger(below, beside))
-    store(rows, to, q1 * over)
-    store(rows, to + size, qb * over)
-    stored(times(qz, over), rows, to + 2 * size)
-    q0, q1, qb = n1 - m * q1, load(tile, at + 2 * part), load(tile, at + 3 * part) - m * qb
-    return q0, q1, qb, _taken_from(nz, m, qz), trusted, most
+        squares[group] = total if trusted else math.nan
 
 
 @borrowing
@@ -230,8 +144,46 @@ _inside = optional(
 _sum_of = optional(lambda x, scratch, at, count: 0.0, lambda x, scratch, at, count: _sum(x, scratch, at, count))
 
 
+_lead = optional(
+    lambda interchanging, piece, size: size * piece,
+    lambda interchanging, piece, size: 2 * ROWS,
+)
+
+
+@borrowing
+def _first(probe: Any, zero: Any, tile: Any, at: Any, part: Any) -> tuple[Any, Any, Any, Any]:
+    """Return the row that half a group begins with."""
+    return load(tile, at), load(tile, at + part), load(tile, at + 2 * part), given(probe, zero)
+
+
+@borrowing
+def _down(
+    interchanging: Any,
+    carried: Any,
+    nz: Any,
+    tile: Any,
+    at: Any,
+    part: Any,
+    rows: Any,
+    to: Any,
+    size: Any,
+    probes: Any,
+    fine: Any,
+    most: Any,
+) -> tuple[Any, Any, Any]:
+    """Eliminate one column in half a group, and keep the pivot row."""
+    n0, n1, n2 = load(tile, at), load(tile, at + part), load(tile, at + 2 * part)
+    carried, kept, fine = step(interchanging, carried, n0, n1, n2, load(tile, at + 3 * part), nz, fine)
+    store(rows, to, kept[0])
+    store(rows, to + size, kept[2])
+    stored(kept[1], rows, to + 2 * size)
+    stored(kept[3], rows, to + probes)
+    return carried, fine, larger(larger(most, magnitude(n1)), larger(magnitude(n0), magnitude(n2)))
+
+
 @vector_kernel(plain_solve_windows)
 def solve_windows(
+    interchanging: bool | None,
     dl: Array,
     d: Array,
     du: Array,
@@ -249,11 +201,12 @@ def solve_windows(
 ) -> None:
     """Solve the windows of the groups `begin` ... `end` - 1, and fill in their pieces of `x`, (n,).
 
-    `dl` and `du` have n or n - `stride` entries; `piece` and `margin` are multiples of a tile's rows; `probe` has as
-    many numbers as a window has rows, and stands for a pseudo-random right-hand side. Of each group: ``borders[group]``
-    becomes, lane by lane, what `agree` looks at; ``largest[group]`` the largest magnitude of an entry of the
-    matrix; ``squares[group]`` the sum of the squares of the probe's solution, NaN if a number of x is not finite or a
-    pivot is not to be trusted. Then the groups behind are not solved, and theirs are NaN too.
+    `interchanging` is True, or None where pivots are taken as they come. `dl` and `du` have n or n - `stride` entries;
+    `piece` and `margin` are multiples of a tile's rows; `probe` has at least as many numbers as a window has rows, and
+    stands for a pseudo-random right-hand side. Of each group: ``borders[group]`` becomes, lane by lane, what
+    `disagreeing` looks at, and with interchanges the largest unknowns; ``largest[group]`` the largest magnitude of an
+    entry of the matrix; ``squares[group]`` the sum of the squares of the probe's solution, NaN if a number of x is not
+    finite or a pivot is not to be trusted. Then the groups behind are not solved, and theirs are NaN too.
     """
     size = group_size_of(d)
     half = size // 2
@@ -263,9 +216,12 @@ def solve_windows(
     starts = np.empty(size, np.int64)
     tile = np.empty(4 * part + half, d.dtype)
     place = aligned(tile)
-    # The pivot rows of a group.
-    width = (2 if probe is None else 3) * size
-    rows = np.empty(steps * width + half, d.dtype)
+    # The pivot rows of a group: two vectors each, one for entries two columns on, and last the probe's. Of the margin
+    # above the piece only the last tile is kept.
+    probes = 2 * size if interchanging is None else 3 * size
+    width = probes if probe is None else probes + size
+    dropped = margin - ROWS
+    rows = np.empty((steps - dropped) * width + half, d.dtype)
     origin = aligned(rows)
     for group in range(begin, end):
         for lane in range(size):
@@ -277,30 +233,47 @@ def solve_windows(
         bring(d, 1.0, stride, starts, 0, half, safe, tile, place, size)
         bring(du, 0.0, stride, starts, 0, half, safe, tile, place + part, size)
         bring(b, 0.0, stride, starts, 0, half, safe, tile, place + 2 * part, size)
-        q0, r0 = load(tile, place), load(tile, place + half)
-        q1, r1 = load(tile, place + part), load(tile, place + part + half)
-        qb, rb = load(tile, place + 2 * part), load(tile, place + 2 * part + half)
         zero = signs * 0.0
-        qz, rz = given(probe, zero), given(probe, zero)
+        one = _first(probe, zero, tile, place, part)
+        other = _first(probe, zero, tile, place + half, part)
         most = zero
-        fine = less(zero, np.inf)
+        fine = fine_other = less(zero, np.inf)
+        # How many steps the row takes that is carried across the end of the piece, and whether it still is.
+        on = on_other = zero
+        held, held_other = fine, fine_other
         for chunk in range(0, steps, ROWS):
             bring(dl, 0.0, stride, starts, chunk, ROWS, safe, tile, place, size)
             bring(d, 1.0, stride, starts, chunk + 1, ROWS, safe, tile, place + part, size)
             bring(du, 0.0, stride, starts, chunk + 1, ROWS, safe, tile, place + 2 * part, size)
             bring(b, 0.0, stride, starts, chunk + 1, ROWS, safe, tile, place + 3 * part, size)
+            beyond = chunk >= margin + piece
+            if chunk == margin + piece:
+                held, held_other = fine, fine_other
             for row in range(ROWS):
                 if far:
-                    look_ahead(dl, d, du, b, stride, starts, chunk, row, piece, size)
+                    look_ahead(dl, d, du, b, stride, starts, chunk, row, _lead(interchanging, piece, size), size)
                 at = place + row * size
-                to = origin + (chunk + row) * width
+                to = origin + (max(chunk - dropped, 0) + row) * width
                 nz, nz_other = probed(probe, chunk + row, signs), probed(probe, chunk + row, signs_other)
-                q0, q1, qb, qz, trusted, most = _step(q0, q1, qb, qz, nz, tile, at, part, rows, to, size, most)
-                r0, r1, rb, rz, trusted_other, most = _step(
-                    r0, r1, rb, rz, nz_other, tile, at + half, part, rows, to + half, size, most
+                one, fine, most = _down(interchanging, one, nz, tile, at, part, rows, to, size, probes, fine, most)
+                other, fine_other, most = _down(
+                    interchanging,
+                    other,
+                    nz_other,
+                    tile,
+                    at + half,
+                    part,
+                    rows,
+                    to + half,
+                    size,
+                    probes,
+                    fine_other,
+                    most,
                 )
-                fine = both(fine, both(trusted, trusted_other))
-        if not every(fine):
+                if beyond:
+                    on, on_other = choose(held, on + 1.0, on), choose(held_other, on_other + 1.0, on_other)
+                    held, held_other = both(held, fine), both(held_other, fine_other)
+        if interchanging is None and not every(both(fine, fine_other)):
             squares[group:end] = np.nan
             largest[group:end] = np.nan
             break
@@ -308,10 +281,10 @@ def solve_windows(
         largest[group] = 0.0
         for lane in range(half):
             largest[group] = max(largest[group], tile[place + lane])
-        x1, y1 = zero, zero
+        x1, y1, x2, y2 = zero, zero, zero, zero
         z1, w1, total = given(probe, zero), given(probe, zero), given(probe, zero)
-        # Zero, and NaN once an entry of x is not finite.
-        trace = zero
+        z2, w2 = given(probe, zero), given(probe, zero)
+        tallest = given(interchanging, zero)
         # Of groups with rows outside the matrix.
         ends = 0.0
         for top in range(steps - ROWS, margin - ROWS - 1, -ROWS):
@@ -320,26 +293,37 @@ def solve_windows(
                 ask_for_room(x, stride, starts, top - ROWS, size)
             # Before the piece one row is enough.
             for row in range(ROWS - 1, -1 if top >= margin else ROWS - 2, -1):
-                at = origin + (top + row) * width
+                at = origin + (top - dropped + row) * width
                 u, v = load(rows, at), load(rows, at + half)
-                x1, y1 = load(rows, at + size) - u * x1, load(rows, at + size + half) - v * y1
-                z1 = _less(loaded(probe, rows, at + 2 * size), u, z1)
-                w1 = _less(loaded(probe, rows, at + 2 * size + half), v, w1)
+                s, t = loaded(interchanging, rows, at + 2 * size), loaded(interchanging, rows, at + 2 * size + half)
+                x1, x2 = back(interchanging, load(rows, at + size), u, s, x1, x2), x1
+                y1, y2 = back(interchanging, load(rows, at + size + half), v, t, y1, y2), y1
+                z1, z2 = back_probe(probe, interchanging, loaded(probe, rows, at + probes), u, s, z1, z2), z1
+                w1, w2 = back_probe(probe, interchanging, loaded(probe, rows, at + probes + half), v, t, w1, w2), w1
                 store(tile, place + row * size, x1)
                 store(tile, place + row * size + half, y1)
+                if top >= margin:
+                    behind = top + row - (margin + piece) - 1.0
+                    tallest = height(interchanging, tallest, x1, less(behind, on))
+                    tallest = height(interchanging, tallest, y1, less(behind, on_other))
                 if inner:
-                    trace = trace + (x1 + y1) * 0.0
                     if safe:
-                        total = _squared(w1, _squared(z1, total))
+                        total = squared(w1, squared(z1, total))
                     else:
                         stored(z1, tile, place + part + row * size)
                         stored(w1, tile, place + part + row * size + half)
             if top == margin + piece or top < margin:
                 which = AHEAD if top > margin else BEHIND
-                store(borders, (2 * group + which) * size, x1)
-                store(borders, (2 * group + which) * size + half, y1)
+                store(borders, (4 * group + which) * size, x1)
+                store(borders, (4 * group + which) * size + half, y1)
+                which = BELOW if top > margin else WITHIN
+                stored(tallest, borders, (4 * group + which) * size)
+                stored(tallest, borders, (4 * group + which) * size + half)
+                tallest = given(interchanging, zero)
             if inner:
                 bring_back(x, stride, starts, top, safe, tile, place, size)
                 if not safe:
                     ends += _inside(probe, x.size, stride, starts, top, tile, place + part, size)
+        # Zero, and NaN if an entry of x is not finite: none above it is.
+        trace = (x1 + y1) * 0.0
         squares[group] = ends + _sum(trace, tile, place, half) + _sum_of(total, tile, place, half)

@@ -1,4 +1,4 @@
-"""Long dominant chains of real numbers, solved in one pass: see `stridiag._kernels.lane_windows`.
+"""Long chains of real numbers that forget what is far away, solved in one pass: see `stridiag._kernels.lane_windows`.
 
 An offer for what is ordinary. Where the matrix does not decay fast enough, a pivot cannot be trusted, or windows do not
 agree, nothing is returned, and the caller goes the general way.
@@ -7,19 +7,20 @@ agree, nothing is returned, and the caller goes the general way.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import lane_windows
+from stridiag._kernels import lane_windows, window_checks
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.lane_groups import ROWS, group_size
 from stridiag._kernels.threads import run_ranges
 from stridiag.factorization.condition import probe
 from stridiag.planning.chain import ChainLayout
 
-__all__ = ["SHORTEST", "Windows", "frozen", "natural"]
+__all__ = ["SHORTEST", "Windows"]
 
 Array = NDArray[Any]
 
@@ -30,20 +31,29 @@ _EPS = float(np.finfo(_DOUBLE).eps)
 SHORTEST = 50_000
 """Rows of a matrix from which on its chains are solved in windows."""
 
-# Rows of a piece: the pivot rows of a group fill a quarter of a common cache of the second level, or a third.
-_PIECE = 384
+# Rows of a piece, where pivots are taken as they come, and with interchanges: the pivot rows of a group fill a quarter
+# of a common cache of the second level, or half of one.
+_PIECE, _LONG_PIECE = 384, 832
 # Margins, and what an error has to shrink by over each: by more over the narrowest, where a few rows that are not
 # looked at, and shrink it by less, matter most.
-_MARGINS = {32: 2.0**-60, 64: 2.0**-57, 128: 2.0**-57}
+_SHRUNK = 2.0**-57
+_MARGINS = {32: 2.0**-60, 64: _SHRUNK, 128: _SHRUNK}
 # Rows that are looked at to choose one: so many, or a share of all, since the longer the chains the slower is the
 # slowest decay somewhere.
 _LOOKED_AT, _LOOKED_AT_SHARE = 1024, 128
+# Margins with interchanges, how many places are looked at, and how much wider a margin is than any of these needs.
+_WIDE_MARGINS = (128, 192, 256, 384)
+_PLACES, _SPARE = 8, 1.5
 # Entries of a right-hand side that are looked at.
 _SAMPLE = 64
 # What neighbors may differ by, in epsilons of the magnitudes of a row.
 _AGREED = 2.0
+# How much larger unknowns may be where a row of a piece is carried on in the margin.
+_TALLER = 2.0
+# Groups that may be solved once more, with margins twice as wide: one in so many, and one.
+_FEW = 2
 # Groups of windows that take some 60 microseconds.
-_GRAIN = 4
+_GRAIN, _LONG_GRAIN = 4, 2
 
 
 class Windows:
@@ -57,12 +67,15 @@ class Windows:
         As they lie in memory where `natural`, in chain order elsewhere.
     margin : int
         Rows that a window has more than its piece, at either end.
+    interchanging : bool or None
+        Whether rows are interchanged; None where pivots are taken as they come.
 
     Attributes
     ----------
     tridiagonal : tuple of ndarray
         ``dl``, ``d``, ``du``.
     margin : int
+    interchanging : bool or None
     refused : bool
         Whether a pivot was found that cannot be trusted, so that no right-hand side is worth another trial.
     """
@@ -70,26 +83,29 @@ class Windows:
     # Nothing is kept between solutions.
     nbytes = 0
 
-    def __init__(self, chain: ChainLayout, dl: Array, d: Array, du: Array, margin: int) -> None:
+    def __init__(
+        self, chain: ChainLayout, dl: Array, d: Array, du: Array, margin: int, interchanging: bool | None
+    ) -> None:
         self._chain = chain
         self.tridiagonal = (frozen(dl), frozen(d), frozen(du))
-        stride = chain.stride if natural(chain) else 1
-        self._stride, self.margin = stride, margin
+        longest = _PIECE if interchanging is None else _LONG_PIECE
+        stride = chain.stride if natural(chain, longest) else 1
+        self._stride, self.margin, self.interchanging = stride, margin, interchanging
         # Windows of one group that follow one another in a chain, and groups side by side.
         beside = 1 if stride == 1 else _SIZE if stride % _SIZE == 0 else _SIZE // 2
         lanes, blocks = _SIZE // beside, stride // beside
         height = -(-d.size // stride)
-        count = max(round(height / (lanes * _PIECE)), 1)
+        count = max(round(height / (lanes * longest)), 1)
         self._piece = -(-height // (lanes * count * ROWS)) * ROWS
         self._groups = -(-height // (lanes * self._piece)) * blocks
-        self._numbers = probe(self._piece + 2 * margin, _DOUBLE)
+        self._numbers = probe(self._piece + 4 * margin, _DOUBLE)
         self.refused = False
 
     @classmethod
     def of(cls, chain: ChainLayout, values: Array, *, adjoint: bool = False, linked: bool = False) -> Self | None:
-        """Return them for values, (nnz,), by slot, or for the transpose; None unless the first rows promise well.
+        """Return them for values, (nnz,), by slot, or for the transpose; None unless some rows promise well.
 
-        And None where there are links, unless they are left out: `linked`.
+        And None where there are links, unless they are left out: `linked`, for pivots as they come alone.
         """
         if not COMPILES or values.dtype != _DOUBLE or chain.n < SHORTEST or not chain.plain:
             return None
@@ -98,21 +114,13 @@ class Windows:
             return None
         starts = structure.starts
         dl, d, du = values[: starts[1]], values[starts[1] : starts[2]], values[starts[2] : starts[3]]
-        rows = min(max(_LOOKED_AT, chain.n // _LOOKED_AT_SHARE), dl.size // stride)
-        if rows < _LOOKED_AT // 8:
+        # The transpose decays alike: what multiplies in elimination and in back substitution is exchanged.
+        margin, interchanging = _margin(frozen(dl), frozen(d), frozen(du), stride)
+        if margin is None or (linked and interchanging is not None):
             return None
-        margin = 0
-        # Most of what does not decay is told by the first few.
-        for looked_at in (rows // 8, rows):
-            # The transpose decays alike: what multiplies in elimination and in back substitution is exchanged.
-            worst = lane_windows.decay(frozen(dl), frozen(d), frozen(du), stride, looked_at, ROWS)
-            # Accepts the good, so that NaN does not.
-            margin = next((margin for margin, most in _MARGINS.items() if worst ** (margin / ROWS) <= most), 0)
-            if not margin:
-                return None
-        if not natural(chain):
+        if not natural(chain, _PIECE if interchanging is None else _LONG_PIECE):
             dl, d, du = chain.entries(values)
-        return cls(chain, du, d, dl, margin) if adjoint else cls(chain, dl, d, du, margin)
+        return cls(chain, *((du, d, dl) if adjoint else (dl, d, du)), margin, interchanging)
 
     def solve(self, b: Array, x: Array, *, probing: bool = False) -> tuple[float, float] | None:
         """Put the solution for `b`, (n,), into `x`.
@@ -134,34 +142,85 @@ class Windows:
         return self._solve_in_order(b, x, probing=probing)
 
     def _solve_in_order(self, b: Array, x: Array, *, probing: bool) -> tuple[float, float] | None:
-        dl, d, du = self.tridiagonal
         b = frozen(b)
-        stride, piece, margin = self._stride, self._piece, self.margin
-        borders = np.empty((self._groups, 2, _SIZE))
+        borders = np.zeros((self._groups, 4, _SIZE))
         largest, squares = np.empty(self._groups), np.empty(self._groups)
+        made = x, borders, largest, squares
         numbers = self._numbers if probing else None
-
-        def run(begin: int, end: int) -> None:
-            lane_windows.solve_windows(
-                dl, d, du, b, numbers, stride, piece, margin, begin, end, x, borders, largest, squares
-            )
-
-        run_ranges(run, self._groups, grain=_GRAIN, multiple=1)
-        most, total = float(largest.max()), float(squares.sum())
+        grain = _GRAIN if self.interchanging is None else _LONG_GRAIN
+        run_ranges(self._solver(b, numbers, self.margin, made), self._groups, grain=grain, multiple=1)
+        most = float(largest.max())
         if math.isnan(most):
             self.refused = True
             return None
         # Accepts the good, so that NaN does not.
-        if not total < math.inf:
+        if not (squares.sum() < math.inf and self._fits(b, numbers, made)):
             return None
-        if not lane_windows.agree(dl, d, du, stride, piece, margin, x, borders, _AGREED * _EPS):
-            return None
-        return most, math.sqrt(total)
+        return most, math.sqrt(squares.sum())
+
+    def _solver(
+        self, b: Array, numbers: Array | None, margin: int, made: tuple[Array, ...]
+    ) -> Callable[[int, int], None]:
+        """Return what solves the windows of a range of groups."""
+        (dl, d, du), (x, borders, largest, squares) = self.tridiagonal, made
+        how, stride, piece = self.interchanging, self._stride, self._piece
+
+        def run(begin: int, end: int) -> None:
+            lane_windows.solve_windows(
+                how, dl, d, du, b, numbers, stride, piece, margin, begin, end, x, borders, largest, squares
+            )
+
+        return run
+
+    def _fits(self, b: Array, numbers: Array | None, made: tuple[Array, ...]) -> bool:
+        """Return whether neighbors agree, if need be after some groups have got wider margins."""
+        x, borders = made[:2]
+        dl, d, du = self.tridiagonal
+        found, limit = np.empty(self._groups, np.int64), _AGREED * _EPS
+        again = self._solver(b, numbers, 2 * self.margin, made)
+        # In the second turn perhaps their neighbors.
+        for _ in range(3):
+            count = window_checks.disagreeing(dl, d, du, self._stride, self._piece, x, borders, limit, found)
+            if count == 0:
+                # Without interchanges all are zero.
+                within, below = (
+                    float(borders[:, which].max()) for which in (window_checks.WITHIN, window_checks.BELOW)
+                )
+                return below <= _TALLER * within
+            if count > 1 + self._groups // _FEW:
+                return False
+            for group in found[:count]:
+                again(group, group + 1)
+        return False
 
 
-def natural(chain: ChainLayout) -> bool:
+def _margin(dl: Array, d: Array, du: Array, stride: int) -> tuple[int | None, bool | None]:
+    """Return how wide margins have to be, None if too wide, and whether rows are to be interchanged."""
+    height = dl.size // stride
+    rows = min(max(_LOOKED_AT, d.size // _LOOKED_AT_SHARE), height)
+    if rows < _LOOKED_AT // 8:
+        return None, None
+    margin = None
+    # Most of what does not decay is told by the first few.
+    for looked_at in (rows // 8, rows):
+        worst = window_checks.decay(dl, d, du, stride, looked_at, ROWS)
+        # Accepts the good, so that NaN does not.
+        margin = next((margin for margin, most in _MARGINS.items() if worst ** (margin / ROWS) <= most), None)
+        if margin is None:
+            break
+    if margin is not None:
+        return margin, None
+    rows = int(_WIDE_MARGINS[-1] / _SPARE) + 1
+    places = min(_PLACES, height // (2 * rows + 4))
+    if places == 0:
+        return None, None
+    far = _SPARE * window_checks.reach(dl, d, du, stride, places, rows, _SHRUNK)
+    return next((margin for margin in _WIDE_MARGINS if far <= margin), None), True
+
+
+def natural(chain: ChainLayout, piece: int) -> bool:
     """Whether chains fill vectors as they lie in memory, and are long enough for that; one chain does not matter."""
-    return chain.stride == 1 or (chain.stride % (_SIZE // 2) == 0 and chain.n >= 2 * _PIECE * chain.stride)
+    return chain.stride == 1 or (chain.stride % (_SIZE // 2) == 0 and chain.n >= 2 * piece * chain.stride)
 
 
 def frozen(array: Array) -> Array:

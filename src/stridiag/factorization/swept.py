@@ -1,8 +1,8 @@
 """Chains of real numbers whose segments are swept in lanes for each right-hand side, with or without links.
 
 What asks for stored factors (several right-hand sides at a time, the factors themselves, determinants, inverses) gets
-them from the decomposition that stores, which is made when first needed. Chains without links that the main diagonal
-dominates need not be swept twice: `stridiag.factorization.chain_windows`.
+them from the decomposition that stores, which is made when first needed. Long ones without links
+that forget what is far away need not be swept twice: `stridiag.factorization.chain_windows`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from stridiag.planning.condensation import CondensationLayout
     from stridiag.planning.swept import SweptLayout
 
-__all__ = ["SweptChains", "SweptCondensation", "condense", "sweep"]
+__all__ = ["REPLAYED", "SweptChains", "SweptCondensation", "condense", "sweep"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -40,6 +40,9 @@ Stored = TypeVar("Stored", TridiagonalLU, Condensation)
 
 # Right-hand sides that are swept one after another; more of them take the factors that are stored.
 _FEW = 3
+
+REPLAYED = 200_000
+"""Rows up to which replaying notes takes less time than windows with interchanges: as long as notes stay in a cache."""
 
 
 def sweep(layout: SweptLayout, values: Array) -> Decomposition:
@@ -245,13 +248,21 @@ class _Swept(Generic[Stored]):
 class SweptChains(_Swept[TridiagonalLU]):
     """Chains without links: in windows, where that will do."""
 
-    @cached_property
-    def _windows(self) -> Windows | None:
+    def _windows_once(self) -> Windows | None:
         return Windows.of(self._chain, self._values)
 
     @cached_property
+    def _windows(self) -> Windows | None:
+        return self._lasting(self._windows_once())
+
+    @cached_property
     def _adjoint_windows(self) -> Windows | None:
-        return Windows.of(self._chain, self._values, adjoint=True)
+        return self._lasting(Windows.of(self._chain, self._values, adjoint=True))
+
+    def _lasting(self, windows: Windows | None) -> Windows | None:
+        """Return windows that serve a factor as well; None where the notes of sweeps solve again in less time."""
+        noted = windows is not None and windows.interchanging is not None and self._chain.n <= REPLAYED
+        return None if noted else windows
 
     @property
     def _segments(self) -> CondensationLayout:
