@@ -218,7 +218,7 @@ def _margin(dl: Array, d: Array, du: Array, stride: int) -> tuple[int | None, bo
     return next((margin for margin in _WIDE_MARGINS if far <= margin), None), True
 
 
-def natural(chain: ChainLayout, piece: int) -> bool:
+def natural(chain: ChainLayout, piece: int = _PIECE) -> bool:
     """Whether chains fill vectors as they lie in memory, and are long enough for that; one chain does not matter."""
     return chain.stride == 1 or (chain.stride % (_SIZE // 2) == 0 and chain.n >= 2 * piece * chain.stride)
 

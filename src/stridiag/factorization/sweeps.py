@@ -22,6 +22,7 @@ from stridiag._kernels.lane_groups import group_size
 from stridiag._kernels.lane_steps import FACTORS, STEADY
 from stridiag._kernels.threads import run_ranges
 from stridiag.factorization.again import LONGEST, Again
+from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.condition import probe
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.reduced import factor_reduced
@@ -71,7 +72,7 @@ class Sweeps:
 
     def __init__(self, layout: CondensationLayout, tridiagonal: tuple[Array, Array, Array], values: Array) -> None:
         self._layout = layout
-        dl, d, du = map(_frozen, tridiagonal)
+        dl, d, du = map(frozen, tridiagonal)
         self._tridiagonal = (dl, d, du)
         self._values = values
         self._links = values[layout.link_slots]
@@ -112,7 +113,7 @@ class Sweeps:
         """
         layout = self._layout
         count = 2 if probing else 1
-        b = _frozen(b)
+        b = frozen(b)
         nodes = self._nodes
         notes = None if nodes is None or probing else self._found_notes()
         if nodes is None or notes is None:
@@ -133,7 +134,7 @@ class Sweeps:
         layout = self._layout
         tree, segments = layout.tree, layout.first.size
         count = 2 if probing else 1
-        b = _frozen(b)
+        b = frozen(b)
         z = np.empty((layout.columns.size, count))
         if core.size:
             z[layout.core] = core
@@ -340,8 +341,8 @@ class Notes:
 
         _run_groups(note, layout, steps.size, _GRAIN)
         self.useful = bool(noted.all())
-        self.tables = (_frozen(groups), _frozen(whole), _frozen(real))
-        self.turns, self.pivots = _frozen(turns), _frozen(pivots)
+        self.tables = (frozen(groups), frozen(whole), frozen(real))
+        self.turns, self.pivots = frozen(turns), frozen(pivots)
         self.nbytes = sum(array.nbytes for array in (groups, whole, real, turns, pivots))
 
 
@@ -360,12 +361,3 @@ def _looks_dominant(dl: Array, d: Array, du: Array) -> bool:
     across = np.abs(dl[:count]) + np.abs(du[1 : count + 1])
     down = np.abs(du[:count]) + np.abs(dl[1 : count + 1])
     return bool((across <= middle).all() or (down <= middle).all())
-
-
-def _frozen(array: Array) -> Array:
-    """Return a read-only view: to the compiler an array that may be written to is another type."""
-    if not array.flags.writeable:
-        return array
-    view = array.view()
-    view.setflags(write=False)
-    return view
