@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
 from stridiag._kernels.gathered_products import gather_products
+from stridiag._kernels.vector_numbers import spread
 from stridiag._kernels.vectors import (
     both,
     choose,
@@ -44,7 +45,6 @@ from stridiag._kernels.vectors import (
     magnitude,
     power_below,
     prefetch,
-    splat,
     store,
 )
 
@@ -58,7 +58,7 @@ GROUP = 16
 BLOCK = 8
 """Rows between two scalings."""
 
-TILE = 2 * BLOCK * GROUP + 1
+TILE = 2 * BLOCK * GROUP
 """Numbers of the work array."""
 
 # What is found of a segment: the pair that it begins with and what this becomes, the other pair and what that becomes,
@@ -147,13 +147,13 @@ def run_lanes(
     guess : ndarray, (2, segments), or None
         Pairs to begin with, the larger number about 1; then `warm` counts for nothing.
     tile : ndarray, (TILE,)
-        Work: 2 arrays of 8 rows and 16 segments. The last number is 1.
+        Work: 2 arrays of 8 rows and 16 segments.
     found : ndarray, (11, segments)
     """
     segments = start.size
     for group in range(first, last):
         s = GROUP * group
-        one = splat(tile, TILE - 1)
+        one = spread(tile, 1.0)
         zero = one - one
         x, x0, y, y0, e, growth, least = one, zero, zero, zero, zero, zero, one
         xx, xx0, yy, yy0, ee, ggrowth, lleast = one, zero, zero, zero, zero, zero, one
