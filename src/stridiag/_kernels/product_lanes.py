@@ -6,8 +6,8 @@ into stretches with the same diagonals, and nothing is tested inside. Memory see
 
 **Many vectors side by side**, row-major: row i of the result stays in registers, in stretches of 4 vectors, while the
 row of x at each diagonal is multiplied by its number. A row of x comes from memory once if the offsets' span fits into
-the cache. A result too large for the caches is written past them, which saves reading what will be overwritten, and what
-its rows need of x is asked for ahead.
+the cache. A result too large for the caches is written past them, which saves reading what will be overwritten, and the
+rows of x are asked for ahead.
 
 Rows are taken in blocks that are counted from the first row of all, so that a row's sum is made in the same way
 whatever the range that is asked for.
