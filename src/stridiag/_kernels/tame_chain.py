@@ -50,7 +50,7 @@ def all_tame(bits: NDArray[np.uint64], tame: NDArray[np.uint64]) -> bool:
         size = bits[i] & MAGNITUDE
         largest = max(largest, size)
         smallest = min(smallest, size if size > np.uint64(0) else MAGNITUDE)
-    return largest <= tame[1] and smallest >= tame[0]
+    return bool(largest <= tame[1] and smallest >= tame[0])
 
 
 @inlined

@@ -59,7 +59,7 @@ def factorize(matrix: StridiagMatrix, *, method: Method = "auto", check_finite: 
 
 
 def solve_without_factor(matrix: StridiagMatrix, b: Array) -> Array | None:
-    """Return the solution for `b`, contiguous, where no factor is needed; None for most, or if something is to be said.
+    """Return the solution for one vector where no factor is needed; None for most, and where something is to be said.
 
     In double precision: of a small matrix, for which making the objects that hold a factor takes as long as solving,
     and of a long dominant chain, whose values are then read once.
