@@ -54,9 +54,10 @@ def test_agreement(name, dl, d, du, monkeypatch):
 
 
 def test_wild_entries_and_far_determinants_are_left_alone():
-    for d in ([1.0, 1e300], [1.0, np.nan], [1e-300, 1.0]):
-        assert not tame_chain.all_tame(np.array(d))
-    assert tame_chain.all_tame(np.array([0.0, 1e12, -1e-12]))
+    for d in ([1.0, 1e300], [1.0, -np.nan], [1.0, np.inf], [0.0, -1e-300], [-(2.0**41)], [1j, 1e-300 + 1j]):
+        assert not tame_chain.all_tame(np.array(d).view(np.uint64), tame_chain.TAME)
+    for d in ([0.0, 1e12, -1e-12], [-0.0], [2.0**40, -(2.0**-40)], [1j, 2.0 - 1j]):
+        assert tame_chain.all_tame(np.array(d).view(np.uint64), tame_chain.TAME)
     # Singular: D_j is zero.
     dl, d, du = np.ones(1), np.ones(2), np.ones(1)
     f, before, units = np.empty(2), np.empty(2), np.empty(2, np.int32)

@@ -62,7 +62,7 @@ def passes(dl, d, du, *, plain=False):
         if plain:
             lanes.run_plain(dl, d, du, START, LENGTH, 32, given, 0, GROUPS, found)
         else:
-            tile = np.ones(lanes.TILE)
+            tile = np.empty(lanes.TILE)
             for group in range(GROUPS):
                 lanes.run_lanes(dl, d, du, START, LENGTH, 32, given, group, group + 1, tile, found)
         answers.append(lanes.join(dl, d, du, HEAD, found, guess))

@@ -52,3 +52,20 @@ def test_corrections_are_added_and_judged():
     assert kernels.add(np.array([[0.25, 0.0], [0.0, -0.5]]), x, 0.125)
     np.testing.assert_array_equal(x, [[1.25, -4.0], [2.0, -0.5]])
     assert not kernels.add(np.array([[0.0, 0.0], [0.0, -0.5625]]), x, 0.125)
+
+
+@pytest.mark.parametrize("width", [1, 8, 31, 32, 64, 75])
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_vectors_project_as_loops_do(count, width):
+    n = 203
+    basis = np.ascontiguousarray(np.linalg.qr(RNG.standard_normal((n, count)))[0].T)
+    x = RNG.standard_normal((n, width))
+    work = np.empty((count, width))
+    one, other = x.copy(), x.copy()
+    kernels.project(basis, one, work)
+    kernels.project_plain(basis, other, work)
+    expected = x - basis.T @ (basis @ x)
+    bound = 8 * np.finfo(float).eps * np.abs(x).max() * np.sqrt(n)
+    assert np.abs(one - other).max() <= bound
+    assert np.abs(one - expected).max() <= bound
+    assert np.abs(basis @ one).max() <= bound

@@ -5,6 +5,7 @@ import pytest
 from numba import config
 
 from stridiag._kernels.compile import kernel
+from stridiag._kernels.gathered_products import gather_products
 from stridiag._kernels.vectors import (
     BYTES,
     both,
@@ -56,6 +57,11 @@ def there_and_back(array, starts, tile, result):
 
 
 @kernel
+def products_there(array, other, starts, tile):
+    gather_products(array, other, starts, 1, 2, tile, 5, tile.shape[1])
+
+
+@kernel
 def past(a, out, place):
     store_past_caches(out, place, load(a, 0))
 
@@ -104,6 +110,18 @@ class TestVectors:
             assert (flat == array[piece]).all()
             assert (result[piece] == array[piece]).all()
         assert np.count_nonzero(result) == count * count
+
+    def test_gather_products_transposes_products(self, dtype):
+        rng = np.random.default_rng(1)
+        count = self.count(dtype)
+        array, other = rng.normal(size=(2, 50 * count)).astype(dtype)
+        starts = np.concatenate(([-7], 45 * np.arange(count)[::-1])).astype(np.int64)
+        tile = np.zeros((count + 1, count + 3), dtype)
+        products_there(array, other, starts, tile)
+        for lane in range(count):
+            piece = slice(starts[1 + lane] + 2, starts[1 + lane] + 2 + count)
+            assert (tile.ravel()[5 + lane :: count + 3][:count] == array[piece] * other[piece]).all()
+        assert np.count_nonzero(tile) == count * count
 
     def test_store_past_caches(self, dtype):
         count = self.count(dtype)

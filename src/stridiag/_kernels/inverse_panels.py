@@ -145,7 +145,8 @@ def band_panels(
 def _interior(
     y: Any, near: Any, far: Any, left: Any, beyond: Any, u1: Any, u2: Any, w1: Any, w2: Any, share: Any
 ) -> Any:
-    return _normal((y - u1 * near - u2 * far - w2 * left - w1 * beyond) * share)
+    # What has been known for longest comes first: the row before is still on its way.
+    return _normal((y - w1 * beyond - w2 * left - u2 * far - u1 * near) * share)
 
 
 @kernel

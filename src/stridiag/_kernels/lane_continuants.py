@@ -32,6 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.gathered_products import gather_products
+from stridiag._kernels.vector_numbers import spread
 from stridiag._kernels.vectors import (
     both,
     choose,
@@ -43,7 +45,6 @@ from stridiag._kernels.vectors import (
     magnitude,
     power_below,
     prefetch,
-    splat,
     store,
 )
 
@@ -57,7 +58,7 @@ GROUP = 16
 BLOCK = 8
 """Rows between two scalings."""
 
-TILE = 3 * BLOCK * GROUP + 1
+TILE = 2 * BLOCK * GROUP
 """Numbers of the work array."""
 
 # What is found of a segment: the pair that it begins with and what this becomes, the other pair and what that becomes,
@@ -146,13 +147,13 @@ def run_lanes(
     guess : ndarray, (2, segments), or None
         Pairs to begin with, the larger number about 1; then `warm` counts for nothing.
     tile : ndarray, (TILE,)
-        Work: 3 arrays of 8 rows and 16 segments. The last number is 1.
+        Work: 2 arrays of 8 rows and 16 segments.
     found : ndarray, (11, segments)
     """
     segments = start.size
     for group in range(first, last):
         s = GROUP * group
-        one = splat(tile, TILE - 1)
+        one = spread(tile, 1.0)
         zero = one - one
         x, x0, y, y0, e, growth, least = one, zero, zero, zero, zero, zero, one
         xx, xx0, yy, yy0, ee, ggrowth, lleast = one, zero, zero, zero, zero, zero, one
@@ -168,14 +169,12 @@ def run_lanes(
                 prefetch(dl, ahead)
                 prefetch(d, ahead)
                 prefetch(du, ahead)
-            gather(dl, start, s, row - 1, tile, 0, GROUP)
-            gather(dl, start, s + 8, row - 1, tile, 8, GROUP)
-            gather(du, start, s, row - 1, tile, 128, GROUP)
-            gather(du, start, s + 8, row - 1, tile, 136, GROUP)
-            gather(d, start, s, row, tile, 256, GROUP)
-            gather(d, start, s + 8, row, tile, 264, GROUP)
+            gather_products(dl, du, start, s, row - 1, tile, 0, GROUP)
+            gather_products(dl, du, start, s + 8, row - 1, tile, 8, GROUP)
+            gather(d, start, s, row, tile, 128, GROUP)
+            gather(d, start, s + 8, row, tile, 136, GROUP)
             if row == 0:
-                beta, bbeta = load(tile, 0) * load(tile, 128), load(tile, 8) * load(tile, 136)
+                beta, bbeta = load(tile, 0), load(tile, 8)
                 y, y0 = _other(x, x0, beta)
                 yy, yy0 = _other(xx, xx0, bbeta)
                 growth, ggrowth = _ratio(x, x0, y, y0, beta), _ratio(xx, xx0, yy, yy0, bbeta)
@@ -189,19 +188,17 @@ def run_lanes(
             if row < 0:
                 for r in range(BLOCK):
                     at = GROUP * r
-                    beta, bbeta = load(tile, at) * load(tile, 128 + at), load(tile, at + 8) * load(tile, 136 + at)
-                    x, x0 = load(tile, 256 + at) * x - beta * x0, x
-                    xx, xx0 = load(tile, 264 + at) * xx - bbeta * xx0, xx
+                    beta, bbeta = load(tile, at), load(tile, at + 8)
+                    x, x0 = load(tile, 128 + at) * x - beta * x0, x
+                    xx, xx0 = load(tile, 136 + at) * xx - bbeta * xx0, xx
             else:
                 for r in range(BLOCK):
                     at = GROUP * r
-                    below, above, main = load(tile, at), load(tile, 128 + at), load(tile, 256 + at)
-                    beta = below * above
+                    beta, main = load(tile, at), load(tile, 128 + at)
                     least = least_of(least_of(least, beta), main)
                     x, x0 = main * x - beta * x0, x
                     y, y0 = main * y - beta * y0, y
-                    below, above, main = load(tile, at + 8), load(tile, 136 + at), load(tile, 264 + at)
-                    bbeta = below * above
+                    bbeta, main = load(tile, at + 8), load(tile, 136 + at)
                     lleast = least_of(least_of(lleast, bbeta), main)
                     xx, xx0 = main * xx - bbeta * xx0, xx
                     yy, yy0 = main * yy - bbeta * yy0, yy

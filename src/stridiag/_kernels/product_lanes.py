@@ -6,7 +6,8 @@ into stretches with the same diagonals, and nothing is tested inside. Memory see
 
 **Many vectors side by side**, row-major: row i of the result stays in registers, in stretches of 4 vectors, while the
 row of x at each diagonal is multiplied by its number. A row of x comes from memory once if the offsets' span fits into
-the cache. A result too large for the caches is written past them, which saves reading what will be overwritten.
+the cache. A result too large for the caches is written past them, which saves reading what will be overwritten, and the
+rows of x are asked for ahead.
 
 Rows are taken in blocks that are counted from the first row of all, so that a row's sum is made in the same way
 whatever the range that is asked for.
@@ -20,11 +21,14 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
 from stridiag._kernels.products import BLOCK, active_diagonals, add_links_to_columns, add_links_to_rows
-from stridiag._kernels.vectors import BYTES, load, splat, store, store_past_caches
+from stridiag._kernels.vectors import BYTES, load, prefetch, splat, store, store_past_caches
 
 __all__ = ["multiply_columns", "multiply_columns_of_batch", "multiply_rows", "multiply_rows_of_batch"]
 
 Array = NDArray[Any]
+
+# Bytes by which the processor is told what will be needed: it follows a stream by itself to the end of a page only.
+_AHEAD = 8192
 
 
 @inlined
@@ -134,6 +138,11 @@ def multiply_columns(
                     p2 = p2 + w * load(x, u + 2 * lanes)
                     p3 = p3 + w * load(x, u + 3 * lanes)
                 if past:
+                    u += _AHEAD // values.itemsize
+                    prefetch(x, u)
+                    prefetch(x, u + lanes)
+                    prefetch(x, u + 2 * lanes)
+                    prefetch(x, u + 3 * lanes)
                     store_past_caches(y, into + c, p0)
                     store_past_caches(y, into + c + lanes, p1)
                     store_past_caches(y, into + c + 2 * lanes, p2)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.compile import inlined, kernel, vector_kernel
+from stridiag._kernels.vectors import load, store
 
 __all__ = [
     "add",
@@ -28,6 +29,9 @@ __all__ = [
 ]
 
 Array = NDArray[Any]
+
+# Columns of a tile, four vectors.
+_TILE = 32
 
 
 @inlined
@@ -108,31 +112,62 @@ def project_vector(basis: Array, x: Array) -> None:
         _subtract(_dot(basis[t], x), basis[t], x)
 
 
-@kernel
-def project(basis: Array, x: Array, work: Array) -> None:
-    """Subtract from the columns of `x`, (n, m), their parts in the span of the orthonormal rows of `basis`, (k, n).
-
-    `work`, (k, m), is work space.
-    """
+@inlined
+def _project_columns(basis: Array, x: Array, first: int, work: Array) -> None:
+    """Do what `project` does for the columns of `x` from one on."""
     n, width = x.shape
     count = basis.shape[0]
     for t in range(count):
-        for i in range(width):
+        for i in range(first, width):
             work[t, i] = 0.0
-    for j in range(n):
-        row = x[j]
-        for t in range(count):
-            value = basis[t, j]
-            part = work[t]
-            for i in range(width):
-                part[i] += value * row[i]
-    for j in range(n):
-        row = x[j]
-        for t in range(count):
-            value = basis[t, j]
-            part = work[t]
-            for i in range(width):
-                row[i] -= value * part[i]
+    if first < width:
+        for j in range(n):
+            row = x[j]
+            for t in range(count):
+                value = basis[t, j]
+                part = work[t]
+                for i in range(first, width):
+                    part[i] += value * row[i]
+        for j in range(n):
+            row = x[j]
+            for t in range(count):
+                value = basis[t, j]
+                part = work[t]
+                for i in range(first, width):
+                    row[i] -= value * part[i]
+
+
+@kernel
+def project_plain(basis: Array, x: Array, work: Array) -> None:
+    """Do what `project` does, in plain loops."""
+    _project_columns(basis, x, 0, work)
+
+
+@vector_kernel(project_plain)
+def project(basis: Array, x: Array, work: Array) -> None:
+    """Subtract from the columns of `x`, (n, m), their parts in the span of the orthonormal rows of `basis`, (k, n).
+
+    `work`, (k, m), is work space. Sums for 32 columns and two rows of the basis stay in registers.
+    """
+    n, width = x.shape
+    count = basis.shape[0]
+    first = width - width % _TILE if count % 2 == 0 else 0
+    for c in range(0, first, _TILE):
+        for t in range(0, count, 2):
+            zero = load(x, c) * 0.0
+            a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = zero
+            for j in range(n):
+                at, one, two = j * width + c, basis[t, j], basis[t + 1, j]
+                x0, x1, x2, x3 = load(x, at), load(x, at + 8), load(x, at + 16), load(x, at + 24)
+                a0, a1, a2, a3 = a0 + one * x0, a1 + one * x1, a2 + one * x2, a3 + one * x3
+                b0, b1, b2, b3 = b0 + two * x0, b1 + two * x1, b2 + two * x2, b3 + two * x3
+            for j in range(n):
+                at, one, two = j * width + c, basis[t, j], basis[t + 1, j]
+                store(x, at, load(x, at) - one * a0 - two * b0)
+                store(x, at + 8, load(x, at + 8) - one * a1 - two * b1)
+                store(x, at + 16, load(x, at + 16) - one * a2 - two * b2)
+                store(x, at + 24, load(x, at + 24) - one * a3 - two * b3)
+    _project_columns(basis, x, first, work)
 
 
 @kernel

@@ -1,5 +1,7 @@
 r"""The inverse of one chain on its pattern where entries are tame: zero, or between 2^-40 and 2^40 in size.
 
+Of complex entries this is asked of both parts.
+
 As `stridiag._kernels.continuants`, whose notation this takes, in fewer looks at exponents and in less memory. F_j and
 :math:`\beta_{j-1} F_{j-1}` share one power of two, moved when the larger of both leaves 2^-100 ... 2^100; so neither
 falls out of the range of doubles before it is lost beside the other. The G_j are made on the way back and not kept. In
@@ -13,15 +15,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.extremes import MAGNITUDE
 
-__all__ = ["all_tame", "leading", "tame_diagonal", "tame_pattern"]
+__all__ = ["TAME", "all_tame", "leading", "tame_diagonal", "tame_pattern"]
 
 Array = NDArray[Any]
 
-_TAME = 2.0**40
+TAME = np.array([2.0**-40, 2.0**40]).view(np.uint64)
+"""Bits of the smallest and of the largest tame number."""
 _UP, _DOWN = 2.0**200, 2.0**-200
 _LARGE, _SMALL = 2.0**100, 2.0**-100
 _FAR_ABOVE, _FAR_BELOW = 2.0**300, 2.0**-300
@@ -34,13 +39,18 @@ def _size(m: Any) -> float:
 
 
 @kernel
-def all_tame(values: Array) -> bool:
-    """Whether all entries are tame."""
-    good = True
-    for i in range(values.size):
-        size = _size(values[i])
-        good = good and (1.0 / _TAME <= size <= _TAME or size == 0.0)
-    return good
+def all_tame(bits: NDArray[np.uint64], tame: NDArray[np.uint64]) -> bool:
+    """Whether the numbers of these bits are tame; `tame` holds those of the smallest and of the largest that are.
+
+    Magnitudes are ordered as their bits, see `stridiag._kernels.extremes`.
+    """
+    largest = np.uint64(0)
+    smallest = MAGNITUDE
+    for i in range(bits.size):
+        size = bits[i] & MAGNITUDE
+        largest = max(largest, size)
+        smallest = min(smallest, size if size > np.uint64(0) else MAGNITUDE)
+    return bool(largest <= tame[1] and smallest >= tame[0])
 
 
 @inlined

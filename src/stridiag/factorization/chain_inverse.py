@@ -142,7 +142,7 @@ def _wide(layout: ChainLayout, values: Array) -> tuple[Array, Array, Array]:
 
 def _tame_continuants(dl: Array, d: Array, du: Array) -> tuple[Array, Array, NDArray[np.int32]] | None:
     """Return the continuants from the first row on, for `tame_chain`; None unless it serves."""
-    if not d.size or not all(tame_chain.all_tame(part) for part in (dl, d, du)):
+    if not d.size or not all(tame_chain.all_tame(part.view(np.uint64), tame_chain.TAME) for part in (dl, d, du)):
         return None
     f, before = np.empty((2, d.size), d.dtype)
     units = np.empty(d.size, np.int32)

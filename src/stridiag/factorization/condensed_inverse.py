@@ -193,14 +193,19 @@ class CondensedInverse:
 
     def _write_panels(self, out: Array) -> None:
         """Do what `write` does for a single chain in double precision, in vectors."""
+        begin = panel_start(out)[0]
+        run_ranges(partial(self._write_blocks, out), -(-(out.shape[0] - begin) // _COLUMNS), pieces_per_thread=2)
+
+    def _write_blocks(self, out: Array, first: int, last: int) -> None:
+        """Fill blocks of columns."""
         layout, tree = self._layout, self._layout.tree
         n = layout.chain.n
         links = (layout.link_start, layout.link_kept, self._links)
         begin, past = panel_start(out)
-        for start in range(begin, n, _COLUMNS):
+        x = np.zeros((n, _COLUMNS))
+        z = np.empty((layout.columns.size, _COLUMNS))
+        for start in range(begin + first * _COLUMNS, begin + last * _COLUMNS, _COLUMNS):
             columns = np.arange(max(start, 0), min(start + _COLUMNS, n))
-            # Of what stays zero the operating system provides no memory.
-            x = np.zeros((n, _COLUMNS))
             x[columns, columns - start] = 1
             touched = slice(
                 int(np.searchsorted(layout.last, columns[0] - 1)),
@@ -210,12 +215,17 @@ class CondensedInverse:
                 self._rows, layout.first[touched], layout.last[touched], layout.neighbours[touched], x, False
             )
             node_kernels.reflect_nodes(self._nodes, tree.slots, x, False)
-            z = np.empty((layout.columns.size, _COLUMNS))
             z[layout.core] = self._reduced.solve(x[layout.leftover])
             node_kernels.substitute_nodes(self._nodes, tree.slots, tree.around, tree.tail, *links, x, z)
             given = (self._rows, layout.first, layout.last, layout.neighbours, layout.columns, *links)
             fill = partial(self._fill, given, (touched.start, touched.stop, x, z, start, past), out)
             run_ranges(fill, -(-(columns[-1] + 1 - start) // inverse_panels.WIDTH), pieces_per_thread=4)
+            # Nothing else of x is other than zero: a segment's reflections reach one row beyond it.
+            low, high = columns[0], columns[-1]
+            if touched.start < touched.stop:
+                low, high = min(low, layout.first[touched.start] - 1), max(high, layout.last[touched.stop - 1] + 1)
+            x[max(low, 0) : high + 1] = 0
+            x[tree.slots] = 0
 
     @staticmethod
     def _fill(given: tuple[Any, ...], block: tuple[Any, ...], out: Array, first: int, last: int) -> None:

@@ -17,6 +17,7 @@ from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.inverse_entries import norm_of_inverse
 from stridiag.factorization.norm_estimate import ALL_COLUMNS, inverse_one_norm
 from stridiag.factorization.scaled import times_power
+from stridiag.factorization.survey import largest_magnitude
 from stridiag.planning.chain import ChainLayout
 from stridiag.structure import StridiagMatrix, Structure
 from stridiag.structure.norms import one_norm
@@ -70,7 +71,7 @@ def rough_condition(decomposition: Decomposition, matrix: StridiagMatrix) -> flo
     if known is not None:
         return known * float(norm_bounds(matrix.structure, matrix.values))
     x = decomposition.solve(probe(n, matrix.dtype)[:, None].copy(), adjoint=True)
-    return 100.0 * float(np.sqrt(n)) * float(np.abs(x).max()) * float(norm_bounds(matrix.structure, matrix.values))
+    return 100.0 * float(np.sqrt(n)) * largest_magnitude(x) * float(norm_bounds(matrix.structure, matrix.values))
 
 
 def certain_margin(structure: Structure) -> float:
@@ -150,6 +151,8 @@ def reciprocal_condition(decomposition: Decomposition, matrix: StridiagMatrix, *
 
 def norm_bounds(structure: Structure, values: Array, largest: Array | None = None) -> Array:
     """Bound the 1-norms and the infinity-norms from above, in one pass over the values, (..., nnz), if any."""
+    if largest is None and values.ndim == 1 and values.size:
+        return np.asarray(largest_magnitude(values) * structure.longest_line)
     if largest is None and values.dtype.kind == "c":
         largest = np.abs(values).max(axis=-1, initial=0.0)
     elif largest is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -47,28 +48,23 @@ def chain_determinant(layout: ChainLayout, values: NDArray[Any]) -> tuple[float,
     """
     dl, d, du = chain_diagonals(layout, values)
     n = d.size
-    groups = 0 if n < _FROM else max(1, n // (lanes.GROUP * _LENGTH))
-    segments = lanes.GROUP * groups
-    length = lanes.BLOCK * ((n - _WARM - 1) // (lanes.BLOCK * segments)) if segments else 0
-    if length % 64 == 0 and length:
-        # Segments so many powers of two apart would compete for the same places of a cache.
-        length -= lanes.BLOCK
-    start = n - segments * length + length * np.arange(segments)
-    found, guess = np.empty((lanes.FIELDS, segments)), np.empty((2, segments))
+    groups, length, start = _segments(n)
+    head = n - length * start.size
+    found, guess = np.empty((lanes.FIELDS, start.size)), np.empty((2, start.size))
 
     def run(guesses: NDArray[Any] | None) -> tuple[float, float, float]:
         given = (dl, d, du, start, length, _WARM, guesses)
 
         def piece(first: int, last: int) -> None:
             if COMPILES:
-                lanes.run_lanes(*given, first, last, np.ones(lanes.TILE), found)
+                lanes.run_lanes(*given, first, last, np.empty(lanes.TILE), found)
             else:
                 lanes.run_plain(*given, first, last, found)
 
         # Pieces are small: a thread that wakes late holds up one of them only.
         grain = -(-(_GRAIN if is_as_it_stands(layout) else _ORDERED_GRAIN) // (lanes.GROUP * length))
         run_ranges(piece, groups, grain=grain, multiple=1, pieces_per_thread=4)
-        return lanes.join(dl, d, du, n - segments * length, found, guess)
+        return lanes.join(dl, d, du, head, found, guess)
 
     m, e, trust = run(None) if groups else lanes.join(dl, d, du, n, found, guess)
     if m != 0.0 and not trust < 1.0:
@@ -76,6 +72,19 @@ def chain_determinant(layout: ChainLayout, values: NDArray[Any]) -> tuple[float,
     if m == 0.0 or not trust < 1.0:
         return None
     return math.copysign(1.0, m), e * math.log(2.0) + math.log(abs(m))
+
+
+@lru_cache(maxsize=16)
+def _segments(n: int) -> tuple[int, int, NDArray[np.int64]]:
+    """Return how a chain of n rows is cut: groups of segments, rows of each segment, and the segments' first rows."""
+    groups = 0 if n < _FROM else max(1, n // (lanes.GROUP * _LENGTH))
+    segments = lanes.GROUP * groups
+    length = lanes.BLOCK * ((n - _WARM - 1) // (lanes.BLOCK * segments)) if segments else 0
+    if length % 64 == 0 and length:
+        # Segments so many powers of two apart would compete for the same places of a cache.
+        length -= lanes.BLOCK
+    start = n - segments * length + length * np.arange(segments)
+    return groups, length, start
 
 
 def is_as_it_stands(layout: ChainLayout) -> bool:
@@ -88,6 +97,5 @@ def chain_diagonals(layout: ChainLayout, values: NDArray[Any]) -> tuple[NDArray[
     """Return dl, d and du in chain order and double precision; views of the values where they are that already."""
     values = values.astype(double_type(values.dtype), copy=False)
     if is_as_it_stands(layout):
-        dl, d, du = (values[layout.structure.diagonal_slots(k)] for k in (-1, 0, 1))
-        return dl, d, du
+        return layout.entries(values)
     return layout.tridiagonal(values)

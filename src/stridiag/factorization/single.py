@@ -75,14 +75,15 @@ class SolvesOnce(Protocol):
 
 
 def solve_once(planned: Plan, matrix: StridiagMatrix, b: Array, once: SolvesOnce) -> Array | None:
-    """Return the solution for `b`, (n,), of double precision; None where the general way has to be gone, and tells why.
+    """Return the solution for a vector `b` of double precision; None where the general way has to be gone.
 
     All that `Single` would ask of the matrix is asked: that its numbers are finite and of ordinary size, that it is
     not singular at sight, and that its condition number is not large.
     """
     structure = matrix.structure
     n = structure.shape[0]
-    if b.shape != (n,) or not b.flags.c_contiguous or planned.unmatched is not None:
+    # Of a wrong length, or without a solution: the general way tells.
+    if b.size != n or not b.flags.c_contiguous or planned.unmatched is not None:
         return None
     x = np.empty(n)
     found = once(planned.layout, matrix.values, b, x)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stridiag._kernels.extremes import extreme_bits
 from stridiag._kernels.threads import run_ranges
 
-__all__ = ["Survey", "survey"]
+__all__ = ["Survey", "largest_magnitude", "survey"]
 
 Array = NDArray[Any]
 
@@ -52,3 +52,9 @@ def survey(values: Array) -> Survey | None:
         run_ranges(lambda first, last: found.append(extreme_bits(bits[first:last], clear)), bits.size, grain=_GRAIN)
         largest, smallest = max(most for most, _ in found), min(least for _, least in found)
     return Survey(unpack(pack(largest))[0], unpack(pack(smallest))[0])
+
+
+def largest_magnitude(values: Array) -> float:
+    """Return the largest magnitude of one or more numbers; infinite or NaN if one of them is."""
+    known = survey(values)
+    return float(np.abs(values).max()) if known is None else known.largest

@@ -20,7 +20,7 @@ from stridiag.factorization.condition import norm_bounds, probe
 from stridiag.factorization.determinant import chain_determinant
 from stridiag.factorization.linked_windows import LinkedWindows
 from stridiag.factorization.scaled import in_range
-from stridiag.factorization.survey import survey
+from stridiag.factorization.survey import largest_magnitude, survey
 from stridiag.factorization.sweeps import NOTED, Sweeps
 from stridiag.factorization.tridiagonal import TridiagonalLU
 
@@ -170,7 +170,7 @@ class _Swept(Generic[Stored]):
             self._plainly_regular = False
             if found is not None and found[1] < math.inf:
                 norm = float(norm_bounds(self._chain.structure, self._values))
-                rough = 100.0 * math.sqrt(n) * float(np.abs(found[0]).max()) * norm
+                rough = 100.0 * math.sqrt(n) * largest_magnitude(found[0]) * norm
                 self._plainly_regular = rough < 1 / float(np.finfo(start.dtype).eps)
         return None if self._plainly_regular else self._stored.singularity
 

@@ -216,7 +216,7 @@ class DirectChain:
                 image, correction, nothing = np.empty(n), np.empty(n), np.zeros(n)
                 for row in purified[side]:
                     self._sides[adjoint].residual(nothing, row, image)
-                    self._once(image, correction, adjoint, work)
+                    self._once(image, correction, adjoint, work, overwrite=True)
                     row += correction
                 small_basis.orthonormalize(purified[side], 2)
 
@@ -252,11 +252,15 @@ class DirectChain:
         step = _block_width(n)
 
         def solve(first: int, last: int) -> None:
+            units = np.zeros((n, step))
             for begin in range(first * step, min(last * step, n), step):
                 end = min(begin + step, n)
-                unit = np.zeros((n, end - begin))
-                unit[np.arange(begin, end), np.arange(end - begin)] = 1.0
+                # The last columns may be fewer; they need rows without gaps.
+                unit = units if end - begin == step else np.zeros((n, end - begin))
+                ones = np.arange(begin, end), np.arange(end - begin)
+                unit[ones] = 1.0
                 x = self._refined(unit, adjoint)
+                unit[ones] = 0.0
                 with np.errstate(over="ignore", under="ignore"):
                     if abs(self._exponent) < 1000:
                         np.multiply(x, math.ldexp(1.0, -self._exponent), out=result[:, begin:end], casting="same_kind")
@@ -277,19 +281,19 @@ class DirectChain:
         correction = np.empty_like(right)
         for _ in range(self._refinements):
             matrix.residual(right, x, r)
-            self._once(r, correction, adjoint, work)
+            self._once(r, correction, adjoint, work, overwrite=True)
             # Another step would change less than rounding does.
             if small_basis.add(correction.reshape(shape), x.reshape(shape), enough):
                 break
         return x[:, None] if single else x
 
-    def _once(self, b: Array, x: Array, adjoint: bool, work: Array) -> None:
-        """Put the projected inner inverse times `b` into `x`."""
+    def _once(self, b: Array, x: Array, adjoint: bool, work: Array, *, overwrite: bool = False) -> None:
+        """Put the projected inner inverse times `b` into `x`; `b` may be overwritten if that is said."""
         left, right = self._bases
         if adjoint:
             left, right = right, left
         if self.dropped:
-            b = b.copy()
+            b = b if overwrite else b.copy()
             _project(left, b, work)
         (self._ridge.solve_adjoint if adjoint else self._ridge.solve)(b, x)
         if self.dropped:

@@ -183,6 +183,9 @@ def plan(structure: Structure, *, method: Method = "auto") -> Plan:
     >>> stridiag.plan(stridiag.Structure(20_000, offsets=(-6, 0, 4))).method
     'band'
     """
+    if method == "auto" and type(structure) is Structure and structure.is_square:
+        # A plan that is known is asked for by each solution of a small system.
+        return _plan(structure, method)
     check_option(method, "method", _METHODS)
     if not isinstance(structure, Structure):
         raise TypeError(
