@@ -59,6 +59,7 @@ class ThinnedLU:
         values: Array,
         parts: tuple[Array, Array, Array],
         inner: WindowLU,
+        growth: float,
     ) -> None:
         self._layout = layout
         self._thinning = thinning
@@ -67,6 +68,8 @@ class ThinnedLU:
         self._wide = double_type(values.dtype)
         self._lower, self._upper, self._pivots = parts
         self._inner = inner
+        # The entries of L may be larger than one: times the largest of them.
+        self.growth = growth
         self.singularity: Singularity | None = None
         # Of a solution for random numbers.
         self._size: float | None = None
@@ -95,10 +98,10 @@ class ThinnedLU:
             return None
         inner = WindowLU(thinning.window, numbers[thinning.sources])
         # Accepts the good, so that NaN is refused.
-        grown = np.maximum(largest, inner.largest) * max(steepest, 1.0)
+        grown = float(np.maximum(largest, inner.largest)) * max(steepest, 1.0)
         if not grown <= MILD_GROWTH * size or inner.singularity is not None:
             return None
-        return cls(layout, thinning, values, (lower, upper, pivots), inner)
+        return cls(layout, thinning, values, (lower, upper, pivots), inner, grown / size)
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`; the first one for a vector solves for the probe of the condition too."""

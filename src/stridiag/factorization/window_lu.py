@@ -14,6 +14,7 @@ from stridiag._kernels import window_lu as kernels
 from stridiag._kernels.permutations import permutation_sign
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.window_block import PANEL
+from stridiag._recycled import recycled
 from stridiag.factorization.band import BandLU
 from stridiag.factorization.columns import aligned
 from stridiag.factorization.determinant import phase_and_log
@@ -54,8 +55,8 @@ class WindowLU:
         step += PANEL * (1 - step // PANEL % 2)
         window = aligned((places * step,), self._wide)
         window[:] = 0
-        self._lower = np.empty(PANEL * int(layout.heights.sum()), self._wide)
-        self._upper = np.empty(PANEL * int(layout.widths.sum()), self._wide)
+        self._lower = recycled(PANEL * int(layout.heights.sum()), self._wide)
+        self._upper = recycled(PANEL * int(layout.widths.sum()), self._wide)
         self._pivots = np.empty(n, self._wide)
         # The place of each pivot row, which row it is, and the places that rows took when they entered.
         self._chosen, self._origin, self._taken = np.empty((3, n), np.int32)
