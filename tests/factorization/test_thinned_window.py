@@ -190,3 +190,19 @@ def test_large_ones_take_it_by_themselves():
     # The first solution, with which the condition was probed, is no other than the next.
     assert np.array_equal(F.solve(b), x)
     assert F.nbytes <= F.plan.layout.cost.bytes / 4
+
+
+@pytest.mark.parametrize("by_columns", [False, True])
+def test_dominance_bounds_the_inverse_and_else_a_probe_does(by_columns):
+    A = stridiag.random(300, offsets=(-29, 0, 17), links=8, rng=0, dominant=True)
+    A = A.T if by_columns else A
+    values, main = A.values.copy(), A.structure.diagonal_slots(0)
+    values[main] *= np.where(np.arange(300) % 40 == 7, 0.3, 1.0)
+    b = np.random.default_rng(0).standard_normal((300, 1))
+    for given, proved in ((A, True), (A.with_values(values), False)):
+        lu = ThinnedLU.believed(window(given.structure), given.values)
+        assert (lu.rough_norm() is not None) == proved
+        once, again = lu.solve(b.copy()), lu.solve(b.copy())
+        assert np.allclose(once, again, rtol=1e-13)
+        assert np.allclose(given @ once, b, atol=1e-13)
+        assert lu.rough_norm() >= np.abs(np.linalg.inv(given.toarray())).sum(axis=0).max()
