@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import kernel
@@ -39,25 +40,25 @@ def least_excess(values: Array, offsets: Array, starts: Array, links: Array, by_
     left : (n,)
         Work space.
     """
+    n, main = left.size, 0
+    while offsets[main] != 0:
+        main += 1
+    diagonal = values[starts[main] : starts[main] + n]
+    for i in range(n):
+        left[i] = abs(diagonal[i])
     for k in range(offsets.size):
-        if offsets[k] == 0:
-            for i in range(left.size):
-                left[i] = abs(values[starts[k] + i])
-    for k in range(offsets.size):
-        offset = offsets[k]
-        if offset != 0:
-            begin, first = starts[k], max(0, offset if by_columns else -offset)
-            for i in range(starts[k + 1] - begin):
-                left[first + i] -= abs(values[begin + i])
-    last = offsets.size
+        if k != main:
+            entries = values[starts[k] : starts[k + 1]]
+            first = max(0, offsets[k] if by_columns else -offsets[k])
+            part = left[first : first + entries.size]
+            for i in range(entries.size):
+                part[i] -= abs(entries[i])
+    entries = values[starts[offsets.size] :]
     for i in range(links.size):
-        left[links[i]] -= abs(values[starts[last] + i])
-    least = left[0]
-    for k in range(offsets.size):
-        if offsets[k] == 0:
-            for i in range(left.size):
-                # Accepts the good, so that NaN is not clear.
-                if not left[i] > CLEAR * abs(values[starts[k] + i]):
-                    return 0.0
-                least = min(least, left[i])
-    return float(least)
+        left[links[i]] -= abs(entries[i])
+    least, clear = np.inf, True
+    for i in range(n):
+        # Accepts the good, so that NaN is not clear.
+        clear &= left[i] > CLEAR * abs(diagonal[i])
+        least = min(least, left[i])
+    return least if clear else 0.0
