@@ -33,6 +33,7 @@ def test_the_zoo_by_every_way(way, dtype, monkeypatch):
         monkeypatch.setattr(planning, "STABLE_WIDTH", -1)
         monkeypatch.setattr(planning, "COMPILED_WIDTH", -1)
     if way == "rotations":
+        monkeypatch.setattr(factorization, "TAME_GROWTH", -1.0)
         monkeypatch.setattr(factorization, "MILD_GROWTH", -1.0)
         monkeypatch.setattr(factorization, "check_solves", lambda *_: Check(1.0, 1.0, 0.0, 1e16, 0))
     rng = np.random.default_rng(0)
@@ -148,7 +149,7 @@ def test_growth_beyond_the_mild_is_found_and_answered_by_rotations():
     lu = BandLU(forwards, A.values)
     assert lu.largest > 1e18
     D = factor_band(forwards, A.values)
-    assert isinstance(D, SparseQR)
+    assert D.name == SparseQR.name
     b = np.linspace(-1.0, 1.0, n)[:, None] / 3
     assert solve_ratio(A, D.solve(b.copy()), b) < THRESHOLD
 

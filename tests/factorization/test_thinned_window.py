@@ -12,8 +12,6 @@ from stridiag.factorization.sparse_qr import SparseQR
 from stridiag.factorization.thinned_window import ThinnedLU
 from stridiag.factorization.window import factor_window
 from stridiag.factorization.window_lu import WindowLU
-from stridiag.planning.band import BandLayout
-from stridiag.planning.window import WindowLayout
 
 CASES = [(60, (-5, 0, 4), 0), (200, (-29, 0, 17), 12), (300, (-9, 0, 20), 3), (300, (-12, 0, 20), 10)]
 TYPES = ["float32", "float64", "complex64", "complex128"]
@@ -24,18 +22,9 @@ def _from_the_smallest(monkeypatch):
     monkeypatch.setattr(thinned_window, "FROM", 0)
 
 
-def window(structure):
-    return WindowLayout.build(structure, BandLayout.without_links(structure))
-
-
-def random_sides(rng, shape, dtype):
-    real = rng.standard_normal(shape)
-    return (real + 1j * rng.standard_normal(shape)).astype(dtype) if dtype[0] == "c" else real.astype(dtype)
-
-
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize(("n", "offsets", "links"), CASES)
-def test_it_does_what_dense_arithmetic_does(n, offsets, links, dtype):
+def test_it_does_what_dense_arithmetic_does(n, offsets, links, dtype, window, random_sides):
     rng = np.random.default_rng(n)
     A = stridiag.random(n, offsets=offsets, links=links, rng=n, dtype=dtype, dominant=True)
     lu, dense = factor_window(window(A.structure), A.values), A.toarray()
@@ -60,7 +49,7 @@ def test_it_does_what_dense_arithmetic_does(n, offsets, links, dtype):
     assert lu.nbytes > 0
 
 
-def test_factors_multiply_out():
+def test_factors_multiply_out(window):
     for n, offsets, links in CASES[:2]:
         for dtype in TYPES[:2]:
             A = stridiag.random(n, offsets=offsets, links=links, rng=n, dominant=True, dtype=dtype)
@@ -73,7 +62,7 @@ def test_factors_multiply_out():
             assert np.array_equal(multiply_out(factors, np.eye(n, dtype=dtype)), product)
 
 
-def test_the_inverse_of_a_band_and_of_one_with_links():
+def test_the_inverse_of_a_band_and_of_one_with_links(window):
     for links in (0, 6):
         A = stridiag.random(200, offsets=(-30, 0, 33), links=links, rng=2, dominant=True)
         lu, inverse = factor_window(window(A.structure), A.values), np.linalg.inv(A.toarray())
@@ -87,7 +76,7 @@ def test_the_inverse_of_a_band_and_of_one_with_links():
             assert np.allclose(pattern, inverse[columns, rows], rtol=1e-12)
 
 
-def test_steep_columns_and_zero_pivots_go_the_other_way():
+def test_steep_columns_and_zero_pivots_go_the_other_way(window):
     A = stridiag.random(300, offsets=(-29, 0, 17), links=8, rng=0, dominant=True)
     layout = window(A.structure)
     main = A.structure.diagonal_slots(0).start
@@ -105,7 +94,7 @@ def test_steep_columns_and_zero_pivots_go_the_other_way():
     assert "thinning" not in vars(window(A.structure))
 
 
-def test_a_pivot_that_becomes_zero_goes_the_other_way():
+def test_a_pivot_that_becomes_zero_goes_the_other_way(window):
     # Two rows that are alike in the columns of both, of which one is eliminated first.
     S = stridiag.Structure(64, (-29, -17, 0, 17, 29))
     e = int(window(S).thinning.order[0])
@@ -119,7 +108,7 @@ def test_a_pivot_that_becomes_zero_goes_the_other_way():
     assert lu.singularity is not None
 
 
-def test_growth_is_not_accepted():
+def test_growth_is_not_accepted(window):
     # A chain of doublings: no multiplier above one, and no pivot zero.
     n = 400
     A = stridiag.StridiagMatrix.from_diagonals({-7: 4.0, 0: 1.0, 9: -4.0}, shape=n)
@@ -190,3 +179,19 @@ def test_large_ones_take_it_by_themselves():
     # The first solution, with which the condition was probed, is no other than the next.
     assert np.array_equal(F.solve(b), x)
     assert F.nbytes <= F.plan.layout.cost.bytes / 4
+
+
+@pytest.mark.parametrize("by_columns", [False, True])
+def test_dominance_bounds_the_inverse_and_else_a_probe_does(by_columns, window):
+    A = stridiag.random(300, offsets=(-29, 0, 17), links=8, rng=0, dominant=True)
+    A = A.T if by_columns else A
+    values, main = A.values.copy(), A.structure.diagonal_slots(0)
+    values[main] *= np.where(np.arange(300) % 40 == 7, 0.3, 1.0)
+    b = np.random.default_rng(0).standard_normal((300, 1))
+    for given, proved in ((A, True), (A.with_values(values), False)):
+        lu = ThinnedLU.believed(window(given.structure), given.values)
+        assert (lu.rough_norm() is not None) == proved
+        once, again = lu.solve(b.copy()), lu.solve(b.copy())
+        assert np.allclose(once, again, rtol=1e-13)
+        assert np.allclose(given @ once, b, atol=1e-13)
+        assert lu.rough_norm() >= np.abs(np.linalg.inv(given.toarray())).sum(axis=0).max()

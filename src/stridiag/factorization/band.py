@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stridiag._kernels import band_columns, band_lu
 from stridiag._kernels.threads import run_ranges
 from stridiag.factorization.columns import TILE, aligned, fresh, reaches, serve, shows_finite, straight, units
+from stridiag.factorization.corrected import ACCURATE, Corrected
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Elementary, Permutation, columns_of_triangle
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
     from stridiag.planning.compressed import CompressedColumns
     from stridiag.planning.sparse import SparseAnalysis
 
-__all__ = ["MILD_GROWTH", "BandLU", "believed_or_rotated", "factor_band"]
+__all__ = ["MILD_GROWTH", "TAME_GROWTH", "BandLU", "believed_or_rotated", "factor_band"]
 
 Array = NDArray[Any]
+
+TAME_GROWTH = 4.0
+"""What growth is at most on ordinary matrices: solutions are left as they are."""
 
 MILD_GROWTH = 116.0
 """What the growth is at most where there are four sub-diagonals: LU is accepted without a look at solutions."""
@@ -88,21 +92,29 @@ def believed_or_rotated(lu: _Believable, layout: _WithWayOut, values: Array) -> 
 
     Up to `BandLayout.stable` LU can, by a theorem. Beyond, growth decides: LU solves a problem within the rounding
     errors of :math:`|L| |U|`, and the entries of L are at most one. If growth is more than mild, two solves are
-    checked, as `stridiag.factorization.guard` describes.
+    checked, as `stridiag.factorization.guard` describes. What is believed although numbers grew corrects its
+    solutions: see `stridiag.factorization.corrected`, and that this suffices is checked too.
     """
+    size = np.abs(values).max(initial=0.0)
     # Accepts the good, so that NaN is looked at more closely.
-    if lu.largest <= MILD_GROWTH * np.abs(values).max(initial=0.0):
+    if lu.largest <= TAME_GROWTH * size:
         return lu
     matrix = layout.compressed.fill(values)
+    if lu.largest <= MILD_GROWTH * size:
+        return Corrected(lu, matrix)
     # Where numbers grow, a pivot that is zero proves nothing.
     if lu.singularity is None and check_solves(lu, matrix).passed:
-        return lu
+        corrected = Corrected(lu, matrix)
+        # Not where the matrix is so ill-conditioned that corrections are worth nothing.
+        if check_solves(corrected, matrix).error <= ACCURATE * float(np.finfo(values.dtype).eps):
+            return corrected
     qr = SparseQR(matrix, layout.analysis)
     if lu.singularity is not None and qr.singularity is None:
         check = check_solves(qr, matrix)
         if check.nearly_singular:
             qr.singularity = Singularity(column=check.column)
-    return qr
+    # Stable, but of thousands of rotations in a row.
+    return Corrected(qr, matrix)
 
 
 class BandLU:

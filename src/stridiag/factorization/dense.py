@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
+from stridiag.factorization.corrected import corrected_if_poor
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
@@ -42,12 +43,13 @@ def factor_dense(array: Array) -> Decomposition:
 
     Returns
     -------
-    DenseLU or DenseQR
+    DenseLU, Corrected or DenseQR
         See `stridiag.factorization.guard` for the rule.
     """
     lu = DenseLU(array)
     if lu.singularity is None:
-        return lu if check_solves(lu, array).passed else DenseQR(array)
+        check = check_solves(lu, array)
+        return corrected_if_poor(lu, array, check) if check.passed else DenseQR(array)
     qr = DenseQR(array)
     if qr.singularity is None:
         check = check_solves(qr, array)

@@ -41,7 +41,7 @@ _THRESHOLD = 0.01
 _ROOM = (1.25, 2.5)
 """How much wider than planned the fronts may be: the second where the first was not enough."""
 
-_ACCURATE = 8.0
+_ACCURATE = 4.0
 """Units of rounding up to which a solution is left as it is; above, each is refined once."""
 
 _FEW = 4

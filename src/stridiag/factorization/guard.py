@@ -42,7 +42,7 @@ from stridiag.factorization.decomposition import Decomposition
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
-__all__ = ["Check", "check_solves", "random_vector"]
+__all__ = ["Check", "backward_errors", "check_solves", "norms", "random_vector"]
 
 Array = NDArray[Any]
 
@@ -108,7 +108,7 @@ def check_solves(decomposition: Decomposition, matrix: Array | csc_array[Any]) -
     if n == 0:
         return Check(0.0, 0.0, tolerance, singular_growth, 0)
     with np.errstate(all="ignore"):
-        row_norm, column_norm = _norms(matrix)
+        row_norm, column_norm = norms(matrix)
         error, growth, column, _ = _solve_once(decomposition, matrix, row_norm, adjoint=False)
         adjoint_error, adjoint_growth, _, size = _solve_once(decomposition, matrix, column_norm, adjoint=True)
     # np.maximum, unlike max, lets NaN through.
@@ -145,7 +145,19 @@ def _residual(matrix: Array | csc_array[Any], x: Array, b: Array, *, adjoint: bo
     return np.float64(compressed_check.largest_residual(*parts, x, b, adjoint, np.empty_like(b)))
 
 
-def _norms(matrix: Array | csc_array[Any]) -> tuple[np.float64, np.float64]:
+def backward_errors(matrix: Any, norm: float, b: Array, x: Array, *, adjoint: bool) -> tuple[Array, Array]:
+    """Return the residuals of solutions `x`, (n, m), of systems with `matrix` or its adjoint, and their errors, (m,).
+
+    `matrix` is anything that knows its transpose and multiplies columns; `norm` is that of it or its adjoint.
+    """
+    r = b - ((matrix.T @ x.conj()).conj() if adjoint else matrix @ x)
+    size = np.abs(r).max(axis=0, initial=0.0) / norm
+    # Divided by the norm of A first: its product with the norm of x may overflow.
+    scale = np.abs(x).max(axis=0, initial=0.0) + np.abs(b).max(axis=0, initial=0.0) / norm
+    return r, np.where(size == 0.0, 0.0, size / scale)
+
+
+def norms(matrix: Array | csc_array[Any]) -> tuple[np.float64, np.float64]:
     """Return the largest absolute row sum and column sum."""
     if isinstance(matrix, np.ndarray):
         size = np.abs(matrix)

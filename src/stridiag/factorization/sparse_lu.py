@@ -21,6 +21,7 @@ from scipy.sparse.linalg import splu
 from stridiag._dtypes import real_type
 from stridiag._kernels.permutations import permutation_sign
 from stridiag.errors import SizeLimitError
+from stridiag.factorization.corrected import corrected_if_poor
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log
 from stridiag.factorization.elementary import Diagonal, Permutation, columns_of_triangle
@@ -58,7 +59,7 @@ def factor_sparse(matrix: csc_array[Any], *, order: Callable[[], NDArray[np.int3
 
     Returns
     -------
-    SparseLU or SparseQR
+    SparseLU, Corrected or SparseQR
         See `stridiag.factorization.guard` for the rule.
 
     Raises
@@ -90,7 +91,7 @@ def factor_sparse(matrix: csc_array[Any], *, order: Callable[[], NDArray[np.int3
         # After scaling, rounding can hide an exact zero that was there before: then R decides.
         if check.passed and not (called_singular and check.nearly_singular):
             lu.checked(check)
-            return lu
+            return corrected_if_poor(lu, matrix, check)
     try:
         qr = SparseQR(matrix, order=order() if order else None)
     except SizeLimitError as error:

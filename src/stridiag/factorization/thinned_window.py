@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
 from stridiag._kernels import thinned_rows as kernels
+from stridiag._kernels.dominance import least_excess
 from stridiag._recycled import recycled
-from stridiag.factorization.band import MILD_GROWTH, BandLU
+from stridiag.factorization.as_band import AsBand
+from stridiag.factorization.band import MILD_GROWTH
 from stridiag.factorization.condition import probe
 from stridiag.factorization.determinant import phase_and_log
 from stridiag.factorization.elementary import columns_of_triangle
-from stridiag.factorization.inverse_entries import diagonal_by_solves
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.window_lu import WindowLU
 
@@ -44,12 +45,13 @@ FROM = 4096
 _STEEPEST = 16.0
 
 
-class ThinnedLU:
+class ThinnedLU(AsBand):
     """LU of most unknowns with pivots from the diagonal, and with partial pivoting of what they leave.
 
     Made by `believed`. Single precision is factored in double.
     """
 
+    _layout: WindowLayout
     name = "banded LU, every other unknown beforehand, with partial pivoting in a moving window"
 
     def __init__(
@@ -59,6 +61,7 @@ class ThinnedLU:
         values: Array,
         parts: tuple[Array, Array, Array],
         inner: WindowLU,
+        growth: float,
     ) -> None:
         self._layout = layout
         self._thinning = thinning
@@ -67,6 +70,8 @@ class ThinnedLU:
         self._wide = double_type(values.dtype)
         self._lower, self._upper, self._pivots = parts
         self._inner = inner
+        # The entries of L may be larger than one: times the largest of them.
+        self.growth = growth
         self.singularity: Singularity | None = None
         # Of a solution for random numbers.
         self._size: float | None = None
@@ -95,14 +100,14 @@ class ThinnedLU:
             return None
         inner = WindowLU(thinning.window, numbers[thinning.sources])
         # Accepts the good, so that NaN is refused.
-        grown = np.maximum(largest, inner.largest) * max(steepest, 1.0)
+        grown = float(np.maximum(largest, inner.largest)) * max(steepest, 1.0)
         if not grown <= MILD_GROWTH * size or inner.singularity is not None:
             return None
-        return cls(layout, thinning, values, (lower, upper, pivots), inner)
+        return cls(layout, thinning, values, (lower, upper, pivots), inner, grown / size)
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
-        """See `Decomposition.solve`; the first one for a vector solves for the probe of the condition too."""
-        if adjoint or b.shape[1] != 1 or self._size is not None or self._dtype != np.float64:
+        """See `Decomposition.solve`; the first one for a vector may solve for the probe of the condition too."""
+        if adjoint or b.shape[1] != 1 or self._size is not None or self._dtype != np.float64 or self._proved:
             return self._solve(b, adjoint=adjoint)
         both = np.empty((b.shape[0], 2))
         both[:, 0], both[:, 1] = b[:, 0], probe(b.shape[0], self._dtype)
@@ -112,7 +117,19 @@ class ThinnedLU:
 
     def rough_norm(self) -> float | None:
         """See `stridiag.factorization.condition.KnowsRoughNorm`: |x_i| is about the 2-norm of row i of the inverse."""
-        return None if self._size is None else 100.0 * self._size
+        return self._proved or (None if self._size is None else 100.0 * self._size)
+
+    @cached_property
+    def _proved(self) -> float | None:
+        """A bound of the 1-norm of the inverse, where the diagonal dominates by rows or by columns."""
+        structure = self._layout.structure
+        offsets, starts = np.array(structure.offsets), np.array(structure.starts)
+        for lines, by_columns in ((structure.link_rows, False), (structure.link_columns, True)):
+            excess = least_excess(self._values, offsets, starts, lines, by_columns, np.empty(self._layout.n))
+            if excess > 0.0:
+                # By rows it is the largest row sum that one over the excess bounds.
+                return (1 if by_columns else self._layout.n) / excess
+        return None
 
     def _solve(self, b: Array, *, adjoint: bool = False) -> Array:
         thinning = self._thinning
@@ -164,22 +181,6 @@ class ThinnedLU:
         """See `Decomposition.slogdet`; rows and columns are exchanged alike, which changes no sign."""
         (sign, log), (other, rest) = phase_and_log(self._pivots), self._inner.slogdet()
         return sign * other, log + rest
-
-    @cached_property
-    def _band(self) -> BandLU | None:
-        """The factors of the band that the matrix is, which know entries of the inverse; None if there are links."""
-        plain = self._layout.plain
-        return None if plain is None else BandLU(plain, self._values)
-
-    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
-        """See `stridiag.factorization.inverse_entries.KnowsPattern`; for bands without links."""
-        return None if self._band is None else self._band.inverse_on_pattern(transpose=transpose)
-
-    def inverse_diagonal(self) -> Array:
-        """See `Decomposition.inverse_diagonal`; by solves if there are links."""
-        if self._band is not None:
-            return self._band.inverse_diagonal()
-        return diagonal_by_solves(self, self._layout.n, self._dtype)
 
     def _triangles(self) -> tuple[csc_array[Any], csc_array[Any]]:
         """L, and U's rows of eliminated unknowns, with ones on the diagonal for the others."""

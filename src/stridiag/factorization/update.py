@@ -24,7 +24,7 @@ from stridiag.errors import StructureError
 from stridiag.factorization.condition import reciprocal_condition
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.dense import factor_dense
-from stridiag.factorization.guard import random_vector
+from stridiag.factorization.guard import backward_errors, random_vector
 from stridiag.factorization.norm_estimate import inverse_one_norm
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
@@ -190,7 +190,7 @@ class LowRankUpdate:
         n, kind = matrix.structure.shape[0], matrix.dtype
         self._tolerance = 10.0 * float(np.finfo(kind).eps) * max(n, 1) ** 0.5
         with np.errstate(all="ignore"):
-            self._norms = (one_norm(matrix.H), one_norm(matrix))
+            self._norms = (one_norm(matrix.T), one_norm(matrix))
             some_rows, row = np.unique(rows, return_inverse=True)
             self._columns, column = np.unique(columns, return_inverse=True)
             block = np.zeros((some_rows.size, self._columns.size), kind)
@@ -296,12 +296,7 @@ class LowRankUpdate:
         return x, error
 
     def _residual(self, b: Array, x: Array, *, adjoint: bool) -> tuple[Array, Array]:
-        norm = self._norms[adjoint]
-        r = b - (self._matrix.H if adjoint else self._matrix) @ x
-        size = np.abs(r).max(axis=0, initial=0.0) / norm
-        # Divided by the norm of A first: its product with the norm of x may overflow.
-        scale = np.abs(x).max(axis=0, initial=0.0) + np.abs(b).max(axis=0, initial=0.0) / norm
-        return r, np.where(size == 0.0, 0.0, size / scale)
+        return backward_errors(self._matrix, self._norms[adjoint], b, x, adjoint=adjoint)
 
     def _serves(self) -> bool:
         """Whether two solves with a random vector are right, and not as large as those of a singular matrix."""

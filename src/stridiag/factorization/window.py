@@ -6,7 +6,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from stridiag.factorization.band import believed_or_rotated
+from stridiag.factorization.band import TAME_GROWTH, believed_or_rotated
+from stridiag.factorization.corrected import Corrected
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.thinned_window import ThinnedLU
 from stridiag.factorization.window_lu import WindowLU
@@ -29,7 +30,7 @@ def factor_window(layout: WindowLayout, values: NDArray[Any]) -> Decomposition:
 
     Returns
     -------
-    ThinnedLU, WindowLU or SparseQR
+    ThinnedLU, WindowLU, Corrected or SparseQR
 
     Raises
     ------
@@ -37,4 +38,6 @@ def factor_window(layout: WindowLayout, values: NDArray[Any]) -> Decomposition:
         If LU failed, and rotations would need more than `stridiag.factorization.sparse_qr.MAX_FILL_BYTES`.
     """
     thinned = ThinnedLU.believed(layout, values)
-    return thinned or believed_or_rotated(WindowLU(layout, values), layout, values)
+    if thinned is None:
+        return believed_or_rotated(WindowLU(layout, values), layout, values)
+    return thinned if thinned.growth <= TAME_GROWTH else Corrected(thinned, layout.compressed.fill(values))

@@ -14,11 +14,10 @@ from stridiag._kernels import window_lu as kernels
 from stridiag._kernels.permutations import permutation_sign
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.window_block import PANEL
-from stridiag.factorization.band import BandLU
+from stridiag.factorization.as_band import AsBand
 from stridiag.factorization.columns import aligned
 from stridiag.factorization.determinant import phase_and_log
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
-from stridiag.factorization.inverse_entries import diagonal_by_solves
 from stridiag.factorization.simple_factor import SimpleFactor
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.window_shape import WindowShape
@@ -31,7 +30,7 @@ __all__ = ["WindowLU"]
 Array = NDArray[Any]
 
 
-class WindowLU:
+class WindowLU(AsBand):
     """LU with partial pivoting in a moving window, unguarded. Single precision is factored in double.
 
     Parameters
@@ -191,22 +190,6 @@ class WindowLU:
         sign = permutation_sign(self._origin.astype(np.int64), np.zeros(n, np.uint8))
         sign *= permutation_sign(self._layout.columns, np.zeros(n, np.uint8))
         return phase_and_log(self._pivots, sign)
-
-    @cached_property
-    def _band(self) -> BandLU | None:
-        """The factors of the band that the matrix is, which know entries of the inverse; None if there are links."""
-        plain = self._layout.plain
-        return None if plain is None else BandLU(plain, self._values)
-
-    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
-        """See `stridiag.factorization.inverse_entries.KnowsPattern`; for bands without links."""
-        return None if self._band is None else self._band.inverse_on_pattern(transpose=transpose)
-
-    def inverse_diagonal(self) -> Array:
-        """See `Decomposition.inverse_diagonal`; by solves if there are links."""
-        if self._band is not None:
-            return self._band.inverse_diagonal()
-        return diagonal_by_solves(self, self._layout.n, self._dtype)
 
     def factors(self) -> list[SimpleFactor]:
         """See `Decomposition.factors`: rows, L by columns, D, U by columns, columns."""
