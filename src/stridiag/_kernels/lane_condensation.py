@@ -38,7 +38,7 @@ from stridiag._kernels.lane_groups import (
     BEYOND_CACHE,
     LINES,
     ROWS,
-    SIGN,
+    WEIGHT,
     aligned,
     begun,
     end_chains,
@@ -62,9 +62,9 @@ from stridiag._kernels.lane_steps import (
     optional,
     scaled,
     shares,
-    sign,
     step,
     times,
+    weight,
 )
 from stridiag._kernels.vectors import both, choose, every, exponent_of, less, load, multiply_add, power_below, store
 
@@ -200,7 +200,7 @@ def reduce_segment(
             n0, n1, nb = dl[j] * 1, d[after] * 1, entry(b, after) * 1
             if after < du.size:
                 n2 = du[after] * 1
-        nz = entry(probe, 2 + end - j + 1) * sign(s)
+        nz = entry(probe, 2 + end - j + 1) * weight(s)
         if (end - j + 1) % STEADY == 0:
             state = scaled(reflecting, state, FACTORS[(end - j + 1) // STEADY % 64])
         state, found = step(reflecting, state, n0, n1, n2, given(b, nb), given(probe, nz))
@@ -385,7 +385,7 @@ def reduce(
         one = begun(scratch, line, size, b, probe, d)
         other = begun(scratch, line + half, size, b, probe, d)
         starting, starting_other = load(scratch, line + BEGIN * size), load(scratch, line + BEGIN * size + half)
-        signs, signs_other = load(scratch, line + SIGN * size), load(scratch, line + SIGN * size + half)
+        weights, weights_other = load(scratch, line + WEIGHT * size), load(scratch, line + WEIGHT * size + half)
         fine = less(starting, np.inf)
         unit = starting * 0.0 + 1.0
         product, product_other = given(products, unit), given(products, unit)
@@ -402,7 +402,7 @@ def reduce(
                 at = place + row * size
                 rest = 2 + steps - at_step
                 factor = FACTORS[(steps - at_step) // STEADY % 64]
-                nz, nz_other = probed(probe, rest, signs), probed(probe, rest, signs_other)
+                nz, nz_other = probed(probe, rest, weights), probed(probe, rest, weights_other)
                 # Apart from each other, so that the rows before the step need not be kept where all lanes take it.
                 if at_step < apart:
                     late, late_other = less(starting, at_step + 0.5), less(starting_other, at_step + 0.5)

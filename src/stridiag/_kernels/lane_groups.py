@@ -14,7 +14,7 @@ import numpy as np
 
 from stridiag._kernels.compile import borrowing
 from stridiag._kernels.condensation import RIGHT1
-from stridiag._kernels.lane_steps import first_rows, given, optional, sign, step
+from stridiag._kernels.lane_steps import first_rows, given, optional, step, weight
 from stridiag._kernels.vectors import BYTES, gather, load, prefetch, scatter, splat, store
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "QB",
     "QW2",
     "ROWS",
-    "SIGN",
+    "WEIGHT",
     "aligned",
     "ask_for",
     "begun",
@@ -57,10 +57,10 @@ with: four such arrays fill the cache of a core, and sixteen lanes of each are m
 LINES = 14
 """Lines of the scratch of a group: one number for each lane. What its carried rows begin with, and what they become."""
 
-P0, PW1, PW2, PB, PZ, Q0, Q1, QW2, QB, QZ, BEGIN, SIGN = range(12)
+P0, PW1, PW2, PB, PZ, Q0, Q1, QW2, QB, QZ, BEGIN, WEIGHT = range(12)
 
 # What is asked for, or None: the probe's entry in a row, a vector of the tile, a vector put away.
-probed = optional(lambda probe, place, signs: None, lambda probe, place, signs: splat(probe, place) * signs)
+probed = optional(lambda probe, place, weights: None, lambda probe, place, weights: splat(probe, place) * weights)
 loaded = optional(lambda asked, tile, place: None, lambda asked, tile, place: load(tile, place))
 stored = optional(lambda x, array, place: None, lambda x, array, place: store(array, place, x))
 
@@ -137,7 +137,7 @@ def set_out(
             qz,
         )
         scratch[at + BEGIN * size] = steps - (last[s] - first[s] + 1)
-        scratch[at + SIGN * size] = sign(s)
+        scratch[at + WEIGHT * size] = weight(s)
     # The super-diagonal may be one shorter than the main one.
     return steps, steps - shortest, low >= 0 and high < min(d.size, du.size)
 

@@ -58,10 +58,10 @@ __all__ = [
     "optional",
     "scaled",
     "shares",
-    "sign",
     "sound",
     "step",
     "times",
+    "weight",
 ]
 
 Array = NDArray[Any]
@@ -291,9 +291,13 @@ def held(new: Any, old: Any, active: Any) -> Any:
 
 
 @borrowing
-def sign(s: Any) -> Any:
-    """Return 1 or -1, as if by chance, for the probe in the rows of a segment."""
-    return 1.0 - 2.0 * (((s * 40503) >> 7) & 1)
+def weight(s: Any) -> Any:
+    """Return what the probe is multiplied by in the rows of a segment, as if by chance; the mean square is about 1.
+
+    Not 1 or -1 alone: a null vector may have two equal entries, in the same row of two segments.
+    """
+    mixed = s * 40503
+    return (1.0 - 2.0 * ((mixed >> 7) & 1)) * (0.6 + 0.75 / 1024 * ((mixed >> 8) & 1023))
 
 
 @borrowing
@@ -308,12 +312,12 @@ def first_rows(
     # Times one: in double precision, whatever the type.
     zero = d[a] * 0
     p0 = pw1 = pw2 = qw2 = zero
-    pb, pz, qb, qz = zero, zero, entry(b, a) * 1, entry(probe, 1) * sign(s)
+    pb, pz, qb, qz = zero, zero, entry(b, a) * 1, entry(probe, 1) * weight(s)
     if kept[s, LEFT1] >= 0:
         p0, pw2, qw2 = du[a - 1] * 1, d[a - 1] * 1, dl[a - 1] * 1
         if a >= 2:
             pw1 = dl[a - 2] * 1
-        pb, pz = entry(b, a - 1) * 1, entry(probe, 0) * sign(s)
+        pb, pz = entry(b, a - 1) * 1, entry(probe, 0) * weight(s)
         if known is not None:
             pb -= multiply_add(pw1, known[s, LEFT2, 0], pw2 * known[s, LEFT1, 0])
             qb -= qw2 * known[s, LEFT1, 0]

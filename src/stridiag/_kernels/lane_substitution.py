@@ -22,7 +22,7 @@ from stridiag._kernels.lane_groups import (
     LINES,
     P0,
     ROWS,
-    SIGN,
+    WEIGHT,
     aligned,
     begun,
     bring_back,
@@ -45,9 +45,9 @@ from stridiag._kernels.lane_steps import (
     held,
     optional,
     scaled,
-    sign,
     sound,
     step,
+    weight,
 )
 from stridiag._kernels.vectors import both, choose, every, less, load, prefetch, store
 
@@ -120,7 +120,7 @@ def expand_segment(
             n0, n1, nb = dl[j] * 1, d[after] * 1, b[after] * 1
             if after < du.size:
                 n2 = du[after] * 1
-            nz = entry(probe, 2 + end - j + 1) * sign(s)
+            nz = entry(probe, 2 + end - j + 1) * weight(s)
         if j == end:
             nb -= known[s, LINKS, 0]
             nz -= _links_of(probe, known, s)
@@ -279,7 +279,7 @@ def expand(
         one = begun(scratch, line, size, b, probe, None)
         other = begun(scratch, line + half, size, b, probe, None)
         starting, starting_other = load(scratch, line + BEGIN * size), load(scratch, line + BEGIN * size + half)
-        signs, signs_other = load(scratch, line + SIGN * size), load(scratch, line + SIGN * size + half)
+        weights, weights_other = load(scratch, line + WEIGHT * size), load(scratch, line + WEIGHT * size + half)
         fine = less(starting, np.inf)
         none = starting * 0.0
         links, links_other = none, none
@@ -306,8 +306,8 @@ def expand(
                 factor = FACTORS[(steps - at_step) // STEADY % 64]
                 if rest == 3:
                     links, links_other = load(scratch, line + P0 * size), load(scratch, line + P0 * size + half)
-                nz = _less(probed(probe, rest, signs), links)
-                nz_other = _less(probed(probe, rest, signs_other), links_other)
+                nz = _less(probed(probe, rest, weights), links)
+                nz_other = _less(probed(probe, rest, weights_other), links_other)
                 if at_step < apart:
                     late, late_other = less(starting, at_step + 0.5), less(starting_other, at_step + 0.5)
                     before, before_other = one, other

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.compile import borrowing, kernel, vector_kernel
 from stridiag._kernels.lane_groups import BEYOND_CACHE, ROWS, aligned, group_size_of, loaded, probed, stored
-from stridiag._kernels.lane_steps import entry, given, optional, sign
+from stridiag._kernels.lane_steps import entry, given, optional, weight
 from stridiag._kernels.lane_window_rows import (
     ask_for_room,
     bring,
@@ -81,7 +81,7 @@ def plain_solve_windows(
         for lane in range(size):
             fine, held, on = True, False, 0
             top = first_place(stride, size, piece, margin, group, lane)
-            signed = sign(first_place(1, size, 1, 0, group, lane))
+            weighted = weight(first_place(1, size, 1, 0, group, lane))
             carried = 1.0, 0.0, 0.0, 0.0
             if 0 <= top < n:
                 carried = d[top], (du[top] if top < du.size else 0.0), b[top], 0.0
@@ -93,7 +93,7 @@ def plain_solve_windows(
                 if 0 <= after < n:
                     n1, n2, nb = d[after], (du[after] if after < du.size else 0.0), b[after]
                 most = max(most, abs(n0), abs(n1), abs(n2))
-                nz = entry(probe, row) * signed
+                nz = entry(probe, row) * weighted
                 carried, kept, fine = step(interchanging, carried, n0, n1, n2, nb, nz, fine)
                 rows[row, 0], rows[row, 1], rows[row, 2] = kept[0], kept[2], kept[3]
                 if interchanging is not None:
@@ -226,14 +226,14 @@ def solve_windows(
     for group in range(begin, end):
         for lane in range(size):
             starts[lane] = first_place(stride, size, piece, margin, group, lane)
-            tile[place + 3 * part + lane] = sign(first_place(1, size, 1, 0, group, lane))
+            tile[place + 3 * part + lane] = weight(first_place(1, size, 1, 0, group, lane))
         high = starts[size - 1] + steps * stride
         safe = starts[0] >= 0 and high < min(d.size, du.size)
-        signs, signs_other = load(tile, place + 3 * part), load(tile, place + 3 * part + half)
+        weights, weights_other = load(tile, place + 3 * part), load(tile, place + 3 * part + half)
         bring(d, 1.0, stride, starts, 0, half, safe, tile, place, size)
         bring(du, 0.0, stride, starts, 0, half, safe, tile, place + part, size)
         bring(b, 0.0, stride, starts, 0, half, safe, tile, place + 2 * part, size)
-        zero = signs * 0.0
+        zero = weights * 0.0
         one = _first(probe, zero, tile, place, part)
         other = _first(probe, zero, tile, place + half, part)
         most = zero
@@ -254,7 +254,7 @@ def solve_windows(
                     look_ahead(dl, d, du, b, stride, starts, chunk, row, _lead(interchanging, piece, size), size)
                 at = place + row * size
                 to = origin + (max(chunk - dropped, 0) + row) * width
-                nz, nz_other = probed(probe, chunk + row, signs), probed(probe, chunk + row, signs_other)
+                nz, nz_other = probed(probe, chunk + row, weights), probed(probe, chunk + row, weights_other)
                 one, fine, most = _down(interchanging, one, nz, tile, at, part, rows, to, size, probes, fine, most)
                 other, fine_other, most = _down(
                     interchanging,
