@@ -157,7 +157,7 @@ def test_unknowns_beyond_a_piece_that_are_too_large_are_noticed(tried):
     windows = A.factor()._members[0]._windows
     borders = np.zeros((windows._groups, 4, 16))
     made = np.empty(N), borders, np.empty(windows._groups), np.empty(windows._groups)
-    windows._solver(b, None, windows._margin, made)(0, windows._groups)
+    windows._solver(b, None, windows.margin, made)(0, windows._groups)
     assert windows._fits(b, None, made)
     borders[0, 3, 2] = 3 * borders[:, 2].max()
     assert not windows._fits(b, None, made)

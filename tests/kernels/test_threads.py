@@ -26,6 +26,14 @@ def _default_afterwards():
     stridiag.set_num_threads(None)
 
 
+@pytest.fixture
+def interruptible():
+    # What a shell starts in the background ignores interrupts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def fresh(code, **environment):
     """Run code in a process of its own, whatever this one's limits are, and give what it prints."""
     kept = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
@@ -135,7 +143,7 @@ def test_what_a_piece_raises_reaches_the_caller(place, kind):
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system does not send signals to threads")
 @pytest.mark.parametrize("seconds", [0.0, 0.05])
-def test_an_interrupt_while_waiting_lets_pieces_end(seconds):
+def test_an_interrupt_while_waiting_lets_pieces_end(interruptible, seconds):
     # The caller still looks for the other piece when it is interrupted, or sleeps already.
     at_rest()
     home = threading.current_thread()
