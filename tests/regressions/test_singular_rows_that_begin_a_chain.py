@@ -52,3 +52,15 @@ def test_regular_rows_that_begin_a_chain_are_swept():
     A, b = _matrix(2000, 1, _path(30) + np.eye(30), dominant=False)
     x = linalg.solve(A, b)
     assert np.abs(A @ x - b).max() <= 1e-15 * (np.abs(x).max() * 30.0 + np.abs(b).max())
+
+
+def test_rows_that_leave_nothing_for_those_behind():
+    # The first thousand rows, 2, 1, 0.3 each, have a left null vector in all but name, which dies away like 2^-k.
+    n = 20_001
+    rng = np.random.default_rng(0)
+    dl, d, du = rng.random(n - 1), rng.random(n), rng.random(n - 1)
+    dl[:1000], d[:1000], du[:1000] = 2.0, 1.0, 0.3
+    A = stridiag.StridiagMatrix.from_diagonals({-1: dl, 0: d, 1: du})
+    for solve in (lambda: linalg.solve(A, np.ones(n)), lambda: A.factor().solve(np.ones(n))):
+        with pytest.raises((stridiag.SingularMatrixError, stridiag.IllConditionedWarning)):
+            solve()

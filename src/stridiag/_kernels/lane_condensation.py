@@ -87,12 +87,20 @@ _nothing = optional(lambda side: None, lambda side: side * 0)
 
 
 @borrowing
+def _difference(p: Any, q: Any, x: Any, y: Any) -> Any:
+    """Return what of two right-hand sides does not go into one; all, where both rows are zero."""
+    if abs(x) + abs(y) > 0.0:
+        return abs(y * p - x * q)
+    return abs(p) + abs(q)
+
+
+@borrowing
 def _lost_of(asked: Any, p: Any, q: Any, x: Any, y: Any, first: Any, end: Any, loose: Any) -> bool:
     largest = 0.0
     for j in range(first, min(end, asked.size)):
         largest = max(largest, abs(asked[j]))
     # Accepts the good, so that NaN is none.
-    return not abs(y * p - x * q) <= loose * largest
+    return not _difference(p, q, x, y) <= loose * largest
 
 
 # Whether more is lost of a right-hand side than rounding errors when parallel rows become one: they are not parallel.
@@ -102,7 +110,7 @@ _lost = optional(
 )
 # The numbers of the probe are about 1.
 _lost_of_probe = optional(
-    lambda probe, p, q, x, y, loose: False, lambda probe, p, q, x, y, loose: not abs(y * p - x * q) <= loose
+    lambda probe, p, q, x, y, loose: False, lambda probe, p, q, x, y, loose: not _difference(p, q, x, y) <= loose
 )
 
 
