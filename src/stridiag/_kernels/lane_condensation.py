@@ -423,8 +423,8 @@ def reduce(
     `stridiag._kernels.condensation.condense` does, and `sides`, (segments, 2, 1 or 2), with the right-hand sides of the
     two leftover rows: `b`, and a pseudo-random one made of the numbers `probe`, of which there are at least as many as
     the longest segment has columns, and 20. `products`, (segments, 2), holds the products of the pivots' reciprocals,
-    times two to the power of the second number. ``dependent[group]`` becomes -1, or a column that depends on others: the first
-    one of a segment at the beginning of a chain if any of it does.
+    times two to the power of the second number. ``dependent[group]`` becomes -1, or a column that depends on
+    others: the first one of a segment at the beginning of a chain if any of it does.
     """
     size = group_size_of(d)
     half = size // 2
