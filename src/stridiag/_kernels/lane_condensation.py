@@ -86,6 +86,34 @@ _LEAST_PIVOT = 1e-280
 _nothing = optional(lambda side: None, lambda side: side * 0)
 
 
+@borrowing
+def _difference(p: Any, q: Any, x: Any, y: Any) -> Any:
+    """Return what of two right-hand sides does not go into one; all, where both rows are zero."""
+    if abs(x) + abs(y) > 0.0:
+        return abs(y * p - x * q)
+    return abs(p) + abs(q)
+
+
+@borrowing
+def _lost_of(asked: Any, p: Any, q: Any, x: Any, y: Any, first: Any, end: Any, loose: Any) -> bool:
+    largest = 0.0
+    for j in range(first, min(end, asked.size)):
+        largest = max(largest, abs(asked[j]))
+    # Accepts the good, so that NaN is none.
+    return not _difference(p, q, x, y) <= loose * largest
+
+
+# Whether more is lost of a right-hand side than rounding errors when parallel rows become one: they are not parallel.
+_lost = optional(
+    lambda b, p, q, x, y, first, end, loose: False,
+    lambda b, p, q, x, y, first, end, loose: _lost_of(b, p, q, x, y, first, end, loose),
+)
+# The numbers of the probe are about 1.
+_lost_of_probe = optional(
+    lambda probe, p, q, x, y, loose: False, lambda probe, p, q, x, y, loose: not _difference(p, q, x, y) <= loose
+)
+
+
 def _set_product(product: Any, exponent: Any, products: Any, s: Any) -> None:
     products[s, 0], products[s, 1] = product, exponent
 
@@ -126,14 +154,40 @@ def uniting(p0: Any, p1: Any, q0: Any, q1: Any, share0: Any, share1: Any) -> tup
 
 
 @borrowing
-def _finish(state: Any, share0: Any, share1: Any, left: Any, s: Any, leftover: Any, sides: Any) -> None:
-    """Write down the two leftover rows of a segment; without left neighbours they are parallel, and become one."""
+def _loose(d: Any) -> float:
+    """Return what may be lost of a right-hand side, of its size: far more than rounding errors."""
+    return 1e-8 if d.itemsize == 8 else 1e-3
+
+
+@borrowing
+def _finish(
+    state: Any,
+    share0: Any,
+    share1: Any,
+    b: Any,
+    probe: Any,
+    first: Any,
+    last: Any,
+    kept: Any,
+    s: Any,
+    loose: Any,
+    leftover: Any,
+    sides: Any,
+) -> int:
+    """Write down the two leftover rows of a segment; without left neighbours they are parallel, and become one.
+
+    Unless a pivot was nothing but rounding errors, in the direction in which the row of zeros was: then what is lost of
+    right-hand sides is not small. Returns -1, or the segment's first column if more than `loose` is lost.
+    """
+    info = -1
     p0, p1, pw1, pw2, pb, pz, q0, q1, qw1, qw2, qb, qz = state
-    if left:
+    if kept[s, LEFT1] >= 0:
         leftover[s, 0, LEFT2], leftover[s, 0, LEFT1], leftover[s, 0, RIGHT1], leftover[s, 0, RIGHT2] = pw1, pw2, p0, p1
         leftover[s, 0, 4] = share0
     else:
         x, y = uniting(p0, p1, q0, q1, share0, share1)
+        if _lost_of_probe(probe, pz, qz, x, y, loose) or _lost(b, pb, qb, x, y, first[s], last[s] + 2, loose):
+            info = int(first[s])
         q0, q1, share1 = united(p0, q0, x, y), united(p1, q1, x, y), united(share0, share1, x, y)
         qb, qz = united(pb, qb, x, y), united(pz, qz, x, y)
         qw1, qw2 = qw1 * 0, qw2 * 0
@@ -145,6 +199,7 @@ def _finish(state: Any, share0: Any, share1: Any, left: Any, s: Any, leftover: A
     _keep_side(pz, sides, s, 0, 1)
     _keep_side(qb, sides, s, 1, 0)
     _keep_side(qz, sides, s, 1, 1)
+    return info
 
 
 # What a step of one segment says of its pivot: -1, unless the column depends on others, or it is not to be trusted.
@@ -173,7 +228,7 @@ def reduce_segment(
     """Do what `reduce` does to one segment; returns what that says of it."""
     info = -1
     begin, end = first[s], last[s]
-    left, right = kept[s, LEFT1] >= 0, kept[s, RIGHT1] >= 0
+    right = kept[s, RIGHT1] >= 0
     p0, pw1, pw2, pb, pz, q0, q1, qw2, qb, qz = first_rows(dl, d, du, b, probe, None, first, kept, s)
     zero = q0 * 0
     state = (
@@ -211,7 +266,9 @@ def reduce_segment(
             product, exponent = _normalised(product, exponent)
         if info == -1:
             info = _verdict(reflecting, found[8], j)
-    _finish(state, share0, share1, left, s, leftover, sides)
+    lost = _finish(state, share0, share1, b, probe, first, last, kept, s, _loose(d), leftover, sides)
+    if info == -1:
+        info = lost
     _keep_product(product, exponent, products, s)
     return info
 
@@ -366,7 +423,8 @@ def reduce(
     `stridiag._kernels.condensation.condense` does, and `sides`, (segments, 2, 1 or 2), with the right-hand sides of the
     two leftover rows: `b`, and a pseudo-random one made of the numbers `probe`, of which there are at least as many as
     the longest segment has columns, and 20. `products`, (segments, 2), holds the products of the pivots' reciprocals,
-    times two to the power of the second number. ``dependent[group]`` becomes -1, or a column that depends on others.
+    times two to the power of the second number. ``dependent[group]`` becomes -1, or a column that depends on
+    others: the first one of a segment at the beginning of a chain if any of it does.
     """
     size = group_size_of(d)
     half = size // 2
@@ -439,7 +497,8 @@ def reduce(
             for lane in range(min(size, lanes.size - group * size)):
                 s = lanes[group * size + lane]
                 state, share0, share1 = _taken_up(scratch, line + lane, size, b, probe)
-                _finish(state, share0, share1, kept[s, LEFT1] >= 0, s, leftover, sides)
+                lost = _finish(state, share0, share1, b, probe, first, last, kept, s, _loose(d), leftover, sides)
+                info = lost if info < 0 else info
             stored(product, scratch, line)
             stored(product_other, scratch, line + half)
             stored(exponent, scratch, line + size)

@@ -205,7 +205,7 @@ def _margin(dl: Array, d: Array, du: Array, stride: int) -> tuple[int | None, bo
     for looked_at in (rows // 8, rows):
         worst = window_checks.decay(dl, d, du, stride, looked_at, ROWS)
         # Accepts the good, so that NaN does not.
-        margin = next((margin for margin, most in _MARGINS.items() if worst ** (margin / ROWS) <= most), None)
+        margin = next((margin for margin, most in _MARGINS.items() if worst <= most ** (ROWS / margin)), None)
         if margin is None:
             break
     if margin is not None:

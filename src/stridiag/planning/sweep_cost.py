@@ -21,9 +21,9 @@ __all__ = ["swept_cost"]
 _DOWN, _DOWN_STEADY, _DOWN_SEGMENT = 54, 10, 4
 _UP, _UP_STEADY, _UP_SEGMENT = 45, 6, 1
 
-# For each segment that begins its chain, whose two leftover rows become one; for each that does not, to move the kept
-# columns to its left to the right-hand side.
-_UNITE, _MOVE = 24, 6
+# For each segment that begins its chain, whose two leftover rows become one, with a look at what is lost; for each that
+# does not, to move the kept columns to its left to the right-hand side.
+_UNITE, _MOVE = 29, 6
 
 # To eliminate a node of the trees.
 _NODE = 168
