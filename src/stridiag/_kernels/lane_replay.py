@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.compile import borrowing, kernel, vector_kernel
 from stridiag._kernels.condensation import LEFT1, LEFT2, RIGHT1, RIGHT2
-from stridiag._kernels.lane_condensation import put_shares, united, uniting
+from stridiag._kernels.lane_condensation import put_shares
 from stridiag._kernels.lane_groups import (
     BEGIN,
     BEYOND_CACHE,
@@ -56,6 +56,7 @@ from stridiag._kernels.lane_groups import (
     segment_of,
     set_out,
 )
+from stridiag._kernels.lane_leftover import united, uniting
 from stridiag._kernels.lane_steps import FACTORS, STEADY, carried, held, optional, scaled, sound
 from stridiag._kernels.lane_substitution import LINKS
 from stridiag._kernels.vectors import both, choose, every, less, load, multiply_add, store
