@@ -34,7 +34,7 @@ from stridiag._kernels.front_order import (
     ROWS,
     VALUE_START,
 )
-from stridiag._kernels.vectors import load, store
+from stridiag._kernels.vectors import load, splat, store
 
 __all__ = [
     "factor",
@@ -227,22 +227,22 @@ def rotation_of(
 def rotate(q: Array, at: int, m: int, x: Array, first: int) -> None:
     """Overwrite m rows of a right-hand side, and what fills up their vectors, with their product by a rotation."""
     if m <= LANES:
-        one = x[first] * load(q, at)
-        two = x[first + 1] * load(q, at + LANES)
+        one = splat(x, first) * load(q, at)
+        two = splat(x, first + 1) * load(q, at + LANES)
         k = 2
         while k + 1 < m:
-            one = one + x[first + k] * load(q, at + k * LANES)
-            two = two + x[first + k + 1] * load(q, at + (k + 1) * LANES)
+            one = one + splat(x, first + k) * load(q, at + k * LANES)
+            two = two + splat(x, first + k + 1) * load(q, at + (k + 1) * LANES)
             k += 2
         if k < m:
-            one = one + x[first + k] * load(q, at + k * LANES)
+            one = one + splat(x, first + k) * load(q, at + k * LANES)
         store(x, first, one + two)
     else:
-        one = x[first] * load(q, at)
-        two = x[first] * load(q, at + LANES)
+        one = splat(x, first) * load(q, at)
+        two = splat(x, first) * load(q, at + LANES)
         for k in range(1, m):
-            one = one + x[first + k] * load(q, at + 2 * k * LANES)
-            two = two + x[first + k] * load(q, at + (2 * k + 1) * LANES)
+            one = one + splat(x, first + k) * load(q, at + 2 * k * LANES)
+            two = two + splat(x, first + k) * load(q, at + (2 * k + 1) * LANES)
         store(x, first, one)
         store(x, first + LANES, two)
 

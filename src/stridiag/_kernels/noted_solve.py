@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.compile import borrowing, inlined, kernel
 from stridiag._kernels.front_panels import HEAD as PANEL_HEAD
 from stridiag._kernels.front_panels import solve as solve_by_lu
 from stridiag._kernels.front_replay import HEAD
@@ -68,7 +68,7 @@ def _solve_reduced(program: Array, store: Array, starts: Array, x: Array, z: Arr
     if program[kind] == BY_QR:
         places = _part(program, program, THIRD)
         for i in range(x.size):
-            sides[places[i]] = x[i, 0]
+            sides[np.uint64(places[i])] = x[i, 0]
         heads = first.reshape(first.size // HEAD, HEAD)
         solve_by_qr(heads, second, numbers, turns, sides, z.reshape(z.size), work)
     else:
@@ -89,7 +89,7 @@ def _solve_reduced(program: Array, store: Array, starts: Array, x: Array, z: Arr
         )
 
 
-@inlined
+@borrowing
 def _spread(
     columns: Array, around: Array, link_segment: Array, link_kept: Array, links: Array, z: Array, known: Array, x: Array
 ) -> Any:
@@ -97,16 +97,17 @@ def _spread(
 
     `z` has a zero behind its numbers, which `around` names where a segment has no neighbour, and in place of links.
     """
+    # Places are unsigned, or each would be looked at whether it counts from the end.
     total = 0.0
     for k in range(columns.size):
-        x[columns[k]] = z[k, 0]
-        if not abs(z[k, 0]) < np.inf:
+        x[np.uint64(columns[k])] = z[k]
+        if not abs(z[k]) < np.inf:
             total = np.nan
     for k in range(around.size):
-        known[k] = z[around[k], 0]
+        known[k] = z[np.uint64(around[k])]
     for link in range(links.size):
         # Several links of a segment stand one behind the other.
-        known[5 * link_segment[link] + SUMS] += links[link] * z[link_kept[link], 0]
+        known[np.uint64(5 * link_segment[link] + SUMS)] += links[link] * z[np.uint64(link_kept[link])]
     return total
 
 
@@ -138,8 +139,8 @@ def solve(
     sides, known = room[: 2 * segments], room[2 * segments : 7 * segments]
     rest = room[7 * segments :]
     right, found = rest[:r].reshape(r, 1), rest[r : 2 * r].reshape(r, 1)
-    z = rest[2 * r : 2 * r + columns.size + 1].reshape(columns.size + 1, 1)
-    z[columns.size, 0] = 0.0
+    z = rest[2 * r : 2 * r + columns.size + 1]
+    z[columns.size] = 0.0
     squares = rest[2 * r + columns.size + 1 :]
     fold(reflecting, b, groups, whole, real, turns, 0, count, sides.reshape(segments, 2, 1))
     flat = sides.reshape(2 * segments, 1)
@@ -149,8 +150,8 @@ def solve(
         core_sides(_part(program, program, LEFTOVER), _part(program, program, CORE_PLACES), flat, b, b, right)
         _solve_reduced(program, store, starts, right, found)
         for i in range(r):
-            z[core[i], 0] = found[i, 0]
-    substitute_nodes(nodes, places, around, tail, link_start, link_kept, links, flat, z)
+            z[np.uint64(core[i])] = found[i, 0]
+    substitute_nodes(nodes, places, around, tail, link_start, link_kept, links, flat, z.reshape(z.size, 1))
     total = _spread(columns, neighbours, _part(program, program, LINK_SEGMENT), link_kept, links, z, known, x)
     unfold(reflecting, b, known.reshape(segments, 5, 1), groups, whole, real, turns, pivots, 0, count, x, squares)
     for group in range(count):
