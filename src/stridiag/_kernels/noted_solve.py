@@ -1,6 +1,6 @@
 r"""Solving again with chains of some thousand rows: all steps from one vector to the other in one call.
 
-The steps are those of `stridiag._kernels.lane_replay`, `stridiag._kernels.kept_columns`,
+The steps are those of `stridiag._kernels.chain_order`, `stridiag._kernels.lane_replay`, `stridiag._kernels.kept_columns`,
 `stridiag._kernels.separator_tree` and of the reduced system, which `stridiag.factorization.sweeps` calls one after
 another, on several threads where that pays. For some thousand rows it does not, and the calls by themselves take a
 quarter of the time. So what the plan says of the kept columns comes in one array of integers, the `program`, as in
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._kernels.chain_order import from_chains, to_chains
 from stridiag._kernels.compile import borrowing, inlined, kernel
 from stridiag._kernels.front_panels import HEAD as PANEL_HEAD
 from stridiag._kernels.front_panels import solve as solve_by_lu
@@ -35,12 +36,13 @@ NOTHING, BY_QR, BY_LU = range(3)
 """How the reduced system is factored."""
 
 # The parts of a program, in the order in which they stand; before them where each begins, and where the last one ends.
+# Where chains begin and end is there if there are several.
 KIND, PLACES, AROUND, TAIL, LINK_START, LINK_KEPT, COLUMNS, NEIGHBOURS, LEFTOVER, CORE_PLACES, CORE = range(11)
-LINK_SEGMENT = 11
+LINK_SEGMENT, CHAINS = 11, 12
 # Of QR in fronts its heads, what is behind the pivots, and the places of rows; the core is in the order of elimination.
 # Of LU in fronts the heads of its panels, what is behind pivots, the places of rows and columns, and the pairs. Behind
 # the kind then the lengths of the array of the places and of the work space.
-FIRST, SECOND, THIRD, FOURTH = range(12, 16)
+FIRST, SECOND, THIRD, FOURTH = range(13, 17)
 # The parts of the store: of QR in fronts the turns and the upper factor, of LU the numbers, cosines and sines; the
 # nodes, and the links; of LU the numbers of panels, lower and upper.
 NUMBERS, TURNS, MORE, NODES, LINKS, LOWER, UPPER = range(7)
@@ -112,7 +114,7 @@ def _spread(
 
 
 @kernel
-def solve(
+def _solve_in_chain_order(
     reflecting: bool | None,
     program: Array,
     starts: Array,
@@ -125,10 +127,7 @@ def solve(
     pivots: Array,
     x: Array,
 ) -> Any:
-    """Put the solution for `b`, (n,), in the order of the chains, into `x`; return NaN if it is not finite, else zero.
-
-    `starts` says where the parts of the store begin; `groups` to `pivots` are the notes, of reflections or not.
-    """
+    """Do what `solve` does with vectors in the order of the chains."""
     nodes, links = _table(store, starts, NODES, WIDTH), _part(store, starts, LINKS)
     places, around = _table(program, program, PLACES, 4), _table(program, program, AROUND, 6)
     tail, neighbours = _part(program, program, TAIL), _part(program, program, NEIGHBOURS)
@@ -156,4 +155,32 @@ def solve(
     unfold(reflecting, b, known.reshape(segments, 5, 1), groups, whole, real, turns, pivots, 0, count, x, squares)
     for group in range(count):
         total += squares[group]
+    return total
+
+
+@kernel
+def solve(
+    reflecting: bool | None,
+    program: Array,
+    starts: Array,
+    store: Array,
+    b: Array,
+    groups: Array,
+    whole: Array,
+    real: Array,
+    turns: Array,
+    pivots: Array,
+    x: Array,
+) -> Any:
+    """Put the solution for `b`, (n,), into `x`; return NaN if it is not finite, else zero.
+
+    `starts` says where the parts of the store begin; `groups` to `pivots` are the notes, of reflections or not.
+    """
+    chains = _part(program, program, CHAINS)
+    if not chains.size:
+        return _solve_in_chain_order(reflecting, program, starts, store, b, groups, whole, real, turns, pivots, x)
+    y = np.empty(x.size)
+    to_chains(b, chains, x)
+    total = _solve_in_chain_order(reflecting, program, starts, store, x, groups, whole, real, turns, pivots, y)
+    from_chains(y, chains, x)
     return total
