@@ -37,7 +37,7 @@ from stridiag._kernels.front_order import (
     ROWS,
     VALUE_START,
 )
-from stridiag._kernels.vectors import load, splat, store
+from stridiag._kernels.vectors import load, multiply_add, splat, store
 
 __all__ = ["HEAD", "SIZES", "lay_out", "pack", "solve"]
 
@@ -125,7 +125,8 @@ def pack(fronts: Array, values: Array, tau: Array, turns: Array, upper: Array) -
 @kernel
 def solve(heads: Array, behind: Array, turns: Array, upper: Array, sides: Array, z: Array, work: Array) -> None:
     """Solve for `z`, (n,), in the order of elimination; `sides` is the array of the stretches, and used up."""
-    # Places are unsigned, or each would be looked at whether it counts from the end.
+    # Places are unsigned, or each would be looked at whether it counts from the end; products are said to be fused with
+    # sums, since the compiler would make several at once, and so round otherwise than the factors that are replayed.
     at = t = u = 0
     for f in range(heads.shape[0]):
         pivots, m = heads[f, 0], heads[f, 1]
@@ -152,15 +153,15 @@ def solve(heads: Array, behind: Array, turns: Array, upper: Array, sides: Array,
             u -= lines_of(rest + 1)
             value = sides[at]
             for i in range(rest):
-                value -= upper[np.uint64(u + 1 + i)] * z[np.uint64(behind[np.uint64(k + i)])]
+                value = multiply_add(-upper[np.uint64(u + 1 + i)], z[np.uint64(behind[np.uint64(k + i)])], value)
             z[unknown] = value / upper[u]
         elif pivots == 2:
             u -= lines_of(2 * rest + 3)
             value, other = sides[at], sides[at + 1]
             for i in range(rest):
                 known = z[np.uint64(behind[np.uint64(k + i)])]
-                value -= upper[np.uint64(u + 2 + i)] * known
-                other -= upper[np.uint64(u + 3 + rest + i)] * known
+                value = multiply_add(-upper[np.uint64(u + 2 + i)], known, value)
+                other = multiply_add(-upper[np.uint64(u + 3 + rest + i)], known, other)
             other /= upper[u + 2 + rest]
             z[unknown + 1] = other
             z[unknown] = (value - upper[u + 1] * other) / upper[u]

@@ -27,6 +27,7 @@ from stridiag._kernels.lane_replay import fold, unfold
 from stridiag._kernels.lane_substitution import LINKS as SUMS
 from stridiag._kernels.row_pairs import rotate_sides
 from stridiag._kernels.separator_tree import WIDTH, reflect_nodes, substitute_nodes
+from stridiag._kernels.vectors import multiply_add
 
 __all__ = ["BY_LU", "BY_QR", "NOTHING", "solve"]
 
@@ -109,7 +110,8 @@ def _spread(
         known[k] = z[np.uint64(around[k])]
     for link in range(links.size):
         # Several links of a segment stand one behind the other.
-        known[np.uint64(5 * link_segment[link] + SUMS)] += links[link] * z[np.uint64(link_kept[link])]
+        place = np.uint64(5 * link_segment[link] + SUMS)
+        known[place] = multiply_add(links[link], z[np.uint64(link_kept[link])], known[place])
     return total
 
 
