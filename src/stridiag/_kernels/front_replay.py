@@ -125,8 +125,8 @@ def pack(fronts: Array, values: Array, tau: Array, turns: Array, upper: Array) -
 @kernel
 def solve(heads: Array, behind: Array, turns: Array, upper: Array, sides: Array, z: Array, work: Array) -> None:
     """Solve for `z`, (n,), in the order of elimination; `sides` is the array of the stretches, and used up."""
-    # Places are unsigned, or each would be looked at whether it counts from the end; products are said to be fused with
-    # sums, since the compiler would make several at once, and so round otherwise than the factors that are replayed.
+    # Places are unsigned, or each would be looked at whether it counts from the end. Products are said to be fused with
+    # sums: the compiler might make several at once, and round otherwise than the factors that are replayed.
     at = t = u = 0
     for f in range(heads.shape[0]):
         pivots, m = heads[f, 0], heads[f, 1]

@@ -1,10 +1,11 @@
 r"""Solving again with chains of some thousand rows: all steps from one vector to the other in one call.
 
-The steps are those of `stridiag._kernels.chain_order`, `stridiag._kernels.lane_replay`, `stridiag._kernels.kept_columns`,
-`stridiag._kernels.separator_tree` and of the reduced system, which `stridiag.factorization.sweeps` calls one after
-another, on several threads where that pays. For some thousand rows it does not, and the calls by themselves take a
-quarter of the time. So what the plan says of the kept columns comes in one array of integers, the `program`, as in
-`stridiag._kernels.condensed_solve`, what is kept of the numbers in another, the `store`; and the notes as they are.
+The steps are those of `stridiag._kernels.chain_order`, `stridiag._kernels.lane_replay`,
+`stridiag._kernels.kept_columns`, `stridiag._kernels.separator_tree` and of the reduced system, which
+`stridiag.factorization.sweeps` calls one after another, on several threads where that pays. For some thousand rows it
+does not, and the calls by themselves take a quarter of the time. So what the plan says of the kept columns comes in one
+array of integers, the `program`, as in `stridiag._kernels.condensed_solve`, what is kept of the numbers in another, the
+`store`; and the notes as they are.
 
 Cost: as there.
 """

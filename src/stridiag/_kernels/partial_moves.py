@@ -5,7 +5,7 @@ are moved under a mask: LLVM has one for every processor, in one instruction whe
 """
 
 # Made of numba's extension points, which are not annotated.
-# mypy: disallow-untyped-decorators=False
+# mypy: disallow-untyped-decorators=False, disallow-untyped-calls=False
 
 from __future__ import annotations
 

@@ -238,14 +238,15 @@ def _up_adjoint_form(carried: Any, x: Any, place: Any, go: Any, n: Any, p: Any, 
 @borrowing
 def _down(carried: Any, x: Any, start: Any, step: Any, n: Any, i: Any, end: Any, below: Any) -> Any:
     _, lower, pivots = end
-    place, row = start + step * i, np.uint64(i)
+    row: Any = np.uint64(i)
+    place = start + step * i
     return down(carried, x, place + step * len(below), place, n, int(pivots[row]), load(lower, row, 0, below))
 
 
 @borrowing
 def _up(known: Any, x: Any, start: Any, step: Any, n: Any, i: Any, end: Any, like: Any) -> Any:
     rows, _, _ = end
-    row = np.uint64(i)
+    row: Any = np.uint64(i)
     return up(known, x, start + step * i, n, rows[row, 0], load(rows, row, 1, like))
 
 
