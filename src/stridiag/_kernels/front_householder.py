@@ -34,7 +34,7 @@ from stridiag._kernels.front_order import (
     ROWS,
     VALUE_START,
 )
-from stridiag._kernels.vectors import load, store
+from stridiag._kernels.vectors import load, multiply_add, splat, store
 
 __all__ = [
     "factor",
@@ -226,25 +226,31 @@ def rotation_of(
 @borrowing
 def rotate(q: Array, at: int, m: int, x: Array, first: int) -> None:
     """Overwrite m rows of a right-hand side, and what fills up their vectors, with their product by a rotation."""
-    if m <= LANES:
-        one = x[first] * load(q, at)
-        two = x[first + 1] * load(q, at + LANES)
-        k = 2
-        while k + 1 < m:
-            one = one + x[first + k] * load(q, at + k * LANES)
-            two = two + x[first + k + 1] * load(q, at + (k + 1) * LANES)
-            k += 2
-        if k < m:
-            one = one + x[first + k] * load(q, at + k * LANES)
-        store(x, first, one + two)
-    else:
-        one = x[first] * load(q, at)
-        two = x[first] * load(q, at + LANES)
+    # Said in full, so that all that rotate round alike: of a sum of two products the compiler fuses either.
+    one = splat(x, first) * load(q, at)
+    if m > LANES:
+        two = splat(x, first) * load(q, at + LANES)
         for k in range(1, m):
-            one = one + x[first + k] * load(q, at + 2 * k * LANES)
-            two = two + x[first + k] * load(q, at + (2 * k + 1) * LANES)
+            number = splat(x, first + k)
+            one = multiply_add(number, load(q, at + 2 * k * LANES), one)
+            two = multiply_add(number, load(q, at + (2 * k + 1) * LANES), two)
         store(x, first, one)
         store(x, first + LANES, two)
+        return
+    one = multiply_add(splat(x, first + 1), load(q, at + LANES), one)
+    if m > 3:
+        # Two sums, which do not wait for one another.
+        two = splat(x, first + 2) * load(q, at + 2 * LANES)
+        two = multiply_add(splat(x, first + 3), load(q, at + 3 * LANES), two)
+        k = 4
+        while k + 1 < m:
+            one = multiply_add(splat(x, first + k), load(q, at + k * LANES), one)
+            two = multiply_add(splat(x, first + k + 1), load(q, at + (k + 1) * LANES), two)
+            k += 2
+        one = one + two
+    if m & 1:
+        one = multiply_add(splat(x, first + m - 1), load(q, at + (m - 1) * LANES), one)
+    store(x, first, one)
 
 
 @borrowing

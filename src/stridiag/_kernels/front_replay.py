@@ -37,7 +37,7 @@ from stridiag._kernels.front_order import (
     ROWS,
     VALUE_START,
 )
-from stridiag._kernels.vectors import load, store
+from stridiag._kernels.vectors import load, multiply_add, splat, store
 
 __all__ = ["HEAD", "SIZES", "lay_out", "pack", "solve"]
 
@@ -125,6 +125,8 @@ def pack(fronts: Array, values: Array, tau: Array, turns: Array, upper: Array) -
 @kernel
 def solve(heads: Array, behind: Array, turns: Array, upper: Array, sides: Array, z: Array, work: Array) -> None:
     """Solve for `z`, (n,), in the order of elimination; `sides` is the array of the stretches, and used up."""
+    # Places are unsigned, or each would be looked at whether it counts from the end. Products are said to be fused with
+    # sums: the compiler might make several at once, and round otherwise than the factors that are replayed.
     at = t = u = 0
     for f in range(heads.shape[0]):
         pivots, m = heads[f, 0], heads[f, 1]
@@ -139,7 +141,7 @@ def solve(heads: Array, behind: Array, turns: Array, upper: Array, sides: Array,
             t += lines_of(place - t)
         to = heads[f, 3]
         for i in range(pivots, m):
-            sides[to + i - pivots] = sides[at + i]
+            sides[np.uint64(to + i - pivots)] = sides[np.uint64(at + i)]
         at += lines_of(m)
     u, k, unknown = upper.size, behind.size, z.size
     for f in range(heads.shape[0] - 1, -1, -1):
@@ -151,15 +153,15 @@ def solve(heads: Array, behind: Array, turns: Array, upper: Array, sides: Array,
             u -= lines_of(rest + 1)
             value = sides[at]
             for i in range(rest):
-                value -= upper[u + 1 + i] * z[behind[k + i]]
+                value = multiply_add(-upper[np.uint64(u + 1 + i)], z[np.uint64(behind[np.uint64(k + i)])], value)
             z[unknown] = value / upper[u]
         elif pivots == 2:
             u -= lines_of(2 * rest + 3)
             value, other = sides[at], sides[at + 1]
             for i in range(rest):
-                known = z[behind[k + i]]
-                value -= upper[u + 2 + i] * known
-                other -= upper[u + 3 + rest + i] * known
+                known = z[np.uint64(behind[np.uint64(k + i)])]
+                value = multiply_add(-upper[np.uint64(u + 2 + i)], known, value)
+                other = multiply_add(-upper[np.uint64(u + 3 + rest + i)], known, other)
             other /= upper[u + 2 + rest]
             z[unknown + 1] = other
             z[unknown] = (value - upper[u + 1] * other) / upper[u]
@@ -169,11 +171,11 @@ def solve(heads: Array, behind: Array, turns: Array, upper: Array, sides: Array,
             for line in range(0, lines, LANES):
                 one = load(sides, at + line)
                 for i in range(rest):
-                    one = one - z[behind[k + i]] * load(upper, u + i * lines + line)
+                    one = one - splat(z, behind[np.uint64(k + i)]) * load(upper, u + i * lines + line)
                 store(work, line, one)
             for j in range(pivots - 1, -1, -1):
                 column = u + (rest + j) * lines
-                value = work[j] / upper[column + j]
-                z[unknown + j] = value
+                value = work[np.uint64(j)] / upper[np.uint64(column + j)]
+                z[np.uint64(unknown + j)] = value
                 for line in range(0, j, LANES):
                     store(work, line, load(work, line) - value * load(upper, column + line))

@@ -2,8 +2,7 @@
 
 A group is two vectors of segments, so that one computes while the other waits for its square root. Segments of a group
 may differ in length: all end together, and a lane whose segment is shorter waits for its first column. Rows pass
-through a tile of 32, transposed in registers; those for which no vector can be loaded, at the ends of the arrays, go
-one by one.
+through a tile of 32, transposed in registers, under masks at the ends of the arrays and before a segment begins.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 from stridiag._kernels.compile import borrowing
 from stridiag._kernels.condensation import RIGHT1
 from stridiag._kernels.lane_steps import first_rows, given, optional, step, weight
+from stridiag._kernels.partial_moves import gather_inside, scatter_from
 from stridiag._kernels.vectors import BYTES, gather, load, prefetch, scatter, splat, store
 
 __all__ = [
@@ -173,10 +173,9 @@ def bring(array: Any, starts: Any, shift: Any, rows: Any, safe: Any, tile: Any, 
             gather(array, starts, 0, shift + row, tile, place + row * size, size)
             gather(array, starts, half, shift + row, tile, place + row * size + half, size)
     else:
-        for lane in range(size):
-            for row in range(rows):
-                at = starts[lane] + shift + row
-                tile[place + row * size + lane] = array[at] if 0 <= at < array.size else 0.0
+        for row in range(0, rows, half):
+            gather_inside(array, starts, 0, shift + row, tile, place + row * size, size)
+            gather_inside(array, starts, half, shift + row, tile, place + row * size + half, size)
 
 
 @borrowing
@@ -270,6 +269,10 @@ def bring_back(
         if top + row >= apart and used == size:
             scatter(x, starts, 0, top + row, tile, place + row * size, size)
             scatter(x, starts, half, top + row, tile, place + row * size + half, size)
+        elif used == size:
+            begins = line + BEGIN * size
+            scatter_from(x, starts, 0, top + row, tile, place + row * size, size, scratch, begins)
+            scatter_from(x, starts, half, top + row, tile, place + row * size + half, size, scratch, begins + half)
         else:
             for lane in range(used):
                 for each in range(row, row + half):

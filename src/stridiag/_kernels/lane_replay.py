@@ -263,15 +263,16 @@ def _bring_sides(
     """
     following = min(origin + size, whole.shape[1] - size)
     for lane in range(size):
-        at = origin + lane
-        starts[lane], starts[size + lane] = whole[START, at], whole[START, following + lane]
+        # Places are unsigned, or each would be looked at whether it counts from the end.
+        at = np.uint64(origin + lane)
+        starts[lane], starts[size + lane] = whole[START, at], whole[START, np.uint64(following + lane)]
         starting = real[BEGINS, at]
         a = whole[START, at] + int(starting)
-        pb, qb = b[a] * 0, b[a] * 1
+        pb, qb = b[np.uint64(a)] * 0, b[np.uint64(a)] * 1
         if whole[SIDES, at] & 1:
-            pb = b[a - 1] * 1
+            pb = b[np.uint64(a - 1)] * 1
             if known is not None:
-                s = whole[SEGMENT, at]
+                s = np.uint64(whole[SEGMENT, at])
                 pb -= multiply_add(real[FAR, at], known[s, LEFT2, 0], real[NEAR, at] * known[s, LEFT1, 0])
                 qb -= real[BELOW, at] * known[s, LEFT1, 0]
         scratch[line + PB * size + lane], scratch[line + QB * size + lane] = pb, qb
@@ -340,8 +341,8 @@ def fold(
         store(scratch, line + size + half, q_other)
         # Lanes to spare do once more what the last one does.
         for lane in range(size):
-            at = origin + lane
-            s, pb, qb = whole[SEGMENT, at], scratch[line + lane], scratch[line + size + lane]
+            at = np.uint64(origin + lane)
+            s, pb, qb = np.uint64(whole[SEGMENT, at]), scratch[line + lane], scratch[line + size + lane]
             if whole[SIDES, at] & 1 == 0:
                 qb = united(pb, qb, real[UNITE_P, at], real[UNITE_Q, at])
                 pb = pb * 0
@@ -441,7 +442,7 @@ def unfold(
                     p_other = choose(late_other, p_other, old_p_other)
                     q_other = choose(late_other, q_other, old_q_other)
         for lane in range(size):
-            s = whole[SEGMENT, origin + lane]
+            s = np.uint64(whole[SEGMENT, np.uint64(origin + lane)])
             scratch[line + lane], scratch[line + size + lane] = known[s, RIGHT1, 0], known[s, RIGHT2, 0]
         x1, x2 = load(scratch, line), load(scratch, line + size)
         y1, y2 = load(scratch, line + half), load(scratch, line + size + half)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.band_lu import solve_lower, solve_upper
@@ -121,9 +122,10 @@ def _down_form(carried: Any, x: Any, come: Any, go: Any, n: Any, p: Any, by: Any
 
     def first_and_rest(carried: Any, x: Any, come: Any, go: Any, n: Any, p: Any, by: Any) -> Any:
         row = carried[0]
-        following = (*row[1:], x[come])
+        # Places are unsigned, or each would be looked at whether it counts from the end.
+        following = (*row[1:], x[np.uint64(come)])
         value = take(following, row[0], p, 1)
-        x[go] = value
+        x[np.uint64(go)] = value
         return (
             reduce(put(following, row[0], p, 1), value, by),
             *down(carried[1:], x, come + n, go + n, n, p, by),
@@ -149,8 +151,8 @@ def _up_form(known: Any, x: Any, place: Any, n: Any, reciprocal: Any, row: Any) 
 
     def first_and_rest(known: Any, x: Any, place: Any, n: Any, reciprocal: Any, row: Any) -> Any:
         behind = known[0]
-        value = less_products(x[place] * reciprocal, row, behind)
-        x[place] = value
+        value = less_products(x[np.uint64(place)] * reciprocal, row, behind)
+        x[np.uint64(place)] = value
         return ((value, *behind[:-1]), *up(known[1:], x, place + n, n, reciprocal, row))
 
     return first_and_rest
@@ -236,14 +238,16 @@ def _up_adjoint_form(carried: Any, x: Any, place: Any, go: Any, n: Any, p: Any, 
 @borrowing
 def _down(carried: Any, x: Any, start: Any, step: Any, n: Any, i: Any, end: Any, below: Any) -> Any:
     _, lower, pivots = end
+    row: Any = np.uint64(i)
     place = start + step * i
-    return down(carried, x, place + step * len(below), place, n, int(pivots[i]), load(lower, i, 0, below))
+    return down(carried, x, place + step * len(below), place, n, int(pivots[row]), load(lower, row, 0, below))
 
 
 @borrowing
 def _up(known: Any, x: Any, start: Any, step: Any, n: Any, i: Any, end: Any, like: Any) -> Any:
     rows, _, _ = end
-    return up(known, x, start + step * i, n, rows[i, 0], load(rows, i, 1, like))
+    row: Any = np.uint64(i)
+    return up(known, x, start + step * i, n, rows[row, 0], load(rows, row, 1, like))
 
 
 @borrowing

@@ -55,7 +55,7 @@ class Again:
         return None
 
     def solve(self, b: Array) -> tuple[Array, float]:
-        """Return the solution for `b`, (n,), in chain order; and zero, or NaN where it is not finite."""
+        """Return the solution for `b`, (n,), contiguous; and zero, or NaN where it is not finite."""
         x = np.empty(b.size)
         return x, kernels.solve(self._reflecting, self._program, self._starts, self._store, b, *self._notes, x)
 
@@ -95,6 +95,7 @@ def _joined_program(
         *(layout.link_start, layout.link_kept, layout.columns, around),
         *(layout.leftover, layout.core_places, layout.core if core is None else core),
         np.repeat(np.arange(segments), np.diff(layout.link_start)),
+        layout.chain.starts if layout.chain.stride > 1 else np.empty(0, np.int64),
         *(reduced or 4 * (np.empty(0, np.int64),)),
     )
     starts, joined = _joined(parts, len(parts) + 1, np.int64)

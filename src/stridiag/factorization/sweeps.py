@@ -93,9 +93,6 @@ class Sweeps:
         And the 2-norm of the solution for a random right-hand side of unit variance, if `probing`, or 0; NaN where an
         entry of the solution is not finite.
         """
-        again = None if probing else self._found_again()
-        if again is not None:
-            return again.solve(b)
         sides, core = self.down(b, probing=probing)
         if core.size and self._reduced is not None:
             core = self._reduced.solve(core)
@@ -198,7 +195,7 @@ class Sweeps:
                 self._worth_noting = False
         return self._notes
 
-    def _found_again(self) -> Again | None:
+    def again(self) -> Again | None:
         """Return what solves again in one call; None before the first solution, and where that does not serve."""
         nodes, short = self._nodes, self._layout.chain.n <= LONGEST
         if self._again is None and nodes is not None and short and self._values.dtype == np.float64:

@@ -131,8 +131,13 @@ class _Swept(Generic[Stored]):
         sweeps = self._adjoint_sweeps if adjoint else self._sweeps
         if sweeps is None:
             return None
-        x, size = sweeps.solve(self._chain.vector_to_chains(b), probing=probing)
-        return self._chain.vector_from_chains(x), size if sweeps.regular else math.nan
+        again = None if probing else sweeps.again()
+        if again is not None:
+            x, size = again.solve(b)
+        else:
+            x, size = sweeps.solve(self._chain.vector_to_chains(b), probing=probing)
+            x = self._chain.vector_from_chains(x)
+        return x, size if sweeps.regular else math.nan
 
     @property
     def _segments(self) -> CondensationLayout:
