@@ -45,9 +45,8 @@ NOTED = 400_000
 
 _LOOKED_AT = 64
 
-# Rows that take some 50 microseconds, without notes and with them.
-_GRAIN = 20_000
-_NOTED_GRAIN = 48_000
+# Rows that are worth a thread of their own, wherever the processors lie: decision 0032.
+_GRAIN = 75_000
 # The same where the caller has just written all that is read, or reads next what is written: numbers that go from one
 # processor's cache to another's take longer than the work itself, as long as the caches hold them.
 _CARRIED_GRAIN = 150_000
@@ -159,7 +158,7 @@ class Sweeps:
                     self._reflecting, dl, d, du, b, numbers, known, *around, begin, end, x, squares
                 )
 
-        _run_groups(expand, layout, self._groups, _GRAIN if notes is None else _NOTED_GRAIN)
+        _run_groups(expand, layout, self._groups, _GRAIN)
         return x, math.sqrt(squares.sum() + (total if probing else total * 0.0))
 
     def _reduce(self, b: Array | None, *, probing: bool) -> tuple[Array, Array]:
@@ -211,7 +210,7 @@ class Sweeps:
         def fold(begin: int, end: int) -> None:
             lane_replay.fold(self._reflecting, b, *notes.tables, notes.turns, begin, end, sides)
 
-        _run_groups(fold, self._layout, self._groups, _NOTED_GRAIN)
+        _run_groups(fold, self._layout, self._groups, _GRAIN)
         return sides
 
     def slogdet(self) -> tuple[float, float] | None:
