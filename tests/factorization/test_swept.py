@@ -116,7 +116,7 @@ def test_blocks_of_columns_and_batches():
 
 def test_numbers_of_threads_do_not_matter(monkeypatch):
     # All groups of segments are worth a thread.
-    for name in ("sweeps._GRAIN", "sweeps._NOTED_GRAIN", "sweeps._CARRIED_GRAIN", "determinant._GRAIN"):
+    for name in ("sweeps._GRAIN", "sweeps._CARRIED_GRAIN", "determinant._GRAIN"):
         monkeypatch.setattr(f"stridiag.factorization.{name}", 1)
     monkeypatch.setattr("stridiag.factorization.determinant._ORDERED_GRAIN", 1)
     for links, offsets in ((0, (-1, 0, 1)), (9, (-1, 0, 1)), (0, (-8, 0, 8))):

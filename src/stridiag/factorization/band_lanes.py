@@ -28,7 +28,7 @@ takes less time than eliminating anew, 0.6 of it at a million columns."""
 # Numbers from which on several threads look whether they are finite.
 _SHORT = 1 << 18
 
-# Groups of segments that are worth a thread of their own, without notes and with them (some 75,000 rows): decision 0032.
+# Groups of segments that are worth a thread of their own, without notes and with them (decision 0032).
 _GRAIN = 2
 _NOTED_GRAIN = 15
 
