@@ -7,6 +7,7 @@ from numba import config
 import stridiag
 from stridiag._kernels.vectors import BYTES
 from stridiag._kernels.wide_vectors import COLUMNS, column_of
+from stridiag._results import fresh
 from stridiag.factorization import columns
 from stridiag.factorization.band import BandLU
 from stridiag.factorization.band_condensation import BandCondensation
@@ -239,7 +240,7 @@ def test_units_cover_all_columns(kind):
 
 def test_fresh_memory_is_aligned():
     for n in (300_000, 100_000):
-        x = columns.fresh((n, 8), np.dtype(np.float64))
+        x = fresh((n, 8), np.dtype(np.float64))
         assert x.shape == (n, 8)
         assert columns.straight(x)
     assert not columns.straight(np.empty((4, 9)))

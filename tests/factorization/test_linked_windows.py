@@ -8,7 +8,7 @@ import stridiag
 from stridiag import linalg
 from stridiag._kernels import linked_windows as kernels
 from stridiag._kernels.compile import COMPILES
-from stridiag.factorization import chain_windows, swept
+from stridiag.factorization import swept
 from stridiag.factorization.linked_windows import LinkedWindows
 from stridiag.factorization.sweeps import Sweeps
 from stridiag.planning.chain import ChainLayout
@@ -21,19 +21,9 @@ N = 13_001
 
 
 @pytest.fixture(autouse=True)
-def tried(monkeypatch):
+def tried(watched):
     """Solve short chains in windows too; return what became of each trial."""
-    found = []
-    solve = LinkedWindows.solve
-
-    def noted(self, *args, **options):
-        result = solve(self, *args, **options)
-        found.append(result is not None)
-        return result
-
-    monkeypatch.setattr(chain_windows, "SHORTEST", 6000)
-    monkeypatch.setattr(LinkedWindows, "solve", noted)
-    return found
+    return watched(LinkedWindows)
 
 
 def linked(rows, columns, links, stride=1, n=N):

@@ -6,7 +6,7 @@ from numba import config
 
 from stridiag._kernels import tridiagonal_lanes, tridiagonal_lu
 from stridiag._kernels.vectors import BYTES
-from stridiag.factorization.columns import aligned
+from stridiag._results import aligned
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="vectors exist in compiled code only")
 

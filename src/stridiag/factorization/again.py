@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import noted_solve as kernels
-from stridiag.factorization.columns import aligned
+from stridiag._results import aligned
 from stridiag.factorization.front_householder import FrontHouseholder
 from stridiag.factorization.front_lu import FrontLU
 

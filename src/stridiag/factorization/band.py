@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from stridiag._kernels import band_columns, band_lu
 from stridiag._kernels.threads import run_ranges
-from stridiag.factorization.columns import TILE, aligned, fresh, reaches, serve, shows_finite, straight, units
+from stridiag._results import aligned, fresh
+from stridiag.factorization.columns import TILE, reaches, serve, shows_finite, straight, units
 from stridiag.factorization.corrected import ACCURATE, Corrected
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips

@@ -12,7 +12,8 @@ from stridiag._kernels import condensed_band_columns
 from stridiag._kernels.band_condensation import FIRST, LAST, LEFT_COLUMNS, LEFT_ROWS, PLACE, RIGHT_COLUMNS, RIGHT_ROWS
 from stridiag._kernels.band_inverse import condensed_band_pattern
 from stridiag._kernels.threads import run_ranges
-from stridiag.factorization.columns import aligned, fresh, serve, shows_finite, straight, units
+from stridiag._results import aligned, fresh
+from stridiag.factorization.columns import serve, shows_finite, straight, units
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle

@@ -13,6 +13,7 @@ from stridiag._kernels import band_replay
 from stridiag._kernels.extremes import magnitudes
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
+from stridiag._results import aligned
 from stridiag.factorization.survey import survey
 from stridiag.planning.chain import ChainLayout
 
@@ -209,6 +210,4 @@ def is_finite(x: Array) -> bool:
 
 def _aligned(size: int, dtype: np.dtype[Any]) -> Array:
     """Return zeros, from a cache line on: lanes that wait read what stands there, and must find numbers."""
-    room = np.zeros(size + BYTES // dtype.itemsize, dtype)
-    shift = -room.ctypes.data % BYTES // dtype.itemsize
-    return room[shift : shift + size]
+    return aligned((size,), dtype, np.zeros)

@@ -24,7 +24,7 @@ from stridiag._kernels import continuants, tridiagonal_batch, tridiagonal_lanes
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
-from stridiag.factorization.columns import aligned
+from stridiag._results import aligned
 from stridiag.factorization.condition import norm_bounds, probe
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.scaled import exponents_out_of_range, in_range, largest_parts

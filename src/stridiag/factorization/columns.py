@@ -13,10 +13,9 @@ from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
 from stridiag._kernels.wide_vectors import COLUMNS
-from stridiag._results import aligned, fresh
 from stridiag.factorization.survey import survey
 
-__all__ = ["TILE", "aligned", "fresh", "in_fronts", "reaches", "serve", "shows_finite", "straight", "units"]
+__all__ = ["TILE", "in_fronts", "reaches", "serve", "shows_finite", "straight", "units"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]

@@ -14,8 +14,9 @@ from stridiag._kernels import condensed_columns, condensed_sides, condensed_solv
 from stridiag._kernels import separator_tree as node_kernels
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.wide_vectors import COLUMNS
+from stridiag._results import aligned, fresh
 from stridiag.factorization import static_lu
-from stridiag.factorization.columns import aligned, fresh, serve, shows_finite, straight
+from stridiag.factorization.columns import serve, shows_finite, straight
 from stridiag.factorization.condensed_inverse import CondensedInverse
 from stridiag.factorization.condition import probe
 from stridiag.factorization.decomposition import Decomposition

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stridiag._dtypes import double_type
 from stridiag._kernels.leftover_size import sum_without
 from stridiag._kernels.scatter import scatter
-from stridiag.factorization.columns import fresh
+from stridiag._results import fresh
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.inverse_entries import norm_of_inverse
 from stridiag.factorization.norm_estimate import ALL_COLUMNS, inverse_one_norm

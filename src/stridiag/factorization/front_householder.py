@@ -14,7 +14,8 @@ from stridiag._kernels import front_householder as kernels
 from stridiag._kernels import front_order as places
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.permutations import permutation_sign
-from stridiag.factorization.columns import aligned, in_fronts, serve
+from stridiag._results import aligned
+from stridiag.factorization.columns import in_fronts, serve
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
 from stridiag.factorization.inverse_entries import diagonal_by_solves

@@ -16,7 +16,8 @@ from stridiag._kernels.front_panels import LANES
 from stridiag._kernels.front_tree import WIDTH
 from stridiag._kernels.permutations import permutation_sign
 from stridiag._recycled import recycled
-from stridiag.factorization.columns import aligned, in_fronts, serve
+from stridiag._results import aligned
+from stridiag.factorization.columns import in_fronts, serve
 from stridiag.factorization.determinant import phase_and_log
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
 from stridiag.factorization.front_panels import FrontPanels

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels import front_panels as kernels
 from stridiag._recycled import recycled
-from stridiag.factorization.columns import aligned
+from stridiag._results import aligned
 
 __all__ = ["FrontPanels"]
 

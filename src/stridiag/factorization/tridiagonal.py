@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from stridiag._kernels import chain_solve, column_lanes, tridiagonal_lu
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.wide_vectors import COLUMNS
-from stridiag.factorization.columns import TILE, aligned, fresh, reaches, serve, shows_finite, straight, units
+from stridiag._results import aligned, fresh
+from stridiag.factorization.columns import TILE, reaches, serve, shows_finite, straight, units
 from stridiag.factorization.condition import probe
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.inverse_entries import diagonal_by_solves

@@ -14,8 +14,8 @@ from stridiag._kernels import window_lu as kernels
 from stridiag._kernels.permutations import permutation_sign
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.window_block import PANEL
+from stridiag._results import aligned
 from stridiag.factorization.as_band import AsBand
-from stridiag.factorization.columns import aligned
 from stridiag.factorization.determinant import phase_and_log
 from stridiag.factorization.elementary import Permutation, columns_of_triangle
 from stridiag.factorization.simple_factor import SimpleFactor
