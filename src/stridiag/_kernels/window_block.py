@@ -212,7 +212,8 @@ def _upper_in_vectors(
     a: Any, starts: Any, shift: Any, width: Any, lower: Any, at: Any, height: Any, chosen: Any, first: Any,
     upper: Any, to: Any, count: Any, largest: Any, buffer: Any,
 ) -> float:  # fmt: skip
-    most = magnitude(splat(upper, to)) * 0.0
+    buffer[0] = 0.0
+    most = splat(buffer, 0)
     for k in range(count):
         p, row = chosen[first + k], to + k * width
         source, factors = starts[p] + shift, at + p
