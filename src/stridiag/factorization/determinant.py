@@ -21,9 +21,9 @@ __all__ = ["chain_determinant", "chain_diagonals", "is_as_it_stands", "phase_and
 
 # From this order on a chain is cut into segments; the rows of one segment at most, and those before it.
 _FROM, _LENGTH, _WARM = 1000, 1000, 32
-# Rows that take some 50 microseconds, and those that outweigh what the caller has put in order before, which goes from
-# one processor's cache to another's.
-_GRAIN, _ORDERED_GRAIN = 64_000, 150_000
+# Rows that are worth a thread of their own, and those that outweigh what the caller has put in order before, which goes
+# from one processor's cache to another's: decision 0043.
+_GRAIN, _ORDERED_GRAIN = 125_000, 200_000
 
 
 def phase_and_log(factors: NDArray[Any], phase: complex = 1.0) -> tuple[Any, float]:
