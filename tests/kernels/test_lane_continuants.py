@@ -7,6 +7,7 @@ import pytest
 from numba import config
 
 from stridiag._kernels import lane_continuants as lanes
+from stridiag._kernels.shared_units import new_units
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="vectors exist in compiled code only")
 
@@ -60,11 +61,11 @@ def passes(dl, d, du, *, plain=False):
     for guesses in (None, guess):
         given = None if guesses is None else guesses.copy()
         if plain:
-            lanes.run_plain(dl, d, du, START, LENGTH, 32, given, 0, GROUPS, found)
+            lanes.run_plain(dl, d, du, START, LENGTH, 32, given, new_units(0, GROUPS), False, found)
         else:
             tile = np.empty(lanes.TILE)
             for group in range(GROUPS):
-                lanes.run_lanes(dl, d, du, START, LENGTH, 32, given, group, group + 1, tile, found)
+                lanes.run_lanes(dl, d, du, START, LENGTH, 32, given, new_units(group, group + 1), False, tile, found)
         answers.append(lanes.join(dl, d, du, HEAD, found, guess))
         if answers[-1][2] < 1.0:
             break

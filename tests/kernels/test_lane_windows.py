@@ -5,6 +5,7 @@ import pytest
 
 from stridiag._kernels import lane_windows, window_checks
 from stridiag._kernels.compile import COMPILES
+from stridiag._kernels.shared_units import new_units
 
 pytestmark = pytest.mark.skipif(not COMPILES, reason="explicit vectors exist in compiled code only")
 
@@ -26,7 +27,7 @@ def chains(n, stride, beyond=0, seed=0, interchanging=None):
     return dl, d, du, rng.normal(size=n)
 
 
-def solved(kernel, how, dl, d, du, b, stride, probing):
+def solved(kernel, how, dl, d, du, b, stride, probing, *, from_end=False):
     beside = 1 if stride == 1 else 16 if stride % 16 == 0 else 8
     lanes = 16 if stride == 1 else 16 // beside
     height = -(-d.size // stride)
@@ -35,7 +36,9 @@ def solved(kernel, how, dl, d, du, b, stride, probing):
     probe = np.random.default_rng(1).normal(size=PIECE + 2 * margin) if probing else None
     x, borders = np.full(d.size, 7.0), np.zeros((groups, 4, 16))
     largest, squares = np.empty((2, groups))
-    kernel(how, dl, d, du, b, probe, stride, PIECE, margin, 0, groups, x, borders, largest, squares)
+    kernel(
+        how, dl, d, du, b, probe, stride, PIECE, margin, new_units(0, groups), from_end, x, borders, largest, squares
+    )
     return x, borders, largest, squares
 
 
@@ -70,6 +73,10 @@ def test_lanes_do_what_plain_loops_do(n, stride, beyond, probing, how):
     residual[stride:] += dl[: n - stride] * x[: n - stride]
     assert abs(residual).max() < 2e-15 * (1 + abs(x).max())
     assert disagreeing(dl, d, du, stride, x, borders) == []
+    # From the last group to the first, to the last bit.
+    other_way = solved(lane_windows.solve_windows, how, dl, d, du, b, stride, probing, from_end=True)
+    for one, other in zip(found, other_way, strict=True):
+        np.testing.assert_array_equal(one, other)
     heights = borders[:, window_checks.WITHIN].max()
     assert heights == (0.0 if how is None else abs(x).max())
 

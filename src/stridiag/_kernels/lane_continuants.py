@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
 from stridiag._kernels.gathered_products import gather_products
+from stridiag._kernels.shared_units import Units, take
 from stridiag._kernels.vector_numbers import spread
 from stridiag._kernels.vectors import (
     both,
@@ -129,12 +130,12 @@ def run_lanes(
     length: int,
     warm: int,
     guess: Array | None,
-    first: int,
-    last: int,
+    units: Units,
+    from_end: bool,
     tile: Array,
     found: Array,
 ) -> None:
-    """Run the groups `first` ... `last` - 1.
+    """Run the groups that are taken: see `stridiag._kernels.shared_units`.
 
     Parameters
     ----------
@@ -151,7 +152,8 @@ def run_lanes(
     found : ndarray, (11, segments)
     """
     segments = start.size
-    for group in range(first, last):
+    group = take(units, from_end)
+    while group >= 0:
         s = GROUP * group
         one = spread(tile, 1.0)
         zero = one - one
@@ -210,6 +212,7 @@ def run_lanes(
         for k, (left, right) in enumerate(((y, yy), (y0, yy0), (e, ee), (growth, ggrowth), (least, lleast))):
             store(found, (OTHER_TO + k) * segments + s, left)
             store(found, (OTHER_TO + k) * segments + s + 8, right)
+        group = take(units, from_end)
 
 
 @kernel
@@ -221,36 +224,39 @@ def run_plain(
     length: int,
     warm: int,
     guess: Array | None,
-    first: int,
-    last: int,
+    units: Units,
+    from_end: bool,
     found: Array,
 ) -> None:
     """Do what `run_lanes` does, one segment after another."""
-    for s in range(GROUP * first, GROUP * last):
-        x, x0, y, y0, e, growth, least, beta = 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0
-        begin = -warm
-        if guess is not None:
-            begin = 0
-            x, x0 = guess[0, s], guess[1, s]
-        for row in range(begin, length, BLOCK):
-            j = start[s] + row
-            if row == 0:
-                beta = dl[j - 1] * du[j - 1]
-                y, y0 = _other(x, x0, beta)
-                growth = _ratio(x, x0, y, y0, beta)
-                e, least = 0.0, 1.0
-                found[GUESS, s], found[GUESS + 1, s] = x, x0
-                found[OTHER, s], found[OTHER + 1, s] = y, y0
-            for r in range(BLOCK):
-                below, above, main = dl[j + r - 1], du[j + r - 1], d[j + r]
-                beta = below * above
-                least = least_of(least_of(least, beta), main)
-                x, x0 = main * x - beta * x0, x
-                y, y0 = main * y - beta * y0, y
-            x, x0, y, y0, e, growth, least = _scaled(x, x0, y, y0, beta, e, growth, least)
-        found[TO, s], found[TO + 1, s] = x, x0
-        found[OTHER_TO, s], found[OTHER_TO + 1, s] = y, y0
-        found[EXPONENT, s], found[GROWTH, s], found[LEAST, s] = e, growth, least
+    group = take(units, from_end)
+    while group >= 0:
+        for s in range(GROUP * group, GROUP * (group + 1)):
+            x, x0, y, y0, e, growth, least, beta = 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0
+            begin = -warm
+            if guess is not None:
+                begin = 0
+                x, x0 = guess[0, s], guess[1, s]
+            for row in range(begin, length, BLOCK):
+                j = start[s] + row
+                if row == 0:
+                    beta = dl[j - 1] * du[j - 1]
+                    y, y0 = _other(x, x0, beta)
+                    growth = _ratio(x, x0, y, y0, beta)
+                    e, least = 0.0, 1.0
+                    found[GUESS, s], found[GUESS + 1, s] = x, x0
+                    found[OTHER, s], found[OTHER + 1, s] = y, y0
+                for r in range(BLOCK):
+                    below, above, main = dl[j + r - 1], du[j + r - 1], d[j + r]
+                    beta = below * above
+                    least = least_of(least_of(least, beta), main)
+                    x, x0 = main * x - beta * x0, x
+                    y, y0 = main * y - beta * y0, y
+                x, x0, y, y0, e, growth, least = _scaled(x, x0, y, y0, beta, e, growth, least)
+            found[TO, s], found[TO + 1, s] = x, x0
+            found[OTHER_TO, s], found[OTHER_TO + 1, s] = y, y0
+            found[EXPONENT, s], found[GROWTH, s], found[LEAST, s] = e, growth, least
+        group = take(units, from_end)
 
 
 @kernel

@@ -44,6 +44,7 @@ from stridiag._kernels.lane_window_rows import (
     squares_inside,
 )
 from stridiag._kernels.lane_window_steps import back, back_probe, height, larger, squared, step
+from stridiag._kernels.shared_units import Units, take, take_the_rest
 from stridiag._kernels.vectors import both, choose, every, less, load, magnitude, store
 from stridiag._kernels.window_checks import AHEAD, BEHIND, BELOW, WITHIN
 
@@ -63,8 +64,8 @@ def plain_solve_windows(
     stride: int,
     piece: int,
     margin: int,
-    begin: int,
-    end: int,
+    units: Units,
+    from_end: bool,
     x: Array,
     borders: Array,
     largest: Array,
@@ -75,7 +76,8 @@ def plain_solve_windows(
     size = group_size_of(d)
     steps = piece + 2 * margin
     rows = np.empty((steps, 4), d.dtype)
-    for group in range(begin, end):
+    group = take(units, from_end)
+    while group >= 0:
         total = most = 0.0
         trusted = True
         for lane in range(size):
@@ -124,6 +126,9 @@ def plain_solve_windows(
             total += x1 * 0.0
         largest[group] = most if trusted else math.nan
         squares[group] = total if trusted else math.nan
+        if not trusted:
+            take_the_rest(units)
+        group = take(units, from_end)
 
 
 @borrowing
@@ -145,8 +150,8 @@ _sum_of = optional(lambda x, scratch, at, count: 0.0, lambda x, scratch, at, cou
 
 
 _lead = optional(
-    lambda interchanging, piece, size: size * piece,
-    lambda interchanging, piece, size: 2 * ROWS,
+    lambda interchanging, lead: lead,
+    lambda interchanging, lead: 2 * ROWS,
 )
 
 
@@ -192,27 +197,29 @@ def solve_windows(
     stride: int,
     piece: int,
     margin: int,
-    begin: int,
-    end: int,
+    units: Units,
+    from_end: bool,
     x: Array,
     borders: Array,
     largest: Array,
     squares: Array,
 ) -> None:
-    """Solve the windows of the groups `begin` ... `end` - 1, and fill in their pieces of `x`, (n,).
+    """Solve the windows of the groups that are taken, see `shared_units`, and fill in their pieces of `x`, (n,).
 
     `interchanging` is True, or None where pivots are taken as they come. `dl` and `du` have n or n - `stride` entries;
     `piece` and `margin` are multiples of a tile's rows; `probe` has at least as many numbers as a window has rows, and
     stands for a pseudo-random right-hand side. Of each group: ``borders[group]`` becomes, lane by lane, what
     `disagreeing` looks at, and with interchanges the largest unknowns; ``largest[group]`` the largest magnitude of an
     entry of the matrix; ``squares[group]`` the sum of the squares of the probe's solution, NaN if a number of x is not
-    finite or a pivot is not to be trusted. Then the groups behind are not solved, and theirs are NaN too.
+    finite or a pivot is not to be trusted. Then those not yet taken are not solved, and nothing is known of theirs.
     """
     size = group_size_of(d)
     half = size // 2
     part = ROWS * size
     steps = piece + 2 * margin
     far = d.size > BEYOND_CACHE
+    # The next group, in the direction in which they are taken.
+    lead = -size * piece if from_end else size * piece
     starts = np.empty(size, np.int64)
     tile = np.empty(4 * part + half, d.dtype)
     place = aligned(tile)
@@ -223,7 +230,8 @@ def solve_windows(
     dropped = margin - ROWS
     rows = np.empty((steps - dropped) * width + half, d.dtype)
     origin = aligned(rows)
-    for group in range(begin, end):
+    group = take(units, from_end)
+    while group >= 0:
         for lane in range(size):
             starts[lane] = first_place(stride, size, piece, margin, group, lane)
             tile[place + 3 * part + lane] = weight(first_place(1, size, 1, 0, group, lane))
@@ -251,7 +259,7 @@ def solve_windows(
                 held, held_other = fine, fine_other
             for row in range(ROWS):
                 if far:
-                    look_ahead(dl, d, du, b, stride, starts, chunk, row, _lead(interchanging, piece, size), size)
+                    look_ahead(dl, d, du, b, stride, starts, chunk, row, _lead(interchanging, lead), size)
                 at = place + row * size
                 to = origin + (max(chunk - dropped, 0) + row) * width
                 nz, nz_other = probed(probe, chunk + row, weights), probed(probe, chunk + row, weights_other)
@@ -274,8 +282,9 @@ def solve_windows(
                     on, on_other = choose(held, on + 1.0, on), choose(held_other, on_other + 1.0, on_other)
                     held, held_other = both(held, fine), both(held_other, fine_other)
         if interchanging is None and not every(both(fine, fine_other)):
-            squares[group:end] = np.nan
-            largest[group:end] = np.nan
+            squares[group] = np.nan
+            largest[group] = np.nan
+            take_the_rest(units)
             break
         store(tile, place, most)
         largest[group] = 0.0
@@ -327,3 +336,4 @@ def solve_windows(
         # Zero, and NaN if an entry of x is not finite: none above it is.
         trace = (x1 + y1) * 0.0
         squares[group] = ends + _sum(trace, tile, place, half) + _sum_of(total, tile, place, half)
+        group = take(units, from_end)

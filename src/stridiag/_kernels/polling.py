@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.compile import vector_kernel
 
-__all__ = ["TURNS", "await_count", "count_and_rest", "load", "new_counter", "set_count"]
+__all__ = ["PLACE", "TURNS", "add", "await_count", "count_and_rest", "load", "new_counter", "set_count"]
 
 Counter = NDArray[np.int64]
 
@@ -31,8 +31,10 @@ TURNS = 12_000
 # and releases the interpreter's lock. Who asks for the lock before that is put to sleep by it.
 _BACK = 1500
 
-# A counter stands amid so many bytes that nothing else is in its cache line.
-_PLACE, _SIZE = 8, 16
+PLACE = 8
+"""Where a counter stands in its array: amid so many bytes that nothing of another array is in its cache line."""
+
+_SIZE = 2 * PLACE
 
 # Its own annotations describe the function that is decorated, not the one that comes out.
 intrinsic: Any = extending.intrinsic
@@ -45,12 +47,12 @@ def new_counter() -> Counter:
 
 def set_count(counter: Counter, count: int) -> None:
     """Set a counter that no other thread sets."""
-    counter[_PLACE] = count
+    counter[PLACE] = count
 
 
 def _address(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     data = context.make_array(sig.args[0])(context, builder, args[0]).data
-    return builder.gep(data, [ir.Constant(ir.IntType(64), _PLACE)])
+    return builder.gep(data, [ir.Constant(ir.IntType(64), PLACE)])
 
 
 @intrinsic
@@ -64,8 +66,8 @@ def _seen(typing: Any, counter: Any) -> Any:
 
 
 @intrinsic
-def _count(typing: Any, counter: Any, more: Any) -> Any:
-    """Add to a counter, whatever others add at the same time."""
+def add(typing: Any, counter: Any, more: Any) -> Any:
+    """Add to a counter, whatever others add at the same time, and return what it stood at."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         number = context.cast(builder, args[1], sig.args[1], types.int64)
@@ -91,7 +93,7 @@ def await_count(counter: Counter, least: int, turns: int) -> float:
 
 
 def _count_plain(counter: Counter, more: int, bell: Counter, heard: int, turns: int) -> float:
-    counter[_PLACE] += more
+    counter[PLACE] += more
     return 0.0
 
 
@@ -101,7 +103,7 @@ def count_and_rest(counter: Counter, more: int, bell: Counter, heard: int, turns
 
     Both in one call, so that who awaits the count finds the interpreter's lock free.
     """
-    _count(counter, more)
+    add(counter, more)
     number = 1.0
     for _ in range(turns):
         if _seen(bell) != heard:

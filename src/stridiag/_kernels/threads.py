@@ -28,9 +28,10 @@ from itertools import pairwise
 from queue import SimpleQueue
 
 from stridiag._kernels import polling
+from stridiag._kernels.shared_units import Units, new_units
 from stridiag._kernels.thread_count import forget_the_environment, get_num_threads, use_one_thread
 
-__all__ = ["run_ranges"]
+__all__ = ["run_ranges", "run_shared"]
 
 Piece = Callable[[int, int], object]
 
@@ -103,6 +104,27 @@ def run_ranges(
         finally:
             # The traceback holds this frame, and this frame would hold the traceback.
             del problem
+
+
+def run_shared(function: Callable[[Units, bool], object], count: int, *, grain: int = 1) -> None:
+    """Call ``function(units, from_end)`` on several threads, which share the units of ``range(count)`` among them.
+
+    For kernels that take one unit after another while they run (`stridiag._kernels.shared_units`): a thread that comes
+    late, or that the data has a long way to, does less. So they are worth a second thread from less work on than pieces
+    that are cut beforehand.
+
+    Parameters
+    ----------
+    function : callable
+        As for `run_ranges`; it hands both arguments to its kernel.
+    count : int
+        The number of units, of some 10 microseconds or more: none is divided.
+    grain : int
+        No thread is there for less units.
+    """
+    if count > 0:
+        units = new_units(0, count)
+        run_ranges(lambda first, last: function(units, first > 0), max(1, count // grain))
 
 
 class _Call:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from stridiag._kernels import lane_windows, window_checks
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.lane_groups import ROWS, group_size
-from stridiag._kernels.threads import run_ranges
+from stridiag._kernels.shared_units import Units, new_units
+from stridiag._kernels.threads import run_shared
 from stridiag.factorization.condition import probe
 from stridiag.planning.chain import ChainLayout
 
@@ -52,8 +53,8 @@ _AGREED = 2.0
 _TALLER = 2.0
 # Groups that may be solved once more, with margins twice as wide: one in so many, and one.
 _FEW = 2
-# Groups of windows that are worth a thread of their own, wherever the processors lie, some 75,000 rows: decision 0032.
-_GRAIN, _LONG_GRAIN = 12, 6
+# Groups of windows that are worth a thread of their own, wherever the processors lie: decision 0043.
+_GRAIN, _LONG_GRAIN = 6, 2
 
 
 class Windows:
@@ -148,7 +149,7 @@ class Windows:
         made = x, borders, largest, squares
         numbers = self._numbers if probing else None
         grain = _GRAIN if self.interchanging is None else _LONG_GRAIN
-        run_ranges(self._solver(b, numbers, self.margin, made), self._groups, grain=grain, multiple=1)
+        run_shared(self._solver(b, numbers, self.margin, made), self._groups, grain=grain)
         most = float(largest.max())
         if math.isnan(most):
             self.refused = True
@@ -160,14 +161,14 @@ class Windows:
 
     def _solver(
         self, b: Array, numbers: Array | None, margin: int, made: tuple[Array, ...]
-    ) -> Callable[[int, int], None]:
-        """Return what solves the windows of a range of groups."""
+    ) -> Callable[[Units, bool], None]:
+        """Return what solves the windows of groups that threads share."""
         (dl, d, du), (x, borders, largest, squares) = self.tridiagonal, made
         how, stride, piece = self.interchanging, self._stride, self._piece
 
-        def run(begin: int, end: int) -> None:
+        def run(units: Units, from_end: bool) -> None:
             lane_windows.solve_windows(
-                how, dl, d, du, b, numbers, stride, piece, margin, begin, end, x, borders, largest, squares
+                how, dl, d, du, b, numbers, stride, piece, margin, units, from_end, x, borders, largest, squares
             )
 
         return run
@@ -190,7 +191,7 @@ class Windows:
             if count > 1 + self._groups // _FEW:
                 return False
             for group in found[:count]:
-                again(group, group + 1)
+                again(new_units(group, group + 1), False)
         return False
 
 

@@ -13,16 +13,17 @@ from stridiag._dtypes import double_type
 from stridiag._kernels import lane_continuants as lanes
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.determinant import log_product, unit_product
-from stridiag._kernels.threads import run_ranges
+from stridiag._kernels.shared_units import Units
+from stridiag._kernels.threads import run_shared
 from stridiag.planning.chain import ChainLayout
 
 __all__ = ["chain_determinant", "chain_diagonals", "is_as_it_stands", "phase_and_log", "sign_of_flips"]
 
 # From this order on a chain is cut into segments; the rows of one segment at most, and those before it.
 _FROM, _LENGTH, _WARM = 1000, 1000, 32
-# Rows that take some 50 microseconds, and those that outweigh what the caller has put in order before, which goes from
-# one processor's cache to another's.
-_GRAIN, _ORDERED_GRAIN = 64_000, 150_000
+# Rows that are worth a thread of their own, and those that outweigh what the caller has put in order before, which goes
+# from one processor's cache to another's: decision 0043.
+_GRAIN, _ORDERED_GRAIN = 125_000, 200_000
 
 
 def phase_and_log(factors: NDArray[Any], phase: complex = 1.0) -> tuple[Any, float]:
@@ -55,15 +56,14 @@ def chain_determinant(layout: ChainLayout, values: NDArray[Any]) -> tuple[float,
     def run(guesses: NDArray[Any] | None) -> tuple[float, float, float]:
         given = (dl, d, du, start, length, _WARM, guesses)
 
-        def piece(first: int, last: int) -> None:
+        def some(units: Units, from_end: bool) -> None:
             if COMPILES:
-                lanes.run_lanes(*given, first, last, np.empty(lanes.TILE), found)
+                lanes.run_lanes(*given, units, from_end, np.empty(lanes.TILE), found)
             else:
-                lanes.run_plain(*given, first, last, found)
+                lanes.run_plain(*given, units, from_end, found)
 
-        # Pieces are small: a thread that wakes late holds up one of them only.
         grain = -(-(_GRAIN if is_as_it_stands(layout) else _ORDERED_GRAIN) // (lanes.GROUP * length))
-        run_ranges(piece, groups, grain=grain, multiple=1, pieces_per_thread=4)
+        run_shared(some, groups, grain=grain)
         return lanes.join(dl, d, du, head, found, guess)
 
     m, e, trust = run(None) if groups else lanes.join(dl, d, du, n, found, guess)
