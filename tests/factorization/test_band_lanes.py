@@ -159,6 +159,45 @@ def test_one_call_or_several_change_nothing(rng, monkeypatch, sides):
     assert error(A, made[0][2][:, -1], b[:, -1]) < 1e-15
 
 
+@pytest.mark.parametrize("offsets", [OFFSETS, (-6, 0, 4)])
+def test_the_right_hand_side_of_a_vector_is_only_read(rng, offsets):
+    A, b = of_kind("random", 0, offsets), rng.standard_normal(N)
+    F, kept = A.factor(method="band"), b.copy()
+    first = F.solve(b)
+    b.setflags(write=False)
+    np.testing.assert_array_equal(F.solve(b), first)
+    np.testing.assert_array_equal(b, kept)
+    np.testing.assert_array_equal(F.solve(b[:, None])[:, 0], first)
+
+
+@pytest.mark.parametrize("offsets", [OFFSETS, (-6, 0, 4)])
+@pytest.mark.parametrize("kind", ["dominant", "random"])
+def test_solutions_that_are_not_finite_are_noticed(rng, kind, offsets):
+    # Wherever that begins, it shows in the last unknowns that are found: the outermost.
+    A, b = of_kind(kind, 0, offsets), rng.standard_normal(N)
+    D = decompose(stridiag.plan(A.structure, method="band"), A.values)
+    assert isinstance(D, TwoEndedLU)
+    np.testing.assert_array_equal(D.solve_vector(b), D.solve(b[:, None].copy())[:, 0])
+    for place in (0, 1, 17, N // 2 - 3, N // 2, N // 2 + 3, N - 30, N - 1):
+        for bad in (np.nan, np.inf, -np.inf):
+            other = b.copy()
+            other[place] = bad
+            assert D.solve_vector(other) is None
+            with pytest.raises(stridiag.NonFiniteError):
+                A.factor(method="band").solve(other)
+    # What overflows on the way, in one place: there the diagonal is tiny, and the row and the column have nothing else.
+    for place in (5, N // 2 + 1, N - 7):
+        values, (rows, columns) = A.values.copy(), A.structure.coordinates()
+        values[(rows == place) | (columns == place)] = 0.0
+        values[(rows == place) & (columns == place)] = 1e-200
+        D = decompose(stridiag.plan(A.structure, method="band"), values)
+        large = b.copy()
+        large[place] = 1e200
+        assert isinstance(D, TwoEndedLU)
+        assert D.solve_vector(large) is None
+        assert D.solve_vector(b) is not None
+
+
 def test_other_values_in_the_same_storage(rng):
     A = of_kind("random", 0)
     B = A.with_values(rng.standard_normal(A.values.size))

@@ -373,19 +373,15 @@ def compress(
 
 
 @kernel
-def by_length(first: Array, last: Array, neighbours: Array, counts: Array, order: Array) -> None:
-    """Fill `order` with the segments sorted by whether they have neighbours to the left, then by length, then as given.
-
-    `counts`, (2 longest + 3,), is work space.
-    """
-    longest = (counts.size - 3) // 2
+def by_length(first: Array, last: Array, counts: Array, order: Array) -> None:
+    """Fill `order` with the segments sorted by length, then as given; `counts`, (longest + 2,), is work space."""
     for k in range(counts.size):
         counts[k] = 0
     for s in range(first.size):
-        counts[last[s] - first[s] + 2 + (longest if neighbours[s, 1] >= 0 else 0)] += 1
+        counts[last[s] - first[s] + 2] += 1
     for k in range(1, counts.size):
         counts[k] += counts[k - 1]
     for s in range(first.size):
-        key = last[s] - first[s] + 1 + (longest if neighbours[s, 1] >= 0 else 0)
+        key = last[s] - first[s] + 1
         order[counts[key]] = s
         counts[key] += 1

@@ -148,7 +148,7 @@ def factor_plainly(
     if last == 2:
         regular[1] = _end_plainly(flat, turned, -1, bottom, rests[1])
     if len(sides) > 0:
-        forward_substitute(above, below, sides, top, bottom, first, last, x.size // len(sides), x, core)
+        forward_substitute(above, below, sides, top, bottom, first, last, x.size // len(sides), x, x, core)
 
 
 # ---------------------------------------------------------------------- rows: in compiled code only

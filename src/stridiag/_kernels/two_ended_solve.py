@@ -104,11 +104,11 @@ def _fill_sides(x: Any, place: Any, step: Any, n: Any, rows: Any) -> Any:
 # ---------------------------------------------------------------------- steps, for every right-hand side in turn
 
 
-def down(carried: tuple[Row, ...], x: Array, come: int, go: int, n: int, p: int, by: Row) -> tuple[Row, ...]:
+def down(carried: tuple[Row, ...], b: Array, x: Array, come: int, go: int, n: int, p: int, by: Row) -> tuple[Row, ...]:
     """Take the pivot row's numbers out, to `go`, from those that are carried and come; return what is carried on."""
     result = []
     for k, row in enumerate(carried):
-        following = (*row[1:], x[come + k * n])
+        following = (*row[1:], b[come + k * n])
         value = take(following, row[0], p, 1)
         x[go + k * n] = value
         result.append(reduce(put(following, row[0], p, 1), value, by))
@@ -116,19 +116,19 @@ def down(carried: tuple[Row, ...], x: Array, come: int, go: int, n: int, p: int,
 
 
 @compiled_form(down)
-def _down_form(carried: Any, x: Any, come: Any, go: Any, n: Any, p: Any, by: Any) -> Any:
+def _down_form(carried: Any, b: Any, x: Any, come: Any, go: Any, n: Any, p: Any, by: Any) -> Any:
     if len(carried) == 0:
-        return lambda carried, x, come, go, n, p, by: ()
+        return lambda carried, b, x, come, go, n, p, by: ()
 
-    def first_and_rest(carried: Any, x: Any, come: Any, go: Any, n: Any, p: Any, by: Any) -> Any:
+    def first_and_rest(carried: Any, b: Any, x: Any, come: Any, go: Any, n: Any, p: Any, by: Any) -> Any:
         row = carried[0]
         # Places are unsigned, or each would be looked at whether it counts from the end.
-        following = (*row[1:], x[np.uint64(come)])
+        following = (*row[1:], b[np.uint64(come)])
         value = take(following, row[0], p, 1)
         x[np.uint64(go)] = value
         return (
             reduce(put(following, row[0], p, 1), value, by),
-            *down(carried[1:], x, come + n, go + n, n, p, by),
+            *down(carried[1:], b, x, come + n, go + n, n, p, by),
         )
 
     return first_and_rest
@@ -236,11 +236,11 @@ def _up_adjoint_form(carried: Any, x: Any, place: Any, go: Any, n: Any, p: Any, 
 
 
 @borrowing
-def _down(carried: Any, x: Any, start: Any, step: Any, n: Any, i: Any, end: Any, below: Any) -> Any:
+def _down(carried: Any, b: Any, x: Any, start: Any, step: Any, n: Any, i: Any, end: Any, below: Any) -> Any:
     _, lower, pivots = end
     row: Any = np.uint64(i)
     place = start + step * i
-    return down(carried, x, place + step * len(below), place, n, int(pivots[row]), load(lower, row, 0, below))
+    return down(carried, b, x, place + step * len(below), place, n, int(pivots[row]), load(lower, row, 0, below))
 
 
 @borrowing
@@ -286,20 +286,24 @@ def forward_substitute(
     first: int,
     last: int,
     n: int,
+    b: Array,
     x: Array,
     core: Array,
 ) -> None:
-    """Apply the inverses of the exchanges and of L to the sides `x`, (r n,); put what is left into `core`, (r, w)."""
+    """Apply the inverses of the exchanges and of L to the sides `b`, (r n,); put what is left into `core`, (r, w).
+
+    The rest goes to `x`, which may be `b` itself.
+    """
     steps, turned_steps, both = _steps(top, bottom, first, last)
     flat, w = core.reshape(core.size), core.shape[1]
-    one, other = of_sides(x, 0, 1, n, below, sides), of_sides(x, n - 1, -1, n, above, sides)
+    one, other = of_sides(b, 0, 1, n, below, sides), of_sides(b, n - 1, -1, n, above, sides)
     for i in range(both):
-        one = _down(one, x, 0, 1, n, i, top, below)
-        other = _down(other, x, n - 1, -1, n, i, bottom, above)
+        one = _down(one, b, x, 0, 1, n, i, top, below)
+        other = _down(other, b, x, n - 1, -1, n, i, bottom, above)
     for i in range(both, steps):
-        one = _down(one, x, 0, 1, n, i, top, below)
+        one = _down(one, b, x, 0, 1, n, i, top, below)
     for i in range(both, turned_steps):
-        other = _down(other, x, n - 1, -1, n, i, bottom, above)
+        other = _down(other, b, x, n - 1, -1, n, i, bottom, above)
     if first == 0:
         fill_sides(flat, 0, 1, w, one)
     if last == 2:
@@ -359,16 +363,17 @@ def solve(
     middle: End,
     n: int,
     done: bool,
+    b: Array,
     x: Array,
     core: Array,
 ) -> None:
-    """Overwrite the sides `x`, (r n,), with the solutions: all steps in one call.
+    """Put the solutions for the sides `b`, (r n,), into `x`, which may be `b` itself: all steps in one call.
 
     Where few rows are solved for, each call by itself takes some tenth of the time. `core`, (r, w), is work space, or,
     if `done`, what the first half has left there.
     """
     if not done:
-        forward_substitute(above, below, sides, top, bottom, 0, 2, n, x, core)
+        forward_substitute(above, below, sides, top, bottom, 0, 2, n, b, x, core)
     solve_core(middle, top[2].size, x, core)
     back_substitute(above, below, sides, top, bottom, 0, 2, n, x, core)
 

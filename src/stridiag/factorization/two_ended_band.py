@@ -16,6 +16,7 @@ from stridiag._kernels.threads import run_ranges
 from stridiag.factorization.band import BandLU
 from stridiag.factorization.band_lanes import is_finite, rows_from_chains, rows_to_chains
 from stridiag.factorization.beside import SolvesFewSides
+from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.condition import beside_probe, one_norm_of, probe, split
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.band import BandLayout
@@ -28,7 +29,9 @@ Array = NDArray[Any]
 # Rows from which on each end has a thread of its own. Below, the ends take turns on one: what waits for no memory
 # takes hardly longer so than one end alone.
 _FACTOR_ROWS = 20_000
-_SOLVE_ROWS = 200_000
+# Solutions wait for memory before they are worth a second thread, which gains little then, and loses a third where it
+# comes late: the ends do not take turns.
+_SOLVE_ROWS = 2_000_000
 
 
 class TwoEndedLU(SolvesFewSides):
@@ -109,7 +112,8 @@ class TwoEndedLU(SolvesFewSides):
         made = cls(layout, values, band, both)
         if not made.trusted:
             return None
-        made._solve_pair(both.reshape(both.size), (0, 0), made._carried)
+        sides = both.reshape(both.size)
+        made._solve_pair(sides, sides, (0, 0), made._carried)
         x, made._probed = split(chain, both)
         made._size = one_norm_of(made._probed)
         return (made, x, made._size / math.sqrt(b.size)) if is_finite(x) else None
@@ -134,8 +138,11 @@ class TwoEndedLU(SolvesFewSides):
 
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
-        x = self.solve_rows(b[None].copy())[0]
-        return x if is_finite(x) else None
+        chain = self._band.chain
+        x = np.empty(b.size, b.dtype)
+        self._solve_pair(chain.to_chains(b), x, (0,))
+        # Back substitution goes outwards, and what is not finite makes all that comes later so.
+        return chain.from_chains(x) if math.isfinite(x[0]) and math.isfinite(x[-1]) else None
 
     @cached_property
     def _stored(self) -> BandLU:
@@ -148,7 +155,7 @@ class TwoEndedLU(SolvesFewSides):
         if adjoint:
             self._each_pair(x, self._solve_pair_adjoint)
         else:
-            self._each_pair(x, self._solve_pair)
+            self._each_pair(x, lambda pair, sides: self._solve_pair(pair, pair, sides))
         return rows_from_chains(chain, x)
 
     def _each_pair(self, x: Array, solve: Any) -> None:
@@ -156,21 +163,21 @@ class TwoEndedLU(SolvesFewSides):
             pair = x[k : k + 2]
             solve(pair.reshape(pair.size), (0,) * pair.shape[0])
 
-    def _solve_pair(self, x: Array, sides: tuple[int, ...], carried: Array | None = None) -> None:
-        """Overwrite one or two right-hand sides in class order, one behind the other, with the solutions.
+    def _solve_pair(self, b: Array, x: Array, sides: tuple[int, ...], carried: Array | None = None) -> None:
+        """Put the solutions for one or two right-hand sides, in class order, one behind the other, into `x`.
 
-        The first half is done where `carried`, (r, w), is what was left of them.
+        Which may be `b` itself. The first half is done where `carried`, (r, w), is what was left of them.
         """
-        n, w = self._band.n, self._band.width
+        n, w, b = self._band.n, self._band.width, frozen(b)
         done = carried is not None and carried.size > 0
         core = carried if carried is not None and done else np.empty((len(sides), w), x.dtype)
         given = (*self._widths, sides, self._top, self._bottom)
         if n < _SOLVE_ROWS:
-            kernels.solve(*given, self._core, n, done, x, core)
+            kernels.solve(*given, self._core, n, done, b, x, core)
             return
 
         def forward(first: int, last: int) -> None:
-            kernels.forward_substitute(*given, first, last, n, x, core)
+            kernels.forward_substitute(*given, first, last, n, b, x, core)
 
         def back(first: int, last: int) -> None:
             kernels.back_substitute(*given, first, last, n, x, core)

@@ -208,13 +208,12 @@ class CondensationLayout:
 
     @cached_property
     def lanes(self) -> Index:
-        """Segments, (segments,), sorted by whether they have neighbours to the left, then by length.
+        """Segments, (segments,), sorted by length.
 
         So that consecutive ones can be worked on in the lanes of vectors.
         """
-        longest = max(self.longest, 1)
         order = np.empty(self.first.size, np.int64)
-        kernels.by_length(self.first, self.last, self.neighbours, np.empty(2 * longest + 3, np.int64), order)
+        kernels.by_length(self.first, self.last, np.empty(self.longest + 2, np.int64), order)
         return order
 
     @cached_property
