@@ -9,7 +9,8 @@ With T the chains, and the links :math:`a_k` at (:math:`r_k`, :math:`c_k`), the 
 where column k of s solves :math:`(I + K) s = a_k e_{r_k}`. Entries of the inverse of a tridiagonal matrix beyond its
 pattern are products along the way:
 
-.. math:: z_{i-1,j} = z_{ij}\, Z_{i-1,i} / Z_{ii} \quad (i \le j), \qquad z_{i+1,j} = z_{ij}\, Z_{i+1,i} / Z_{ii} \quad (i \ge j),
+.. math:: t_{i-1,j} = t_{ij}\, t_{i-1,i} / t_{ii} \quad (i \le j), \qquad
+          t_{i+1,j} = t_{ij}\, t_{i+1,i} / t_{ii} \quad (i \ge j),
 
 so columns and rows need no elimination, and nothing is cut off that is not known to be small: where T is dominant by
 rows, no quotient is above one, and each column falls from its diagonal entry on. Hence an entry (i, j) of the pattern
@@ -29,37 +30,14 @@ from numpy.typing import NDArray
 from stridiag._kernels.compile import borrowing, kernel
 from stridiag._kernels.linked_windows import different_rows, pairs_of, settle
 
-__all__ = ["add_links", "dominance"]
+__all__ = ["add_links"]
 
 Array = NDArray[Any]
 
-# Rows between two looks at whether all have been dominant.
-_BLOCK = 256
 # A column ends where it is less than that of its diagonal entry; and a change of an entry is made from there on.
 _ENDED, _FELT = 2.0**-70, 2.0**-60
 # What links may weigh, of their row's diagonal entry, and how much smaller than a change its column may become.
 _HEAVIEST, _SHRUNK = 16.0, 8.0
-
-
-@kernel
-def dominance(dl: Array, d: Array, du: Array) -> tuple[bool, bool]:
-    """Whether each diagonal entry is as large as the others of its row together; and of its column."""
-    n = d.size
-    by_rows = by_columns = n == 1 or (n > 1 and abs(du[0]) <= abs(d[0]) and abs(dl[n - 2]) <= abs(d[n - 1]))
-    if n > 1:
-        by_columns = abs(dl[0]) <= abs(d[0]) and abs(du[n - 2]) <= abs(d[n - 1])
-    for begin in range(1, n - 1, _BLOCK):
-        end = min(begin + _BLOCK, n - 1)
-        rows = columns = 0
-        for i in range(begin, end):
-            size = abs(d[i])
-            rows += 1 if abs(dl[i - 1]) + abs(du[i]) <= size else 0
-            columns += 1 if abs(dl[i]) + abs(du[i - 1]) <= size else 0
-        by_rows = by_rows and rows == end - begin
-        by_columns = by_columns and columns == end - begin
-        if not (by_rows or by_columns):
-            break
-    return by_rows, by_columns
 
 
 @kernel
@@ -149,7 +127,19 @@ def add_links(
                     own += pairs[pair] if pair_rows[pair] == p else 0.0
                 s[p] = links[k] / own
             _change_links(
-                lower, main, upper, link_rows, link_columns, link_columns[k], mirrored, rows, near, s, first, last, linked
+                lower,
+                main,
+                upper,
+                link_rows,
+                link_columns,
+                link_columns[k],
+                mirrored,
+                rows,
+                near,
+                s,
+                first,
+                last,
+                linked,
             )
             for q in range(first, last):
                 first_place, last_place = max(reach[q, 0] - 1, felt_from[k, 0]), min(reach[q, 1] + 1, felt_from[k, 1])
@@ -170,11 +160,11 @@ def add_links(
             upper[i] -= amounts[k]
         else:
             lower[j] -= amounts[k]
+    sound = True
     for k in range(made):
         # Accepts the good, so that NaN is not.
-        if not abs(amounts[k]) <= _SHRUNK * abs(main[places[k, 1]]):
-            return False
-    return True
+        sound = sound and abs(amounts[k]) <= _SHRUNK * abs(main[places[k, 1]])
+    return sound
 
 
 @borrowing

@@ -58,7 +58,9 @@ def chain_pattern(layout: ChainLayout, values: Array, *, transpose: bool) -> Arr
     """Return the entries of the inverse, or of its transpose, at the pattern of the matrix, by slot."""
     dl, d, du = chain_diagonals(layout, values)
     result, parts = room_for_pattern(layout, values.dtype, transpose=transpose)
-    return in_slots(layout, result, parts, values.dtype, transpose=transpose) if fill_pattern(dl, d, du, *parts) else None
+    return (
+        in_slots(layout, result, parts, values.dtype, transpose=transpose) if fill_pattern(dl, d, du, *parts) else None
+    )
 
 
 def room_for_pattern(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import linked_inverse as kernels
+from stridiag._kernels.strong_rows import dominance
 from stridiag.factorization.chain_inverse import fill_pattern, in_slots, room_for_pattern
 from stridiag.factorization.determinant import chain_diagonals
 from stridiag.planning.chain import ChainLayout
@@ -52,7 +53,7 @@ def _filled(
     if count > _MOST:
         return None
     dl, d, du = chain_diagonals(layout, values)
-    by_rows, by_columns = kernels.dominance(dl, d, du)
+    by_rows, by_columns = dominance(dl, d, du)
     if not (by_rows or by_columns):
         return None
     lower, main, upper = parts
