@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stridiag._kernels import linked_inverse as kernels
 from stridiag._kernels.strong_rows import dominance
 from stridiag.factorization.chain_inverse import fill_pattern, in_slots, room_for_pattern
+from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.determinant import chain_diagonals
 from stridiag.planning.chain import ChainLayout
 
@@ -59,18 +60,20 @@ def _filled(
     lower, main, upper = parts
     if not fill_pattern(dl, d, du, lower, main, upper):
         return None
-    order = slice(None)
+    linked, links = np.empty(count), values[slot].astype(np.float64)
+    order = None
     if not by_rows:
         # By columns: all is said of the transpose.
         lower, upper = upper, lower
-        rows, columns = columns, rows
-        order = np.argsort(rows, kind="stable")
-    linked = np.empty(count)
-    given = (np.ascontiguousarray(part[order]) for part in (rows, columns, values[slot].astype(np.float64)))
+        order = np.argsort(columns, kind="stable")
+        rows, columns, links = columns[order], rows[order], links[order]
     near, pairs = np.empty((count, 2 * _MARGIN + 1)), np.empty(_PAIRS * count)
     places, amounts = np.empty((_CHANGES * count, 2), np.int64), np.empty(_CHANGES * count)
-    if not kernels.add_links(lower, main, upper, *given, transpose, near, pairs, places, amounts, linked):
+    room = near, pairs, places, amounts, linked
+    if not kernels.add_links(lower, main, upper, frozen(rows), frozen(columns), frozen(links), transpose, *room):
         return None
+    if order is None:
+        return parts, linked
     at_links = np.empty(count)
     at_links[order] = linked
     return parts, at_links

@@ -126,6 +126,10 @@ class _Swept(Generic[Stored]):
                 return x, found[1]
         return self._by_sweeps(b, probing=probing, adjoint=adjoint)
 
+    def _probed(self, b: Array) -> tuple[Array, float] | None:
+        """Return the solution for `b`, (n,), by whatever way is quickest, and what `_solved` returns beside it."""
+        return self._solved(b)
+
     def _by_sweeps(self, b: Array, *, probing: bool = False, adjoint: bool = False) -> tuple[Array, float] | None:
         """Do what `_solved` does, in sweeps."""
         sweeps = self._adjoint_sweeps if adjoint else self._sweeps
@@ -178,10 +182,6 @@ class _Swept(Generic[Stored]):
                 rough = 100.0 * math.sqrt(n) * largest_magnitude(found[0]) * norm
                 self._plainly_regular = rough < 1 / float(np.finfo(start.dtype).eps)
         return None if self._plainly_regular else self._stored.singularity
-
-    def _probed(self, b: Array) -> tuple[Array, float] | None:
-        """Return the solution for `b`, (n,), by whatever way is quickest, and what `_solved` returns beside it."""
-        return self._solved(b)
 
     @singularity.setter
     def singularity(self, found: Singularity | None) -> None:
@@ -325,10 +325,12 @@ class SweptCondensation(_Swept[Condensation]):
 
     def _probed(self, b: Array) -> tuple[Array, float] | None:
         """See `_Swept._probed`."""
-        windows = self._windows_once() if "_sweeps" not in self.__dict__ else None
-        x = np.empty(b.size)
-        found = None if windows is None else windows.solve(b, x)
-        return self._solved(b) if found is None else (x, found[1])
+        if self._windows is None and "_sweeps" not in self.__dict__:
+            windows, x = self._windows_once(), np.empty(b.size)
+            found = None if windows is None else windows.solve(b, x)
+            if found is not None:
+                return x, found[1]
+        return self._solved(b)
 
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`; from continuants, where links change little."""
