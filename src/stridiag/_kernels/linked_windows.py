@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.compile import borrowing, kernel
 
-__all__ = ["columns_near", "correct", "peel"]
+__all__ = ["columns_near", "correct", "different_rows", "pairs_of", "peel", "settle"]
 
 Array = NDArray[Any]
 
@@ -84,19 +84,36 @@ def columns_near(
     largest : float
         Magnitude of the links; NaN if one is not finite.
     """
-    count, largest = _different(link_rows, links, rows, ends)
+    count, largest = different_rows(link_rows, links, rows, ends)
     quotients = np.empty((2, margin + 1, _BESIDE))
     weights = np.zeros(count)
     total = 0.0
     for first in range(0, count, _BESIDE):
         _columns(dl, d, du, stride, margin, rows, first, min(first + _BESIDE, count), quotients, near)
     for row in range(count):
+        size = 0.0
         for k in range(ends[row], ends[row + 1]):
             weights[row] += abs(links[k])
-        size = 0.0
         for place in range(2 * margin + 1):
             size += abs(near[row, place])
         total += weights[row] * size
+    made, worst = pairs_of(link_columns, links, rows[:count], ends, weights, stride, near, pair_ends, pair_rows, pairs)
+    if made < 0:
+        return -1, np.inf, largest
+    # The unknowns at the links' columns are (I + K)^-1 times those without links; worst is a norm of K.
+    return count, 1.0 + total / (1.0 - worst) if worst < 1.0 else np.inf, largest
+
+
+@borrowing
+def pairs_of(
+    link_columns: Any, links: Any, rows: Any, ends: Any, weights: Any, stride: Any, near: Any, pair_ends: Any,
+    pair_rows: Any, pairs: Any,
+) -> tuple[int, float]:  # fmt: skip
+    """Fill in the pairs, see `columns_near`; return how many there are, -1 if there is no room, and a norm of K.
+
+    `weights`, (rows,), are the sums of their links' magnitudes.
+    """
+    count, margin = rows.size, near.shape[1] // 2
     made, worst = 0, 0.0
     reach = margin * stride
     pair_ends[0] = 0
@@ -104,25 +121,24 @@ def columns_near(
         for k in range(ends[row], ends[row + 1]):
             column = link_columns[k]
             felt = 0.0
-            for other in range(np.searchsorted(rows[:count], column - reach), count):
+            for other in range(np.searchsorted(rows, column - reach), count):
                 apart = column - rows[other]
                 if apart < -reach:
                     break
-                if apart % stride == 0:
+                z = near[other, margin + apart // stride]
+                if apart % stride == 0 and z != 0.0:
                     if made == pairs.size:
-                        return -1, np.inf, largest
-                    z = near[other, margin + apart // stride]
+                        return -1, worst
                     pair_rows[made], pairs[made] = other, links[k] * z
                     felt += abs(z) * weights[other]
                     made += 1
             worst = max(worst, felt)
         pair_ends[row + 1] = made
-    # The unknowns at the links' columns are (I + K)^-1 times those without links; worst is a norm of K.
-    return count, 1.0 + total / (1.0 - worst) if worst < 1.0 else np.inf, largest
+    return made, worst
 
 
 @borrowing
-def _different(link_rows: Any, links: Any, rows: Any, ends: Any) -> tuple[int, float]:
+def different_rows(link_rows: Any, links: Any, rows: Any, ends: Any) -> tuple[int, float]:
     """Find the different rows of links; return how many there are, and the largest magnitude of a link."""
     count, largest, sound = 0, 0.0, True
     ends[0] = 0
@@ -202,7 +218,7 @@ def correct(
         for k in range(ends[row], ends[row + 1]):
             total += links[k] * x[link_columns[k]]
         given[row] = s[row] = total
-    if not _settle(given, pair_ends, pair_rows, pairs, s):
+    if not settle(given, pair_ends, pair_rows, pairs, s):
         return False
     reach = np.empty((count, 2), np.int64)
     for row in range(count):
@@ -265,7 +281,7 @@ def peel(pair_ends: Array, pair_rows: Array, pairs: Array, alone: Array) -> None
 
 
 @borrowing
-def _settle(given: Any, pair_ends: Any, pair_rows: Any, pairs: Any, s: Any) -> bool:
+def settle(given: Any, pair_ends: Any, pair_rows: Any, pairs: Any, s: Any) -> bool:
     """Solve for s; return whether it came to rest."""
     for _ in range(_MOST_ROUNDS):
         still = True

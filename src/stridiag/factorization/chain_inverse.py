@@ -21,7 +21,17 @@ from stridiag.factorization.determinant import chain_diagonals, is_as_it_stands
 from stridiag.factorization.panels import numbers_beyond, passes_caches, writes_panels
 from stridiag.planning.chain import ChainLayout
 
-__all__ = ["chain_diagonal", "chain_entries", "chain_norm", "chain_pattern", "slots_of_chains", "write_chain_inverse"]
+__all__ = [
+    "chain_diagonal",
+    "chain_entries",
+    "chain_norm",
+    "chain_pattern",
+    "fill_pattern",
+    "in_slots",
+    "room_for_pattern",
+    "slots_of_chains",
+    "write_chain_inverse",
+]
 
 # Entries that take some 30 microseconds to write.
 _GRAIN = 1 << 16
@@ -47,26 +57,52 @@ def chain_diagonal(layout: ChainLayout, values: Array) -> Array | None:
 def chain_pattern(layout: ChainLayout, values: Array, *, transpose: bool) -> Array | None:
     """Return the entries of the inverse, or of its transpose, at the pattern of the matrix, by slot."""
     dl, d, du = chain_diagonals(layout, values)
-    result = None
-    if is_as_it_stands(layout) and layout.structure.nnz == 3 * layout.n - 2 and d.dtype == values.dtype:
-        # Straight into the slots; there are none for the last numbers, which nobody writes.
-        result = np.empty(layout.structure.nnz, d.dtype)
+    result, parts = room_for_pattern(layout, values.dtype, transpose=transpose)
+    return (
+        in_slots(layout, result, parts, values.dtype, transpose=transpose) if fill_pattern(dl, d, du, *parts) else None
+    )
+
+
+def room_for_pattern(
+    layout: ChainLayout, dtype: np.dtype[Any], *, transpose: bool
+) -> tuple[Array | None, tuple[Array, Array, Array]]:
+    """Return room for what stands below, on and above the diagonal of an inverse, in chain order.
+
+    And, where these are views of it, the result by slot, whose links are not filled; else None.
+    """
+    if is_as_it_stands(layout) and dtype == double_type(dtype):
+        result = np.empty(layout.structure.nnz, dtype)
         lower, main, upper = (result[layout.structure.diagonal_slots(k)] for k in (-1, 0, 1))
-        if transpose:
-            lower, upper = upper, lower
-    else:
-        lower, main, upper = parts = np.empty((3, d.size), d.dtype)
-        parts[:, -1:] = 0
+        return result, (upper, main, lower) if transpose else (lower, main, upper)
+    lower, main, upper = parts = np.empty((3, layout.n), double_type(dtype))
+    parts[:, -1:] = 0
+    return None, (lower, main, upper)
+
+
+def fill_pattern(dl: Array, d: Array, du: Array, lower: Array, main: Array, upper: Array) -> bool:
+    """Fill in what stands below, on and above the diagonal of the inverse of chains; False if that cannot be done."""
     forwards = _tame_continuants(dl, d, du)
-    if forwards is None or tame_chain.tame_pattern(dl, d, du, *forwards, lower, main, upper) >= 0:
-        found = _continuants(dl, d, du)
-        if _somewhere(
-            lambda first, last: kernels.chain_pattern(dl, d, du, *found, lower, main, upper, first, last), d.size
-        ):
-            return None
+    if forwards is not None and tame_chain.tame_pattern(dl, d, du, *forwards, lower, main, upper) < 0:
+        return True
+    found = _continuants(dl, d, du)
+    return not _somewhere(
+        lambda first, last: kernels.chain_pattern(dl, d, du, *found, lower, main, upper, first, last), d.size
+    )
+
+
+def in_slots(
+    layout: ChainLayout,
+    result: Array | None,
+    parts: tuple[Array, Array, Array],
+    dtype: np.dtype[Any],
+    *,
+    transpose: bool,
+) -> Array:
+    """Return by slot what `room_for_pattern` has room for, now filled; anything in the slots off the chains."""
     if result is not None:
         return result
-    return slots_of_chains(layout, (upper, main, lower) if transpose else (lower, main, upper), values.dtype)
+    lower, main, upper = parts
+    return slots_of_chains(layout, (upper, main, lower) if transpose else parts, dtype)
 
 
 def slots_of_chains(layout: ChainLayout, parts: tuple[Array, Array, Array], dtype: np.dtype[Any]) -> Array:

@@ -126,6 +126,10 @@ class _Swept(Generic[Stored]):
                 return x, found[1]
         return self._by_sweeps(b, probing=probing, adjoint=adjoint)
 
+    def _probed(self, b: Array) -> tuple[Array, float] | None:
+        """Return the solution for `b`, (n,), by whatever way is quickest, and what `_solved` returns beside it."""
+        return self._solved(b)
+
     def _by_sweeps(self, b: Array, *, probing: bool = False, adjoint: bool = False) -> tuple[Array, float] | None:
         """Do what `_solved` does, in sweeps."""
         sweeps = self._adjoint_sweeps if adjoint else self._sweeps
@@ -171,7 +175,7 @@ class _Swept(Generic[Stored]):
         if self._plainly_regular is None:
             n = self._chain.n
             start = probe(n, self._values.dtype)
-            found = self._solved(start)
+            found = self._probed(start)
             self._plainly_regular = False
             if found is not None and found[1] < math.inf:
                 norm = float(norm_bounds(self._chain.structure, self._values))
@@ -318,6 +322,29 @@ class SweptCondensation(_Swept[Condensation]):
     @cached_property
     def _windows(self) -> LinkedWindows | None:
         return self._windows_once() if self._chain.n > NOTED else None
+
+    def _probed(self, b: Array) -> tuple[Array, float] | None:
+        """See `_Swept._probed`."""
+        if self._windows is None and "_sweeps" not in self.__dict__:
+            windows, x = self._windows_once(), np.empty(b.size)
+            found = None if windows is None else windows.solve(b, x)
+            if found is not None:
+                return x, found[1]
+        return self._solved(b)
+
+    def inverse_diagonal(self) -> Array:
+        """See `Decomposition.inverse_diagonal`; from continuants, where links change little."""
+        from stridiag.factorization import linked_inverse
+
+        found = linked_inverse.linked_diagonal(self._chain, self._values)
+        return self._stored.inverse_diagonal() if found is None else found
+
+    def inverse_on_pattern(self, *, transpose: bool) -> Array | None:
+        """See `stridiag.factorization.inverse_entries.KnowsPattern`; from continuants, where links change little."""
+        from stridiag.factorization import linked_inverse
+
+        found = linked_inverse.linked_pattern(self._chain, self._values, transpose=transpose)
+        return self._stored.inverse_on_pattern(transpose=transpose) if found is None else found
 
     @staticmethod
     def slogdet_once(layout: CondensationLayout, values: Array) -> tuple[Any, float] | None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,8 @@ from stridiag._kernels.gram_lanes import LANES
 from stridiag._kernels.lane_vectors import CHUNK
 from stridiag._kernels.threads import run_ranges
 from stridiag.factorization.gram_lanes import ChainInLanes, GramLanes, LaneLayout
-from stridiag.linalg.direct_chain import DirectChain, chain_survey, cutoff_bounds, far_entries
+from stridiag.linalg.direct_chain import chain_survey, cutoff_bounds, far_entries
+from stridiag.linalg.quick_chain import QuickChain
 from stridiag.structure import StridiagMatrix
 
 __all__ = ["GramChain"]
@@ -49,22 +49,17 @@ _CONTRACTION = 1e-3
 _MOST_STEPS = 6
 # Numbers that inverse iteration begins with.
 _PERIOD = 4096
-# More right-hand sides go the way of blocks.
-_MOST_COLUMNS = 4
 _NONE = np.empty(0)
 
 
-class GramChain:
+class GramChain(QuickChain):
     """A square real matrix of three diagonals and links, its chain one connected block, its rank decided.
 
     Made by `settle`. Attributes as `DirectChain`.
     """
 
     def __init__(self, matrix: StridiagMatrix, tolerances: tuple[float, float], chain: ChainInLanes) -> None:
-        self.shape = (chain.n, chain.n)
-        self.dropped = 0
-        self._matrix = matrix
-        self._tolerances = tolerances
+        super().__init__(matrix, tolerances)
         self._chain = chain
         self._exponent = 0
         self._contraction = 1.0
@@ -230,14 +225,9 @@ class GramChain:
             chain.subtract_product(True, b, y, correction)
         return y
 
-    def apply(self, b: Array, *, adjoint: bool) -> Array:
-        """Return the pseudoinverse, or its transpose, times `b`, (n, k), in double precision."""
+    def _columns(self, b: Array, *, adjoint: bool) -> Array:
+        """See `QuickChain`."""
         n, width = b.shape
-        if b.dtype.kind == "c":
-            both = self.apply(np.hstack((b.real, b.imag)), adjoint=adjoint)
-            return both[:, :width] + 1j * both[:, width:]
-        if width > _MOST_COLUMNS and self._blocks is not None:
-            return self._blocks.apply(b, adjoint=adjoint)
         result = np.empty((n, width))
         right = np.zeros(max(n, self._chain.layout.reach))
         with np.errstate(over="ignore", under="ignore"):
@@ -249,22 +239,6 @@ class GramChain:
                 solved = self._solved_adjoint(lanes) if adjoint else self._solved(lanes)
                 np.ldexp(self._chain.taken_out(solved), exponent - self._exponent, out=result[:, k])
         return result
-
-    @cached_property
-    def _blocks(self) -> DirectChain | None:
-        """What makes products with blocks of vectors."""
-        return DirectChain.settle(self._matrix, *self._tolerances)
-
-    def write(self, result: Array, *, adjoint: bool) -> None:
-        """Write all entries of the pseudoinverse, or of its transpose, into `result`, (n, n)."""
-        if self._blocks is not None:
-            self._blocks.write(result, adjoint=adjoint)
-            return
-        unit = np.zeros((self.shape[0], 1))
-        for column in range(self.shape[0]):
-            unit[column] = 1.0
-            result[:, column] = self.apply(unit, adjoint=adjoint)[:, 0]
-            unit[column] = 0.0
 
     def null_vectors(self) -> Array:
         """Return an orthonormal basis of the null space, (n, dropped)."""

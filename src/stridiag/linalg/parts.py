@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stridiag.linalg.blocks import SingularBlocks
 from stridiag.linalg.direct import DirectBlock
 from stridiag.linalg.direct_chain import DirectChain
-from stridiag.linalg.gram_chain import GramChain
+from stridiag.linalg.quick_chain import QuickChain
 
 __all__ = ["ChainPart", "DensePart", "DirectPart", "Part"]
 
@@ -127,7 +127,7 @@ class DirectPart:
 class ChainPart:
     """A chain that is the whole matrix, and real, so that conjugates are the thing itself."""
 
-    chain: DirectChain | GramChain
+    chain: DirectChain | QuickChain
     adjoint: bool = False
 
     def put_product(self, columns: Array, result: Array) -> None:

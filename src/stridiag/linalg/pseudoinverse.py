@@ -22,7 +22,9 @@ from stridiag.linalg import blocks
 from stridiag.linalg._checks import require_single
 from stridiag.linalg.direct_chain import DirectChain
 from stridiag.linalg.gram_chain import GramChain
+from stridiag.linalg.mended_chain import MendedChain
 from stridiag.linalg.parts import ChainPart, DensePart, DirectPart, Part
+from stridiag.linalg.quick_chain import QuickChain
 from stridiag.linalg.spectrum import RankInfo, Spectrum, examine, relative_tolerance
 from stridiag.structure import StridiagMatrix
 
@@ -77,7 +79,7 @@ class PseudoInverse:
 
     @classmethod
     def _of_chain(
-        cls, chain: DirectChain | GramChain, dtype: np.dtype[Any], decide: Callable[[], RankInfo]
+        cls, chain: DirectChain | QuickChain, dtype: np.dtype[Any], decide: Callable[[], RankInfo]
     ) -> PseudoInverse:
         made: PseudoInverse = object.__new__(cls)
         made.shape = chain.shape
@@ -283,7 +285,11 @@ def pinv(
     relative = relative_tolerance(matrix, rtol, atol, rcond)
     if matrix.structure.shape[0] > blocks.DENSE_SIDE:
         require_finite(matrix.values, "the matrix's values")
-        chain = GramChain.settle(matrix, relative, atol) or DirectChain.settle(matrix, relative, atol)
+        chain = (
+            MendedChain.settle(matrix, relative, atol)
+            or GramChain.settle(matrix, relative, atol)
+            or DirectChain.settle(matrix, relative, atol)
+        )
         if chain is not None:
             return PseudoInverse._of_chain(
                 chain, matrix.dtype, lambda: examine(matrix, rtol, atol, rcond, vectors=False).info
