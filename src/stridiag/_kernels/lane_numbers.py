@@ -102,9 +102,7 @@ def _set_form(a: Any, at: Any, value: Any) -> Any:
 
 
 @borrowing_form(eliminate_step)
-def _eliminate_form(
-    a: Any, pivot: Any, side: Any, least: Any, step: Any, lower: Any, upper: Any, share: Any
-) -> Any:
+def _eliminate_form(a: Any, pivot: Any, side: Any, least: Any, step: Any, lower: Any, upper: Any, share: Any) -> Any:
     return _eliminate_in_vectors
 
 

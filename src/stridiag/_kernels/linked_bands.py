@@ -37,7 +37,7 @@ from stridiag._kernels.compile import borrowing, inlined, kernel
 from stridiag._kernels.lane_numbers import LANES, eliminate_step, set_lanes, substitute_step
 from stridiag._kernels.link_sums import different, join, sums
 
-__all__ = ["columns_near", "correct"]
+__all__ = ["columns_near", "correct", "correct_columns"]
 
 Array = NDArray[Any]
 
@@ -177,7 +177,7 @@ def _take_out(side: Any, z: Any, span: Any) -> bool:
     end = z.size
     most = abs(side[end // 2])
     # Accepts the good, so that NaN does not end a column.
-    fine = abs(side[0]) <= _ENDED * most and abs(side[end - 1]) <= _ENDED * most
+    fine = most > 0.0 and abs(side[0]) <= _ENDED * most and abs(side[end - 1]) <= _ENDED * most
     begin = 0
     while begin < end and abs(side[begin]) <= _NOTHING * most:
         begin += 1
@@ -199,7 +199,7 @@ def _bounded(rows: Any, weights: Any, near: Any, spans: Any, felt: Any) -> bool:
     for row in range(rows.size):
         top = rows[row] - margin
         if row == 0 or top > end:
-            shift += (top if row == 0 else top - end)
+            shift += top if row == 0 else top - end
             end = top
         felt[end - shift : top + stretch - shift] = 0.0
         end = top + stretch
@@ -235,3 +235,33 @@ def correct(
             start, change = rows[row] - margin, s[row]
             for place in range(np.uint64(spans[row, 0]), np.uint64(spans[row, 1])):
                 one[np.uint64(start + place)] -= near[row, place] * change
+
+
+@kernel
+def correct_columns(
+    stride: int,
+    link_columns: Array,
+    links: Array,
+    rows: Array,
+    ends: Array,
+    near: Array,
+    spans: Array,
+    pair_ends: Array,
+    pair_rows: Array,
+    pairs: Array,
+    x: Array,
+) -> None:
+    """Turn the columns of `x`, (n, m), solutions without links in the original order, into those with them.
+
+    `rows` and `link_columns` are in that order too, in which neighbors of a class are `stride` apart.
+    """
+    count, many, margin = rows.size, x.shape[1], near.shape[1] // 2
+    given, s, all_s = np.empty(count), np.empty(count), np.empty((count, many))
+    for k in range(many):
+        sums(link_columns, links, ends, pair_ends, pair_rows, pairs, x[:, k], given, s)
+        all_s[:, k] = s
+    for row in range(count):
+        for place in range(spans[row, 0], spans[row, 1]):
+            at, z = rows[row] + (place - margin) * stride, near[row, place]
+            for k in range(many):
+                x[at, k] -= z * all_s[row, k]

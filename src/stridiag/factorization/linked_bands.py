@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels import linked_bands as kernels
 from stridiag.factorization.two_ended_band import TwoEndedLU
+from stridiag.planning.chain import ChainLayout
 from stridiag.planning.links_apart import LinksApart
 
 __all__ = ["LinkedTwoEnded"]
@@ -33,12 +34,14 @@ class LinkedTwoEnded:
     ----------
     lu : TwoEndedLU
         Of the diagonals.
+    chain : ChainLayout
+        Its classes.
     around : tuple of ndarray
         What `stridiag._kernels.linked_bands.correct` takes.
     """
 
-    def __init__(self, lu: TwoEndedLU, around: tuple[Array, ...]) -> None:
-        self._lu, self._around = lu, around
+    def __init__(self, lu: TwoEndedLU, chain: ChainLayout, around: tuple[Array, ...]) -> None:
+        self._lu, self._chain, self._around = lu, chain, around
 
     @classmethod
     def of(cls, apart: LinksApart | None, values: Array, sides: Array | None = None) -> Self | None:
@@ -51,7 +54,7 @@ class LinkedTwoEnded:
         # More do not go along at once, and a kernel for each number of them would be compiled.
         along = sides if sides is not None and sides.shape[0] == 2 else None
         lu = TwoEndedLU(apart.layout, values[: apart.layout.structure.nnz], apart.band, along)
-        return cls(lu, around) if lu.trusted else None
+        return cls(lu, apart.band.chain, around) if lu.trusted else None
 
     def solve_chains(self, x: Array, *, begun: bool = False) -> None:
         """Overwrite right-hand sides in class order, (r, n), with the solutions.
@@ -60,6 +63,18 @@ class LinkedTwoEnded:
         """
         self._lu.solve_chains(x, begun=begun)
         kernels.correct(*self._around, x)
+
+    def spares(self, columns: int) -> bool:
+        """Whether `solve_spared` serves for so many right-hand sides."""
+        return self._lu.spares(columns, adjoint=False)
+
+    def solve_spared(self, b: Array) -> tuple[Array, bool]:
+        """See `stridiag.factorization.decomposition.Sparing`."""
+        x, finite = self._lu.solve_spared(b)
+        columns, links, rows, *others = self._around
+        order = self._chain.order
+        kernels.correct_columns(self._chain.stride, order[columns], links, order[rows], *others, x)
+        return x, finite
 
     @property
     def nbytes(self) -> int:

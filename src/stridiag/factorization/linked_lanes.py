@@ -131,6 +131,16 @@ class LinkedLanes(SolvesFewSides):
         lanes.substitute(x, right)
         x[:, layout.columns] = z.T
 
+    def solve_spared(self, b: Array) -> tuple[Array, bool]:
+        """See `stridiag.factorization.decomposition.Sparing`."""
+        return super().solve_spared(b) if self._apart is None else self._apart.solve_spared(b)
+
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
+        """See `stridiag.factorization.decomposition.Sparing`."""
+        if self._apart is None or adjoint:
+            return super().spares(columns, adjoint=adjoint)
+        return self._apart.spares(columns)
+
     @cached_property
     def _stored(self) -> BandCondensation:
         return BandCondensation(self._layout, self._values)
