@@ -18,8 +18,8 @@ Woodbury's formula is as good as T is well conditioned, and as its sums do not c
 So the residual of a corrected solution is that of the band's solution, and a few units of rounding of the magnitudes
 that it sums up more, whatever the right-hand side: nothing has to be proved for each.
 
-Cost: about :math:`2 l u + l + 3 u` operations for each row of a :math:`z_r`, widths l and u; with each right-hand side 2
-for each row that is changed.
+Cost: about :math:`2 l u + l + 3 u` operations for each row of a :math:`z_r`, widths l and u; with each right-hand side
+2 for each row that is changed.
 
 References: N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed. (2002), section 9.5, for matrices
 that are dominated by their diagonal; W. W. Hager, "Updating the inverse of a matrix", SIAM Review 31 (1989).

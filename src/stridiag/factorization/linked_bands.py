@@ -19,7 +19,7 @@ from stridiag.planning.links_apart import LinksApart
 __all__ = ["LinkedTwoEnded"]
 
 Array = NDArray[Any]
-Index = NDArray[np.int64]
+Around = tuple[Array, Array, Array, Array, Array, Array, Array, Array, Array]
 
 # Rows on either side of a link's that are looked at: first, and where these are too few.
 _MARGINS = (112, 224)
@@ -36,11 +36,11 @@ class LinkedTwoEnded:
         Of the diagonals.
     chain : ChainLayout
         Its classes.
-    around : tuple of ndarray
+    around : Around
         What `stridiag._kernels.linked_bands.correct` takes.
     """
 
-    def __init__(self, lu: TwoEndedLU, chain: ChainLayout, around: tuple[Array, ...]) -> None:
+    def __init__(self, lu: TwoEndedLU, chain: ChainLayout, around: Around) -> None:
         self._lu, self._chain, self._around = lu, chain, around
 
     @classmethod
@@ -71,9 +71,9 @@ class LinkedTwoEnded:
     def solve_spared(self, b: Array) -> tuple[Array, bool]:
         """See `stridiag.factorization.decomposition.Sparing`."""
         x, finite = self._lu.solve_spared(b)
-        columns, links, rows, *others = self._around
+        columns, links, rows = self._around[:3]
         order = self._chain.order
-        kernels.correct_columns(self._chain.stride, order[columns], links, order[rows], *others, x)
+        kernels.correct_columns(self._chain.stride, order[columns], links, order[rows], *self._around[3:], x)
         return x, finite
 
     @property
@@ -82,7 +82,7 @@ class LinkedTwoEnded:
         return self._lu.nbytes + sum(part.nbytes for part in self._around)
 
 
-def _around(apart: LinksApart, values: Array) -> tuple[Array, ...] | None:
+def _around(apart: LinksApart, values: Array) -> Around | None:
     """Return what corrections are made of, if they can be trusted."""
     flat, base = apart.band.diagonals(values)
     links, count = values[apart.slots], apart.slots.size

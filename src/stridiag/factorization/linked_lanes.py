@@ -28,9 +28,10 @@ Index = NDArray[np.int64]
 
 
 class LinkedLanes(SolvesFewSides):
-    """Bands with links, condensed with nothing stored of the size of the matrix.
+    """Bands with links, condensed with nothing stored of the size of the matrix; or not at all where they dominate.
 
-    The same algorithm as `BandCondensation`, which does what this does not: it is made when that is needed.
+    The same algorithm as `BandCondensation`, which does what this does not: it is made when that is needed. Where the
+    main diagonal dominates, `LinkedTwoEnded` solves.
     """
 
     name = BandCondensation.name
