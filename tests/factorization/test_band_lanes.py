@@ -68,9 +68,9 @@ def test_residue_classes(rng, offsets):
 WAYS = [("dominant", 0), ("dominant", 40), ("random", 40)]
 
 
-@pytest.mark.parametrize(("kind", "links"), WAYS)
-def test_single_precision(rng, kind, links):
-    A = of_kind(kind, links).astype(np.float32)
+@pytest.mark.parametrize("links", [0, 40])
+def test_single_precision(rng, links):
+    A = of_kind("dominant", links).astype(np.float32)
     F = A.factor(method="condensation" if links else "band")
     b = rng.standard_normal(N).astype(np.float32)
     assert error(A, F.solve(b), b) < 1e-6
