@@ -64,6 +64,10 @@ def test_residue_classes(rng, offsets):
     assert error(A, A.factor().solve(b), b) < 1e-15
 
 
+# With links that dominate, LU of the diagonals takes the place of lanes: see test_linked_bands.py.
+WAYS = [("dominant", 0), ("dominant", 40), ("random", 40)]
+
+
 @pytest.mark.parametrize("links", [0, 40])
 def test_single_precision(rng, links):
     A = of_kind("dominant", links).astype(np.float32)
@@ -73,11 +77,11 @@ def test_single_precision(rng, links):
     assert error(A.T, F.solve(b, trans="T"), b) < 1e-6
 
 
-@pytest.mark.parametrize("links", [0, 40])
-def test_threads_change_nothing(rng, links, monkeypatch):
+@pytest.mark.parametrize(("kind", "links"), WAYS)
+def test_threads_change_nothing(rng, kind, links, monkeypatch):
     for name in ("_GRAIN", "_NOTED_GRAIN"):
         monkeypatch.setattr(f"stridiag.factorization.band_lanes.{name}", 1)
-    A = of_kind("dominant", links)
+    A = of_kind(kind, links)
     b = rng.standard_normal(N)
     found = []
     for threads in (1, 2, 3):
@@ -89,9 +93,9 @@ def test_threads_change_nothing(rng, links, monkeypatch):
         np.testing.assert_array_equal(x, found[0])
 
 
-@pytest.mark.parametrize("links", [0, 40])
-def test_the_rest_is_left_to_stored_factors(rng, links):
-    A = of_kind("dominant", links)
+@pytest.mark.parametrize(("kind", "links"), WAYS)
+def test_the_rest_is_left_to_stored_factors(rng, kind, links):
+    A = of_kind(kind, links)
     method = "condensation" if links else "band"
     planned = stridiag.plan(A.structure, method=method)
     D = decompose(planned, A.values)
@@ -109,7 +113,7 @@ def test_the_rest_is_left_to_stored_factors(rng, links):
 
 @pytest.mark.parametrize("links", [0, 40])
 def test_what_is_taken_by_stored_factors(links):
-    A = of_kind("dominant", links)
+    A = of_kind("random" if links else "dominant", links)
     planned = stridiag.plan(A.structure, method="condensation" if links else "band")
     plain = BandCondensation if links else BandLU
     assert isinstance(decompose(planned, A.values.astype(complex)), plain)

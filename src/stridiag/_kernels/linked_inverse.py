@@ -1,7 +1,7 @@
 r"""Links on top of dominant chains: what they change in the inverse on the pattern.
 
 With T the chains, and the links :math:`a_k` at (:math:`r_k`, :math:`c_k`), the notation of
-`stridiag._kernels.linked_windows`,
+`stridiag._kernels.link_sums`,
 
 .. math:: Z = A^{-1} = T^{-1} - \sum_r \sum_k z_r\, s_{rk}\, y_{c_k}, \qquad z_r = T^{-1} e_r, \qquad
           y_c = e_c^T T^{-1},
@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import borrowing, kernel
-from stridiag._kernels.linked_windows import different_rows, pairs_of, settle
+from stridiag._kernels.link_sums import different, join, settle
 
 __all__ = ["add_links"]
 
@@ -80,7 +80,8 @@ def add_links(
     """
     margin = near.shape[1] // 2
     rows, ends = np.empty(links.size, np.int64), np.empty(links.size + 1, np.int64)
-    count, _ = different_rows(link_rows, links, rows, ends)
+    weights = np.empty(links.size)
+    count, _ = different(link_rows, links, rows, ends, weights)
     rows = rows[:count]
     felt_from, reach = np.empty((links.size, 2), np.int64), np.empty((count, 2), np.int64)
     for k in range(links.size):
@@ -90,15 +91,12 @@ def add_links(
             and _felt_from(lower, main, upper, link_columns[k], margin, felt_from[k])
         ):
             return False
-    weights = np.zeros(count)
     for p in range(count):
-        for k in range(ends[p], ends[p + 1]):
-            weights[p] += abs(links[k])
         sound = _column(lower, main, upper, rows[p], margin, near[p], reach[p])
         if not (sound and weights[p] * abs(near[p, margin]) <= _HEAVIEST):
             return False
     pair_ends, pair_rows = np.empty(count + 1, np.int64), np.empty(pairs.size, np.int64)
-    found, norm = pairs_of(link_columns, links, rows, ends, weights, 1, near, pair_ends, pair_rows, pairs)
+    found, norm = join(rows, ends, link_columns, links, weights, near, margin, 1, pair_ends, pair_rows, pairs)
     if found < 0 or not norm < 1.0:
         return False
     for m in range(links.size):

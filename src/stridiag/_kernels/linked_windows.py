@@ -28,8 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import borrowing, kernel
+from stridiag._kernels.link_sums import different, join, sums
 
-__all__ = ["columns_near", "correct", "different_rows", "pairs_of", "peel", "settle"]
+__all__ = ["columns_near", "correct", "peel"]
 
 Array = NDArray[Any]
 
@@ -38,9 +39,6 @@ _BESIDE = 8
 
 # Of an unknown: a change below that is the last one on its side.
 _LAST = 2.0**-56
-
-_MOST_ROUNDS = 60
-_SETTLED = 2.0**-53
 
 
 @kernel
@@ -84,72 +82,24 @@ def columns_near(
     largest : float
         Magnitude of the links; NaN if one is not finite.
     """
-    count, largest = different_rows(link_rows, links, rows, ends)
+    weights = np.empty(rows.size)
+    count, largest = different(link_rows, links, rows, ends, weights)
     quotients = np.empty((2, margin + 1, _BESIDE))
-    weights = np.zeros(count)
     total = 0.0
     for first in range(0, count, _BESIDE):
         _columns(dl, d, du, stride, margin, rows, first, min(first + _BESIDE, count), quotients, near)
     for row in range(count):
         size = 0.0
-        for k in range(ends[row], ends[row + 1]):
-            weights[row] += abs(links[k])
         for place in range(2 * margin + 1):
             size += abs(near[row, place])
         total += weights[row] * size
-    made, worst = pairs_of(link_columns, links, rows[:count], ends, weights, stride, near, pair_ends, pair_rows, pairs)
+    made, worst = join(
+        rows[:count], ends, link_columns, links, weights, near, margin, stride, pair_ends, pair_rows, pairs
+    )
     if made < 0:
         return -1, np.inf, largest
     # The unknowns at the links' columns are (I + K)^-1 times those without links; worst is a norm of K.
     return count, 1.0 + total / (1.0 - worst) if worst < 1.0 else np.inf, largest
-
-
-@borrowing
-def pairs_of(
-    link_columns: Any, links: Any, rows: Any, ends: Any, weights: Any, stride: Any, near: Any, pair_ends: Any,
-    pair_rows: Any, pairs: Any,
-) -> tuple[int, float]:  # fmt: skip
-    """Fill in the pairs, see `columns_near`; return how many there are, -1 if there is no room, and a norm of K.
-
-    `weights`, (rows,), are the sums of their links' magnitudes.
-    """
-    count, margin = rows.size, near.shape[1] // 2
-    made, worst = 0, 0.0
-    reach = margin * stride
-    pair_ends[0] = 0
-    for row in range(count):
-        for k in range(ends[row], ends[row + 1]):
-            column = link_columns[k]
-            felt = 0.0
-            for other in range(np.searchsorted(rows, column - reach), count):
-                apart = column - rows[other]
-                if apart < -reach:
-                    break
-                z = near[other, margin + apart // stride]
-                if apart % stride == 0 and z != 0.0:
-                    if made == pairs.size:
-                        return -1, worst
-                    pair_rows[made], pairs[made] = other, links[k] * z
-                    felt += abs(z) * weights[other]
-                    made += 1
-            worst = max(worst, felt)
-        pair_ends[row + 1] = made
-    return made, worst
-
-
-@borrowing
-def different_rows(link_rows: Any, links: Any, rows: Any, ends: Any) -> tuple[int, float]:
-    """Find the different rows of links; return how many there are, and the largest magnitude of a link."""
-    count, largest, sound = 0, 0.0, True
-    ends[0] = 0
-    for k in range(link_rows.size):
-        if k == 0 or link_rows[k] != link_rows[k - 1]:
-            rows[count] = link_rows[k]
-            count += 1
-        ends[count] = k + 1
-        largest = max(largest, abs(links[k]))
-        sound = sound and abs(links[k]) < np.inf
-    return count, largest if sound else np.nan
 
 
 @borrowing
@@ -212,13 +162,8 @@ def correct(
         Whether in each row concerned the residual is at most `limit` times the magnitudes that it sums up.
     """
     count, margin = rows.size, near.shape[1] // 2
-    given, s = np.empty(count), np.empty(count)
-    for row in range(count):
-        total = 0.0
-        for k in range(ends[row], ends[row + 1]):
-            total += links[k] * x[link_columns[k]]
-        given[row] = s[row] = total
-    if not settle(given, pair_ends, pair_rows, pairs, s):
+    s = np.empty(count)
+    if not sums(link_columns, links, ends, pair_ends, pair_rows, pairs, x, np.empty(count), s):
         return False
     reach = np.empty((count, 2), np.int64)
     for row in range(count):
@@ -278,29 +223,6 @@ def peel(pair_ends: Array, pair_rows: Array, pairs: Array, alone: Array) -> None
                     if pair_rows[pair] == row:
                         alone[row] += pairs[pair]
                 found = True
-
-
-@borrowing
-def settle(given: Any, pair_ends: Any, pair_rows: Any, pairs: Any, s: Any) -> bool:
-    """Solve for s; return whether it came to rest."""
-    for _ in range(_MOST_ROUNDS):
-        still = True
-        for row in range(s.size):
-            total, size, own = given[row], abs(given[row]), 1.0
-            for pair in range(pair_ends[row], pair_ends[row + 1]):
-                other = pair_rows[pair]
-                if other == row:
-                    own += pairs[pair]
-                else:
-                    term = pairs[pair] * s[other]
-                    total, size = total - term, size + abs(term)
-            found = total / own
-            # Accepts the good, so that NaN never rests.
-            still = still and abs((found - s[row]) * own) <= _SETTLED * size
-            s[row] = found
-        if still:
-            return True
-    return False
 
 
 @borrowing

@@ -16,6 +16,7 @@ from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.factorization.band_lanes import Lanes, is_finite, rows_from_chains, rows_to_chains
 from stridiag.factorization.beside import SolvesFewSides
 from stridiag.factorization.condition import beside_probe, one_norm_of, probe, split
+from stridiag.factorization.linked_bands import LinkedTwoEnded
 from stridiag.factorization.reduced import factor_reduced
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.band_condensation import BandCondensationLayout
@@ -27,9 +28,10 @@ Index = NDArray[np.int64]
 
 
 class LinkedLanes(SolvesFewSides):
-    """Bands with links, condensed with nothing stored of the size of the matrix.
+    """Bands with links, condensed with nothing stored of the size of the matrix; or not at all where they dominate.
 
-    The same algorithm as `BandCondensation`, which does what this does not: it is made when that is needed.
+    The same algorithm as `BandCondensation`, which does what this does not: it is made when that is needed. Where the
+    main diagonal dominates, `LinkedTwoEnded` solves.
     """
 
     name = BandCondensation.name
@@ -41,20 +43,27 @@ class LinkedLanes(SolvesFewSides):
         self._adjoint: LinkedLanes | None = None
         self._again: BandAgain | None = None
         self._layout, self._values = layout, values
+        self._links = values[layout.link_slots]
+        # Where the main diagonal dominates, nothing has to be condensed.
+        self._apart = LinkedTwoEnded.of(layout.apart, values, x)
+        self.trusted = self._apart is not None or self._condense(order, x)
+
+    def _condense(self, order: Index, x: Array | None) -> bool:
+        """Condense, right-hand sides too; return whether the numbers can be believed."""
+        layout, values = self._layout, self._values
         band, reduced = layout.band, layout.reduced
         flat, base = band.diagonals(values)
         places = layout.segments[order, PLACE]
         self._lanes = Lanes(
             band.lower, band.width, flat, base, layout.segments[order, FIRST], layout.lengths[order], places
         )
-        leftover, entering, self.carried, fine = self._lanes.eliminate(x)
+        leftover, entering, self._carried, fine = self._lanes.eliminate(x)
         turned = np.empty_like(order)
         turned[order] = np.arange(order.size)
         leftover, entering = leftover[turned], entering[turned]
-        self._links = values[layout.link_slots]
         entries = reduced.assemble(leftover, entering, self._links, reduced.outer_entries(flat, base), values)
         self._reduced = factor_reduced(entries, layout.reduced_method)
-        self.trusted = fine and self._reduced.singularity is None
+        return fine and self._reduced.singularity is None
 
     @classmethod
     def of(cls, layout: BandCondensationLayout, values: Array) -> Self | None:
@@ -78,7 +87,7 @@ class LinkedLanes(SolvesFewSides):
         made = cls(layout, values, order, both)
         if not made.trusted:
             return None
-        made.solve_chains(both, made.carried)
+        made.solve_chains(both, begun=True)
         x, made._probed = split(chain, both)
         made._size = one_norm_of(made._probed)
         return (made, x, made._size / math.sqrt(b.size)) if is_finite(x) else None
@@ -100,16 +109,22 @@ class LinkedLanes(SolvesFewSides):
         x = self.solve_rows(b[None].copy())[0]
         return x if is_finite(x) else None
 
-    def solve_chains(self, x: Array, carried: Array | None = None) -> None:
-        """Overwrite right-hand sides in class order, (r, n), with the solutions."""
+    def solve_chains(self, x: Array, *, begun: bool = False) -> None:
+        """Overwrite right-hand sides in class order, (r, n), with the solutions.
+
+        `begun`: whether they are those that were eliminated together with the matrix.
+        """
+        if self._apart is not None:
+            self._apart.solve_chains(x, begun=begun)
+            return
         layout, lanes = self._layout, self._lanes
-        if carried is None and x.shape[0] == 1 and x.flags.c_contiguous:
+        if not begun and x.shape[0] == 1 and x.flags.c_contiguous:
             if self._again is None:
                 self._again = BandAgain.of(layout, lanes, self._links, self._reduced, x.dtype)
             if self._again is not None:
                 self._again.solve(x)
                 return
-        carried = lanes.carry(x) if carried is None else carried
+        carried = self._carried if begun else lanes.carry(x)
         z = self._reduced.solve(lanes.gather(x, carried, layout.columns, layout.own))
         right = lanes.place(z, x)
         # Links of the last rows of segments, whose unknowns are kept ones.
@@ -117,13 +132,23 @@ class LinkedLanes(SolvesFewSides):
         lanes.substitute(x, right)
         x[:, layout.columns] = z.T
 
+    def solve_spared(self, b: Array) -> tuple[Array, bool]:
+        """See `stridiag.factorization.decomposition.Sparing`."""
+        return super().solve_spared(b) if self._apart is None else self._apart.solve_spared(b)
+
+    def spares(self, columns: int, *, adjoint: bool) -> bool:
+        """See `stridiag.factorization.decomposition.Sparing`."""
+        if self._apart is None or adjoint:
+            return super().spares(columns, adjoint=adjoint)
+        return self._apart.spares(columns)
+
     @cached_property
     def _stored(self) -> BandCondensation:
         return BandCondensation(self._layout, self._values)
 
     def solve_rows(self, x: Array, *, adjoint: bool = False) -> Array:
         """See `stridiag.factorization.decomposition.SolvesRows`."""
-        chain, carried = self._layout.band.chain, None
+        chain, begun = self._layout.band.chain, False
         x = rows_to_chains(chain, x)
         other = self
         if adjoint:
@@ -133,16 +158,18 @@ class LinkedLanes(SolvesFewSides):
                 order = layout.alike
                 assert order is not None
                 self._adjoint = LinkedLanes(layout, self._values[source], order, x)
-                carried = self._adjoint.carried
+                begun = True
             other = self._adjoint
         if not other.trusted:
             stored = self._stored.solve(np.ascontiguousarray(rows_from_chains(chain, x).T), adjoint=adjoint)
             return np.ascontiguousarray(stored.T)
-        other.solve_chains(x, carried)
+        other.solve_chains(x, begun=begun)
         return rows_from_chains(chain, x)
 
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
+        if self._apart is not None:
+            return self._apart.nbytes
         again = 0 if self._again is None else self._again.nbytes
         return self._reduced.nbytes + self._links.nbytes + self._lanes.nbytes + again

@@ -13,6 +13,7 @@ from stridiag._kernels import band_lu, two_ended_lu
 from stridiag._kernels import two_ended_solve as kernels
 from stridiag._kernels.band_lanes import ABSENT
 from stridiag._kernels.threads import run_ranges
+from stridiag._recycled import recycled
 from stridiag.factorization.band import BandLU
 from stridiag.factorization.band_lanes import is_finite, rows_from_chains, rows_to_chains
 from stridiag.factorization.beside import SolvesFewSides
@@ -48,7 +49,7 @@ class TwoEndedLU(SolvesFewSides):
         kind = values.dtype
         self._widths = ((0,) * upper, (0,) * lower)
         self._top, self._bottom = (
-            (_with_margin(steps, w + 1, kind), np.empty((steps, below), kind), np.empty(steps, np.uint8))
+            (_with_margin(steps, w + 1, kind), recycled((steps, below), kind), recycled(steps, np.uint8))
             for steps, below in zip(band.steps, (lower, upper), strict=True)
         )
         self._core = (np.empty((w, 2 * w - 1), kind), np.empty((w, w - 1), kind), np.empty(w, np.uint8))
@@ -112,8 +113,7 @@ class TwoEndedLU(SolvesFewSides):
         made = cls(layout, values, band, both)
         if not made.trusted:
             return None
-        sides = both.reshape(both.size)
-        made._solve_pair(sides, sides, (0, 0), made._carried)
+        made.solve_chains(both, begun=True)
         x, made._probed = split(chain, both)
         made._size = one_norm_of(made._probed)
         return (made, x, made._size / math.sqrt(b.size)) if is_finite(x) else None
@@ -153,15 +153,22 @@ class TwoEndedLU(SolvesFewSides):
         chain = self._band.chain
         x = rows_to_chains(chain, x)
         if adjoint:
-            self._each_pair(x, self._solve_pair_adjoint)
+            for k in range(0, x.shape[0], 2):
+                pair = x[k : k + 2]
+                self._solve_pair_adjoint(pair.reshape(pair.size), (0,) * pair.shape[0])
         else:
-            self._each_pair(x, lambda pair, sides: self._solve_pair(pair, pair, sides))
+            self.solve_chains(x)
         return rows_from_chains(chain, x)
 
-    def _each_pair(self, x: Array, solve: Any) -> None:
+    def solve_chains(self, x: Array, *, begun: bool = False) -> None:
+        """Overwrite right-hand sides in class order, (r, n), with the solutions.
+
+        `begun`: whether they are those that went along with the factorization, as far as there was room.
+        """
         for k in range(0, x.shape[0], 2):
             pair = x[k : k + 2]
-            solve(pair.reshape(pair.size), (0,) * pair.shape[0])
+            sides = pair.reshape(pair.size)
+            self._solve_pair(sides, sides, (0,) * pair.shape[0], self._carried[k : k + 2] if begun else None)
 
     def _solve_pair(self, b: Array, x: Array, sides: tuple[int, ...], carried: Array | None = None) -> None:
         """Put the solutions for one or two right-hand sides, in class order, one behind the other, into `x`.
@@ -212,4 +219,4 @@ class TwoEndedLU(SolvesFewSides):
 
 def _with_margin(steps: int, width: int, kind: np.dtype[Any]) -> Array:
     """Return room for rows, (steps, width), and behind it for what `two_ended_lu.factor` overwrites."""
-    return np.empty(steps * width + two_ended_lu.MARGIN, kind)[: steps * width].reshape(steps, width)
+    return recycled(steps * width + two_ended_lu.MARGIN, kind)[: steps * width].reshape(steps, width)

@@ -27,6 +27,7 @@ from stridiag._kernels.band_condensation import (
 from stridiag.planning.chain import ChainLayout
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.layout import NotApplicable, plural
+from stridiag.planning.links_apart import LinksApart
 from stridiag.planning.reduced_band import ReducedBand, each, room
 from stridiag.planning.reduced_method import ReducedMethod
 from stridiag.planning.residue_band import MAX_WIDTH, ResidueBand
@@ -209,6 +210,11 @@ class BandCondensationLayout:
         if width > LANES_WIDTH or self.n < LANES_CLASS or not full.all() or not full.size:
             return None
         return np.argsort(-lengths, kind="stable")
+
+    @cached_property
+    def apart(self) -> LinksApart | None:
+        """The diagonals by themselves, where they may be solved for without the links."""
+        return LinksApart.of(self.structure, self.band.chain.stride)
 
     @cached_property
     def mirrored(self) -> tuple[BandCondensationLayout, Index, Index]:
