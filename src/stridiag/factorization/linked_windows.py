@@ -7,13 +7,15 @@ cannot be proved is not returned, and the caller goes the general way.
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import linked_windows as kernels
-from stridiag.factorization.chain_windows import Windows, frozen, natural
+from stridiag._kernels.window_columns import columns
+from stridiag.factorization.chain_windows import Windows, frozen
 from stridiag.factorization.determinant import chain_determinant, phase_and_log
 from stridiag.planning.chain import ChainLayout
 
@@ -23,8 +25,13 @@ Array = NDArray[Any]
 
 # What the residual of a row may be, of the magnitudes that it sums up.
 _SMALL = 4.0 * float(np.finfo(np.float64).eps)
-# What the ends of a column may be, of its middle, for a determinant.
-_ENDED = 2.0**-45
+# What the ends of a column may be, of its largest entry: for a determinant; beyond the other, they are looked for
+# farther away.
+_ENDED, _UNENDED = 2.0**-45, 2.0**-50
+# Rows to either side of a link that are looked at with interchanges, at least.
+_WIDE = 192
+# Rows to either side that make up the norm of a row of the inverse, but for a part that does not matter.
+_NORMED = 64
 # Links that feel each other in circles, for a determinant.
 _DENSE = 128
 # Pairs of links that may feel each other, for each link.
@@ -44,31 +51,44 @@ class LinkedWindows:
     """
 
     def __init__(self, windows: Windows, chain: ChainLayout, values: Array) -> None:
-        self._windows = windows
+        self._windows, self._chain, self._values = windows, chain, values
+        self._each = windows.interchanging is None
         structure = chain.structure
-        # Less than a window has, whose margins are wide enough for every place of the matrix.
-        count, margin = structure.link_count, max(32, 3 * windows.margin // 4)
-        columns, links = structure.link_columns, frozen(values[structure.starts[-1] :])
-        near, pairs = np.empty((count, 2 * margin + 1)), np.empty(_PAIRS * count)
-        (rows, ends, pair_ends), pair_rows = np.empty((3, count + 1), np.int64), np.empty(pairs.size, np.int64)
-        dl, d, du = windows.tridiagonal
-        of_links = (structure.link_rows, columns, links)
-        made = (rows, ends, near, pair_ends, pair_rows, pairs)
-        found, self._factor, self._largest = kernels.columns_near(dl, d, du, chain.stride, margin, *of_links, *made)
-        self._refused = not self._factor < math.inf
-        self._chain, self._values = chain, values
-        self._stride = chain.stride
-        self._around = (columns, links, rows[: max(found, 0)], *made[1:])
+        self._columns, self._links = structure.link_columns, frozen(values[structure.starts[-1] :])
+        self._refused = False
+        # Of dominant chains less than a window has, whose margins are wide enough for every place of the matrix.
+        self._margin = max(32, 3 * windows.margin // 4) if self._each else max(_WIDE, windows.margin)
+        if not self._look_around() and not self._each:
+            self._margin *= 2
+            self._look_around()
+
+    def _look_around(self) -> bool:
+        """Compute what is near the links; return whether that is all there is."""
+        structure, stride, count = self._chain.structure, self._chain.stride, self._links.size
+        rows, ends, pair_ends = np.empty(count, np.int64), np.empty(count + 1, np.int64), np.empty(count + 1, np.int64)
+        of_links = (structure.link_rows, self._columns, self._links)
+        found, self._largest = kernels.survey(*of_links, stride, self._margin, rows, ends, pair_ends)
+        rows, ends, pair_ends = rows[:found], ends[: found + 1], pair_ends[: found + 1]
+        made = int(pair_ends[-1])
+        self._refused = made > _PAIRS * count
+        near, self._sizes, self._ended = np.empty((found, 2 * self._margin + 1)), np.empty(found), np.empty(found)
+        pair_rows, pairs = np.empty(made, np.int64), np.empty(made)
+        self._around = (self._columns, self._links, rows, ends, near, pair_ends, pair_rows, pairs)
+        if self._refused:
+            return True
+        columns(*self._windows.tridiagonal, stride, self._margin, rows, near, self._sizes, self._ended)
+        kernels.couplings(self._columns, self._links, stride, rows, ends, near, pair_rows, pairs)
+        return bool(self._ended.max() <= _UNENDED)
 
     @classmethod
     def of(cls, chain: ChainLayout, values: Array) -> Self | None:
         """Return them for values, (nnz,), by slot; None unless the first rows promise well."""
-        windows = Windows.of(chain, values, linked=True) if natural(chain) else None
+        windows = Windows.of(chain, values, linked=True)
         return None if windows is None else cls(windows, chain, values)
 
     @property
     def refused(self) -> bool:
-        """See `Windows`; or the links have too much to do with each other."""
+        """See `Windows`; or the links may have too much to do with each other."""
         return self._refused or self._windows.refused
 
     def solve(self, b: Array, x: Array, *, probing: bool = False) -> tuple[float, float] | None:
@@ -78,12 +98,21 @@ class LinkedWindows:
         found = self._windows.solve(b, x, probing=probing)
         if found is None:
             return None
-        dl, d, du = self._windows.tridiagonal
-        if not kernels.correct(dl, d, du, self._stride, *self._around, frozen(b), _SMALL, x):
+        given = (*self._windows.tridiagonal, self._chain.stride, *self._around)
+        if not kernels.correct(*given, frozen(b), _SMALL, self._each, x):
             return None
         largest, size = found
         # In this order, so that NaN is kept.
-        return max(self._largest, largest), size * self._factor
+        return max(self._largest, largest), size + self._more if probing else 0.0
+
+    @cached_property
+    def _more(self) -> float:
+        """What links may add to the norm of a solution for random numbers."""
+        dl, d, du = self._windows.tridiagonal
+        across, ended = np.empty((2, self._links.size))
+        columns(du, d, dl, self._chain.stride, min(self._margin, _NORMED), self._columns, None, across, ended)
+        _, _, _, ends, _, *pairs = self._around
+        return kernels.bound(self._links, ends, self._sizes, across, *pairs)
 
     def slogdet(self) -> tuple[float, float] | None:
         """Return sign and logarithm of the determinant; None where another way has to be gone.
@@ -92,19 +121,15 @@ class LinkedWindows:
         """
         if self.refused:
             return None
-        rows, _, near, pair_ends, pair_rows, pairs = self._around[2:]
-        near = np.abs(near[: rows.size])
+        rows, *_, pair_ends, pair_rows, pairs = self._around[2:]
         # Where columns end they are to be next to nothing. Accepts the good, so that NaN is not.
-        least = _ENDED * near[:, near.shape[1] // 2]
-        if not ((near[:, 0] <= least) & (near[:, -1] <= least)).all():
-            return None
-        chains = chain_determinant(self._chain, self._values)
-        if chains is None:
+        if not (self._ended <= _ENDED).all():
             return None
         factors = np.empty(rows.size)
         kernels.peel(pair_ends, pair_rows, pairs, factors)
         remaining = np.flatnonzero(np.isnan(factors))
-        if remaining.size > _DENSE:
+        chains = chain_determinant(self._chain, self._values) if remaining.size <= _DENSE else None
+        if chains is None:
             return None
         sign, log = chains
         parts = [phase_and_log(factors[~np.isnan(factors)])]
