@@ -1,20 +1,22 @@
-r"""Links on top of a long dominant chain: what a solution without them is corrected by, and the proof that it is right.
+r"""Links on top of a long chain: what a solution without them is corrected by, and the proof that it is right.
 
 With T the chains, and the links :math:`a_k` at (:math:`r_k`, :math:`c_k`),
 
 .. math:: A = T + \sum_k a_k e_{r_k} e_{c_k}^T, \qquad x = T^{-1} b - \sum_r s_r z_r, \qquad z_r = T^{-1} e_r, \qquad
           s_r = \sum_{r_k = r} a_k x_{c_k}.
 
-Where the main diagonal dominates, :math:`z_r` dies away on either side of r, and is needed for `margin` rows there
-(`columns_near`). Then few of the :math:`s_r` feel each other: those whose link ends near the row of another. They are
-solved for by Gauss and Seidel's iteration, which ends after as many rounds as there are links in a row, each ending
-where the next one begins, or converges.
+Where errors decay, :math:`z_r` dies away on either side of r, and is needed for `margin` rows there
+(`stridiag._kernels.window_columns`). Then few of the :math:`s_r` feel each other: those whose link ends near the row of
+another. They are solved for by Gauss and Seidel's iteration, which ends after as many rounds as there are links in a
+row, each ending where the next one begins, or converges: links in circles come back to where they began with less and
+less, if chains of many rows are between them.
 
 That is Woodbury's formula, which is only as good as T is well conditioned, and as its sums do not cancel. So nothing of
-it is believed: `correct` computes the residual of each row whose unknowns were changed, by the matrix itself, and
-accepts it if it is small for that row.
+it is believed: `correct` computes the residual of each row whose unknowns were changed, by the matrix itself. Where the
+main diagonal dominates it is to be small for each row by itself; with interchanges, which promise no such thing, beside
+what all rows around a link sum up, and beside the largest of these sums still smaller.
 
-Cost: 10 operations a row of :math:`z_r`; with each right-hand side 3 for each row that is changed, 13 for its residual.
+Cost: with each right-hand side 3 operations for each row that is changed, 13 for its residual.
 
 References: W. W. Hager, "Updating the inverse of a matrix", SIAM Review 31 (1989); W. Oettli, W. Prager, Numer. Math. 6
 (1964), for the test.
@@ -41,6 +43,7 @@ _SETTLED = 2.0**-53
 # A bound need not be known better; and what grows by as much in each of so many rounds has none.
 _ROUGHLY = 2.0**-10
 
+# What the residual of a row may be beside the rows around its link, in units of what it may be beside all.
 _NEARBY = 16.0
 
 

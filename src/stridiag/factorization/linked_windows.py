@@ -1,4 +1,4 @@
-"""Long dominant chains with links: solved in one pass without them, and corrected near their rows.
+"""Long chains with links that forget what is far away: solved in one pass without them, and corrected near their rows.
 
 See `stridiag._kernels.linked_windows`. An offer for what is ordinary, like `stridiag.factorization.chain_windows`: what
 cannot be proved is not returned, and the caller goes the general way.
@@ -55,30 +55,39 @@ class LinkedWindows:
         self._each = windows.interchanging is None
         structure = chain.structure
         self._columns, self._links = structure.link_columns, frozen(values[structure.starts[-1] :])
-        self._refused = False
         # Of dominant chains less than a window has, whose margins are wide enough for every place of the matrix.
         self._margin = max(32, 3 * windows.margin // 4) if self._each else max(_WIDE, windows.margin)
-        if not self._look_around() and not self._each:
-            self._margin *= 2
-            self._look_around()
+        self._found = self._survey(self._margin)
+        self._largest, self._pairs = self._found[-1], int(self._found[2][-1])
+        self._refused = self._pairs > _PAIRS * self._links.size
 
-    def _look_around(self) -> bool:
-        """Compute what is near the links; return whether that is all there is."""
-        structure, stride, count = self._chain.structure, self._chain.stride, self._links.size
+    def _survey(self, margin: int) -> tuple[Array, Array, Array, float]:
+        """Return the rows of links, where the links and the pairs of each end, and the largest magnitude of a link."""
+        count, structure = self._links.size, self._chain.structure
         rows, ends, pair_ends = np.empty(count, np.int64), np.empty(count + 1, np.int64), np.empty(count + 1, np.int64)
-        of_links = (structure.link_rows, self._columns, self._links)
-        found, self._largest = kernels.survey(*of_links, stride, self._margin, rows, ends, pair_ends)
-        rows, ends, pair_ends = rows[:found], ends[: found + 1], pair_ends[: found + 1]
-        made = int(pair_ends[-1])
-        self._refused = made > _PAIRS * count
-        near, self._sizes, self._ended = np.empty((found, 2 * self._margin + 1)), np.empty(found), np.empty(found)
-        pair_rows, pairs = np.empty(made, np.int64), np.empty(made)
-        self._around = (self._columns, self._links, rows, ends, near, pair_ends, pair_rows, pairs)
-        if self._refused:
-            return True
-        columns(*self._windows.tridiagonal, stride, self._margin, rows, near, self._sizes, self._ended)
+        given = (structure.link_rows, self._columns, self._links, self._chain.stride, margin)
+        found, largest = kernels.survey(*given, rows, ends, pair_ends)
+        return rows[:found], ends[: found + 1], pair_ends[: found + 1], largest
+
+    @cached_property
+    def _near(self) -> tuple[tuple[Array, ...], Array, Array]:
+        """What belongs to the links; the norms of the columns of the inverse near them, and what their ends are."""
+        made = self._look_around(self._margin, *self._found)
+        # Accepts the good, so that NaN is not.
+        if self._each or made[2].max(initial=0.0) <= _UNENDED:
+            return made
+        margin = 2 * self._margin
+        return self._look_around(margin, *self._survey(margin))
+
+    def _look_around(
+        self, margin: int, rows: Array, ends: Array, pair_ends: Array, _: float
+    ) -> tuple[tuple[Array, ...], Array, Array]:
+        near, (sizes, ended) = np.empty((rows.size, 2 * margin + 1)), np.empty((2, rows.size))
+        pair_rows, pairs = np.empty(pair_ends[-1], np.int64), np.empty(pair_ends[-1])
+        stride = self._chain.stride
+        columns(*self._windows.tridiagonal, stride, margin, rows, near, sizes, ended)
         kernels.couplings(self._columns, self._links, stride, rows, ends, near, pair_rows, pairs)
-        return bool(self._ended.max() <= _UNENDED)
+        return (self._columns, self._links, rows, ends, near, pair_ends, pair_rows, pairs), sizes, ended
 
     @classmethod
     def of(cls, chain: ChainLayout, values: Array) -> Self | None:
@@ -98,7 +107,7 @@ class LinkedWindows:
         found = self._windows.solve(b, x, probing=probing)
         if found is None:
             return None
-        given = (*self._windows.tridiagonal, self._chain.stride, *self._around)
+        given = (*self._windows.tridiagonal, self._chain.stride, *self._near[0])
         if not kernels.correct(*given, frozen(b), _SMALL, self._each, x):
             return None
         largest, size = found
@@ -111,19 +120,21 @@ class LinkedWindows:
         dl, d, du = self._windows.tridiagonal
         across, ended = np.empty((2, self._links.size))
         columns(du, d, dl, self._chain.stride, min(self._margin, _NORMED), self._columns, None, across, ended)
-        _, _, _, ends, _, *pairs = self._around
-        return kernels.bound(self._links, ends, self._sizes, across, *pairs)
+        (_, _, _, ends, _, *pairs), sizes, _ = self._near
+        return kernels.bound(self._links, ends, sizes, across, *pairs)
 
     def slogdet(self) -> tuple[float, float] | None:
         """Return sign and logarithm of the determinant; None where another way has to be gone.
 
         That of the chains, by continuants, times that of the small matrix which the links' unknowns are solved from.
         """
-        if self.refused:
+        # Links that are near each other more often than not are in circles.
+        crowded = self._links.size > _DENSE and self._pairs > 2 * self._links.size
+        if self.refused or crowded:
             return None
-        rows, *_, pair_ends, pair_rows, pairs = self._around[2:]
+        (_, _, rows, *_, pair_ends, pair_rows, pairs), _, ended = self._near
         # Where columns end they are to be next to nothing. Accepts the good, so that NaN is not.
-        if not (self._ended <= _ENDED).all():
+        if not (ended <= _ENDED).all():
             return None
         factors = np.empty(rows.size)
         kernels.peel(pair_ends, pair_rows, pairs, factors)
@@ -148,4 +159,5 @@ class LinkedWindows:
     @property
     def nbytes(self) -> int:
         """Bytes that are kept between solutions."""
-        return sum(int(part.nbytes) for part in self._around[2:])
+        made = self.__dict__.get("_near")
+        return 0 if made is None else sum(int(part.nbytes) for part in made[0][2:])
