@@ -107,8 +107,8 @@ class LinkedWindows:
         found = self._windows.solve(b, x, probing=probing)
         if found is None:
             return None
-        given = (*self._windows.tridiagonal, self._chain.stride, *self._near[0])
-        if not kernels.correct(*given, frozen(b), _SMALL, self._each, x):
+        (dl, d, du), around = self._windows.tridiagonal, self._near[0]
+        if not kernels.correct(dl, d, du, self._chain.stride, *around, frozen(b), _SMALL, self._each, x):
             return None
         largest, size = found
         # In this order, so that NaN is kept.
