@@ -22,6 +22,8 @@ from stridiag.planning.chain import ChainLayout
 __all__ = ["LinkedWindows"]
 
 Array = NDArray[Any]
+# What `correct` takes: columns and values of links, the rows, where links end, the columns near them, and the pairs.
+_Around = tuple[Array, Array, Array, Array, Array, Array, Array, Array]
 
 # What the residual of a row may be, of the magnitudes that it sums up.
 _SMALL = 4.0 * float(np.finfo(np.float64).eps)
@@ -70,7 +72,7 @@ class LinkedWindows:
         return rows[:found], ends[: found + 1], pair_ends[: found + 1], largest
 
     @cached_property
-    def _near(self) -> tuple[tuple[Array, ...], Array, Array]:
+    def _near(self) -> tuple[_Around, Array, Array]:
         """What belongs to the links; the norms of the columns of the inverse near them, and what their ends are."""
         made = self._look_around(self._margin, *self._found)
         # Accepts the good, so that NaN is not.
@@ -81,7 +83,7 @@ class LinkedWindows:
 
     def _look_around(
         self, margin: int, rows: Array, ends: Array, pair_ends: Array, _: float
-    ) -> tuple[tuple[Array, ...], Array, Array]:
+    ) -> tuple[_Around, Array, Array]:
         near, (sizes, ended) = np.empty((rows.size, 2 * margin + 1)), np.empty((2, rows.size))
         pair_rows, pairs = np.empty(pair_ends[-1], np.int64), np.empty(pair_ends[-1])
         stride = self._chain.stride
