@@ -154,7 +154,7 @@ def columns(
     ----------
     dl, d, du : ndarray, (n - stride,), (n,) and (n - stride,)
     stride, margin : int
-        Margins are multiples of 16.
+        Margins are multiples of a vector's length.
     rows : ndarray of int64, (count,)
         Which columns.
     near : ndarray, (count, 2 margin + 1), or None

@@ -32,8 +32,8 @@ _SMALL = 4.0 * float(np.finfo(np.float64).eps)
 _ENDED, _UNENDED = 2.0**-45, 2.0**-50
 # Rows to either side of a link that are looked at with interchanges, at least.
 _WIDE = 192
-# Rows to either side that make up the norm of a row of the inverse, but for a part that does not matter.
-_NORMED = 64
+# The part of a margin that makes up the norm of a row of the inverse, but for what does not matter; a vector's length.
+_NORMED, _LANES = 3, 8
 # Links that feel each other in circles, for a determinant.
 _DENSE = 128
 # Pairs of links that may feel each other, for each link.
@@ -121,7 +121,8 @@ class LinkedWindows:
         """What links may add to the norm of a solution for random numbers."""
         dl, d, du = self._windows.tridiagonal
         across, ended = np.empty((2, self._links.size))
-        columns(du, d, dl, self._chain.stride, min(self._margin, _NORMED), self._columns, None, across, ended)
+        margin = self._margin // (_NORMED * _LANES) * _LANES
+        columns(du, d, dl, self._chain.stride, margin, self._columns, None, across, ended)
         (_, _, _, ends, _, *pairs), sizes, _ = self._near
         return kernels.bound(self._links, ends, sizes, across, *pairs)
 
