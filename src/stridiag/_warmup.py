@@ -38,7 +38,7 @@ CASES: dict[str, tuple[tuple[int, ...], int]] = {
 # Long chains take other kernels than short ones, and where the main diagonal does not dominate they take others again.
 _SHORT, _LONG = 60, 6000
 _FORMS = ((_SHORT, True), (_LONG, True), (_LONG, False))
-# And chains that are longer still are solved in windows, those without links that do not dominate even by a factor.
+# And chains that are longer still are solved in windows, those that do not dominate even by a factor.
 _WITH_WINDOWS = (*_FORMS, (SHORTEST, True), (REPLAYED + 1, False))
 # So many right-hand sides go into vectors.
 _MANY = 16

@@ -1,4 +1,4 @@
-"""Long dominant chains with links in one pass: proved row by row, or left to the sweeps."""
+"""Long chains with links in one pass: proved near the links, or left to the sweeps."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ import stridiag
 from stridiag import linalg
 from stridiag._kernels import linked_windows as kernels
 from stridiag._kernels.compile import COMPILES
+from stridiag._kernels.window_columns import columns as columns_of_inverse
 from stridiag.factorization import swept
 from stridiag.factorization.linked_windows import LinkedWindows
 from stridiag.factorization.sweeps import Sweeps
@@ -145,11 +146,137 @@ def test_rows_that_are_scaled_apart(tried):
     assert tried == [True]
 
 
-def test_what_is_not_dominant_is_swept(tried):
-    A, b = stridiag.random(N, links=20, rng=0), right()
+KINDS = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "cauchy": lambda rng, n: rng.standard_cauchy(size=n),
+    "uniform": lambda rng, n: rng.random(n),
+    "graded": lambda rng, n: rng.normal(size=n) * 10.0 ** rng.uniform(-1, 1, size=n),
+}
+
+
+def random(n, stride, links, seed, kind="normal"):
+    """Chains that decay without being dominant, with links."""
+    structure = stridiag.random(n, (-stride, 0, stride), links, rng=seed).structure
+    return stridiag.StridiagMatrix(structure, KINDS[kind](np.random.default_rng(seed), structure.nnz))
+
+
+def normwise_error(A, x, b):
+    """Of all rows together."""
+    return abs(A @ x - b).max() / (abs(A.to_scipy()).sum(axis=1).max() * abs(x).max() + abs(b).max())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("stride", [1, 8, 16])
+@pytest.mark.parametrize("links", [1, 40, 400])
+def test_solutions_with_interchanges(tried, stride, links, kind):
+    A, b = random(60_000, stride, links, links * stride, kind), right(60_000)
     x = linalg.solve(A, b)
-    assert abs(A @ x - b).max() < 5 * EPS * (abs(A.to_scipy()).max() * abs(x).max() + abs(b).max())
+    assert normwise_error(A, x, b) < 4 * EPS
+    if kind == "normal":
+        assert tried == [True]
+    expected = splu(A.to_scipy().tocsc()).solve(b)
+    np.testing.assert_allclose(x, expected, rtol=0.0, atol=1e-7 * abs(expected).max())
+
+
+def test_links_near_each_other_with_interchanges(tried):
+    # As above, and strong: each time the same places.
+    b = right(60_000)
+    rows = [100, 5000, 9000, 9010, 9010, 9010, 0, 59_999, 0, 59_999, 7000, 7001, 7002]
+    places = [5003, 8997, 98, 12, 100, 9013, 59_999, 0, 40, 300, 7002, 7004, 6990]
+    T = random(60_000, 1, 0, 3)
+    order = np.lexsort((places, rows))
+    structure = stridiag.Structure(T.shape, T.structure.offsets, (np.array(rows)[order], np.array(places)[order]))
+    for size in (0.01, 1.0, 100.0):
+        links = size * np.random.default_rng(4).normal(size=len(rows))
+        A = stridiag.StridiagMatrix(structure, np.concatenate((T.values, links)))
+        assert normwise_error(A, linalg.solve(A, b), b) < 4 * EPS
+        log = linalg.slogdet(A).logabsdet
+        assert log == pytest.approx(reference(A)[1], rel=1e-12)
+        # Those in circles have a part in it.
+        assert abs(log - linalg.slogdet(T).logabsdet) > 1e-6
+    assert len(tried) == 3
+    assert tried[0]
+
+
+def test_columns_that_reach_farther_are_looked_for_farther_away(tried):
+    # Around one link the chain is a stretch of second differences, which forget nothing.
+    A, b = random(60_000, 1, 12, 5), right(60_000)
+    values, starts, row = A.values.copy(), A.structure.starts, int(A.structure.link_rows[6])
+    here = slice(row - 120, row + 120)
+    for part, number in enumerate((-1.0, 2.0, -1.0)):
+        values[starts[part] :][here] = number
+    A = A.with_values(values)
+    made = LinkedWindows.of(ChainLayout(A.structure, 1), A.values)
+    assert made._near[0][4].shape[1] == 4 * made._margin + 1
+    x = linalg.solve(A, b)
+    assert normwise_error(A, x, b) < 4 * EPS
+
+
+def test_what_forgets_nothing_is_swept(tried):
+    # Random signs: errors shrink over some hundred rows and more.
+    structure = stridiag.random(60_000, links=20, rng=0).structure
+    A = stridiag.StridiagMatrix(structure, np.random.default_rng(0).choice([-1.0, 1.0], structure.nnz))
+    b = right(60_000)
+    x = linalg.solve(A, b)
+    assert normwise_error(A, x, b) < 5 * EPS
     assert tried == []
+
+
+def test_links_that_all_feel_each_other_are_swept(tried):
+    structure = stridiag.random(60_000, links=0, rng=0).structure
+    rows, places = np.divmod(np.arange(400), 20)
+    structure = stridiag.Structure(structure.shape, structure.offsets, (5000 + rows, 5100 + places))
+    A = stridiag.StridiagMatrix(structure, np.random.default_rng(0).normal(size=structure.nnz))
+    b = right(60_000)
+    assert normwise_error(A, linalg.solve(A, b), b) < 5 * EPS
+    assert tried == [False]
+
+
+def test_circles_that_grow_are_swept(tried):
+    # Two links that hand on to each other what they have multiplied: no sum of rounds converges.
+    T = random(60_000, 1, 0, 6)
+    structure = stridiag.Structure(T.shape, T.structure.offsets, ([300, 8000], [8000, 300]))
+    A = stridiag.StridiagMatrix(structure, np.concatenate((T.values, [1e3, 1e3])))
+    b = right(60_000)
+    x = linalg.solve(A, b)
+    assert tried == [False]
+    assert normwise_error(A, x, b) < 5 * EPS
+
+
+@pytest.mark.parametrize("stride", [1, 8])
+def test_what_links_make_singular_with_interchanges_is_told(stride):
+    # The link takes from an entry of the main diagonal what makes the matrix singular, on its way through a chain.
+    T = random(60_000, stride, 0, 7)
+    here = 4000 + stride * np.arange(400)
+    near = np.linalg.inv(T.to_scipy().tocsr()[here][:, here].toarray())
+    structure = stridiag.Structure(T.shape, T.structure.offsets, ([4000 + 200 * stride], [4000 + 203 * stride]))
+    A = stridiag.StridiagMatrix(structure, np.concatenate((T.values, [-1.0 / near[203, 200]])))
+    with pytest.raises((stridiag.SingularMatrixError, stridiag.IllConditionedWarning)):
+        linalg.solve(A, right(60_000))
+
+
+def test_a_link_on_a_row_that_is_singular_without_it(tried):
+    # Without its link the chain has no solution.
+    T = random(60_000, 1, 0, 8)
+    values, starts = T.values.copy(), T.structure.starts
+    values[[starts[0] + 8999, starts[0] + 9000, starts[1] + 9000, starts[2] + 9000, starts[2] + 8999]] = 0.0
+    structure = stridiag.Structure(T.shape, T.structure.offsets, ([8900, 9000], [9000, 8900]))
+    A = stridiag.StridiagMatrix(structure, np.concatenate((values, [2.0, 1.0])))
+    b = right(60_000)
+    x = linalg.solve(A, b)
+    assert tried == [False]
+    assert normwise_error(A, x, b) < 5 * EPS
+    assert linalg.slogdet(A).logabsdet == pytest.approx(reference(A)[1], rel=1e-12)
+
+
+@pytest.mark.parametrize("power", [-1000, -400, 300, 900])
+def test_numbers_near_the_ends_of_the_range_with_interchanges(power):
+    A = random(60_000, 1, 30, 9)
+    b = right(60_000)
+    x = linalg.solve(A, b)
+    scaled = A.with_values(np.ldexp(A.values, power))
+    found = linalg.solve(scaled, b)
+    np.testing.assert_allclose(np.ldexp(found, power), x, rtol=0.0, atol=1e-6 * abs(x).max())
 
 
 def test_what_looks_dominant_and_is_not_is_swept(tried):
@@ -189,6 +316,16 @@ def by_windows(monkeypatch):
         raise AssertionError("swept")
 
     monkeypatch.setattr(Sweeps, "slogdet", forbidden)
+
+
+@pytest.mark.parametrize(("stride", "links"), [(1, 1), (1, 10), (8, 100), (16, 100), (1, 100)])
+def test_determinants_with_interchanges(by_windows, stride, links):
+    A = random(60_000, stride, links, links)
+    sign, log = linalg.slogdet(A)
+    expected = reference(A)
+    assert sign == expected[0]
+    assert log == pytest.approx(expected[1], rel=1e-14)
+    assert A.factor().slogdet() == (sign, log)
 
 
 @pytest.mark.parametrize(("stride", "links"), [(1, 1), (1, 10), (8, 30), (1, 200)])
@@ -265,8 +402,8 @@ def test_numbers_of_threads_do_not_matter(tried, monkeypatch):
     # Each group of windows is worth a thread.
     for name in ("_GRAIN", "_LONG_GRAIN"):
         monkeypatch.setattr(f"stridiag.factorization.chain_windows.{name}", 1)
-    for stride in (1, 8):
-        A, b = stridiag.random(80_000, (-stride, 0, stride), 90, rng=1, dominant=True), right(80_000)
+    for stride, dominant in ((1, True), (8, True), (1, False), (8, False)):
+        A, b = stridiag.random(80_000, (-stride, 0, stride), 90, rng=1, dominant=dominant), right(80_000)
         found = []
         for count in (1, 2, 3):
             with stridiag.num_threads(count):
@@ -310,6 +447,11 @@ def test_factors_of_long_chains(monkeypatch, tried):
     assert len(tried) >= 4
     assert all(tried)
     assert F.nbytes > 0
+    R, c = random(60_000, 1, 30, 3), right(60_000)
+    G = R.factor()
+    assert all((G.solve(c) == linalg.solve(R, c)).all() for _ in range(3))
+    assert normwise_error(R.T, G.solve(c, trans="T"), c) < 5 * EPS
+    assert all(tried)
     other = stridiag.random(N, links=30, rng=4, dominant=True)
     F.refactor(A.values * 2.0, overwrite=True)
     np.testing.assert_array_equal(F.solve(b), x / 2.0)
@@ -317,49 +459,74 @@ def test_factors_of_long_chains(monkeypatch, tried):
 
 
 @pytest.mark.parametrize("stride", [1, 3])
-def test_columns_of_the_inverse(stride):
-    n, margin = 60, 12
+def test_what_links_have_to_do_with_each_other(stride):
+    n, margin = 60, 16
     T = stridiag.random(n, (-stride, 0, stride), rng=7, dominant=True)
     dl, d, du = (np.array(T.diagonal(k)) for k in (-stride, 0, stride))
-    rows, columns, links = np.array([0, 1, 30, 30, 59]), np.array([40, 33, 2, 59, 27]), np.array([1.0, 2, 3, -4, 0.5])
-    near, pairs = np.empty((5, 2 * margin + 1)), np.empty(40)
-    (found, ends, pair_ends), pair_rows = np.empty((3, 6), np.int64), np.empty(40, np.int64)
-    count, factor, largest = kernels.columns_near(
-        dl, d, du, stride, margin, rows, columns, links, found, ends, near, pair_ends, pair_rows, pairs
-    )
+    link_rows, columns = np.array([0, 1, 30, 30, 59]), np.array([40, 33, 2, 59, 27])
+    links = np.array([1.0, 2, 3, -4, 0.5])
+    rows, ends, pair_ends = np.empty(5, np.int64), np.empty(6, np.int64), np.empty(6, np.int64)
+    count, largest = kernels.survey(link_rows, columns, links, stride, margin, rows, ends, pair_ends)
     assert (count, largest) == (4, 4.0)
-    assert factor > 1.0
-    assert found[:4].tolist() == [0, 1, 30, 59]
+    assert rows[:4].tolist() == [0, 1, 30, 59]
     assert ends[:5].tolist() == [0, 1, 2, 4, 5]
+    rows, ends, pair_ends = rows[:4], ends[:5], pair_ends[:5]
+    near, sizes, ended = np.empty((4, 2 * margin + 1)), np.empty(4), np.empty(4)
+    columns_of_inverse(dl, d, du, stride, margin, rows, near, sizes, ended)
+    pair_rows, pairs = np.empty(pair_ends[-1], np.int64), np.empty(pair_ends[-1])
+    kernels.couplings(columns, links, stride, rows, ends, near, pair_rows, pairs)
     inverse = np.linalg.inv(T.toarray())
-    for place, row in enumerate(found[:4]):
-        for k in range(-margin, margin + 1):
-            at = row + k * stride
-            expected = inverse[at, row] if 0 <= at < n else 0.0
-            assert near[place, margin + k] == pytest.approx(expected, abs=1e-4)
-    made = {
-        (row, pair_rows[pair]): pairs[pair] for row in range(4) for pair in range(pair_ends[row], pair_ends[row + 1])
-    }
-    assert made
-    for (row, other), value in made.items():
-        expected = sum(
-            links[k] * inverse[columns[k], found[other]]
-            for k in range(ends[row], ends[row + 1])
-            if abs(columns[k] - found[other]) <= margin * stride and (columns[k] - found[other]) % stride == 0
-        )
-        assert value == pytest.approx(expected, abs=1e-4)
-    # No room for all pairs.
-    assert kernels.columns_near(
-        dl, d, du, stride, margin, rows, columns, links, found, ends, near, pair_ends, pair_rows, pairs[:1]
-    )[:2] == (-1, np.inf)
+    # What meets within the margins: pairs of a link and a row.
+    met = [
+        (int(np.searchsorted(rows, row)), int(other), value * inverse[column, rows[other]])
+        for row, column, value in zip(link_rows, columns, links, strict=True)
+        for other in range(4)
+        if abs(column - rows[other]) <= margin * stride and (column - rows[other]) % stride == 0
+    ]
+    assert met
+    assert [(row, other) for row, other, _ in met] == list(
+        zip(np.repeat(np.arange(4), np.diff(pair_ends)), pair_rows, strict=True)
+    )
+    np.testing.assert_allclose(pairs, [value for *_, value in met], rtol=1e-4, atol=1e-9)
+    links[3] = np.inf
+    assert np.isnan(kernels.survey(link_rows, columns, links, stride, margin, rows, ends, pair_ends)[1])
 
 
-def test_what_is_wrong_is_not_accepted():
-    A, b = stridiag.random(60_000, links=30, rng=3, dominant=True), right(60_000)
+def test_the_bound_bounds():
+    # By the norm of all that links add to the inverse, applied to random signs; unknown where rounds do not end.
+    rng = np.random.default_rng(3)
+    for size in (0.1, 1.0):
+        count, n = 30, 200
+        links = rng.normal(size=count)
+        rows = rng.choice(n, count, replace=False)
+        columns = rng.choice(n, count, replace=False)
+        inverse = size * rng.normal(size=(n, n)) * (rng.random((n, n)) < 0.01)
+        K = links[:, None] * inverse[np.ix_(columns, rows)]
+        order = [np.flatnonzero(row) for row in K]
+        pair_ends = np.cumsum([0, *(each.size for each in order)])
+        pair_rows, pairs = np.concatenate(order), np.concatenate([row[row != 0] for row in K])
+        sizes = abs(inverse[:, rows]).sum(axis=0)
+        across = abs(inverse[columns]).sum(axis=1)
+        found = kernels.bound(links, np.arange(count + 1), sizes, across, pair_ends, pair_rows, pairs)
+        added = inverse[:, rows] @ np.linalg.solve(np.eye(count) + K, links[:, None] * inverse[columns])
+        for _ in range(10):
+            assert np.linalg.norm(added @ rng.choice([-1.0, 1.0], n)) <= found
+    circle = np.array([0, 1, 2]), np.array([1, 0]), np.array([1.5, -1.0])
+    one = np.ones(2)
+    assert kernels.bound(one, np.arange(3), one, one, *circle) == np.inf
+    almost = np.array([0, 1, 2]), np.array([1, 0]), np.array([0.999, -1.0])
+    assert kernels.bound(one, np.arange(3), one, one, *almost) == np.inf
+    calm = np.array([0, 1, 2]), np.array([1, 0]), np.array([0.5, -0.5])
+    assert kernels.bound(one, np.arange(3), one, one, *calm) == pytest.approx(4.0, rel=0.01)
+
+
+@pytest.mark.parametrize("dominant", [True, False])
+def test_what_is_wrong_is_not_accepted(dominant):
+    A, b = stridiag.random(60_000, links=30, rng=3, dominant=dominant), right(60_000)
     made = LinkedWindows.of(ChainLayout(A.structure, 1), A.values)
     x = np.empty(60_000)
     assert made.solve(b, x) is not None
-    near = made._around[4]
+    near = made._near[0][4]
     for place in (0, 3, 29):
         kept = near[place].copy()
         near[place, near.shape[1] // 2] *= 1.0 + 1e-9

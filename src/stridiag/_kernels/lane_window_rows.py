@@ -3,7 +3,7 @@
 Two vectors of windows make a group. If `stride` is 1, they follow one another in one chain, and rows are transposed on
 their way into the lanes. If it is a multiple of a vector's length, that many chains, interleaved in memory, fill a
 vector as they are; the second vector takes the chains beside them, or else the next window of the same ones. Windows
-begin and end outside of the matrix: `safe` says that those of a group do not.
+begin and end outside of the matrix: `safe` says that what is brought does not.
 """
 
 from __future__ import annotations

@@ -62,11 +62,12 @@ def _interchange(carried: Any, n0: Any, n1: Any, n2: Any, nb: Any, nz: Any, fine
     comes = less(magnitude(q0), magnitude(n0))
     over = 1.0 / choose(comes, n0, q0)
     m = choose(comes, q0, n0) * over
-    p1, pb, pz = choose(comes, n1, q1), choose(comes, nb, qb), _chosen(nz, qz, comes)
+    p1, pb, pz = choose(comes, n1, q1), _chosen(nb, qb, comes), _chosen(nz, qz, comes)
     p2 = choose(comes, n2, 0.0)
-    kept = p1 * over, p2 * over, pb * over, times(pz, over)
+    kept = p1 * over, p2 * over, times(pb, over), times(pz, over)
     q0, q1 = choose(comes, q1, n1) - m * p1, choose(comes, 0.0, n2) - m * p2
-    return (q0, q1, choose(comes, qb, nb) - m * pb, _taken_from(_chosen(qz, nz, comes), m, pz)), kept, comes
+    qb, qz = _taken_from(_chosen(qb, nb, comes), m, pb), _taken_from(_chosen(qz, nz, comes), m, pz)
+    return (q0, q1, qb, qz), kept, comes
 
 
 step = optional(

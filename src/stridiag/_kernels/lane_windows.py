@@ -156,6 +156,12 @@ _lead = optional(
 
 
 @borrowing
+def _within(starts: Any, shift: Any, stride: Any, n: Any) -> Any:
+    """Return whether the rows of a tile, and the next one, lie in the matrix, in all lanes."""
+    return starts[0] + shift * stride >= 0 and starts[starts.size - 1] + (shift + ROWS) * stride < n
+
+
+@borrowing
 def _first(probe: Any, zero: Any, tile: Any, at: Any, part: Any) -> tuple[Any, Any, Any, Any]:
     """Return the row that half a group begins with."""
     return load(tile, at), load(tile, at + part), load(tile, at + 2 * part), given(probe, zero)
@@ -235,8 +241,7 @@ def solve_windows(
         for lane in range(size):
             starts[lane] = first_place(stride, size, piece, margin, group, lane)
             tile[place + 3 * part + lane] = weight(first_place(1, size, 1, 0, group, lane))
-        high = starts[size - 1] + steps * stride
-        safe = starts[0] >= 0 and high < min(d.size, du.size)
+        safe = _within(starts, 0, stride, min(d.size, du.size))
         weights, weights_other = load(tile, place + 3 * part), load(tile, place + 3 * part + half)
         bring(d, 1.0, stride, starts, 0, half, safe, tile, place, size)
         bring(du, 0.0, stride, starts, 0, half, safe, tile, place + part, size)
@@ -250,6 +255,7 @@ def solve_windows(
         on = on_other = zero
         held, held_other = fine, fine_other
         for chunk in range(0, steps, ROWS):
+            safe = _within(starts, chunk, stride, min(d.size, du.size))
             bring(dl, 0.0, stride, starts, chunk, ROWS, safe, tile, place, size)
             bring(d, 1.0, stride, starts, chunk + 1, ROWS, safe, tile, place + part, size)
             bring(du, 0.0, stride, starts, chunk + 1, ROWS, safe, tile, place + 2 * part, size)
@@ -294,10 +300,11 @@ def solve_windows(
         z1, w1, total = given(probe, zero), given(probe, zero), given(probe, zero)
         z2, w2 = given(probe, zero), given(probe, zero)
         tallest = given(interchanging, zero)
-        # Of groups with rows outside the matrix.
+        # Of tiles with rows outside the matrix.
         ends = 0.0
         for top in range(steps - ROWS, margin - ROWS - 1, -ROWS):
             inner = margin <= top < margin + piece
+            safe = _within(starts, top, stride, x.size)
             if far and inner:
                 ask_for_room(x, stride, starts, top - ROWS, size)
             # Before the piece one row is enough.

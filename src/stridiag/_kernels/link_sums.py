@@ -20,9 +20,9 @@ import numpy as np
 
 from stridiag._kernels.compile import borrowing, inlined
 
-__all__ = ["different", "join", "settle", "sums"]
+__all__ = ["MOST_ROUNDS", "different", "join", "settle", "sums"]
 
-_MOST_ROUNDS = 60
+MOST_ROUNDS = 60
 _SETTLED = 2.0**-53
 
 
@@ -108,7 +108,7 @@ def sums(
 @borrowing
 def settle(given: Any, pair_ends: Any, pair_rows: Any, pairs: Any, s: Any) -> bool:
     """Solve for s, beginning with what it is; return whether it came to rest."""
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(MOST_ROUNDS):
         still = True
         for row in range(s.size):
             total, size, own = given[row], abs(given[row]), 1.0

@@ -106,7 +106,7 @@ class Windows:
     def of(cls, chain: ChainLayout, values: Array, *, adjoint: bool = False, linked: bool = False) -> Self | None:
         """Return them for values, (nnz,), by slot, or for the transpose; None unless some rows promise well.
 
-        And None where there are links, unless they are left out: `linked`, for pivots as they come alone.
+        And None where there are links, unless they are left out: `linked`, for chains as they lie in memory alone.
         """
         if not COMPILES or values.dtype != _DOUBLE or chain.n < SHORTEST or not chain.plain:
             return None
@@ -117,9 +117,11 @@ class Windows:
         dl, d, du = values[: starts[1]], values[starts[1] : starts[2]], values[starts[2] : starts[3]]
         # The transpose decays alike: what multiplies in elimination and in back substitution is exchanged.
         margin, interchanging = _margin(frozen(dl), frozen(d), frozen(du), stride)
-        if margin is None or (linked and interchanging is not None):
+        if margin is None:
             return None
         if not natural(chain, _PIECE if interchanging is None else _LONG_PIECE):
+            if linked:
+                return None
             dl, d, du = chain.entries(values)
         return cls(chain, *((du, d, dl) if adjoint else (dl, d, du)), margin, interchanging)
 
@@ -221,7 +223,7 @@ def _margin(dl: Array, d: Array, du: Array, stride: int) -> tuple[int | None, bo
 
 def natural(chain: ChainLayout, piece: int = _PIECE) -> bool:
     """Whether chains fill vectors as they lie in memory, and are long enough for that; one chain does not matter."""
-    return chain.stride == 1 or (chain.stride % (_SIZE // 2) == 0 and chain.n >= 2 * piece * chain.stride)
+    return chain.stride == 1 or (chain.stride % (_SIZE // 2) == 0 and 2 * chain.n >= 3 * piece * chain.stride)
 
 
 def frozen(array: Array) -> Array:

@@ -1,8 +1,8 @@
 """Chains of real numbers whose segments are swept in lanes for each right-hand side, with or without links.
 
 What asks for stored factors (several right-hand sides at a time, the factors themselves, determinants, inverses) gets
-them from the decomposition that stores, which is made when first needed. Long ones without links
-that forget what is far away need not be swept twice: `stridiag.factorization.chain_windows`.
+them from the decomposition that stores, which is made when first needed. Long ones that forget what is far away need
+not be swept twice: `stridiag.factorization.chain_windows`, and with links `stridiag.factorization.linked_windows`.
 """
 
 from __future__ import annotations

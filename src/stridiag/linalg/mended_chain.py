@@ -26,10 +26,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import small_basis
+from stridiag._kernels import small_basis, window_columns
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.extremes import magnitudes
-from stridiag._kernels.linked_windows import columns_near
 from stridiag._kernels.strong_rows import weak_rows
 from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.ridge import ChainWithLinks
@@ -189,16 +188,10 @@ def _null_space(chain: ChainWithLinks, main: Array, weak: Index) -> tuple[_Basis
     `main` is its main diagonal. None if columns reach too far.
     """
     n, count = main.size, weak.size
-    near, ends = np.empty((count, 2 * _MARGIN + 1)), np.empty((2, count + 1), np.int64)
-    pairs = np.empty(2 * count * count)
-    ones = frozen(np.ones(count))
-    columns_near(
-        chain.dl, frozen(main), chain.du, 1, _MARGIN, frozen(weak), frozen(weak), ones, np.empty(count, np.int64),
-        ends[0], near, ends[1], np.empty(pairs.size, np.int64), pairs,
-    )  # fmt: skip
-    sizes = np.abs(near)
+    near, (sizes, ended) = np.empty((count, 2 * _MARGIN + 1)), np.empty((2, count))
+    window_columns.columns(chain.dl, frozen(main), chain.du, 1, _MARGIN, frozen(weak), near, sizes, ended)
     # Accepts the good, so that NaN is not.
-    if not (sizes[:, [0, -1]] <= _ENDED * sizes[:, _MARGIN, None]).all():
+    if not (ended <= _ENDED).all():
         return None
     # With the rows around, on which A may make something of them.
     window = np.arange(-_MARGIN - 1, _MARGIN + 2)
