@@ -547,7 +547,8 @@ def reach(flat: Array, base: Array, lower: int, n: int, rows: int, limit: float)
         for k in range(lower):
             down[lower + i, k] = new[k] * over
     last = np.empty(max(lower, upper))
-    return max(_shrinking(down, last, lower, rows, limit, 1), _shrinking(up, last, lower, rows, limit, -1))
+    worst: int = max(_shrinking(down, last, lower, rows, limit, 1), _shrinking(up, last, lower, rows, limit, -1))
+    return worst
 
 
 @borrowing
@@ -631,14 +632,10 @@ def disagreeing(
                 continue
             for k in range(lower):
                 i = first + k
-                fits = fits and _changes_little(
-                    flat, base, lower, i, first, past, x, borders, group, lane, limit
-                )
+                fits = fits and _changes_little(flat, base, lower, i, first, past, x, borders, group, lane, limit)
             for k in range(upper):
                 i = past - 1 - k
-                fits = fits and _changes_little(
-                    flat, base, lower, i, first, past, x, borders, group, lane, limit
-                )
+                fits = fits and _changes_little(flat, base, lower, i, first, past, x, borders, group, lane, limit)
         if not fits:
             groups[count] = group
             count += 1

@@ -192,7 +192,7 @@ def mostly_zero(b: Array) -> bool:
 
     A solution that dies away from a few rows is zero for windows far from them, and they would not agree.
     """
-    return 2 * np.count_nonzero(b[:: b.size // _SAMPLE]) < _SAMPLE
+    return bool(2 * np.count_nonzero(b[:: b.size // _SAMPLE]) < _SAMPLE)
 
 
 def settled(disagreeing: Callable[[Array], int], again: Callable[[int, int], None], groups: int) -> bool:
