@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import stridiag
-from stridiag._kernels import band_windows
+from stridiag._kernels import band_window_checks, band_windows
 from stridiag._kernels.band_lanes import ABSENT
 from stridiag._kernels.compile import COMPILES
 from stridiag.planning.chain import ChainLayout
@@ -46,7 +46,7 @@ class Case:
     def disagreeing(self, x, borders, limit=2 * EPS):
         flat, base = self.band.diagonals(self.A.values)
         groups = np.full(self.groups, -1)
-        count = band_windows.disagreeing(flat, base, self.lower, PIECE, x, borders, limit, groups)
+        count = band_window_checks.disagreeing(flat, base, self.lower, PIECE, x, borders, limit, groups)
         assert (groups[count:] == -1).all()
         return list(groups[:count])
 
@@ -155,7 +155,7 @@ def reaches(offsets, diagonals, rows=256, limit=2.0**-57):
     A = stridiag.StridiagMatrix.from_diagonals(dict(zip(offsets, diagonals, strict=True)), shape=1000)
     band = TwoEndedBand(ChainLayout(A.structure, 1), -offsets[0], offsets[-1])
     flat, base = band.diagonals(A.values)
-    return band_windows.reach(flat, base, band.lower, 1000, rows, limit)
+    return band_window_checks.reach(flat, base, band.lower, 1000, rows, limit)
 
 
 def test_reach_is_what_errors_take_to_shrink():

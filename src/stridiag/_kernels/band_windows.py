@@ -13,8 +13,8 @@ away, so no row's sum grows, and the rows of :math:`|M||U|` exceed those of the 
 the elimination is backward stable, row by row. Dominance by rows is inherited by what remains, so a matrix that is
 dominated by its diagonal passes in exact arithmetic.
 
-Where pieces meet, neighbors' unknowns stand in the last u and the first l rows of a piece: `disagreeing` tells whether
-that changes a row's residual. `reach` looks at the first rows, for how wide margins have to be.
+Where pieces meet, neighbors' unknowns stand in the last u and the first l rows of a piece:
+`stridiag._kernels.band_window_checks.disagreeing` tells whether that changes a row's residual.
 
 The number (i, i - l + d) of the band is ``flat[base[d] + i]``, as in `stridiag._kernels.two_ended_lu`. Tuples of zeros
 have the lengths l (`below`), u (`above`) and r (`sides`: 2 with a probe); `present`, l + u + 1, has None for a diagonal
@@ -35,16 +35,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.band_lanes import ABSENT
-from stridiag._kernels.compile import borrowing, compiled_form, kernel, vector_kernel
+from stridiag._kernels.band_window_checks import number_at
+from stridiag._kernels.compile import borrowing, kernel, vector_kernel
 from stridiag._kernels.lane_groups import BEYOND_CACHE, ROWS, aligned, ask_for, group_size_of
 from stridiag._kernels.lane_steps import weight
+from stridiag._kernels.lane_tuples import (
+    alike,
+    count_of,
+    largest_of,
+    less_held,
+    loaded_row,
+    magnitudes,
+    rights_of,
+    scaled,
+    squared_probe,
+    stored_row,
+    tile_row,
+    unknowns,
+)
 from stridiag._kernels.lane_window_rows import ask_for_room, bring, bring_back
-from stridiag._kernels.lane_window_steps import SLACK, larger
-from stridiag._kernels.narrow_band import reduce
-from stridiag._kernels.two_ended_solve import less_products
-from stridiag._kernels.vectors import both, every, less, load, magnitude, multiply_add, splat, store
+from stridiag._kernels.lane_window_steps import SLACK
+from stridiag._kernels.vectors import both, every, less, load, store
 
-__all__ = ["disagreeing", "plain_solve_windows", "reach", "solve_windows"]
+__all__ = ["plain_solve_windows", "solve_windows"]
 
 Array = NDArray[Any]
 Row = tuple[Any, ...]
@@ -52,15 +65,6 @@ Widths = tuple[int, ...]
 
 # How many tiles before they are needed rows are asked for.
 _LEAD = 2 * ROWS
-
-
-@borrowing
-def _number(flat: Any, base: Any, n: Any, i: Any, d: Any, lower: Any) -> Any:
-    """Return the number (i, i - lower + d) of the band, or of the identity around it."""
-    if base[d] != ABSENT and 0 <= i < n and 0 <= i - lower + d < n:
-        return flat[base[d] + i]
-    # Of a row of the band there is nothing beyond the last column.
-    return 1.0 if d == lower and not 0 <= i < n else 0.0
 
 
 @kernel
@@ -100,7 +104,7 @@ def plain_solve_windows(
             for row in range(steps):
                 i = first + row
                 for d in range(lower + upper + 1):
-                    new[d] = _number(flat, base, n, i, d, lower)
+                    new[d] = number_at(flat, base, n, i, d, lower)
                     most = max(most, abs(new[d]))
                 new[lower + upper + 1] = b[i] if 0 <= i < n else 0.0
                 if right > 1:
@@ -136,176 +140,6 @@ def plain_solve_windows(
             total += known[margin - lower, 0] * 0.0
         largest[group] = most if trusted else math.nan
         squares[group] = total if trusted else math.nan
-
-
-# ---------------------------------------------------------------------- rows in lanes: in compiled code only
-
-
-def count_of(present: Row) -> int:
-    """Return how many diagonals there are."""
-    return sum(each is not None for each in present)
-
-
-@compiled_form(count_of)
-def _count_of(present: Any) -> Any:
-    count = sum(str(kind) != "none" for kind in present)
-    return lambda present: count
-
-
-def tile_row(tile: Array, at: int, part: int, zero: Any, present: Row) -> Any:
-    """Return a row's vectors in the tile, one part behind the other, zeros for diagonals that are absent."""
-    raise NotImplementedError
-
-
-@compiled_form(tile_row)
-def _tile_row(tile: Any, at: Any, part: Any, zero: Any, present: Any) -> Any:
-    if len(present) == 0:
-        return lambda tile, at, part, zero, present: ()
-    if str(present[0]) == "none":
-        return lambda tile, at, part, zero, present: (zero, *tile_row(tile, at, part, zero, present[1:]))
-    return lambda tile, at, part, zero, present: (
-        load(tile, at),
-        *tile_row(tile, at + part, part, zero, present[1:]),
-    )
-
-
-def alike(like: Row, value: Any) -> Any:
-    """Return a value as often as there are numbers in `like`."""
-    return tuple(value for _ in like)
-
-
-@compiled_form(alike)
-def _alike(like: Any, value: Any) -> Any:
-    if len(like) == 0:
-        return lambda like, value: ()
-    return lambda like, value: (value, *alike(like[1:], value))
-
-
-def rights_of(sides: Widths, vector: Any, probe: Array, row: int, weights: Any) -> Any:
-    """Return a row's right-hand sides: a vector, and the probe's."""
-    raise NotImplementedError
-
-
-@compiled_form(rights_of)
-def _rights_of(sides: Any, vector: Any, probe: Any, row: Any, weights: Any) -> Any:
-    if len(sides) == 1:
-        return lambda sides, vector, probe, row, weights: (vector,)
-    return lambda sides, vector, probe, row, weights: (vector, splat(probe, row) * weights)
-
-
-def less_held(entries: Row, rights: Row, held: tuple[tuple[Row, Row], ...]) -> tuple[Row, Row]:
-    """Return a row, from its pivot on, less its multiples of the pivot rows that are held, the oldest first."""
-    raise NotImplementedError
-
-
-@compiled_form(less_held)
-def _less_held(entries: Any, rights: Any, held: Any) -> Any:
-    if len(held) == 0:
-        return lambda entries, rights, held: (entries, rights)
-    width = len(held[0][0])
-
-    def first_and_rest(entries: Any, rights: Any, held: Any) -> Any:
-        row, beside = held[0]
-        by = entries[0]
-        following = entries[1:]
-        left = (*reduce(following[:width], by, row), *following[width:])
-        return less_held(left, reduce(rights, by, beside), held[1:])
-
-    return first_and_rest
-
-
-def scaled(row: Row, by: Any) -> Row:
-    """Return the numbers of a row times one."""
-    return tuple(value * by for value in row)
-
-
-@compiled_form(scaled)
-def _scaled(row: Any, by: Any) -> Any:
-    if len(row) == 0:
-        return lambda row, by: ()
-    return lambda row, by: (row[0] * by, *scaled(row[1:], by))
-
-
-def magnitudes(row: Row, like: Any) -> Any:
-    """Return the sum of the magnitudes of a row; `like` is a zero."""
-    return sum(map(abs, row), like)
-
-
-@compiled_form(magnitudes)
-def _magnitudes(row: Any, like: Any) -> Any:
-    if len(row) == 0:
-        return lambda row, like: like
-    return lambda row, like: magnitude(row[0]) + magnitudes(row[1:], like)
-
-
-def largest_of(row: Row, most: Any, present: Row) -> Any:
-    """Return the largest magnitude, also of a row's numbers of diagonals that are present."""
-    raise NotImplementedError
-
-
-@compiled_form(largest_of)
-def _largest_of(row: Any, most: Any, present: Any) -> Any:
-    if len(row) == 0:
-        return lambda row, most, present: most
-    if str(present[0]) == "none":
-        return lambda row, most, present: largest_of(row[1:], most, present[1:])
-    return lambda row, most, present: largest_of(row[1:], larger(most, magnitude(row[0])), present[1:])
-
-
-def stored_row(row: Row, array: Array, place: int, step: int) -> None:
-    """Put vectors at a place, one step behind the other."""
-    raise NotImplementedError
-
-
-@compiled_form(stored_row)
-def _stored_row(row: Any, array: Any, place: Any, step: Any) -> Any:
-    if len(row) == 0:
-        return lambda row, array, place, step: None
-
-    def first_and_rest(row: Any, array: Any, place: Any, step: Any) -> None:
-        store(array, place, row[0])
-        stored_row(row[1:], array, place + step, step)
-
-    return first_and_rest
-
-
-def loaded_row(like: Row, array: Array, place: int, step: int) -> Any:
-    """Return as many vectors as `like` has numbers, as `stored_row` has put them."""
-    raise NotImplementedError
-
-
-@compiled_form(loaded_row)
-def _loaded_row(like: Any, array: Any, place: Any, step: Any) -> Any:
-    if len(like) == 0:
-        return lambda like, array, place, step: ()
-    return lambda like, array, place, step: (load(array, place), *loaded_row(like[1:], array, place + step, step))
-
-
-def unknowns(rights: Row, row: Row, known: tuple[Row, ...]) -> Any:
-    """Return, for each right-hand side, a row's unknown and those behind it, the last one left out."""
-    raise NotImplementedError
-
-
-@compiled_form(unknowns)
-def _unknowns(rights: Any, row: Any, known: Any) -> Any:
-    if len(rights) == 0:
-        return lambda rights, row, known: ()
-    return lambda rights, row, known: (
-        (less_products(rights[0], row, known[0]), *known[0][:-1]),
-        *unknowns(rights[1:], row, known[1:]),
-    )
-
-
-def squared_probe(known: tuple[Row, ...], total: Any) -> Any:
-    """Return a sum, and the square of the probe's unknown, if there is a probe."""
-    raise NotImplementedError
-
-
-@compiled_form(squared_probe)
-def _squared_probe(known: Any, total: Any) -> Any:
-    if len(known) == 1:
-        return lambda known, total: total
-    return lambda known, total: multiply_add(known[1][0], known[1][0], total)
 
 
 @borrowing
@@ -515,128 +349,3 @@ def _sum_inside(n: Any, starts: Any, shift: Any, tile: Any, place: Any, size: An
             if 0 <= starts[lane] + shift + row < n:
                 total += tile[place + row * size + lane]
     return total
-
-
-# ---------------------------------------------------------------------- before and afterwards
-
-
-@kernel
-def reach(flat: Array, base: Array, lower: int, n: int, rows: int, limit: float) -> int:
-    """Return over how many rows an error shrinks to `limit`, the worst case among the first `rows`; at most `rows`.
-
-    Also `rows` if a pivot is not to be trusted. An error that is the same in all of as many rows as the band is wide is
-    carried on, down by elimination and up by substitution, until it has shrunk, and again from there.
-    """
-    upper = base.size - 1 - lower
-    # Of row i: what elimination and what substitution multiply by, row lower + i.
-    down, up = np.zeros((lower + rows, lower)), np.zeros((lower + rows, upper))
-    new = np.empty(lower + upper + 1)
-    for i in range(rows):
-        for d in range(lower + upper + 1):
-            new[d] = _number(flat, base, n, i, d, lower)
-        for k in range(lower):
-            for d in range(upper):
-                new[k + 1 + d] -= new[k] * up[i + k, d]
-        over = 1.0 / new[lower]
-        total = 0.0
-        for d in range(upper):
-            up[lower + i, d] = new[lower + 1 + d] * over
-            total += abs(up[lower + i, d])
-        if not total < SLACK:
-            return rows
-        for k in range(lower):
-            down[lower + i, k] = new[k] * over
-    last = np.empty(max(lower, upper))
-    worst: int = max(_shrinking(down, last, lower, rows, limit, 1), _shrinking(up, last, lower, rows, limit, -1))
-    return worst
-
-
-@borrowing
-def _shrinking(by: Any, last: Any, lower: Any, rows: Any, limit: Any, way: Any) -> Any:
-    """Return how many rows an error takes to shrink one way; `last` is work space for the latest errors."""
-    width = by.shape[1]
-    last[:width] = 1.0
-    worst = since = 0
-    for step in range(rows):
-        row = lower + (step if way > 0 else rows - 1 - step)
-        value = 0.0
-        for k in range(width):
-            value -= by[row, width - 1 - k if way > 0 else k] * last[k]
-        since += 1
-        largest = abs(value)
-        for k in range(width - 1, 0, -1):
-            last[k] = last[k - 1]
-            largest = max(largest, abs(last[k]))
-        last[0] = value
-        if largest <= limit:
-            worst, since = max(worst, since), 0
-            last[:width] = 1.0
-    return rows if worst == 0 else max(worst, since)
-
-
-@borrowing
-def _changes_little(
-    flat: Any,
-    base: Any,
-    lower: Any,
-    i: Any,
-    first: Any,
-    past: Any,
-    x: Any,
-    borders: Any,
-    group: Any,
-    lane: Any,
-    limit: Any,
-) -> Any:
-    """Return whether row i's residual is as good with the neighbors' unknowns as with the piece's own."""
-    n, upper = x.size, base.size - 1 - lower
-    change = total = 0.0
-    for d in range(base.size):
-        j = i - lower + d
-        if base[d] == ABSENT or not 0 <= j < n:
-            continue
-        entry = flat[base[d] + i]
-        total += abs(entry * x[j])
-        if j >= past:
-            change += abs(entry * (x[j] - borders[group, j - past, lane]))
-        elif j < first:
-            change += abs(entry * (x[j] - borders[group, upper + first - 1 - j, lane]))
-    # Accepts the good, so that NaN is none.
-    return change <= limit * total
-
-
-@kernel
-def disagreeing(
-    flat: Array, base: Array, lower: int, piece: int, x: Array, borders: Array, limit: float, groups: Array
-) -> int:
-    """Note in `groups` which of them differ from neighbors, where pieces meet; return how many do.
-
-    They do if the difference changes a row's residual by more than `limit` times the magnitudes of the row.
-    """
-    n, upper, size = x.size, base.size - 1 - lower, borders.shape[2]
-    count = 0
-    for group in range(borders.shape[0]):
-        fits = True
-        for lane in range(size):
-            first = (group * size + lane) * piece
-            if first >= n:
-                break
-            past = min(first + piece, n)
-            # Equal they are, as a rule.
-            same = True
-            for k in range(upper):
-                same = same and (past + k >= n or x[past + k] == borders[group, k, lane])
-            for k in range(lower):
-                same = same and (first - 1 - k < 0 or x[first - 1 - k] == borders[group, upper + k, lane])
-            if same:
-                continue
-            for k in range(lower):
-                i = first + k
-                fits = fits and _changes_little(flat, base, lower, i, first, past, x, borders, group, lane, limit)
-            for k in range(upper):
-                i = past - 1 - k
-                fits = fits and _changes_little(flat, base, lower, i, first, past, x, borders, group, lane, limit)
-        if not fits:
-            groups[count] = group
-            count += 1
-    return count

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._kernels import band_window_checks as checks
 from stridiag._kernels import band_windows as kernels
 from stridiag._kernels.band_lanes import ABSENT
 from stridiag._kernels.compile import COMPILES
@@ -72,7 +73,7 @@ class BandWindows:
             return None
         flat, base = band.diagonals(values)
         flat = frozen(flat)
-        far = _SPARE * kernels.reach(flat, base, band.lower, band.n, _LOOKED_AT, SHRUNK)
+        far = _SPARE * checks.reach(flat, base, band.lower, band.n, _LOOKED_AT, SHRUNK)
         margin = math.ceil(far / ROWS) * ROWS
         return cls(band, flat, base, margin) if margin <= _WIDEST else None
 
@@ -106,7 +107,7 @@ class BandWindows:
         flat, base, lower = self._given[0], self._base, self._band.lower
 
         def disagreeing(found: Array) -> int:
-            return kernels.disagreeing(flat, base, lower, self._piece, x, borders, AGREED * _EPS, found)
+            return checks.disagreeing(flat, base, lower, self._piece, x, borders, AGREED * _EPS, found)
 
         if not settled(disagreeing, self._solver(b, 2 * self._margin, made), self._groups):
             return None
