@@ -40,6 +40,8 @@ _SHORT, _LONG = 60, 6000
 _FORMS = ((_SHORT, True), (_LONG, True), (_LONG, False))
 # And chains that are longer still are solved in windows, those that do not dominate even by a factor.
 _WITH_WINDOWS = (*_FORMS, (SHORTEST, True), (REPLAYED + 1, False))
+# Dominant narrow bands are, by `linalg.solve`.
+_WITH_BAND_WINDOWS = (*_FORMS, (SHORTEST, True))
 # So many right-hand sides go into vectors.
 _MANY = 16
 
@@ -183,11 +185,18 @@ def warmup(
         with warnings.catch_warnings():
             # Of random values some are ill-conditioned; nobody asked for their solutions.
             warnings.simplefilter("ignore", IllConditionedWarning)
-            for n, dominant in _WITH_WINDOWS if name in ("solve", "slogdet") and "chain" in kind else _FORMS:
+            for n, dominant in _forms(name, kind):
                 OPERATIONS[name](_matrix(kind, n, dtype, dominant=dominant))
         seconds[title] = time.perf_counter() - start
     after = _kernel_counts()
     return Warmed(seconds, after[0] - before[0], after[1] - before[1], _cache_folder())
+
+
+def _forms(name: str, kind: str) -> tuple[tuple[int, bool], ...]:
+    """Return orders of the matrices that take other kernels each, and whether their diagonal dominates."""
+    if name in ("solve", "slogdet") and "chain" in kind:
+        return _WITH_WINDOWS
+    return _WITH_BAND_WINDOWS if (name, kind) == ("solve", "band") else _FORMS
 
 
 def _several(given: Any) -> list[Any]:

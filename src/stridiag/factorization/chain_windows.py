@@ -21,7 +21,7 @@ from stridiag._kernels.threads import run_shared
 from stridiag.factorization.condition import probe
 from stridiag.planning.chain import ChainLayout
 
-__all__ = ["SHORTEST", "Windows"]
+__all__ = ["AGREED", "SHORTEST", "SHRUNK", "Windows", "frozen", "mostly_zero", "natural", "settled"]
 
 Array = NDArray[Any]
 
@@ -37,8 +37,8 @@ SHORTEST = 50_000
 _PIECE, _LONG_PIECE = 384, 832
 # Margins, and what an error has to shrink by over each: by more over the narrowest, where a few rows that are not
 # looked at, and shrink it by less, matter most.
-_SHRUNK = 2.0**-57
-_MARGINS = {32: 2.0**-60, 64: _SHRUNK, 128: _SHRUNK}
+SHRUNK = 2.0**-57
+_MARGINS = {32: 2.0**-60, 64: SHRUNK, 128: SHRUNK}
 # Rows that are looked at to choose one: so many, or a share of all, since the longer the chains the slower is the
 # slowest decay somewhere.
 _LOOKED_AT, _LOOKED_AT_SHARE = 1024, 128
@@ -48,7 +48,7 @@ _PLACES, _SPARE = 8, 1.5
 # Entries of a right-hand side that are looked at.
 _SAMPLE = 64
 # What neighbors may differ by, in epsilons of the magnitudes of a row.
-_AGREED = 2.0
+AGREED = 2.0
 # How much larger unknowns may be where a row of a piece is carried on in the margin.
 _TALLER = 2.0
 # Groups that may be solved once more, with margins twice as wide: one in so many, and one.
@@ -134,8 +134,7 @@ class Windows:
             The largest magnitude of an entry of the matrix, and the 2-norm of the solution for a random right-hand side
             of unit variance, if `probing`, or 0. None, and `x` means nothing, where another way has to be gone.
         """
-        # A solution that dies away from a few rows is zero for windows far from them, and they would not agree.
-        if 2 * np.count_nonzero(b[:: b.size // _SAMPLE]) < _SAMPLE:
+        if mostly_zero(b):
             return None
         if self._stride != self._chain.stride:
             y = np.empty(b.size)
@@ -179,22 +178,50 @@ class Windows:
         """Return whether neighbors agree, if need be after some groups have got wider margins."""
         x, borders = made[:2]
         dl, d, du = self.tridiagonal
-        found, limit = np.empty(self._groups, np.int64), _AGREED * _EPS
-        again = self._solver(b, numbers, 2 * self.margin, made)
-        # In the second turn perhaps their neighbors.
-        for _ in range(3):
-            count = window_checks.disagreeing(dl, d, du, self._stride, self._piece, x, borders, limit, found)
-            if count == 0:
-                # Without interchanges all are zero.
-                within, below = (
-                    float(borders[:, which].max()) for which in (window_checks.WITHIN, window_checks.BELOW)
-                )
-                return below <= _TALLER * within
-            if count > 1 + self._groups // _FEW:
-                return False
-            for group in found[:count]:
-                again(new_units(group, group + 1), False)
-        return False
+        limit = AGREED * _EPS
+
+        def disagreeing(found: Array) -> int:
+            return window_checks.disagreeing(dl, d, du, self._stride, self._piece, x, borders, limit, found)
+
+        solve = self._solver(b, numbers, 2 * self.margin, made)
+        if not settled(disagreeing, lambda group: solve(new_units(group, group + 1), False), self._groups):
+            return False
+        # Without interchanges all are zero.
+        within, below = (float(borders[:, which].max()) for which in (window_checks.WITHIN, window_checks.BELOW))
+        return below <= _TALLER * within
+
+
+def mostly_zero(b: Array) -> bool:
+    """Return whether most entries of a right-hand side seem to be zero.
+
+    A solution that dies away from a few rows is zero for windows far from them, and they would not agree.
+    """
+    return bool(2 * np.count_nonzero(b[:: b.size // _SAMPLE]) < _SAMPLE)
+
+
+def settled(disagreeing: Callable[[Array], int], again: Callable[[int], object], groups: int) -> bool:
+    """Return whether neighbors agree, if need be after some groups have got wider margins.
+
+    Parameters
+    ----------
+    disagreeing : callable
+        Notes in an array which groups differ from neighbors, and returns how many do.
+    again : callable
+        Solves a group once more.
+    groups : int
+        How many there are.
+    """
+    found = np.empty(groups, np.int64)
+    # In the second turn perhaps their neighbors.
+    for _ in range(3):
+        count = disagreeing(found)
+        if count == 0:
+            return True
+        if count > 1 + groups // _FEW:
+            return False
+        for group in found[:count]:
+            again(int(group))
+    return False
 
 
 def _margin(dl: Array, d: Array, du: Array, stride: int) -> tuple[int | None, bool | None]:
@@ -217,7 +244,7 @@ def _margin(dl: Array, d: Array, du: Array, stride: int) -> tuple[int | None, bo
     places = min(_PLACES, height // (2 * rows + 4))
     if places == 0:
         return None, None
-    far = _SPARE * window_checks.reach(dl, d, du, stride, places, rows, _SHRUNK)
+    far = _SPARE * window_checks.reach(dl, d, du, stride, places, rows, SHRUNK)
     return next((margin for margin in _WIDE_MARGINS if far <= margin), None), True
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._dtypes import eps_of
+from stridiag._results import unfilled
 from stridiag.factorization.condition import rough_condition
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.decomposition import Decomposition, spares
@@ -35,6 +36,8 @@ _DOUBLE = np.dtype(np.float64)
 # Of the rough condition number, from which on the true one is asked for.
 _LIMIT = 1.0 / eps_of(_DOUBLE)
 _LOW, _HIGH = bounds(_DOUBLE)
+# Rows of a solution that may be made in the memory of an earlier one.
+_LARGE = 1 << 20
 
 
 class SolvesAtOnce(Decomposition, Protocol):
@@ -85,7 +88,8 @@ def solve_once(planned: Plan, matrix: StridiagMatrix, b: Array, once: SolvesOnce
     # Of a wrong length, or without a solution: the general way tells.
     if b.size != n or not b.flags.c_contiguous or planned.unmatched is not None:
         return None
-    x = np.empty(n)
+    # Told here, since looking for used memory takes as long as a tenth of a small matrix.
+    x = np.empty(n) if n < _LARGE else unfilled((n,), _DOUBLE)
     found = once(planned.layout, matrix.values, b, x)
     if found is None:
         return None

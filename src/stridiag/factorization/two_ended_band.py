@@ -16,6 +16,7 @@ from stridiag._kernels.threads import run_ranges
 from stridiag._recycled import recycled
 from stridiag.factorization.band import BandLU
 from stridiag.factorization.band_lanes import is_finite, rows_from_chains, rows_to_chains
+from stridiag.factorization.band_windows import BandWindows
 from stridiag.factorization.beside import SolvesFewSides
 from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.condition import beside_probe, one_norm_of, probe, split
@@ -117,6 +118,15 @@ class TwoEndedLU(SolvesFewSides):
         x, made._probed = split(chain, both)
         made._size = one_norm_of(made._probed)
         return (made, x, made._size / math.sqrt(b.size)) if is_finite(x) else None
+
+    @staticmethod
+    def solve_once(layout: BandLayout, values: Array, b: Array, x: Array) -> tuple[float, float, float] | None:
+        """See `stridiag.factorization.single.SolvesOnce`; in windows, which store nothing."""
+        band = layout.two_ended
+        windows = None if band is None else BandWindows.of(band, values)
+        found = None if windows is None else windows.solve(b, x)
+        # No zero can be to blame for anything: all pivots have been looked at.
+        return None if found is None else (found[0], found[0], found[1])
 
     def refill(self, values: Array) -> None:
         """See `stridiag.factorization.decomposition.Refillable`."""
