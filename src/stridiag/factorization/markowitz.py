@@ -19,10 +19,10 @@ __all__ = ["LARGEST", "solve_reduced_once"]
 
 Array = NDArray[Any]
 
-LARGEST = 1 << 14
+LARGEST = 1 << 16
 """Order up to which this serves: what is left to be dense is a tenth of it."""
 
-_THRESHOLD = 0.1
+_THRESHOLD = 0.3
 """Of the largest entry of its row a pivot has this part at least."""
 
 _SHARE = 0.09
@@ -32,7 +32,7 @@ _ROOM = 50
 """Entries for each row that its pool has room for, beside those of the matrix."""
 
 _ACCURATE = 4.0
-"""Units of rounding that a backward error may have."""
+"""Units of rounding up to which a solution is left as it is; above, it is corrected once."""
 
 
 def solve_reduced_once(pattern: ReducedPattern, data: Array, b: Array) -> Array | None:
@@ -40,18 +40,29 @@ def solve_reduced_once(pattern: ReducedPattern, data: Array, b: Array) -> Array 
 
     `data`, (entries,), are those of the pattern.
     """
-    n, many = b.shape
     rotated = RotatedRows.of(pattern)
-    cosines, sines = np.empty((2, rotated.pairs.shape[0]))
-    numbers, right = np.empty(data.size), b.copy()
+    rotations, numbers = np.empty((2, rotated.pairs.shape[0])), np.empty(data.size)
     parts = (rotated.starts, rotated.first, rotated.second, rotated.tail)
-    row_pairs.rotate_entries(data, *parts, cosines, sines, numbers)
-    row_pairs.rotate_sides(rotated.pairs, cosines, sines, right)
+    row_pairs.rotate_entries(data, *parts, *rotations, numbers)
+    x = _eliminated(rotated, numbers, rotations, b)
+    if x is None or _accurate(pattern, data, b, x):
+        return x
+    # No factors are kept, so everything is eliminated once more, for what the solutions leave.
+    correction = _eliminated(rotated, numbers, rotations, b - pattern.compressed(data) @ x)
+    if correction is None:
+        return None
+    x += correction
+    return x if _accurate(pattern, data, b, x) else None
 
+
+def _eliminated(rotated: RotatedRows, numbers: Array, rotations: Array, b: Array) -> Array | None:
+    """Return the solutions, whatever they are worth; None where there is no pivot, or no room."""
+    n, many = b.shape
+    right = b.copy()
+    row_pairs.rotate_sides(rotated.pairs, *rotations, right)
     rows, columns = np.empty((2, kernels.LISTS, n), np.int64)
-    room = data.size + _ROOM * n
-    row_columns, column_rows = recycled((2, room), np.int64)
-    row_values = recycled(room)
+    row_columns, column_rows = recycled((2, numbers.size + _ROOM * n), np.int64)
+    row_values = recycled(row_columns.size)
     seen, order, pivots = np.empty(n, np.int64), np.empty((2, n), np.int64), np.empty(n)
     steps = kernels.eliminate(
         *(rotated.pointers, rotated.columns, rotated.places, rotated.used, numbers),
@@ -60,14 +71,13 @@ def solve_reduced_once(pattern: ReducedPattern, data: Array, b: Array) -> Array 
     )
     if steps < 0:
         return None
-    left = n - steps
-    x = np.empty((n, many))
+    left, x = n - steps, np.empty((n, many))
     ids, buffer, work = np.empty((2, left), np.int64), np.empty(kernels.BUFFER), np.empty(left)
-    dense = aligned((left * row_step(left),), data.dtype, recycled)
+    dense = aligned((left * row_step(left),), numbers.dtype, recycled)
     if not kernels.solve_rest(rows, columns, row_columns, row_values, ids, seen, buffer, work, dense, right, x):
         return None
     kernels.substitute(rows, row_columns, row_values, order, pivots, steps, right, x)
-    return x if _accurate(pattern, data, b, x) else None
+    return x
 
 
 def _accurate(pattern: ReducedPattern, data: Array, b: Array, x: Array) -> bool:
@@ -77,8 +87,8 @@ def _accurate(pattern: ReducedPattern, data: Array, b: Array, x: Array) -> bool:
     norm, _ = compressed_check.norms(*entries, work)
     limit = _ACCURATE * float(np.finfo(data.dtype).eps)
     for side, solution in zip(np.ascontiguousarray(b.T), np.ascontiguousarray(x.T), strict=True):
-        size = float(np.abs(solution).max()) + float(np.abs(side).max()) / norm
         residual = compressed_check.largest_residual(*entries, solution, side, False, work)
+        size = float(np.abs(solution).max()) + float(np.abs(side).max()) / norm
         # Accepts the good, so that NaN is not. Divided by the norm first: its product with another may overflow.
         if not residual / norm <= limit * size < np.inf:
             return False
