@@ -51,8 +51,16 @@ with so many entries, and the place of each among the pivots, or -1."""
 
 @borrowing
 def _lay_out(
-    pointers: Array, columns: Array, places: Array, used: Array, data: Array, rows: Array, cols: Array,
-    row_columns: Array, row_values: Array, column_rows: Array
+    pointers: Array,
+    columns: Array,
+    places: Array,
+    used: Array,
+    data: Array,
+    rows: Array,
+    cols: Array,
+    row_columns: Array,
+    row_values: Array,
+    column_rows: Array,
 ) -> tuple[int, int, int]:
     """Put the used entries into rows and columns; return how far the pools are filled, and how many there are."""
     n = pointers.size - 1
@@ -197,6 +205,9 @@ def eliminate(
     x : (n, m)
         Right-hand sides: become what is left of them.
     """
+    # Sometimes unsigned: see `stridiag._kernels.front_order`.
+    e: Any
+    k: Any
     n = pointers.size - 1
     top, end, active = _lay_out(pointers, columns, places, used, data, rows, cols, row_columns, row_values, column_rows)
     for k in range(n):

@@ -42,8 +42,9 @@ def solve_reduced_once(pattern: ReducedPattern, data: Array, b: Array) -> Array 
     """
     rotated = RotatedRows.of(pattern)
     rotations, numbers = np.empty((2, rotated.pairs.shape[0])), np.empty(data.size)
+    cosines, sines = rotations
     parts = (rotated.starts, rotated.first, rotated.second, rotated.tail)
-    row_pairs.rotate_entries(data, *parts, *rotations, numbers)
+    row_pairs.rotate_entries(data, *parts, cosines, sines, numbers)
     x = _eliminated(rotated, numbers, rotations, b)
     if x is None or _accurate(pattern, data, b, x):
         return x
@@ -58,15 +59,17 @@ def solve_reduced_once(pattern: ReducedPattern, data: Array, b: Array) -> Array 
 def _eliminated(rotated: RotatedRows, numbers: Array, rotations: Array, b: Array) -> Array | None:
     """Return the solutions, whatever they are worth; None where there is no pivot, or no room."""
     n, many = b.shape
-    right = b.copy()
-    row_pairs.rotate_sides(rotated.pairs, *rotations, right)
+    right, (cosines, sines) = b.copy(), rotations
+    row_pairs.rotate_sides(rotated.pairs, cosines, sines, right)
     rows, columns = np.empty((2, kernels.LISTS, n), np.int64)
     row_columns, column_rows = recycled((2, numbers.size + _ROOM * n), np.int64)
     row_values = recycled(row_columns.size)
     seen, order, pivots = np.empty(n, np.int64), np.empty((2, n), np.int64), np.empty(n)
     steps = kernels.eliminate(
         *(rotated.pointers, rotated.columns, rotated.places, rotated.used, numbers),
-        *(_THRESHOLD, _SHARE, rows, columns, row_columns, row_values, column_rows),
+        _THRESHOLD,
+        _SHARE,
+        *(rows, columns, row_columns, row_values, column_rows),
         *(seen, np.empty(n), order, pivots, right),
     )
     if steps < 0:
