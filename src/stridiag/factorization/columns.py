@@ -13,9 +13,10 @@ from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
 from stridiag._kernels.wide_vectors import COLUMNS
+from stridiag._recycled import recycled
 from stridiag.factorization.survey import survey
 
-__all__ = ["TILE", "in_fronts", "reaches", "serve", "shows_finite", "straight", "units"]
+__all__ = ["TILE", "in_fronts", "reaches", "rows_at", "serve", "shows_finite", "straight", "units"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
@@ -60,9 +61,15 @@ def in_fronts(run: Callable[[Array, Array, int, int], object], x: Array) -> Arra
         wider = np.zeros((n, whole), x.dtype)
         wider[:, :m] = x
         x = wider
-    z = np.empty_like(x)
+    z = recycled(x.shape, x.dtype)
     run_ranges(lambda first, last: run(x, z, first, last), units(x.dtype, whole), grain=max(1, _GRAIN // max(n, 1)))
     return z if whole == m else np.ascontiguousarray(z[:, :m])
+
+
+def rows_at(x: Array, places: Index) -> Array:
+    """Return rows of `x`, (n, m), at places that are there, as another array."""
+    # Were places looked at, rows would be copied twice.
+    return x.take(places, axis=0, out=recycled((places.size, x.shape[1]), x.dtype), mode="clip")
 
 
 def shows_finite(x: Array) -> bool:

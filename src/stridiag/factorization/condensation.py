@@ -14,9 +14,10 @@ from stridiag._kernels import condensed_columns, condensed_sides, condensed_solv
 from stridiag._kernels import separator_tree as node_kernels
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.wide_vectors import COLUMNS
+from stridiag._recycled import recycled
 from stridiag._results import aligned, fresh
 from stridiag.factorization import static_lu
-from stridiag.factorization.columns import serve, shows_finite, straight
+from stridiag.factorization.columns import rows_at, serve, shows_finite, straight
 from stridiag.factorization.condensed_inverse import CondensedInverse
 from stridiag.factorization.condition import probe
 from stridiag.factorization.decomposition import Decomposition
@@ -239,7 +240,7 @@ class Condensation:
         layout, m, kind = self._layout, b.shape[1], b.dtype
         order, segments = layout.chain.order, layout.first.size
         outside, slots, node_slots, leftover = layout.places_outside
-        y = b[order[outside]]
+        y = rows_at(b, order[outside])
 
         def condense(first: int, last: int) -> None:
             condensed_columns.condense_columns(*self._segments, order, b, y, slots, first, last)
@@ -250,8 +251,8 @@ class Condensation:
         # first number of the segment that is solved for last.
         finite = shows_finite(y)
         node_kernels.reflect_nodes(self._nodes, node_slots, y, False)
-        z = np.empty((layout.columns.size, m), kind)
-        z[layout.core] = self._reduced.solve(y[leftover])
+        z = recycled((layout.columns.size, m), kind)
+        z[layout.core] = self._reduced.solve(rows_at(y, leftover))
         node_kernels.substitute_nodes(self._nodes, node_slots, *self._tree[2:], y, z)
         x = fresh(b.shape, kind)
         past = straight(x)

@@ -25,13 +25,14 @@ from stridiag.factorization.again import LONGEST, Again
 from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.condition import probe
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
+from stridiag.factorization.markowitz import solve_reduced_once
 from stridiag.factorization.reduced import factor_reduced
 
 if TYPE_CHECKING:
     from stridiag.factorization.decomposition import Decomposition
     from stridiag.planning.condensation import CondensationLayout
 
-__all__ = ["NOTED", "Notes", "Sweeps"]
+__all__ = ["NOTED", "Notes", "Sweeps", "SweepsOnce"]
 
 Array = NDArray[Any]
 
@@ -86,16 +87,20 @@ class Sweeps:
         self._numbers = probe(layout.longest + 20, values.dtype)
         self.regular: bool | None = None
 
-    def solve(self, b: Array, *, probing: bool = False) -> tuple[Array, float]:
-        """Return the solution for `b`, (n,), in chain order, of the matrix's type.
+    def solve(self, b: Array, *, probing: bool = False, x: Array | None = None) -> tuple[Array, float]:
+        """Return the solution for `b`, (n,), in chain order, of the matrix's type; in `x`, (n,), if that is given.
 
         And the 2-norm of the solution for a random right-hand side of unit variance, if `probing`, or 0; NaN where an
         entry of the solution is not finite.
         """
         sides, core = self.down(b, probing=probing)
-        if core.size and self._reduced is not None:
-            core = self._reduced.solve(core)
-        return self.up(b, sides, core, probing=probing)
+        if core.size:
+            core = self._solve_core(core)
+        return self.up(b, sides, core, probing=probing, x=x)
+
+    def _solve_core(self, core: Array) -> Array:
+        """Solve the reduced system; `core` may be overwritten."""
+        return core if self._reduced is None else self._reduced.solve(core)
 
     def down(self, b: Array, *, probing: bool = False) -> tuple[Array, Array]:
         """Eliminate the interior columns: the first half of `solve`, for `b`, (n,).
@@ -125,7 +130,9 @@ class Sweeps:
             kept_columns.core_sides(layout.leftover, layout.core_places, flat, b, self._numbers, core)
         return flat, core
 
-    def up(self, b: Array, flat: Array, core: Array, *, probing: bool = False) -> tuple[Array, float]:
+    def up(
+        self, b: Array, flat: Array, core: Array, *, probing: bool = False, x: Array | None = None
+    ) -> tuple[Array, float]:
         """Substitute back: the second half of `solve`, given what `down` made and the reduced system's solution."""
         layout = self._layout
         tree, segments = layout.tree, layout.first.size
@@ -139,7 +146,7 @@ class Sweeps:
         if tree.tail.size and nodes is not None:
             trees.substitute_nodes(nodes, layout.tree.places, tree.around, tree.tail, *links, flat, z)
         known = np.empty((segments, 5, count))
-        x = np.empty(b.size, self._values.dtype)
+        x = np.empty(b.size, self._values.dtype) if x is None else x
         total = kept_columns.spread(layout.columns, layout.neighbours, *links, z, known, x)
         squares = np.empty(self._groups)
         numbers = self._numbers if probing else None
@@ -298,6 +305,20 @@ class Sweeps:
         notes = 0 if self._notes is None else self._notes.nbytes
         notes += 0 if self._again is None else self._again.nbytes
         return nodes + notes + self._links.nbytes + (0 if self._reduced is None else self._reduced.nbytes)
+
+
+class SweepsOnce(Sweeps):
+    """Sweeps for one solution: the reduced system is solved and not factored, which needs no plan.
+
+    See `stridiag.factorization.markowitz`. What cannot be shown to be good is NaN.
+    """
+
+    def _take(self, entries: Array) -> None:
+        self._entries = entries
+
+    def _solve_core(self, core: Array) -> Array:
+        found = solve_reduced_once(self._layout.reduced, self._entries, core)
+        return np.full_like(core, np.nan) if found is None else found
 
 
 class Notes:

@@ -19,10 +19,12 @@ from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.condition import norm_bounds, probe
 from stridiag.factorization.determinant import chain_determinant
 from stridiag.factorization.linked_windows import LinkedWindows
+from stridiag.factorization.markowitz import LARGEST
 from stridiag.factorization.scaled import in_range
 from stridiag.factorization.survey import largest_magnitude, survey
-from stridiag.factorization.sweeps import NOTED, Sweeps
+from stridiag.factorization.sweeps import NOTED, Sweeps, SweepsOnce
 from stridiag.factorization.tridiagonal import TridiagonalLU
+from stridiag.planning.reduced_method import interlaced
 
 if TYPE_CHECKING:
     from stridiag.factorization.decomposition import Decomposition
@@ -82,19 +84,28 @@ class _Swept(Generic[Stored]):
         """See `stridiag.factorization.single.SolvesOnce`."""
         self = cls(layout, values)
         windows = self._windows_once()
-        if windows is None:
+        if windows is None and not self._greedy:
             return None
-        found = windows.solve(b, x, probing=True)
+        found = None if windows is None else windows.solve(b, x, probing=True)
         if found is not None:
             # No zero can be to blame for anything: all pivots have been looked at.
             return found[0], found[0], found[1]
         # A factor would try windows first, and once more in vain.
         known = survey(values)
-        again = None if known is None or not in_range(known.largest, values.dtype) else self._by_sweeps(b, probing=True)
-        if known is None or again is None:
+        if known is None or not in_range(known.largest, values.dtype):
             return None
-        x[:] = again[0]
-        return known.largest, known.smallest, again[1]
+        kind = SweepsOnce if self._greedy else Sweeps
+        sweeps = kind(self._segments, self._chain.entries(values), values)
+        plain = self._chain.stride == 1
+        solution, size = sweeps.solve(self._chain.vector_to_chains(b), probing=True, x=x if plain else None)
+        if not plain:
+            x[:] = self._chain.vector_from_chains(solution)
+        return known.largest, known.smallest, size if sweeps.regular else math.nan
+
+    @property
+    def _greedy(self) -> bool:
+        """Whether a reduced system that is needed once is better not factored."""
+        return False
 
     def _windows_once(self) -> Windows | LinkedWindows | None:
         """Return windows for one solution."""
@@ -318,6 +329,11 @@ class SweptCondensation(_Swept[Condensation]):
 
     def _windows_once(self) -> LinkedWindows | None:
         return LinkedWindows.of(self._chain, self._values)
+
+    @cached_property
+    def _greedy(self) -> bool:
+        reduced = self._layout.reduced
+        return reduced.order <= LARGEST and interlaced(reduced)
 
     @cached_property
     def _windows(self) -> LinkedWindows | None:

@@ -8,11 +8,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import front_order, front_tree, row_pairs
+from stridiag._kernels import front_order, front_tree
 from stridiag._recycled import recycled
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.dense import dense_cost
 from stridiag.planning.reduced import ReducedPattern
+from stridiag.planning.rotated_rows import RotatedRows
 from stridiag.planning.summed import SummedColumns
 
 __all__ = ["PivotPlan", "crossing"]
@@ -65,20 +66,13 @@ class PivotPlan:
     def build(cls, pattern: ReducedPattern) -> PivotPlan | None:
         """Order a pattern; None where that fills too much."""
         n, entries = pattern.order, pattern.indices.size
-        pointers, set_of, work = np.empty(n + 1, np.int64), np.empty(n, np.int64), np.empty((5, n), np.int64)
-        columns, places = recycled((2, entries), np.int64)
-        front_order.row_sets(pattern.indptr, pattern.indices, pointers, columns, places, set_of, work[0])
-        pairs = pattern.pairs.copy()
-        starts, used = np.empty(pairs.shape[0] + 1, np.int64), np.empty(entries, np.bool_)
-        first, second = recycled((2, entries), np.int64)
-        tail = np.empty(entries, np.bool_)
-        count = row_pairs.find_pairs(pointers, columns, places, pairs, starts, first, second, tail, used)
-        total = int(starts[count])
-
+        rows = RotatedRows.of(pattern)
+        work = np.empty((5, n), np.int64)
         edges, edge_of = recycled((2, entries + n + 1), np.int64)
         ends = recycled(2 * entries + n, np.int64)
         sets = front_tree.edges_of(
-            pattern.indptr, pattern.indices, pointers, columns, places, used, work, edges, ends, edge_of
+            *(pattern.indptr, pattern.indices, rows.pointers, rows.columns, rows.places, rows.used),
+            *(work, edges, ends, edge_of),
         )
         start, width, passed, parent = recycled((4, sets + n), np.int64)
         members, head = recycled(ends.size, np.int64), np.empty(n + 1, np.int64)
@@ -125,7 +119,7 @@ class PivotPlan:
         kept, peak = front_tree.place_entries(
             pattern.indptr,
             pattern.indices,
-            used,
+            rows.used,
             tree,
             listed,
             step,
@@ -136,11 +130,11 @@ class PivotPlan:
         )
         return cls(
             n,
-            pairs[:count],
-            starts[: count + 1],
-            first[:total],
-            second[:total],
-            tail[:total],
+            rows.pairs,
+            rows.starts,
+            rows.first,
+            rows.second,
+            rows.tail,
             tree,
             listed,
             relative,

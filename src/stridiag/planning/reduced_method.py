@@ -12,7 +12,7 @@ from stridiag.planning.pivot_plan import PivotPlan, crossing
 from stridiag.planning.reduced import ReducedPattern
 from stridiag.planning.summed import SummedColumns
 
-__all__ = ["DENSE_REDUCED_ORDER", "ReducedMethod"]
+__all__ = ["DENSE_REDUCED_ORDER", "ReducedMethod", "interlaced"]
 
 DENSE_REDUCED_ORDER = 12
 """Up to this order a reduced system is factored as a dense one: it has hardly any zeros to save."""
@@ -26,6 +26,11 @@ _MOST_CROSSING = 220
 
 _NARROW = 64
 """Columns of the widest front up to which it does not: links that lie side by side or within one another."""
+
+
+def interlaced(reduced: ReducedPattern) -> bool:
+    """Whether so many links interlace that LU takes less time than QR in fronts."""
+    return reduced.order > _LARGEST_DENSE and reduced.far > _MOST_CROSSING and crossing(reduced) > _MOST_CROSSING
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +58,8 @@ class ReducedMethod:
         if reduced.order <= dense:
             return cls(reduced, None, "dense")
         pivots = None
-        if isinstance(reduced, ReducedPattern) and reduced.order > _LARGEST_DENSE:
-            many = reduced.far > _MOST_CROSSING and crossing(reduced) > _MOST_CROSSING
-            pivots = PivotPlan.build(reduced) if many else None
+        if isinstance(reduced, ReducedPattern) and interlaced(reduced):
+            pivots = PivotPlan.build(reduced)
         if pivots is None or pivots.widest <= _NARROW:
             fronts = FrontPlan.build(reduced)
             if fronts is not None:
