@@ -225,6 +225,38 @@ def test_columns_of_bands_are_solved_as_one_by_one(n, lower, upper, links, m, dt
     assert abs(x[:, :3] - few).max() <= scale
 
 
+@pytest.mark.filterwarnings("ignore::stridiag.IllConditionedWarning")
+@pytest.mark.parametrize("dominant", [True, False])
+@pytest.mark.parametrize(("lower", "upper", "dtype"), [(2, 3, "float64"), (1, 2, "float32")])
+def test_rows_in_registers_give_what_rows_in_memory_give(lower, upper, dtype, dominant, monkeypatch):
+    monkeypatch.setattr("stridiag.factorization.band._NARROW_ORDER", 1)
+    monkeypatch.setattr("stridiag.factorization.band._BLOCK", 16)
+    for module in ("columns", "band"):
+        monkeypatch.setattr(f"stridiag.factorization.{module}.TILE", 32)
+    for n in (4, 6, 17, 33, 500, 2000):
+        A = stridiag.random(n, (-lower, 0, upper), rng=n, dominant=dominant).astype(dtype)
+        member = BandLU(BandLayout.build(A.structure), A.values)
+        b = np.random.default_rng(0).standard_normal((n, 77)).astype(dtype)
+        given = b.copy()
+        assert member._widths is not None
+        for reach in {None: None, "found": member._reach}.values():
+            monkeypatch.setitem(member.__dict__, "_reach", reach)
+            monkeypatch.setattr("stridiag.factorization.band._REGISTERS", 7)
+            x, finite = member.solve_spared(b)
+            assert finite
+            assert solve_ratio(A, x, b) < THRESHOLD
+            with stridiag.num_threads(3):
+                np.testing.assert_array_equal(member.solve_spared(b)[0], x)
+            c = b.copy()
+            c[n // 2, 40] = np.nan
+            y, finite = member.solve_spared(c)
+            assert not finite
+            np.testing.assert_array_equal(np.delete(y, 40, axis=1), np.delete(x, 40, axis=1))
+            monkeypatch.setattr("stridiag.factorization.band._REGISTERS", 0)
+            np.testing.assert_array_equal(member.solve_spared(b)[0], x)
+        np.testing.assert_array_equal(b, given)
+
+
 @pytest.mark.parametrize("kind", ["float64", "float32"])
 def test_units_cover_all_columns(kind):
     lanes = BYTES // np.dtype(kind).itemsize

@@ -234,6 +234,9 @@ def _expand_unit(
     move(nothing, work, 0, states + (blocks - 1) * count * width, count)
     # Columns that a segment at the end of a class does not have are zero.
     near = read_rows(nothing, z, place * m + at, m, right, widths)
+    left = read_rows(nothing, z, (place - k) * m + at, m, k, widths)
+    for i in range(right):
+        put(x, order[stop + i] * m + at, load_like(nothing, z, (place + i) * m + at), past)
     for number in range(blocks - 1, -1, -1):
         top = a + number * block
         until = min(top + block, stop)
@@ -247,8 +250,7 @@ def _expand_unit(
             store(work, here, value)
         for j in range(until - 1, top - 1, -1):
             value = load_like(nothing, work, (j - top) * width)
-            for i in range(k):
-                value = value - rows[j, 2 * w + 2 + i] * load_like(nothing, z, (place - k + i) * m + at)
+            value = subtract(value, rows, j, 2 * w + 2, left)
             value = over(subtract(value, rows, j, w + 2, near), rows[j, w + 1])
             put(x, order[j] * m + at, value, past)
             near = with_first(value, near)
@@ -273,7 +275,7 @@ def expand_columns(
     first: int,
     last: int,
 ) -> None:
-    """Fill in `x`, (n, m), at the columns of segments, given the kept `z`, (k, m).
+    """Fill in `x`, (n, m), at the columns of segments, and at the kept ones to their right, given the kept `z`, (k, m).
 
     `past`: whether all rows of `x` begin at multiples of 64 bytes. For the others see `condense_columns`.
     """

@@ -3,7 +3,8 @@ r"""Chains with links, many right-hand sides: the two sweeps of `stridiag._kerne
 As in `stridiag._kernels.column_lanes`: a stretch of a row of the right-hand sides is a few registers, and each column a
 lane. The sweep downwards keeps the rows that a segment leaves over; the one upwards computes again what is between, in
 a buffer that stays in a cache. Segments are independent of one another in both, so threads share them out, and each
-reads whole rows.
+reads whole rows. They are visited in the order of the rows of the matrix: where chains stand among one another, what a
+row brings along of its neighbours is then of use.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def condense_columns(
     first_column: Array,
     last_column: Array,
     kept: Array,
+    turns: Array,
     order: Array,
     b: Array,
     y: Array,
@@ -72,14 +74,14 @@ def condense_columns(
     first: int,
     last: int,
 ) -> None:
-    """Put into `y`, (k, m), what the reflections of the segments `first` ... `last` - 1 leave over of `b`, (n, m).
+    """Put into `y`, (k, m), what the reflections of the segments ``turns[first:last]`` leave over of `b`, (n, m).
 
     Rows ``slots[s]`` for the slots last, last + 1 of s. `rows`, ``first_column``, ``last_column`` and `kept` are those
     of `stridiag._kernels.condensation`; row ``order[j]`` of `b` belongs to chain position j.
     """
     m = b.shape[1]
     lanes = lanes_of(zeros(b))
-    for s in range(first, last):
+    for s in turns[first:last]:
         left, right = kept[s, LEFT1] >= 0, kept[s, RIGHT1] >= 0
         a, e = first_column[s], last_column[s]
         for unit in range(units_of(m, lanes)):
@@ -137,6 +139,10 @@ def _expand_unit(
             p, q = q, nothing
     near_left, far_left = _kept_row(nothing, z, kept[s, LEFT1], at), _kept_row(nothing, z, kept[s, LEFT2], at)
     near, far = _kept_row(nothing, z, kept[s, RIGHT1], at), _kept_row(nothing, z, kept[s, RIGHT2], at)
+    if right:
+        put(x, order[e + 1] * m + at, near, past)
+    if kept[s, RIGHT2] >= 0:
+        put(x, order[e + 2] * m + at, far, past)
     if link_start[s] < link_start[s + 1]:
         value = load_like(nothing, work, (e - a) * width)
         enters = -rows[e, TAU] * rows[e, V2]
@@ -163,6 +169,7 @@ def expand_columns(
     link_start: Array,
     link_kept: Array,
     link_values: Array,
+    turns: Array,
     order: Array,
     b: Array,
     z: Array,
@@ -172,15 +179,15 @@ def expand_columns(
     first: int,
     last: int,
 ) -> None:
-    """Fill in `x`, (n, m), at the columns of the segments `first` ... `last` - 1, given the kept `z`, (k, m).
+    """Fill in `x`, (n, m), at the columns of the segments ``turns[first:last]``, given the kept `z`, (k, m).
 
-    `past`: whether all rows of `x` begin at multiples of 64 bytes. `work`:
-    ``COLUMNS * longest segment`` numbers. For the others see `condense_columns`.
+    And at the kept columns b + 1 and b + 2 behind each of them. `past`: whether all rows of `x` begin at multiples of
+    64 bytes. `work`: ``COLUMNS * longest segment`` numbers. For the others see `condense_columns`.
     """
     m = b.shape[1]
     lanes = lanes_of(zeros(b))
     links = (link_start, link_kept, link_values)
-    for s in range(first, last):
+    for s in turns[first:last]:
         a, e = first_column[s], last_column[s]
         for unit in range(units_of(m, lanes)):
             at = column_of(unit, m, lanes)

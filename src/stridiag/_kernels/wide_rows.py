@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from stridiag._kernels.compile import borrowing_form, inlined
-from stridiag._kernels.vectors import store
+from stridiag._kernels.vectors import both, choose, less, store
 from stridiag._kernels.wide_vectors import lanes_of, load_like
 
-__all__ = ["read_rows", "with_first", "with_last", "write_rows"]
+__all__ = ["exchanged", "picked", "read_rows", "with_first", "with_last", "write_rows"]
 
 
 @inlined
@@ -61,3 +61,33 @@ def _write_rows(array: Any, place: Any, rows: Any) -> Any:
         write_rows(array, place + lanes_of(rows[0]), rows[1:])
 
     return first_and_rest
+
+
+def picked(rows: Any, number: Any, other: Any, first: int) -> Any:
+    """Return the row of a number, in every lane of which that stands; rows count from `first`, before is `other`."""
+    raise NotImplementedError("vectors exist in compiled code only")
+
+
+@borrowing_form(picked)
+def _picked(rows: Any, number: Any, other: Any, first: Any) -> Any:
+    if len(rows) == 0:
+        return lambda rows, number, other, first: other
+    # What comes later has the last word.
+    return lambda rows, number, other, first: picked(
+        rows[1:], number, choose(less(first - 0.5, number), rows[0], other), first + 1
+    )
+
+
+def exchanged(rows: Any, number: Any, other: Any, first: int) -> Any:
+    """Return the rows, which count from `first`, with `other` in the place of the one of that number."""
+    raise NotImplementedError("vectors exist in compiled code only")
+
+
+@borrowing_form(exchanged)
+def _exchanged(rows: Any, number: Any, other: Any, first: Any) -> Any:
+    if len(rows) == 0:
+        return lambda rows, number, other, first: ()
+    return lambda rows, number, other, first: (
+        choose(both(less(first - 0.5, number), less(number, first + 0.5)), other, rows[0]),
+        *exchanged(rows[1:], number, other, first + 1),
+    )

@@ -41,6 +41,8 @@ MILD_GROWTH = 116.0
 # From this order on the kernels made for one pair of widths are worth their compilation, a few seconds once.
 _NARROW_ORDER = 10_000
 _NARROW_WIDTH = 12
+# Width of U up to which the rows of a stretch of columns that a step needs stay in registers.
+_REGISTERS = 7
 # Rows that are solved for from one stored state: their right-hand sides stay in the first cache.
 _BLOCK = 64
 # Width of U up to which it costs little to find out how soon solutions forget: an operation for each entry of U.
@@ -195,15 +197,17 @@ class BandLU:
         layout, (n, m) = self._layout, b.shape
         x, order = fresh(b.shape, b.dtype), layout.original
         past, reach, (lower, width) = straight(x), self._reach, (layout.lower, layout.width)
+        # What is carried along stays in registers, if there is room for it.
+        widths = self._widths if self._widths is not None and width <= _REGISTERS else ((), ())
 
         def run(first: int, last: int) -> None:
             if reach is None:
                 work = aligned((band_columns.room(n, _BLOCK, lower, width),), b.dtype)
-                band_columns.solve_columns(*self._rows, order, b, x, past, _BLOCK, work, first, last)
+                band_columns.solve_columns(*widths, *self._rows, order, b, x, past, _BLOCK, work, first, last)
             else:
                 tile, farthest = min(TILE, n), int(reach.max())
                 work = aligned((band_columns.room_at_once(tile, farthest, lower, width),), b.dtype)
-                given = (*self._rows, order, b, x, past, TILE, reach, tile + farthest + lower)
+                given = (*widths, *self._rows, order, b, x, past, TILE, reach, tile + farthest + lower)
                 band_columns.solve_columns_at_once(*given, work, first, last)
 
         run_ranges(run, units(b.dtype, m))

@@ -92,7 +92,8 @@ class BandCondensation:
         count = segments.shape[0] * units(b.dtype, m)
         longest = int((segments[:, LAST] - segments[:, FIRST]).max(initial=-1)) + 1
         work_size = condensed_band_columns.room(longest, block, layout.band.width)
-        y = b[order[layout.leftover]]
+        y = np.empty((layout.columns.size, m), b.dtype)
+        y[layout.own] = b[order[layout.leftover[layout.own]]]
 
         def condense(first: int, last: int) -> None:
             work = aligned((work_size,), b.dtype)
@@ -114,7 +115,7 @@ class BandCondensation:
             )
 
         run_ranges(expand, count, pieces_per_thread=_PIECES)
-        x[order[layout.columns]] = z
+        x[order[layout.columns[layout.behind_none]]] = z[layout.behind_none]
         alone = segments[segments[:, LEFT_ROWS] + segments[:, RIGHT_ROWS] == 0, FIRST]
         return x, finite and shows_finite(x[order[alone]])
 

@@ -239,11 +239,12 @@ class Condensation:
         """See `Sparing`; `stridiag._kernels.condensed_columns`."""
         layout, m, kind = self._layout, b.shape[1], b.dtype
         order, segments = layout.chain.order, layout.first.size
-        outside, slots, node_slots, leftover = layout.places_outside
-        y = rows_at(b, order[outside])
+        outside, slots, node_slots, leftover, own = layout.places_outside
+        y = recycled((outside.size, m), kind)
+        y[own] = b[order[outside[own]]]
 
         def condense(first: int, last: int) -> None:
-            condensed_columns.condense_columns(*self._segments, order, b, y, slots, first, last)
+            condensed_columns.condense_columns(*self._segments, layout.turns, order, b, y, slots, first, last)
 
         grain = max(1, _GRAIN // (m * max(layout.longest, 1)))
         run_ranges(condense, segments, grain=grain)
@@ -260,11 +261,12 @@ class Condensation:
         def expand(first: int, last: int) -> None:
             work = aligned((COLUMNS * layout.longest,), kind)
             condensed_columns.expand_columns(
-                *self._segments, *self._last_row_links, order, b, z, x, past, work, first, last
+                *self._segments, *self._last_row_links, layout.turns, order, b, z, x, past, work, first, last
             )
 
         run_ranges(expand, segments, grain=grain)
-        x[order[layout.columns]] = z
+        rest = layout.behind_none
+        x[order[layout.columns[rest]]] = z[rest]
         alone = layout.first[(layout.neighbours[:, 1] < 0) & (layout.neighbours[:, 2] < 0)]
         return x, finite and shows_finite(x[order[alone]])
 

@@ -203,6 +203,14 @@ class BandCondensationLayout:
         return np.flatnonzero(free)
 
     @cached_property
+    def behind_none(self) -> Index:
+        """Indices, among the kept columns, of those that no segment has to its right."""
+        free = np.ones(self.columns.size, np.bool_)
+        segment, number = each(self.segments[:, RIGHT_COLUMNS])
+        free[self.segments[:, PLACE][segment] + number] = False
+        return np.flatnonzero(free)
+
+    @cached_property
     def alike(self) -> Index | None:
         """The segments by descending length, where `stridiag._kernels.band_lanes` can take many at a time."""
         width, lengths = self.band.width, self.lengths

@@ -153,7 +153,7 @@ class CondensationLayout:
         return Cost(operations, stored, reduced.rate, overhead)
 
     @cached_property
-    def places_outside(self) -> tuple[Index, Index, Index, Index]:
+    def places_outside(self) -> tuple[Index, Index, Index, Index, Index]:
         """Where rows stand when only those are kept that are no pivot rows of segments.
 
         Returns
@@ -166,6 +166,8 @@ class CondensationLayout:
             The tree's slots among them, -1 where there is none.
         leftover : ndarray of int64
             The slots of the reduced system's rows.
+        alone : ndarray of int64
+            Which of `outside` are no slots of segments.
         """
         left, right = self.neighbours[:, 1] >= 0, self.neighbours[:, 2] >= 0
         pivot = np.ones(self.chain.n, np.bool_)
@@ -177,7 +179,22 @@ class CondensationLayout:
         among = np.full(self.chain.n + 1, -1, np.int64)
         among[outside] = np.arange(outside.size)
         ends = np.column_stack((np.where(left, self.last, -1), np.where(right, self.last + 1, -1)))
-        return outside, among[ends], among[self.tree.slots], among[self.leftover]
+        alone = np.ones(outside.size, np.bool_)
+        alone[among[ends[ends >= 0]]] = False
+        return outside, among[ends], among[self.tree.slots], among[self.leftover], np.flatnonzero(alone)
+
+    @cached_property
+    def turns(self) -> Index:
+        """Segments, (segments,), in the order of the matrix's rows that they begin with."""
+        return np.argsort(self.chain.order[self.first], kind="stable")
+
+    @cached_property
+    def behind_none(self) -> Index:
+        """Which kept columns stand neither next nor next but one behind a segment."""
+        found = np.ones(self.columns.size + 1, np.bool_)
+        # Where there is none, -1 is the last place.
+        found[self.neighbours[:, 2:]] = False
+        return np.flatnonzero(found[:-1])
 
     def _solve_operations(self) -> tuple[Index, int]:
         """Count `reflect`, by segment, and `back_substitute` and what the nodes do, for one right-hand side."""
