@@ -474,7 +474,7 @@ def test_what_links_have_to_do_with_each_other(stride):
     near, sizes, ended = np.empty((4, 2 * margin + 1)), np.empty(4), np.empty(4)
     columns_of_inverse(dl, d, du, stride, margin, rows, near, sizes, ended)
     pair_rows, pairs = np.empty(pair_ends[-1], np.int64), np.empty(pair_ends[-1])
-    kernels.couplings(columns, links, stride, rows, ends, near, pair_rows, pairs)
+    kernels.couplings(columns, links, stride, rows, ends, near, pair_ends, pair_rows, pairs)
     inverse = np.linalg.inv(T.toarray())
     # What meets within the margins: pairs of a link and a row.
     met = [
