@@ -14,14 +14,14 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from stridiag._kernels.vectors import (
-    _address,
-    _load_at,
-    _require_flat,
-    _store_at,
-    _transposed,
-    _vector_of,
+from stridiag._kernels.vector_types import (
+    address_of,
     intrinsic,
+    load_at,
+    require_flat,
+    store_at,
+    transposed,
+    vector_of,
 )
 
 __all__ = ["gather_products"]
@@ -36,8 +36,8 @@ def gather_products(
     Lane k of the vector at ``place + r * stride`` of `tile` becomes ``array[at] * other[at]`` with
     ``at = starts[first + k] + shift + r``.
     """
-    _require_flat(array, other, starts, tile)
-    kind = _vector_of(tile.dtype)
+    require_flat(array, other, starts, tile)
+    kind = vector_of(tile.dtype)
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         first_, shift_, place_, stride_ = (
@@ -45,16 +45,16 @@ def gather_products(
         )
 
         def loaded(of: Any, data: Any, at: Any) -> Any:
-            return _load_at(builder, kind, _address(context, builder, of, data, at))
+            return load_at(builder, kind, address_of(context, builder, of, data, at))
 
         rows = []
         for lane in range(kind.count):
             number = builder.add(first_, ir.Constant(first_.type, lane))
-            at = builder.add(builder.load(_address(context, builder, starts, args[2], number)), shift_)
+            at = builder.add(builder.load(address_of(context, builder, starts, args[2], number)), shift_)
             rows.append(builder.fmul(loaded(array, args[0], at), loaded(other, args[1], at)))
-        for row, vector in enumerate(_transposed(builder, kind, rows)):
+        for row, vector in enumerate(transposed(builder, kind, rows)):
             step = builder.mul(stride_, ir.Constant(stride_.type, row))
-            _store_at(builder, kind, vector, _address(context, builder, tile, args[5], builder.add(place_, step)))
+            store_at(builder, kind, vector, address_of(context, builder, tile, args[5], builder.add(place_, step)))
         return context.get_dummy_value()
 
     return types.void(array, other, starts, first, shift, tile, place, stride), emit

@@ -12,9 +12,9 @@ from llvmlite import ir
 from numba.core import types
 from numpy.typing import NDArray
 
-from stridiag._kernels import vectors
 from stridiag._kernels.compile import compiled_form, inlined
-from stridiag._kernels.vectors import gather, prefetch, scatter
+from stridiag._kernels.vector_types import BYTES, Vector, address_of, intrinsic, llvm_type, load_at
+from stridiag._kernels.vectors import gather, prefetch, scatter, store
 
 __all__ = [
     "TILE",
@@ -52,26 +52,25 @@ def put(array: Array, place: int, value: Any, lanes: tuple[int, ...]) -> None:
 
 
 def _fetch_as_vector(typing: Any, array: Any, place: Any, lanes: Any) -> Any:
-    kind = vectors.Vector(array.dtype, len(lanes))
+    kind = Vector(array.dtype, len(lanes))
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         index = context.cast(builder, args[1], sig.args[1], types.intp)
-        return vectors._load_at(builder, kind, vectors._address(context, builder, array, args[0], index))
+        return load_at(builder, kind, address_of(context, builder, array, args[0], index))
 
     return kind(array, place, lanes), emit
 
 
 def _zero_as_vector(typing: Any, array: Any, lanes: Any) -> Any:
-    kind = vectors.Vector(array.dtype, len(lanes))
+    kind = Vector(array.dtype, len(lanes))
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return ir.Constant(vectors._llvm(kind), [0.0] * kind.count)
+        return ir.Constant(llvm_type(kind), [0.0] * kind.count)
 
     return kind(array, lanes), emit
 
 
-_intrinsic: Any = vectors.intrinsic
-_fetch_wide, _zero_wide = _intrinsic(_fetch_as_vector), _intrinsic(_zero_as_vector)
+_fetch_wide, _zero_wide = intrinsic(_fetch_as_vector), intrinsic(_zero_as_vector)
 
 
 @compiled_form(fetch)
@@ -84,7 +83,7 @@ def _fetch(array: Any, place: Any, lanes: Any) -> Any:
 @compiled_form(put)
 def _put(array: Any, place: Any, value: Any, lanes: Any) -> Any:
     if len(lanes) > 1:
-        return lambda array, place, value, lanes: vectors.store(array, place, value)
+        return lambda array, place, value, lanes: store(array, place, value)
 
     def one(array: Any, place: Any, value: Any, lanes: Any) -> None:
         array[place] = value
@@ -230,7 +229,7 @@ def _compiled_bring(source: Any, shift: Any, starts: Any, first: Any, lanes: Any
     count = len(lanes)
     if count == 1:
         return lambda source, shift, starts, first, lanes, tile, at: None
-    one = vectors.BYTES * 8 // tile.dtype.bitwidth
+    one = BYTES * 8 // tile.dtype.bitwidth
 
     def gathered(source: Any, shift: Any, starts: Any, first: Any, lanes: Any, tile: Any, at: Any) -> None:
         for r in range(0, TILE, one):
@@ -251,7 +250,7 @@ def _compiled_take_out(target: Any, shift: Any, starts: Any, first: Any, lanes: 
     count = len(lanes)
     if count == 1:
         return lambda target, shift, starts, first, lanes, tile, at: None
-    one = vectors.BYTES * 8 // tile.dtype.bitwidth
+    one = BYTES * 8 // tile.dtype.bitwidth
 
     def scattered(target: Any, shift: Any, starts: Any, first: Any, lanes: Any, tile: Any, at: Any) -> None:
         for k in range(0, count, one):
@@ -269,7 +268,7 @@ def _compiled_ask(source: Any, place: Any, lanes: Any) -> Any:
     count = len(lanes)
     if count == 1:
         return lambda source, place, lanes: None
-    line = vectors.BYTES * 8 // source.dtype.bitwidth
+    line = BYTES * 8 // source.dtype.bitwidth
 
     def asked(source: Any, place: Any, lanes: Any) -> None:
         for k in range(0, TILE * count, line):

@@ -34,8 +34,8 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.compile import borrowing, borrowing_form
 from stridiag._kernels.condensation import LEFT1, LEFT2
+from stridiag._kernels.vector_types import Vector
 from stridiag._kernels.vectors import (
-    Vector,
     both,
     choose,
     less,

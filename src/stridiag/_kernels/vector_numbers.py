@@ -15,7 +15,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from stridiag._kernels.vectors import _INT32, Vector, _address, _llvm, _spread, _vector_of, intrinsic
+from stridiag._kernels.vector_types import INT32, Vector, address_of, intrinsic, llvm_type, spread_number, vector_of
 
 __all__ = [
     "first_moved_out",
@@ -30,17 +30,17 @@ __all__ = [
 
 
 def _shuffled(builder: Any, kind: Vector, x: Any, places: list[int]) -> Any:
-    mask = ir.Constant(ir.VectorType(_INT32, kind.count), places)
-    return builder.shuffle_vector(x, ir.Constant(_llvm(kind), [0.0] * kind.count), mask)
+    mask = ir.Constant(ir.VectorType(INT32, kind.count), places)
+    return builder.shuffle_vector(x, ir.Constant(llvm_type(kind), [0.0] * kind.count), mask)
 
 
 @intrinsic
 def spread(typing: Any, array: Any, value: Any) -> Any:
     """Return the vector, of the type of an array's numbers, that holds a number in every lane."""
-    kind = _vector_of(array.dtype)
+    kind = vector_of(array.dtype)
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _spread(builder, kind, context.cast(builder, args[1], sig.args[1], array.dtype))
+        return spread_number(builder, kind, context.cast(builder, args[1], sig.args[1], array.dtype))
 
     return kind(array, value), emit
 
@@ -48,7 +48,7 @@ def spread(typing: Any, array: Any, value: Any) -> Any:
 @intrinsic
 def front(typing: Any, x: Any) -> Any:
     """Return the number in the first lane."""
-    return x.element(x), lambda context, builder, sig, args: builder.extract_element(args[0], ir.Constant(_INT32, 0))
+    return x.element(x), lambda context, builder, sig, args: builder.extract_element(args[0], ir.Constant(INT32, 0))
 
 
 @intrinsic
@@ -68,18 +68,18 @@ def first_moved_out(typing: Any, x: Any, like: Any) -> Any:
 @intrinsic
 def numbers_at(typing: Any, flat: Any, starts: Any, d: Any, at: Any, like: Any) -> Any:
     """Return a vector of the numbers ``flat[starts[d + k] + at]``, a zero where `like` has None, then zeros."""
-    kind = _vector_of(flat.dtype)
+    kind = vector_of(flat.dtype)
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         d_, at_ = (context.cast(builder, args[k], sig.args[k], types.intp) for k in (2, 3))
-        result = ir.Constant(_llvm(kind), [0.0] * kind.count)
+        result = ir.Constant(llvm_type(kind), [0.0] * kind.count)
         for k, present in enumerate(like):
             if isinstance(present, types.NoneType):
                 continue
             place = builder.add(d_, ir.Constant(d_.type, k))
-            start = builder.load(_address(context, builder, starts, args[1], place))
-            number = builder.load(_address(context, builder, flat, args[0], builder.add(start, at_)))
-            result = builder.insert_element(result, number, ir.Constant(_INT32, k))
+            start = builder.load(address_of(context, builder, starts, args[1], place))
+            number = builder.load(address_of(context, builder, flat, args[0], builder.add(start, at_)))
+            result = builder.insert_element(result, number, ir.Constant(INT32, k))
         return result
 
     return kind(flat, starts, d, at, like), emit
@@ -93,8 +93,8 @@ def with_numbers(typing: Any, x: Any, before: Any, array: Any, place: Any, strid
         place_, stride_ = (context.cast(builder, args[k], sig.args[k], types.intp) for k in (3, 4))
         result = args[0]
         for lane in range(len(before), len(before) + len(like)):
-            number = builder.load(_address(context, builder, array, args[2], place_))
-            result = builder.insert_element(result, number, ir.Constant(_INT32, lane))
+            number = builder.load(address_of(context, builder, array, args[2], place_))
+            result = builder.insert_element(result, number, ir.Constant(INT32, lane))
             place_ = builder.add(place_, stride_)
         return result
 
@@ -108,7 +108,7 @@ def put_number(typing: Any, array: Any, place: Any, value: Any) -> Any:
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         number = context.cast(builder, args[2], sig.args[2], array.dtype)
         place_ = context.cast(builder, args[1], sig.args[1], types.intp)
-        builder.store(number, _address(context, builder, array, args[0], place_))
+        builder.store(number, address_of(context, builder, array, args[0], place_))
         return context.get_dummy_value()
 
     return types.void(array, place, value), emit
@@ -121,8 +121,8 @@ def put_numbers(typing: Any, x: Any, before: Any, array: Any, place: Any, stride
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         place_, stride_ = (context.cast(builder, args[k], sig.args[k], types.intp) for k in (3, 4))
         for lane in range(len(before), len(before) + len(like)):
-            number = builder.extract_element(args[0], ir.Constant(_INT32, lane))
-            builder.store(number, _address(context, builder, array, args[2], place_))
+            number = builder.extract_element(args[0], ir.Constant(INT32, lane))
+            builder.store(number, address_of(context, builder, array, args[2], place_))
             place_ = builder.add(place_, stride_)
         return context.get_dummy_value()
 

@@ -20,12 +20,22 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import extending
 from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import lower_builtin, models, register_model
+from numba.extending import lower_builtin
 
 from stridiag._kernels.compile import compiled_form
+from stridiag._kernels.vector_moves import (
+    gather,
+    load,
+    prefetch,
+    scatter,
+    splat,
+    store,
+    store_past_caches,
+    total_of,
+)
+from stridiag._kernels.vector_types import BYTES, Vector, intrinsic, llvm_type, spread_number
 
 __all__ = [
     "BYTES",
@@ -51,47 +61,7 @@ __all__ = [
     "with_sign_of",
 ]
 
-BYTES = 64
-"""Bytes of one vector."""
-
-# Its own annotations describe the function that is decorated, not the one that comes out.
-intrinsic: Any = extending.intrinsic
-
-_INT32 = ir.IntType(32)
-_LLVM = {types.float64: ir.DoubleType(), types.float32: ir.FloatType(), types.boolean: ir.IntType(1)}
-
-
-class Vector(types.Type):
-    """The numba type of `count` numbers of one type: float64, float32, or boolean (what a comparison gives)."""
-
-    def __init__(self, element: Any, count: int) -> None:
-        self.element = element
-        self.count = count
-        super().__init__(name=f"Vector({element}, {count})")
-
-
-@register_model(Vector)
-class _VectorModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, kind: Vector) -> None:
-        super().__init__(manager, kind, _llvm(kind))
-
-
-def _llvm(kind: Vector) -> Any:
-    return ir.VectorType(_LLVM[kind.element], kind.count)
-
-
-def _vector_of(element: Any) -> Vector:
-    return Vector(element, BYTES * 8 // element.bitwidth)
-
-
 # ------------------------------------------------------------------------------------------------ arithmetic
-
-
-def _spread(builder: Any, kind: Vector, number: Any) -> Any:
-    """Return the vector that holds a number in every lane."""
-    nothing = ir.Constant(_llvm(kind), ir.Undefined)
-    one = builder.insert_element(nothing, number, ir.Constant(_INT32, 0))
-    return builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(_INT32, kind.count), [0] * kind.count))
 
 
 def _operands(context: Any, builder: Any, sig: Any, args: Any) -> list[Any]:
@@ -100,7 +70,7 @@ def _operands(context: Any, builder: Any, sig: Any, args: Any) -> list[Any]:
     return [
         value
         if isinstance(given, Vector)
-        else _spread(builder, kind, context.cast(builder, value, given, kind.element))
+        else spread_number(builder, kind, context.cast(builder, value, given, kind.element))
         for given, value in zip(sig.args, args, strict=True)
     ]
 
@@ -147,7 +117,7 @@ def _negative(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 
 def _call(builder: Any, name: str, kind: Vector, args: Any) -> Any:
     """Call LLVM's own function `name` on vectors of one kind."""
-    llvm = _llvm(kind)
+    llvm = llvm_type(kind)
     full = f"{name}.v{kind.count}f{kind.element.bitwidth}"
     return builder.call(
         cgutils.get_or_insert_function(builder.module, ir.FunctionType(llvm, [llvm] * len(args)), full), args
@@ -428,178 +398,3 @@ def _choose(condition, x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, A
 @compiled_form(every)
 def _every(condition):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     return (lambda condition: _all(condition)) if _is_vector(condition) else (lambda condition: condition)
-
-
-# ---------------------------------------------------------------------------------------------------- memory
-
-
-def _address(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
-    """Return the address of an entry of a contiguous array, counted as if it were flat."""
-    return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
-
-
-def _load_at(builder: Any, kind: Vector, address: Any) -> Any:
-    loaded = builder.load(builder.bitcast(address, _llvm(kind).as_pointer()))
-    loaded.align = kind.element.bitwidth // 8
-    return loaded
-
-
-def _store_at(builder: Any, kind: Vector, vector: Any, address: Any) -> Any:
-    stored = builder.store(vector, builder.bitcast(address, _llvm(kind).as_pointer()))
-    stored.align = kind.element.bitwidth // 8
-    return stored
-
-
-def _require_flat(*kinds: Any) -> None:
-    for kind in kinds:
-        if not (isinstance(kind, types.Array) and kind.layout == "C"):
-            raise TypeError(f"a vector is loaded from, or stored into, a C-contiguous array, got {kind}")
-
-
-@intrinsic
-def load(typing: Any, array: Any, index: Any) -> Any:
-    """Return the vector of what stands at a place of a contiguous array, counted as if it were flat, and behind it."""
-    _require_flat(array)
-    kind = _vector_of(array.dtype)
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        place = context.cast(builder, args[1], sig.args[1], types.intp)
-        return _load_at(builder, kind, _address(context, builder, array, args[0], place))
-
-    return kind(array, index), emit
-
-
-def _storing(typing: Any, array: Any, index: Any, vector: Any, *, past: bool) -> Any:
-    _require_flat(array)
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        place = context.cast(builder, args[1], sig.args[1], types.intp)
-        stored = _store_at(builder, vector, args[2], _address(context, builder, array, args[0], place))
-        if past:
-            stored.align = BYTES
-            stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_INT32, 1)]))
-        return context.get_dummy_value()
-
-    return types.void(array, index, vector), emit
-
-
-@intrinsic
-def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
-    """Put a vector at a place of a contiguous array, counted as if it were flat."""
-    return _storing(typing, array, index, vector, past=False)
-
-
-@intrinsic
-def store_past_caches(typing: Any, array: Any, index: Any, vector: Any) -> Any:
-    """Put a vector at a place whose address is a multiple of 64, for an array too large to stay in a cache."""
-    return _storing(typing, array, index, vector, past=True)
-
-
-@intrinsic
-def prefetch(typing: Any, array: Any, index: Any) -> Any:
-    """Ask for what stands at a place of a contiguous array before it is needed; places outside do no harm."""
-    _require_flat(array)
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        byte = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [byte, _INT32, _INT32, _INT32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        place = context.cast(builder, args[1], sig.args[1], types.intp)
-        address = builder.bitcast(_address(context, builder, array, args[0], place), byte)
-        # For reading, to be kept in all caches, data rather than instructions.
-        builder.call(function, [address, *(ir.Constant(_INT32, k) for k in (0, 3, 1))])
-        return context.get_dummy_value()
-
-    return types.void(array, index), emit
-
-
-@intrinsic
-def total_of(typing: Any, x: Any) -> Any:
-    """Return the sum of a vector's numbers: of its halves, of the halves of that, and so on."""
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        vector, count = args[0], x.count
-        while count > 1:
-            count //= 2
-            nothing = ir.Constant(vector.type, ir.Undefined)
-            low, high = (
-                builder.shuffle_vector(
-                    vector, nothing, ir.Constant(ir.VectorType(_INT32, count), list(range(first, first + count)))
-                )
-                for first in (0, count)
-            )
-            vector = builder.fadd(low, high)
-        return builder.extract_element(vector, ir.Constant(_INT32, 0))
-
-    return x.element(x), emit
-
-
-@intrinsic
-def splat(typing: Any, array: Any, index: Any) -> Any:
-    """Return the vector that holds one entry of a contiguous array in every lane."""
-    _require_flat(array)
-    kind = _vector_of(array.dtype)
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        place = context.cast(builder, args[1], sig.args[1], types.intp)
-        return _spread(builder, kind, builder.load(_address(context, builder, array, args[0], place)))
-
-    return kind(array, index), emit
-
-
-def _transposed(builder: Any, kind: Vector, rows: list[Any]) -> list[Any]:
-    """Return the columns of the square table whose rows are given: bit by bit, the place in a row becomes the row's."""
-    count = kind.count
-    rows = list(rows)
-    step = 1
-    while step < count:
-        for i in (i for i in range(count) if not i & step):
-            a, b = rows[i], rows[i | step]
-            low = [k if not k & step else count + (k ^ step) for k in range(count)]
-            high = [k | step if not k & step else count + k for k in range(count)]
-            mask = ir.VectorType(_INT32, count)
-            rows[i] = builder.shuffle_vector(a, b, ir.Constant(mask, low))
-            rows[i | step] = builder.shuffle_vector(a, b, ir.Constant(mask, high))
-        step *= 2
-    return rows
-
-
-def _moving(array: Any, starts: Any, first: Any, shift: Any, tile: Any, place: Any, stride: Any, *, into: bool) -> Any:
-    _require_flat(array, starts, tile)
-    kind = _vector_of(tile.dtype)
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        first_, shift_, place_, stride_ = (
-            context.cast(builder, args[k], sig.args[k], types.intp) for k in (2, 3, 5, 6)
-        )
-        lanes = []
-        for lane in range(kind.count):
-            number = builder.add(first_, ir.Constant(first_.type, lane))
-            start = builder.load(_address(context, builder, starts, args[1], number))
-            lanes.append(_address(context, builder, array, args[0], builder.add(start, shift_)))
-        places = []
-        for row in range(kind.count):
-            step = builder.mul(stride_, ir.Constant(stride_.type, row))
-            places.append(_address(context, builder, tile, args[4], builder.add(place_, step)))
-        sources, targets = (lanes, places) if into else (places, lanes)
-        moved = _transposed(builder, kind, [_load_at(builder, kind, address) for address in sources])
-        for vector, address in zip(moved, targets, strict=True):
-            _store_at(builder, kind, vector, address)
-        return context.get_dummy_value()
-
-    return types.void(array, starts, first, shift, tile, place, stride), emit
-
-
-@intrinsic
-def gather(typing: Any, array: Any, starts: Any, first: Any, shift: Any, tile: Any, place: Any, stride: Any) -> Any:
-    """Bring as many rows of as many systems as a vector has lanes into a tile, system by lane.
-
-    Lane k of the vector at ``place + r * stride`` of `tile` becomes ``array[starts[first + k] + shift + r]``.
-    """
-    return _moving(array, starts, first, shift, tile, place, stride, into=True)
-
-
-@intrinsic
-def scatter(typing: Any, array: Any, starts: Any, first: Any, shift: Any, tile: Any, place: Any, stride: Any) -> Any:
-    """Bring rows from a tile back, the reverse of `gather`."""
-    return _moving(array, starts, first, shift, tile, place, stride, into=False)

@@ -14,18 +14,8 @@ from llvmlite import ir
 from numba.core import types
 
 from stridiag._kernels.compile import borrowing, inlined
-from stridiag._kernels.vectors import (
-    BYTES,
-    Vector,
-    _address,
-    _llvm,
-    _load_at,
-    _require_flat,
-    intrinsic,
-    prefetch,
-    store,
-    store_past_caches,
-)
+from stridiag._kernels.vector_moves import prefetch, store, store_past_caches
+from stridiag._kernels.vector_types import BYTES, Vector, address_of, intrinsic, llvm_type, load_at, require_flat
 
 __all__ = [
     "COLUMNS",
@@ -50,7 +40,7 @@ def _nothing(count: int | None) -> Any:
         kind = Vector(array.dtype, count or BYTES * 8 // array.dtype.bitwidth)
 
         def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return ir.Constant(_llvm(kind), [0.0] * kind.count)
+            return ir.Constant(llvm_type(kind), [0.0] * kind.count)
 
         return kind(array), emit
 
@@ -69,11 +59,11 @@ def _lanes_of(typing: Any, vector: Any) -> Any:
 
 
 def _load_like(typing: Any, pattern: Any, array: Any, index: Any) -> Any:
-    _require_flat(array)
+    require_flat(array)
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         place = context.cast(builder, args[2], sig.args[2], types.intp)
-        return _load_at(builder, pattern, _address(context, builder, array, args[1], place))
+        return load_at(builder, pattern, address_of(context, builder, array, args[1], place))
 
     return pattern(pattern, array, index), emit
 
