@@ -154,8 +154,8 @@ class Single:
         # probe went along with the first one, and is small, there is none.
         self.doubtful = not rough < _LIMIT
         self._regular = rough < math.inf and ((sound and not self.doubtful) or made.singularity is None)
-        # By its name: asking whether it is a `KeepsProbe` takes as long as a small matrix does.
-        forget = None if self.doubtful else getattr(made, "take_probe", None)
+        # By its name: asking whether it is a `KeepsProbes` takes as long as a small matrix does.
+        forget = None if self.doubtful else getattr(made, "take_probes", None)
         if forget is not None:
             forget()
         self._rough = rough
