@@ -1,4 +1,4 @@
-r"""Bounds of a condition number that settle, by two passes at most, nearly all that the rough one leaves open.
+r"""Bounds of a condition number that settle, by few solutions, nearly all that the rough one leaves open.
 
 Let G be the inverse, and z a vector of independent numbers evenly spread about zero, of unit variance. For a fixed s
 
@@ -18,7 +18,8 @@ it without its part of rank one in the direction where it is largest: with x = G
           \lVert R \rVert_1 = \max_j \lvert y_j \rvert \le \lVert G \rVert_1 \le
           \lVert R \rVert_1 + \lVert G - R \rVert_1 .
 
-The inverse of a matrix that is singular but for rounding is nearly of rank one, and these bounds are then close.
+The inverse of a matrix that is singular but for rounding is nearly of rank one, and these bounds are then close. All of
+this holds too where s, and x in R, are zero but in a few rows, and y is cut short: docs/theory/condition.md.
 
 Each upper bound used here is wrong in less than one case in a thousand; the lower ones are no matter of chance.
 

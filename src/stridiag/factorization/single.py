@@ -51,7 +51,8 @@ class SolvesAtOnce(Decomposition, Protocol):
         -------
         tuple or None
             The decomposition, the solution, (n,), and what `rough_condition` multiplies: of a solution for random
-            numbers of unit variance, the largest magnitude with the adjoint, or the 2-norm with the matrix itself. None
+            numbers of unit variance, the largest magnitude with the adjoint, or the 2-norm with the matrix itself, or a
+            bound of that; of two solutions (`stridiag.factorization.probing`) a tenth of the larger one. None
             if a pivot is zero, a number is not finite, or the layout is not one that this serves.
         """
         ...
