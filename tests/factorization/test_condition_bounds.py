@@ -96,14 +96,16 @@ def test_bounds_are_close_where_it_matters(links, times):
     assert lower > 0.1 * estimate
 
 
+@pytest.mark.parametrize("places", [(9_000,), (9_000, 52_000), (3_000, 21_000, 40_000, 55_000)])
 @pytest.mark.parametrize("times", [1e-9, 1e-12, 3e-14])
-def test_a_part_around_few_rows_settles_long_bands(times, monkeypatch):
-    n = 30_000
+def test_parts_around_few_rows_settle_long_bands(times, places, monkeypatch):
+    n = 60_000
     A = stridiag.random(n, offsets=(-3, 0, 2), rng=5, dominant=True)
-    unit = np.zeros(n)
-    unit[9_000] = 1.0
-    values = A.values.copy()
-    values[A.structure.diagonal_slots(0).start + 9_000] -= (1.0 - times) / A.factor().solve(unit)[9_000]
+    F, values = A.factor(), A.values.copy()
+    for k in places:
+        unit = np.zeros(n)
+        unit[k] = 1.0
+        values[A.structure.diagonal_slots(0).start + k] -= (1.0 - times) / F.solve(unit)[k]
     A = A.with_values(values)
     D = decompose(stridiag.plan(A.structure, method="band"), A.values)
     D.rough_norm()
@@ -117,8 +119,8 @@ def test_a_part_around_few_rows_settles_long_bands(times, monkeypatch):
     )
     # As if the limit were near.
     lower, upper = condition_bounds(D, A, 1.5 * estimate)
-    assert whole == [False]
-    assert 0.3 * estimate < lower <= 1.01 * estimate
+    assert whole == [False] * min(len(places), 2)
+    assert 0.3 * estimate < lower <= 1.05 * estimate
     assert 0.95 * estimate < upper < 1.5 * estimate
     lower, _ = condition_bounds(D, A, 0.1 * estimate)
     assert lower > 0.1 * estimate

@@ -58,6 +58,9 @@ _MISSED = 1e-3
 _FIRST, _MORE = 3, 2
 """Random vectors that are solved for where none are known, and, if they are needed, after these or those known."""
 
+_PARTS = 8
+"""Parts of rank one that are looked for around few rows, where one does not settle it."""
+
 _REACH = 2048
 """Rows on either side of the largest entry that the part of rank one is made of, where that spares a whole solution."""
 
@@ -116,13 +119,19 @@ class _Part(NamedTuple):
     total: float
     norm: float
 
+    @property
+    def last(self) -> int:
+        return self.first + self.x.size
+
+    def meets(self, other: _Part) -> bool:
+        """Whether there may be a column in which neither is zero."""
+        return self.first_y < other.first_y + other.y.size and other.first_y < self.first_y + self.y.size
+
     def left(self, found: Array, number: int) -> float:
-        """Return the 1-norm of what is left of a solution, that for random vector `number`, without this part."""
+        """Return the 1-norm, in the rows of this part, of a solution without it: that for random vector `number`."""
         z = np.empty(self.y.size, found.dtype)
         scatter(z, number * found.size + self.first_y)
-        last = self.first + self.x.size
-        inside = float(sum_without(found[self.first : last], self.x, product(self.y, z) / self.total))
-        return _finite(one_norm_of(found[: self.first]) + inside + one_norm_of(found[last:]))
+        return float(sum_without(found[self.first : self.last], self.x, product(self.y, z) / self.total))
 
 
 def _part(x: Array, first: int, y: Array, first_y: int) -> _Part:
@@ -144,7 +153,8 @@ class _Search:
         # Solutions for random vectors, and their sizes.
         self._found = [*(self._solve_for(0, _FIRST) if kept is None else kept)]
         self._sizes = [_size(x) for x in self._found]
-        self._part: _Part | None = None
+        # In the order of their rows, none of which is in two of them.
+        self._parts: list[_Part] = []
 
     def bounds(self) -> Bounds:
         """Go one way after another until it is settled."""
@@ -160,14 +170,14 @@ class _Search:
         """Return what may settle it, the most promising first."""
         two_more = partial(self._add, _MORE)
         if self._near is not None:
-            return [self._find_part, partial(self._add, 1), two_more]
+            return [self._find_part, partial(self._add, 1), two_more, *[self._find_part] * (_PARTS - 1)]
         # Beyond this, more random vectors would hardly tell.
         near = not max(self._sizes) * _slack(len(self._found) + _MORE) * self._norm < self._limit
         return [self._find_part, two_more] if near else [two_more, self._find_part]
 
     @property
     def _lower(self) -> float:
-        return 0.0 if self._part is None else self._part.norm
+        return max((part.norm for part in self._parts), default=0.0)
 
     def _open(self, upper: float) -> bool:
         # Accepts the good, so that overflow settles nothing.
@@ -175,15 +185,24 @@ class _Search:
         return not (sure or upper * self._norm < self._limit)
 
     def _upper(self) -> float:
-        """Return the least upper bound of the inverse that is known: by solutions, or by what the part leaves."""
+        """Return the least upper bound of the inverse that is known: by solutions, or by what the parts leave."""
         upper = _slack(len(self._sizes)) * max(self._sizes)
-        part, others = self._part, self._found[1:]
-        if part is None or not others:
+        parts, others = self._parts, self._found[1:]
+        if not parts or not others:
             return upper
-        left = max(part.left(found, k) for k, found in enumerate(others, 1))
-        # Accepts the good: the part may have overflowed.
-        found = part.norm + _slack(len(others)) * left
+        norm = max(sum(other.norm for other in parts if other.meets(part)) for part in parts)
+        left = max(self._left(found, k) for k, found in enumerate(others, 1))
+        # Accepts the good: a part may have overflowed.
+        found = norm + _slack(len(others), 1 if len(parts) == 1 else _PARTS) * left
         return found if found < upper else upper
+
+    def _left(self, found: Array, number: int) -> float:
+        """Return the 1-norm of what the parts leave of the solution for random vector `number`."""
+        size, row = 0.0, 0
+        for part in self._parts:
+            size += one_norm_of(found[row : part.first]) + part.left(found, number)
+            row = part.last
+        return _finite(size + one_norm_of(found[row:]))
 
     def _add(self, count: int) -> None:
         """Solve for more random vectors."""
@@ -192,33 +211,41 @@ class _Search:
         self._sizes.extend(map(_size, more))
 
     def _find_part(self) -> None:
-        """Find the part of rank one, from the first solution."""
-        self._part = self._near_part() or self._whole_part()
+        """Find the part of rank one, or one more, from the first solution."""
+        part = self._near_part()
+        if part is None and not self._parts:
+            part = self._whole_part()
+        if part is not None:
+            self._parts = sorted([*self._parts, part], key=lambda part: part.first)
 
     def _near_part(self) -> _Part | None:
-        """Return the part of rank one near the largest entry, if that is to be had without a whole solution."""
+        """Return a part near the largest entry outside of the others, if it is to be had without a whole solution."""
         x = self._found[0]
         if self._near is None or not self._sizes[0] < math.inf:
             return None
+        if self._parts:
+            x = x.copy()
+            for part in self._parts:
+                x[part.first : part.last] = 0.0
         most, least = int(x.argmax()), int(x.argmin())
         middle = most if x[most] > -x[least] else least
-        first = max(middle - _REACH, 0)
-        x = x[first : middle + _REACH]
-        found = self._near(np.sign(x), first)
+        first = max([middle - _REACH, 0, *(part.last for part in self._parts if part.last <= middle)])
+        last = min([middle + _REACH, self._n, *(part.first for part in self._parts if part.first > middle)])
+        x = x[first:last]
+        found = self._near(np.sign(x), first) if x.any() else None
         return None if found is None else _part(x, first, *found)
 
     def _whole_part(self) -> _Part:
         x = self._found[0]
-        y = solve_rows(self._decomposition, np.sign(x)[None], adjoint=True)[0]
-        return _part(x, 0, y, 0)
+        return _part(x, 0, solve_rows(self._decomposition, np.sign(x)[None], adjoint=True)[0], 0)
 
     def _solve_for(self, first: int, count: int) -> Array:
         return solve_rows(self._decomposition, random_rows(count, self._n, self._dtype, first))
 
 
-def _slack(count: int) -> float:
-    """Return by how much so many random vectors may fall short, but for one case in a thousand."""
-    return float(math.sqrt(2.0 / 3.0) / _MISSED ** (1.0 / count))
+def _slack(count: int, tries: int = 1) -> float:
+    """Return by how much so many random vectors may fall short, but for one case in a thousand, in one of the tries."""
+    return float(math.sqrt(2.0 / 3.0) / (_MISSED / tries) ** (1.0 / count))
 
 
 def _size(x: Array) -> float:
