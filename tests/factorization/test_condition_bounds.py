@@ -14,6 +14,8 @@ from stridiag.errors import IllConditionedWarning, NonFiniteError
 from stridiag.factorization.condition_bounds import _slack, condition_bounds
 from stridiag.factorization.decompose import decompose
 from stridiag.factorization.linked_lanes import LinkedLanes
+from stridiag.factorization.probing import _SLACK
+from stridiag.factorization.two_ended_band import TwoEndedLU
 from stridiag.testing import plain_twin
 
 LIMIT = 1.0 / np.finfo(float).eps
@@ -43,6 +45,8 @@ def test_random_vectors_fall_short_as_seldom_as_stated(row, count):
         stated = (math.sqrt(2.0 / 3.0) * delta) ** count
         assert np.count_nonzero(sums < delta) / trials <= stated + 4 * math.sqrt(stated / trials)
     assert (math.sqrt(2.0 / 3.0) / _slack(count)) ** count == pytest.approx(1e-3)
+    # Of the rough one.
+    assert (math.sqrt(2.0 / 3.0) / _SLACK.get(count, math.inf)) ** count < 1e-2
 
 
 ZOO = [
@@ -90,6 +94,59 @@ def test_bounds_are_close_where_it_matters(links, times):
     assert estimate * (1 - 0.05) < upper < 1.5 * estimate
     lower, _ = condition_bounds(D, A, 0.1 * estimate)
     assert lower > 0.1 * estimate
+
+
+@pytest.mark.parametrize("places", [(9_000,), (9_000, 52_000), (3_000, 21_000, 40_000, 55_000)])
+@pytest.mark.parametrize("times", [1e-9, 1e-12, 3e-14])
+def test_parts_around_few_rows_settle_long_bands(times, places, monkeypatch):
+    n = 60_000
+    A = stridiag.random(n, offsets=(-3, 0, 2), rng=5, dominant=True)
+    F, values = A.factor(), A.values.copy()
+    for k in places:
+        unit = np.zeros(n)
+        unit[k] = 1.0
+        values[A.structure.diagonal_slots(0).start + k] -= (1.0 - times) / F.solve(unit)[k]
+    A = A.with_values(values)
+    D = decompose(stridiag.plan(A.structure, method="band"), A.values)
+    D.rough_norm()
+    estimate = 1.0 / A.factor(method="band").rcond
+    whole = []
+    solve_rows = TwoEndedLU.solve_rows
+    monkeypatch.setattr(
+        TwoEndedLU,
+        "solve_rows",
+        lambda self, x, adjoint=False: whole.append(adjoint) or solve_rows(self, x, adjoint=adjoint),
+    )
+    # As if the limit were near.
+    lower, upper = condition_bounds(D, A, 1.5 * estimate)
+    assert whole == [False] * min(len(places), 2)
+    assert 0.3 * estimate < lower <= 1.05 * estimate
+    assert 0.95 * estimate < upper < 1.5 * estimate
+    lower, _ = condition_bounds(D, A, 0.1 * estimate)
+    assert lower > 0.1 * estimate
+    assert True not in whole
+
+
+@pytest.mark.parametrize(("n", "links"), [(6000, 0), (6000, 20), (60_000, 20)])
+def test_solutions_for_random_vectors_are_kept_only_while_they_are_needed(n, links):
+    A = stridiag.random(n, offsets=(-3, 0, 2), links=links, rng=1, dominant=True)
+    # No dominance, but a condition number below a thousand.
+    A = A.with_values(np.where(np.arange(A.nnz) % 101 == 0, 0.5, 1.0) * A.values)
+    kind = type(decompose(stridiag.plan(A.structure), A.values))
+    planned = stridiag.plan(A.structure)
+    made, _, size = kind.factor_and_solve(planned.layout, A.values, np.ones(n))
+    kept = made.take_probes()
+    assert made.take_probes() is None
+    assert kept.shape[1] == n
+    numbers = np.empty(kept.size)
+    scatter(numbers, 0)
+    np.testing.assert_allclose((A @ kept.T).T, numbers.reshape(kept.shape), atol=1e-11)
+    sums = np.abs(kept).sum(axis=1)
+    assert made.rough_norm() == pytest.approx(_SLACK[len(kept)] * sums.max())
+    assert 100.0 * math.sqrt(n) * size == pytest.approx(made.rough_norm())
+    F = A.factor()
+    F.solve(np.ones(n))
+    assert F._members._made.take_probes() is None
 
 
 @pytest.mark.parametrize("links", [0, 20])

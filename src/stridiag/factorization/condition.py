@@ -10,29 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
-from stridiag._kernels.leftover_size import sum_without
 from stridiag._kernels.scatter import scatter
-from stridiag._results import fresh
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.inverse_entries import norm_of_inverse
 from stridiag.factorization.norm_estimate import ALL_COLUMNS, inverse_one_norm
 from stridiag.factorization.scaled import times_power
 from stridiag.factorization.survey import largest_magnitude
-from stridiag.planning.chain import ChainLayout
 from stridiag.structure import StridiagMatrix, Structure
 from stridiag.structure.norms import one_norm
 
 __all__ = [
     "Condition",
     "KnowsRoughNorm",
-    "beside_probe",
     "certain_margin",
     "norm_bounds",
-    "one_norm_of",
     "probe",
     "reciprocal_condition",
     "rough_condition",
-    "split",
 ]
 
 Array = NDArray[Any]
@@ -93,31 +87,6 @@ def _make_probe(n: int, dtype: np.dtype[Any]) -> Array:
     scatter(result, 0)
     result.setflags(write=False)
     return result
-
-
-def beside_probe(chain: ChainLayout, b: Array) -> Array:
-    """Return a right-hand side, (n,), real, and behind it the probe, both in chain order: (2, n)."""
-    both = fresh((2, b.size), b.dtype)
-    both[0] = chain.to_chains(b)
-    if chain.stride == 1:
-        scatter(both[1], 0)
-    else:
-        both[1] = chain.to_chains(probe(b.size, b.dtype))
-    return both
-
-
-def split(chain: ChainLayout, both: Array) -> tuple[Array, Array]:
-    """Return two solutions in the original order; the first one keeps no other memory than its own."""
-    if chain.stride > 1:
-        return chain.from_chains(both[0]), chain.from_chains(both[1])
-    x = fresh(both[0].shape, both.dtype)
-    x[:] = both[0]
-    return x, both[1]
-
-
-def one_norm_of(x: Array) -> float:
-    """Return the sum of magnitudes of a vector; NaN if one of them is not finite."""
-    return float(sum_without(x, x, x.dtype.type(0)))
 
 
 _short_probe = lru_cache(maxsize=16)(_make_probe)

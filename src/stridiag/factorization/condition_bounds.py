@@ -1,4 +1,4 @@
-r"""Bounds of a condition number that settle, by two passes at most, nearly all that the rough one leaves open.
+r"""Bounds of a condition number that settle, by few solutions, nearly all that the rough one leaves open.
 
 Let G be the inverse, and z a vector of independent numbers evenly spread about zero, of unit variance. For a fixed s
 
@@ -18,7 +18,8 @@ it without its part of rank one in the direction where it is largest: with x = G
           \lVert R \rVert_1 = \max_j \lvert y_j \rvert \le \lVert G \rVert_1 \le
           \lVert R \rVert_1 + \lVert G - R \rVert_1 .
 
-The inverse of a matrix that is singular but for rounding is nearly of rank one, and these bounds are then close.
+The inverse of a matrix that is singular but for rounding is nearly of rank one, and these bounds are then close. All of
+this holds too where s, and x in R, are zero but in a few rows, and y is cut short: docs/theory/condition.md.
 
 Each upper bound used here is wrong in less than one case in a thousand; the lower ones are no matter of chance.
 
@@ -30,34 +31,38 @@ few random vectors; W. W. Hager, "Condition estimates", SIAM J. Sci. Stat. Compu
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.leftover_size import largest_without, product, sum_without
+from stridiag._kernels.leftover_size import product, sum_without
 from stridiag._kernels.scatter import scatter
-from stridiag.factorization.condition import one_norm_of, probe
 from stridiag.factorization.decomposition import Decomposition, solve_rows
 from stridiag.factorization.inverse_entries import KnowsNorm
 from stridiag.factorization.norm_estimate import ALL_COLUMNS
+from stridiag.factorization.probing import one_norm_of, random_rows
 from stridiag.factorization.scaled import Scaled
 from stridiag.structure import StridiagMatrix
 from stridiag.structure.norms import one_norm
 
-__all__ = ["Bounds", "KeepsProbe", "condition_bounds"]
+__all__ = ["Bounds", "KeepsProbes", "SolvesNear", "condition_bounds"]
 
 Array = NDArray[Any]
 
 _MISSED = 1e-3
 """What an upper bound may be wrong in, at most."""
 
-_FORWARD, _ADJOINT = 3, 2
-"""Random vectors that are solved for with the matrix, one of which is the probe unless the part of rank one is made of
-it, and with its adjoint: of these the second one if it is needed."""
+_FIRST, _MORE = 3, 2
+"""Random vectors that are solved for where none are known, and, if they are needed, after these or those known."""
 
-_NEAR = 0.05
-"""Of the limit: where the first probe alone is that large, more of the kind would hardly tell."""
+_PARTS = 8
+"""Parts of rank one that are looked for around few rows, where one does not settle it."""
+
+_REACH = 2048
+"""Rows on either side of the largest entry that the part of rank one is made of, where that spares a whole solution."""
 
 
 class Bounds(NamedTuple):
@@ -67,20 +72,34 @@ class Bounds(NamedTuple):
     upper: float
 
 
-@runtime_checkable
-class KeepsProbe(Protocol):
-    """A decomposition that has solved for `probe` in passing."""
+class KeepsProbes(Protocol):
+    """A decomposition that has solved for random vectors in passing."""
 
-    def take_probe(self) -> Array | None:
-        """Return the solution, (n,), for the last time; None if it is not there."""
+    def take_probes(self) -> Array | None:
+        """Return the solutions for the first ones of `random_rows`, (k, n), for the last time; None if not there."""
+        ...
+
+
+class SolvesNear(Protocol):
+    """A decomposition of real numbers that finds where solutions are not zero to working precision."""
+
+    def solve_near_adjoint(self, b: Array, first: int) -> tuple[Array, int] | None:
+        """Solve with the adjoint for a right-hand side that is `b` from row `first` on, and zero elsewhere.
+
+        Returns
+        -------
+        tuple or None
+            The solution where it is not small, and its first row. That of a right-hand side that differs by less than
+            the precision from what is given, in the largest magnitude. None where a whole solution takes less time.
+        """
         ...
 
 
 def condition_bounds(decomposition: Decomposition, matrix: StridiagMatrix, limit: float) -> Bounds:
     """Return bounds of the condition number, 1-norm, that tell whether it is below a limit, as far as that is cheap.
 
-    (0, inf) where the condition number itself is no dearer. Cost: solves for three vectors, or for three with the
-    adjoint, or both.
+    (0, inf) where the condition number itself is no dearer. Cost: nothing but sums where solutions for random vectors
+    tell that are there, or else solves for two or three vectors, or for one with the adjoint, or both.
     """
     n = matrix.structure.shape[0]
     inner = decomposition.inner if isinstance(decomposition, Scaled) else decomposition
@@ -90,122 +109,149 @@ def condition_bounds(decomposition: Decomposition, matrix: StridiagMatrix, limit
         return _Search(decomposition, matrix, limit).bounds()
 
 
+class _Part(NamedTuple):
+    """Of the inverse, the part ``x y^H / total``: the vectors are these from a row on, and zero elsewhere."""
+
+    x: Array
+    first: int
+    y: Array
+    first_y: int
+    total: float
+    norm: float
+
+    @property
+    def last(self) -> int:
+        return self.first + self.x.size
+
+    def meets(self, other: _Part) -> bool:
+        """Whether there may be a column in which neither is zero."""
+        return self.first_y < other.first_y + other.y.size and other.first_y < self.first_y + self.y.size
+
+    def left(self, found: Array, number: int) -> float:
+        """Return the 1-norm, in the rows of this part, of a solution without it: that for random vector `number`."""
+        z = np.empty(self.y.size, found.dtype)
+        scatter(z, number * found.size + self.first_y)
+        return float(sum_without(found[self.first : self.last], self.x, product(self.y, z) / self.total))
+
+
+def _part(x: Array, first: int, y: Array, first_y: int) -> _Part:
+    return _Part(x, first, y, first_y, one_norm_of(x), float(np.abs(y).max()))
+
+
 class _Search:
-    """Bounds for one matrix, with what is shared by the two ways to find them."""
+    """Bounds for one matrix, with what is shared by the ways to find them."""
 
     def __init__(self, decomposition: Decomposition, matrix: StridiagMatrix, limit: float) -> None:
         self._decomposition = decomposition
         self._n, self._dtype = matrix.structure.shape[0], matrix.dtype
         self._norm = float(one_norm(matrix))
         self._limit = limit
-        kept = decomposition.take_probe() if isinstance(decomposition, KeepsProbe) else None
-        # The part of rank one: x, and y once it is known.
-        self._x = kept
-        self._y: Array | None = None
-        # Of the inverse: what is known so far.
-        self._lower = 0.0
-        # Solutions of random right-hand sides.
-        self._found = np.empty((0, self._n), self._dtype)
+        # By their names: asking whether it is a `KeepsProbes` takes as long as a pass over many rows does.
+        take: Callable[[], Array | None] | None = getattr(decomposition, "take_probes", None)
+        kept = None if take is None else take()
+        self._near: Callable[[Array, int], Any] | None = getattr(decomposition, "solve_near_adjoint", None)
+        # Solutions for random vectors, and their sizes.
+        self._found = [*(self._solve_for(0, _FIRST) if kept is None else kept)]
+        self._sizes = [_size(x) for x in self._found]
+        # In the order of their rows, none of which is in two of them.
+        self._parts: list[_Part] = []
 
     def bounds(self) -> Bounds:
-        """Go the way that promises to settle it first, and the other if it did not."""
-        near = self._x is not None and not _size(self._x) * self._norm < _NEAR * self._limit
-        upper = self._by_adjoint() if near else self._by_probes()
-        if self._open(upper):
-            upper = self._by_probes() if near else self._by_adjoint()
+        """Go one way after another until it is settled."""
+        upper = self._upper()
+        for way in self._ways():
+            if not self._open(upper):
+                break
+            way()
+            upper = self._upper()
         return Bounds(self._lower * self._norm, upper * self._norm)
+
+    def _ways(self) -> list[Callable[[], None]]:
+        """Return what may settle it, the most promising first."""
+        two_more = partial(self._add, _MORE)
+        if self._near is not None:
+            return [self._find_part, partial(self._add, 1), two_more, *[self._find_part] * (_PARTS - 1)]
+        # Beyond this, more random vectors would hardly tell.
+        near = not max(self._sizes) * _slack(len(self._found) + _MORE) * self._norm < self._limit
+        return [self._find_part, two_more] if near else [two_more, self._find_part]
+
+    @property
+    def _lower(self) -> float:
+        return max((part.norm for part in self._parts), default=0.0)
 
     def _open(self, upper: float) -> bool:
         # Accepts the good, so that overflow settles nothing.
         sure = self._limit < self._lower * self._norm < math.inf
         return not (sure or upper * self._norm < self._limit)
 
-    def _by_probes(self) -> float:
-        """Return an upper bound from solves with the matrix."""
-        # The probe is a random vector too, as long as its direction is not what the part of rank one is made of.
-        count = _FORWARD if self._y is not None else _FORWARD - 1
-        if self._x is None:
-            found = solve_rows(self._decomposition, np.vstack((probe(self._n, self._dtype), self._random(count))))
-            self._x, self._found = found[0], found[1:]
-        else:
-            self._found = solve_rows(self._decomposition, self._random(count))
-        return self._rest()
+    def _upper(self) -> float:
+        """Return the least upper bound of the inverse that is known: by solutions, or by what the parts leave."""
+        upper = _slack(len(self._sizes)) * max(self._sizes)
+        parts, others = self._parts, self._found[1:]
+        if not parts or not others:
+            return upper
+        norm = max(sum(other.norm for other in parts if other.meets(part)) for part in parts)
+        left = max(self._left(found, k) for k, found in enumerate(others, 1))
+        # Accepts the good: a part may have overflowed.
+        found = norm + _slack(len(others), 1 if len(parts) == 1 else _PARTS) * left
+        return found if found < upper else upper
 
-    def _by_adjoint(self) -> float:
-        """Return an upper bound from solves with the adjoint, and set the lower one."""
-        x = self._x
-        assert x is not None
-        total = _size(x)
-        # Probes with the matrix need no more than the signs; nor does, most likely, what is beyond the limit already.
-        first = 0 if len(self._found) or total * self._norm > self._limit else 1
-        given = np.empty((1 + first, self._n), self._dtype)
-        np.sign(x, out=given[0])
-        given[1:] = self._adjoint_probes(0, first)
-        # In advance: the solutions take the place of what is given.
-        shares = [product(x, q) / total for q in given[1:]]
-        found = solve_rows(self._decomposition, given, adjoint=True)
-        self._y = y = found[0]
-        self._lower = float(np.abs(y).max())
-        if len(self._found):
-            return self._rest()
-        largest = _largest_without(found[1], y, shares[0]) if first else 0.0
-        upper = self._by_columns(1, largest) if first else math.inf
-        for k in range(first, _ADJOINT):
-            if not self._open(upper):
-                break
-            given = self._adjoint_probes(k, 1)
-            share = product(x, given[0]) / total
-            found = solve_rows(self._decomposition, given, adjoint=True)
-            largest = max(largest, _largest_without(found[0], y, share))
-            upper = self._by_columns(k + 1, largest)
-        return upper
+    def _left(self, found: Array, number: int) -> float:
+        """Return the 1-norm of what the parts leave of the solution for random vector `number`."""
+        size, row = 0.0, 0
+        for part in self._parts:
+            size += one_norm_of(found[row : part.first]) + part.left(found, number)
+            row = part.last
+        return _finite(size + one_norm_of(found[row:]))
 
-    def _by_columns(self, count: int, largest: float) -> float:
-        """Return the upper bound that so many random vectors give, with the adjoint, of what is left of a column."""
-        # The 1-norm of a column is at most the square root of n times its 2-norm.
-        return self._lower + math.sqrt(self._n) * _slack(count) * largest
+    def _add(self, count: int) -> None:
+        """Solve for more random vectors."""
+        more = self._solve_for(len(self._found), count)
+        self._found.extend(more)
+        self._sizes.extend(map(_size, more))
 
-    def _adjoint_probes(self, first: int, count: int) -> Array:
-        return _random_rows(count, self._n, self._dtype, 1 + _FORWARD + first)
+    def _find_part(self) -> None:
+        """Find the part of rank one, or one more, from the first solution."""
+        part = self._near_part()
+        if part is None and not self._parts:
+            part = self._whole_part()
+        if part is not None:
+            self._parts = sorted([*self._parts, part], key=lambda part: part.first)
 
-    def _rest(self) -> float:
-        """Return the upper bound that random right-hand sides give, with the part of rank one apart if it is known."""
-        x, y = self._x, self._y
-        assert x is not None
-        if y is None:
-            largest, count = max(map(_size, (x, *self._found))), 1 + len(self._found)
-        else:
-            total, count = _size(x), len(self._found)
-            shares = (product(y, z) / total for z in self._random(count))
-            largest = max(
-                _finite(sum_without(found, x, share)) for found, share in zip(self._found, shares, strict=True)
-            )
-        return self._lower + _slack(count) * largest
+    def _near_part(self) -> _Part | None:
+        """Return a part near the largest entry outside of the others, if it is to be had without a whole solution."""
+        x = self._found[0]
+        if self._near is None or not self._sizes[0] < math.inf:
+            return None
+        if self._parts:
+            x = x.copy()
+            for part in self._parts:
+                x[part.first : part.last] = 0.0
+        most, least = int(x.argmax()), int(x.argmin())
+        middle = most if x[most] > -x[least] else least
+        first = max([middle - _REACH, 0, *(part.last for part in self._parts if part.last <= middle)])
+        last = min([middle + _REACH, self._n, *(part.first for part in self._parts if part.first > middle)])
+        x = x[first:last]
+        found = self._near(np.sign(x), first) if x.any() else None
+        return None if found is None else _part(x, first, *found)
 
-    def _random(self, count: int) -> Array:
-        return _random_rows(count, self._n, self._dtype, 1)
+    def _whole_part(self) -> _Part:
+        x = self._found[0]
+        return _part(x, 0, solve_rows(self._decomposition, np.sign(x)[None], adjoint=True)[0], 0)
+
+    def _solve_for(self, first: int, count: int) -> Array:
+        return solve_rows(self._decomposition, random_rows(count, self._n, self._dtype, first))
 
 
-def _slack(count: int) -> float:
-    """Return by how much so many random vectors may fall short, but for one case in a thousand."""
-    return float(math.sqrt(2.0 / 3.0) / _MISSED ** (1.0 / count))
+def _slack(count: int, tries: int = 1) -> float:
+    """Return by how much so many random vectors may fall short, but for one case in a thousand, in one of the tries."""
+    return float(math.sqrt(2.0 / 3.0) / (_MISSED / tries) ** (1.0 / count))
 
 
 def _size(x: Array) -> float:
     return _finite(one_norm_of(x))
 
 
-def _largest_without(w: Array, y: Array, share: Any) -> float:
-    return _finite(largest_without(w, y, share))
-
-
 def _finite(size: Any) -> float:
     """Return a size as it is, infinite if it is no number."""
     return math.inf if math.isnan(size) else float(size)
-
-
-def _random_rows(count: int, n: int, dtype: np.dtype[Any], first: int) -> Array:
-    """Return vectors first ... first + count - 1 of those of which `probe` is number 0: (count, n)."""
-    result = np.empty(count * n, dtype)
-    scatter(result, first * n)
-    return result.reshape(count, n)

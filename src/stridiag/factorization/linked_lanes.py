@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from typing import Any, Self
 
@@ -15,8 +14,8 @@ from stridiag.factorization.band_again import BandAgain
 from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.factorization.band_lanes import Lanes, is_finite, rows_from_chains, rows_to_chains
 from stridiag.factorization.beside import SolvesFewSides
-from stridiag.factorization.condition import beside_probe, one_norm_of, probe, split
 from stridiag.factorization.linked_bands import LinkedTwoEnded
+from stridiag.factorization.probing import Probed, beside_probes, split
 from stridiag.factorization.reduced import factor_reduced
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.band_condensation import BandCondensationLayout
@@ -26,8 +25,12 @@ __all__ = ["LinkedLanes"]
 Array = NDArray[Any]
 Index = NDArray[np.int64]
 
+_LONG = 50_000
+"""Rows from which on one random vector leaves open, as a rule, whether random values are ill-conditioned: two go along,
+which takes a fifth longer. One more on its own would take as long as three fifths of the first solution."""
 
-class LinkedLanes(SolvesFewSides):
+
+class LinkedLanes(Probed, SolvesFewSides):
     """Bands with links, condensed with nothing stored of the size of the matrix; or not at all where they dominate.
 
     The same algorithm as `BandCondensation`, which does what this does not: it is made when that is needed. Where the
@@ -38,14 +41,13 @@ class LinkedLanes(SolvesFewSides):
 
     def __init__(self, layout: BandCondensationLayout, values: Array, order: Index, x: Array | None = None) -> None:
         self.singularity: Singularity | None = None
-        self._size: float | None = None
-        self._probed: Array | None = None
+        self._n, self._kind = layout.n, values.dtype
         self._adjoint: LinkedLanes | None = None
         self._again: BandAgain | None = None
         self._layout, self._values = layout, values
         self._links = values[layout.link_slots]
-        # Where the main diagonal dominates, nothing has to be condensed.
-        self._apart = LinkedTwoEnded.of(layout.apart, values, x)
+        # Where the main diagonal dominates, nothing has to be condensed; and two sides go along.
+        self._apart = LinkedTwoEnded.of(layout.apart, values, None if x is None else x[:2])
         self.trusted = self._apart is not None or self._condense(order, x)
 
     def _condense(self, order: Index, x: Array | None) -> bool:
@@ -83,26 +85,17 @@ class LinkedLanes(SolvesFewSides):
         if order is None:
             return None
         chain = layout.band.chain
-        both = beside_probe(chain, b)
-        made = cls(layout, values, order, both)
+        sides = beside_probes(chain, b, 2 if layout.n >= _LONG else 1)
+        made = cls(layout, values, order, sides)
         if not made.trusted:
             return None
-        made.solve_chains(both, begun=True)
-        x, made._probed = split(chain, both)
-        made._size = one_norm_of(made._probed)
-        return (made, x, made._size / math.sqrt(b.size)) if is_finite(x) else None
-
-    def rough_norm(self) -> float | None:
-        """See `stridiag.factorization.condition.KnowsRoughNorm`, and `factor_and_solve` for the reason."""
-        if self._size is None:
-            self._probed = self.solve_rows(probe(self._layout.n, self._values.dtype)[None].copy())[0]
-            self._size = one_norm_of(self._probed)
-        return 100.0 * self._size
-
-    def take_probe(self) -> Array | None:
-        """See `stridiag.factorization.condition_bounds.KeepsProbe`."""
-        probed, self._probed = self._probed, None
-        return probed
+        if made._apart is not None:
+            # That such a matrix may be ill-conditioned is rare.
+            sides = sides[:2]
+        made.solve_chains(sides, begun=True)
+        x, probed = split(chain, sides)
+        size = made._note(probed)
+        return (made, x, size) if is_finite(x) else None
 
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""

@@ -51,7 +51,8 @@ class SolvesAtOnce(Decomposition, Protocol):
         -------
         tuple or None
             The decomposition, the solution, (n,), and what `rough_condition` multiplies: of a solution for random
-            numbers of unit variance, the largest magnitude with the adjoint, or the 2-norm with the matrix itself. None
+            numbers of unit variance, the largest magnitude with the adjoint, or the 2-norm with the matrix itself, or a
+            bound of that; of two solutions (`stridiag.factorization.probing`) a tenth of the larger one. None
             if a pivot is zero, a number is not finite, or the layout is not one that this serves.
         """
         ...
@@ -154,8 +155,8 @@ class Single:
         # probe went along with the first one, and is small, there is none.
         self.doubtful = not rough < _LIMIT
         self._regular = rough < math.inf and ((sound and not self.doubtful) or made.singularity is None)
-        # By its name: asking whether it is a `KeepsProbe` takes as long as a small matrix does.
-        forget = None if self.doubtful else getattr(made, "take_probe", None)
+        # By its name: asking whether it is a `KeepsProbes` takes as long as a small matrix does.
+        forget = None if self.doubtful else getattr(made, "take_probes", None)
         if forget is not None:
             forget()
         self._rough = rough

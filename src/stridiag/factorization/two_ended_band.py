@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import band_lu, two_ended_lu
+from stridiag._kernels import band_lu, two_ended_lu, two_ended_near
 from stridiag._kernels import two_ended_solve as kernels
 from stridiag._kernels.band_lanes import ABSENT
 from stridiag._kernels.threads import run_ranges
@@ -19,7 +19,7 @@ from stridiag.factorization.band_lanes import is_finite, rows_from_chains, rows_
 from stridiag.factorization.band_windows import BandWindows
 from stridiag.factorization.beside import SolvesFewSides
 from stridiag.factorization.chain_windows import frozen
-from stridiag.factorization.condition import beside_probe, one_norm_of, probe, split
+from stridiag.factorization.probing import Probed, beside_probes, split
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.band import BandLayout
 from stridiag.planning.two_ended_band import TwoEndedBand
@@ -36,16 +36,15 @@ _FACTOR_ROWS = 20_000
 _SOLVE_ROWS = 2_000_000
 
 
-class TwoEndedLU(SolvesFewSides):
+class TwoEndedLU(Probed, SolvesFewSides):
     """LU with partial pivoting of a narrow band of real numbers. See `stridiag._kernels.two_ended_lu`."""
 
     name = BandLU.name
 
     def __init__(self, layout: BandLayout, values: Array, band: TwoEndedBand, sides: Array | None = None) -> None:
         self.singularity: Singularity | None = None
-        self._size: float | None = None
-        self._probed: Array | None = None
         self._layout, self._band = layout, band
+        self._n, self._kind = band.n, values.dtype
         lower, upper, w = band.lower, band.upper, band.width
         kind = values.dtype
         self._widths = ((0,) * upper, (0,) * lower)
@@ -100,24 +99,19 @@ class TwoEndedLU(SolvesFewSides):
 
     @classmethod
     def factor_and_solve(cls, layout: BandLayout, values: Array, b: Array) -> tuple[Self, Array, float] | None:
-        """See `stridiag.factorization.single.SolvesAtOnce`; the probe is solved with the matrix, not its adjoint.
-
-        Entry i of :math:`A^{-1} z` is about as large as the 2-norm of row i of the inverse, which none of its entries
-        exceeds. So no column has a larger 1-norm than the sum of them all, and that sum over the square root of n is
-        returned: the caller multiplies by the square root.
-        """
+        """See `stridiag.factorization.single.SolvesAtOnce`; probes are solved with the matrix: `Probed` says why."""
         band = layout.two_ended
         if band is None or values.dtype.kind == "c":
             return None
         chain = band.chain
-        both = beside_probe(chain, b)
-        made = cls(layout, values, band, both)
+        sides = beside_probes(chain, b, 1)
+        made = cls(layout, values, band, sides)
         if not made.trusted:
             return None
-        made.solve_chains(both, begun=True)
-        x, made._probed = split(chain, both)
-        made._size = one_norm_of(made._probed)
-        return (made, x, made._size / math.sqrt(b.size)) if is_finite(x) else None
+        made.solve_chains(sides, begun=True)
+        x, probed = split(chain, sides)
+        size = made._note(probed)
+        return (made, x, size) if is_finite(x) else None
 
     @staticmethod
     def solve_once(layout: BandLayout, values: Array, b: Array, x: Array) -> tuple[float, float, float] | None:
@@ -133,18 +127,6 @@ class TwoEndedLU(SolvesFewSides):
         self.__dict__.pop("_stored", None)
         self._size = self._probed = None
         self._factor(values, np.empty((0, self._band.n), values.dtype))
-
-    def rough_norm(self) -> float | None:
-        """See `stridiag.factorization.condition.KnowsRoughNorm`, and `factor_and_solve` for the reason."""
-        if self._size is None:
-            self._probed = self.solve_rows(probe(self._layout.n, self._values.dtype)[None].copy())[0]
-            self._size = one_norm_of(self._probed)
-        return 100.0 * self._size
-
-    def take_probe(self) -> Array | None:
-        """See `stridiag.factorization.condition_bounds.KeepsProbe`."""
-        probed, self._probed = self._probed, None
-        return probed
 
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
@@ -220,6 +202,24 @@ class TwoEndedLU(SolvesFewSides):
         band_lu.solve_adjoint(*self._core, z)
         core = np.ascontiguousarray(z.T)
         self._run(back, _SOLVE_ROWS)
+
+    def solve_near_adjoint(self, b: Array, first: int) -> tuple[Array, int] | None:
+        """See `stridiag.factorization.condition_bounds.SolvesNear`."""
+        band, n, last = self._band, self._n, first + b.size
+        above, below = self._widths
+        if band.chain.stride > 1:
+            return None
+        x = np.zeros(n, b.dtype)
+        x[first:last] = b
+        like, small = (*below, *above), float(np.finfo(b.dtype).eps)
+        if last <= band.steps[0]:
+            begin, end = two_ended_near.solve_near_adjoint(below, like, self._top, 0, 1, x, first, last, small)
+        elif n - first <= band.steps[1]:
+            given = (above, like, self._bottom, n - 1, -1, x, n - last, n - first, small)
+            end, begin = (n - row for row in two_ended_near.solve_near_adjoint(*given))
+        else:
+            return None
+        return (x[begin:end], begin) if begin < end else None
 
     @property
     def nbytes(self) -> int:
