@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 import weakref
+from queue import SimpleQueue
 
 import numba
 import numpy as np
@@ -169,6 +170,54 @@ def test_an_interrupt_while_waiting_lets_pieces_end(interruptible, seconds):
         piece, names = meeting(2)
         run_ranges(piece, 2)
     assert len(set(names)) == 2
+
+
+def test_an_interrupt_when_a_wait_has_just_ended_does_not_wait_for_ever(monkeypatch):
+    # What a queue has given is lost then.
+    class Interrupting(SimpleQueue):
+        def get(self):
+            super().get()
+            raise KeyboardInterrupt
+
+    at_rest()
+    home = threading.current_thread()
+    begun = threading.Barrier(2, timeout=30)
+    finished = []
+
+    def piece(first, last):
+        begun.wait()
+        if threading.current_thread() is not home:
+            time.sleep(0.1)
+            finished.append(first)
+
+    monkeypatch.setattr(threads, "SimpleQueue", Interrupting)
+    with stridiag.num_threads(2), pytest.raises(KeyboardInterrupt):
+        run_ranges(piece, 2)
+    assert len(finished) == 1
+
+
+def test_an_interrupt_when_the_callers_pieces_have_just_ended_lets_others_end(monkeypatch):
+    at_rest()
+    home = threading.current_thread()
+    begun = threading.Barrier(2, timeout=30)
+    finished, work = [], threads._Call.work
+
+    def interrupted(self, *piece):
+        result = work(self, *piece)
+        if threading.current_thread() is home:
+            raise KeyboardInterrupt
+        return result
+
+    def piece(first, last):
+        begun.wait()
+        if threading.current_thread() is not home:
+            time.sleep(0.1)
+            finished.append(first)
+
+    monkeypatch.setattr(threads._Call, "work", interrupted)
+    with stridiag.num_threads(2), pytest.raises(KeyboardInterrupt):
+        run_ranges(piece, 2)
+    assert len(finished) == 1
 
 
 @pytest.mark.parametrize("allowed", [2, 4])

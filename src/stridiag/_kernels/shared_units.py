@@ -26,7 +26,7 @@ Units = NDArray[np.int64]
 _FIRST, _LAST = PLACE + 1, PLACE + 2
 _FROM_END = 1 << 32
 # More than anyone has.
-_MANY = 1 << 30
+_MANY = 1 << 24
 
 _lock = threading.Lock()
 

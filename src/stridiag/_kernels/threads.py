@@ -80,22 +80,25 @@ def run_ranges(
         parts = min(units, (len(workers) + 1) * each) if workers else 1
         cuts = [multiple * (units * part // parts) for part in range(parts)] + [count]
         call.pieces.extend(pairwise(cuts[1:]))
-        # The last before the caller's own piece: who wakes finds the interpreter's lock free.
-        pool.wake(workers, call)
-        finished, problem = call.work((0, cuts[1]))
-        turns = polling.TURNS
-        while finished < parts:
+        problem: BaseException | None = None
+        try:
+            # The last before the caller's own piece: who wakes finds the interpreter's lock free.
+            pool.wake(workers, call)
+            call.work((0, cuts[1]))
+        except BaseException as error:
+            call.pieces.clear()
+            problem = error
+        while True:
             try:
-                if turns:
-                    polling.await_count(call.settled, parts - finished, turns)
-                    turns = 0
-                number, other = call.done.get()
+                call.wait()
+                break
             except BaseException as error:  # an interrupt: the pieces that run still write to the caller's arrays
-                finished += call.drop()
+                call.pieces.clear()
                 problem = error
-            else:
-                finished += number
-                problem = problem or other
+        if problem is None and call.problems:
+            problem = call.problems[0]
+        # Their tracebacks hold the call.
+        call.problems.clear()
     finally:
         pool.leave(workers, call)
     if problem is not None:
@@ -128,41 +131,58 @@ def run_shared(function: Callable[[Units, bool], object], count: int, *, grain: 
 
 
 class _Call:
-    """One call's pieces: whoever comes takes the next one."""
+    """One call's pieces: whoever comes takes the next one.
 
-    __slots__ = ("done", "function", "pieces", "settled")
+    What is waited for is told by the lists of who has entered and who has left, and by nothing that a function returns:
+    an interrupt may come when it has returned, before its caller has what it gave.
+    """
+
+    __slots__ = ("done", "entered", "function", "left", "pieces", "problems", "settled")
 
     def __init__(self, function: Piece) -> None:
         self.function = function
         self.pieces: deque[tuple[int, int]] = deque()
-        self.done: SimpleQueue[tuple[int, BaseException | None]] = SimpleQueue()
-        # How many pieces workers have reported done: to look at, while the queue is what counts.
+        # Workers: each enters before it takes a piece, and leaves when it has none any more.
+        self.entered: list[_Worker] = []
+        self.left: list[_Worker] = []
+        self.problems: list[BaseException] = []
+        # What wakes the caller, once for each worker that has left.
+        self.done: SimpleQueue[None] = SimpleQueue()
+        # How many have left: to look at, while the lists are what counts.
         self.settled = polling.new_counter()
 
-    def work(self, piece: tuple[int, int] | None = None) -> tuple[int, BaseException | None]:
-        """Do pieces until none is left to begin; give how many are settled by that, and what one of them raised."""
-        settled = 0
-        while True:
-            try:
-                first, last = piece or self.pieces.popleft()
-            except IndexError:
-                return settled, None
-            piece = None
-            settled += 1
-            try:
-                self.function(first, last)
-            except BaseException as error:  # an interrupt too: others may still write to the caller's arrays
-                return settled + self.drop(), error
+    def work(self, piece: tuple[int, int] | None = None) -> None:
+        """Do pieces until none is left to begin; if one raises, no other begins."""
+        try:
+            while True:
+                if piece is None:
+                    try:
+                        piece = self.pieces.popleft()
+                    except IndexError:
+                        return
+                self.function(*piece)
+                piece = None
+        except BaseException:  # an interrupt too: others may still write to the caller's arrays
+            self.pieces.clear()
+            raise
 
-    def drop(self) -> int:
-        """Take away the pieces that nobody has begun, and give their number."""
-        dropped = 0
-        while True:
-            try:
-                self.pieces.popleft()
-            except IndexError:
-                return dropped
-            dropped += 1
+    def help(self, worker: _Worker) -> None:
+        """Do pieces, in a worker's thread."""
+        self.entered.append(worker)
+        try:
+            self.work()
+        except BaseException as error:
+            self.problems.append(error)
+
+    def wait(self) -> None:
+        """Return once every worker that has taken a piece has left, if no piece is left to begin."""
+        turns = polling.TURNS
+        while len(self.left) < len(self.entered):
+            if turns:
+                polling.await_count(self.settled, len(self.entered), turns)
+                turns = 0
+            else:
+                self.done.get()
 
 
 class _Worker:
@@ -203,18 +223,18 @@ class _Worker:
                     return
             if call is None:  # its caller needed no help after all
                 continue
-            settled, problem = call.work()
-            done, counter = call.done, call.settled
+            call.help(self)
+            left, done, counter = call.left, call.done, call.settled
             # Nothing of a finished call, whose arrays may be large, is kept by a thread that sleeps. And it is at hand
             # again before the caller hears of it, who may begin the next call at once.
             del call
             with pool.lock:
                 pool.running -= 1
                 pool.idle.append(self)
-            if settled:
-                done.put((settled, problem))
-            del done, problem
-            polling.count_and_rest(counter, settled, self.rung, heard, polling.TURNS)
+            left.append(self)
+            done.put(None)
+            del left, done
+            polling.count_and_rest(counter, 1, self.rung, heard, polling.TURNS)
 
 
 class _Pool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag.factorization.band import BandLU
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.inverse_entries import diagonal_by_solves

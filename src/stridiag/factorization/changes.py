@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._cached import cached_property
 from stridiag._validate import as_index, as_values, check_option, require_finite
 from stridiag.errors import StructureError
 from stridiag.factorization.batch import MemberList, Members, decompose_member, decompose_members

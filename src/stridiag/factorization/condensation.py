@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag._dtypes import double_type
 from stridiag._kernels import condensation as kernels
 from stridiag._kernels import condensed_columns, condensed_sides, condensed_solve

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag._kernels.block_order import peel_rows
 from stridiag.factorization.elementary import Diagonal, Elementary, Permutation
 from stridiag.factorization.explicit_unitary import UnitaryProduct, multiplied_rows

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag._dtypes import double_type
 from stridiag._kernels import front_columns, front_substitution, row_pairs
 from stridiag._kernels import front_lu as kernels

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag._kernels.band_condensation import FIRST, PLACE
 from stridiag._kernels.noted_band_solve import subtract_links
 from stridiag.factorization.band_again import BandAgain

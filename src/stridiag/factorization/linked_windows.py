@@ -7,12 +7,12 @@ cannot be proved is not returned, and the caller goes the general way.
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag._kernels import linked_windows as kernels
 from stridiag._kernels.window_columns import columns
 from stridiag.factorization.chain_windows import Windows, frozen

@@ -8,12 +8,12 @@ not be swept twice: `stridiag.factorization.chain_windows`, and with links `stri
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag.factorization.chain_windows import Windows
 from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.condition import norm_bounds, probe

@@ -9,12 +9,12 @@ matrix goes the way with partial pivoting from its beginning.
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag._dtypes import double_type
 from stridiag._kernels import thinned_rows as kernels
 from stridiag._kernels.dominance import least_excess

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag._dtypes import double_type
 from stridiag._kernels import window_entries, window_solve
 from stridiag._kernels import window_lu as kernels

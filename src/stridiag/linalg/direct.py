@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag._dtypes import double_type
 from stridiag.errors import ConvergenceError, SizeLimitError
 from stridiag.factorization.counting import SingularValueCounter

@@ -9,13 +9,13 @@ that of the whole matrix and rtol is max(m, n) eps unless given. The Moore-Penro
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stridiag._arrays import as_array, is_array
+from stridiag._cached import cached_property
 from stridiag._validate import as_index, as_values, require_finite
 from stridiag.errors import StructureError
 from stridiag.linalg import blocks

@@ -9,12 +9,12 @@ class are at least w columns wide. A segment is a maximal stretch of other colum
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag._kernels.band_condensation import (
     FIRST,
     LAST,

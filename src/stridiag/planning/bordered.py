@@ -19,12 +19,12 @@ References: J. F. Grcar, Matrix stretching for linear equations, Tech. Rep. SAND
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag.planning.band import BandLayout, band_cost
 from stridiag.planning.compressed import CompressedColumns
 from stridiag.planning.cost import Cost, Operations, determinant

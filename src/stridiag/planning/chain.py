@@ -8,12 +8,12 @@ everything off the chains is a link.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.inverse_cost import chain_inverse
 from stridiag.planning.layout import plural

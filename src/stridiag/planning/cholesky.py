@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag.errors import SizeLimitError
 from stridiag.planning.chain import best_stride
 from stridiag.planning.cost import Cost, Operations, determinant

@@ -7,12 +7,12 @@ its right neighbour too, since separators must be two wide. A segment is a maxim
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag._kernels import condensation_layout as kernels
 from stridiag.planning.chain import SWEPT, ChainLayout
 from stridiag.planning.cost import Cost, Operations, determinant

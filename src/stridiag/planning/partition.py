@@ -14,11 +14,12 @@ count of signs, as they came.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag.planning.chain import ChainLayout
 from stridiag.planning.condensation import CondensationLayout
 from stridiag.structure import Structure

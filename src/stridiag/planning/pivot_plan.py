@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag._kernels import front_order, front_tree
 from stridiag._recycled import recycled
 from stridiag.planning.cost import Cost, Operations, determinant

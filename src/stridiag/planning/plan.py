@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import get_args
 
+from stridiag._cached import cached_property
 from stridiag._validate import check_option
 from stridiag.errors import StructureError
 from stridiag.planning.choice import BUILDERS, ONLY_ASKED_FOR, Method, cheapest

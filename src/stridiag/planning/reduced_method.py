@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
+from stridiag._cached import cached_property
 from stridiag.planning.cost import Cost
 from stridiag.planning.dense import small_qr_cost
 from stridiag.planning.front_plan import FrontPlan

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
+from stridiag._cached import cached_property
 from stridiag.planning.chain import SWEPT, ChainLayout, TridiagonalLayout
 from stridiag.planning.cost import Cost
 from stridiag.planning.layout import plural

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag._kernels.block_order import order_blocks, peel_rows
 from stridiag._kernels.permutations import permutation_sign
 from stridiag.planning.compressed import CompressedColumns

@@ -12,12 +12,12 @@ it; and as high as the band is below the diagonal, and a row higher for each of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag._kernels.window_block import PANEL
 from stridiag.planning.band import BandLayout
 from stridiag.planning.compressed import CompressedColumns

@@ -16,12 +16,12 @@ import hashlib
 import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._cached import cached_property
 from stridiag.nn.storage import storable
 from stridiag.tables.values import Kind, as_numbers, as_table, as_texts, kind_of, require_columns
 

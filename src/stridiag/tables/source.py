@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._cached import cached_property
 from stridiag.errors import NonFiniteError
 
 __all__ = ["START", "Chunk", "Piece", "Position", "RowSource", "check_numbers", "grid_rows", "joined", "number_of"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 import stridiag
 from stridiag import StridiagMatrix, Structure, linalg
+from stridiag._cached import cached_property
 
 __all__ = ["VALUES", "Array", "Case", "Problem", "Values"]
 
