@@ -364,6 +364,21 @@ def test_what_a_determinant_is_left_to_the_sweeps_for():
         assert log == pytest.approx(expected[1], rel=1e-13)
 
 
+@pytest.mark.parametrize("off", [1e-10, 1e-13])
+def test_a_determinant_of_links_that_make_chains_regular(tried, off):
+    # Rows 300 and 301 of the chains are nearly multiples of each other, and by themselves; with links they are not.
+    A = linked([300, 304], [304, 300], [1.0, 1.0])
+    values, starts = A.values.copy(), A.structure.starts
+    values[[starts[0] + 299, starts[2] + 299, starts[0] + 301, starts[2] + 301]] = 0.0
+    values[starts[1] + 300], values[starts[2] + 300] = 1.3, 0.7
+    values[starts[0] + 300], values[starts[1] + 301] = 1.1, 1.1 * 0.7 / 1.3 * (1.0 + off)
+    A = A.with_values(values)
+    sign, log = linalg.slogdet(A)
+    expected = reference(A)
+    assert sign == expected[0]
+    assert abs(log - expected[1]) < 1e-10
+
+
 def test_a_chain_that_does_not_decay_everywhere_has_its_determinant(tried):
     # Second differences for a stretch of rows, with links in it.
     A = linked([6000, 6020, 300], [6010, 6500, 9000], [0.5, -0.25, 1.0])
@@ -474,7 +489,9 @@ def test_what_links_have_to_do_with_each_other(stride):
     near, sizes, ended = np.empty((4, 2 * margin + 1)), np.empty(4), np.empty(4)
     columns_of_inverse(dl, d, du, stride, margin, rows, near, sizes, ended)
     pair_rows, pairs = np.empty(pair_ends[-1], np.int64), np.empty(pair_ends[-1])
-    kernels.couplings(columns, links, stride, rows, ends, near, pair_ends, pair_rows, pairs)
+    again = np.empty_like(pair_ends)
+    kernels.couplings(columns, links, stride, rows, ends, near, again, pair_rows, pairs)
+    np.testing.assert_array_equal(again, pair_ends)
     inverse = np.linalg.inv(T.toarray())
     # What meets within the margins: pairs of a link and a row.
     met = [

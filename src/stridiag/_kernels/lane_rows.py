@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.compile import compiled_form, inlined
 from stridiag._kernels.vector_types import BYTES, Vector, address_of, intrinsic, llvm_type, load_at
-from stridiag._kernels.vectors import gather, prefetch, scatter, store
+from stridiag._kernels.vectors import gather, multiply_add, prefetch, scatter, store
 
 __all__ = [
     "TILE",
@@ -154,9 +154,9 @@ def _zeros_like(row: Any, zero: Any) -> Any:
 
 
 def dot(x: Row, y: Row, total: Any) -> Any:
-    """Return `total` and the sum of the products."""
+    """Return `total` and the sum of the products, rounded alike in whichever kernel."""
     for a, b in zip(x, y, strict=True):
-        total = total + a * b
+        total = multiply_add(a, b, total)
     return total
 
 
@@ -164,7 +164,10 @@ def dot(x: Row, y: Row, total: Any) -> Any:
 def _dot(x: Any, y: Any, total: Any) -> Any:
     if len(x) == 0:
         return lambda x, y, total: total
-    return lambda x, y, total: dot(x[1:], y[1:], total + x[0] * y[0])
+    if not x[0] == y[0] == total:
+        # One of the rows has numbers for every lane, and the other the same for all.
+        return lambda x, y, total: dot(x[1:], y[1:], total + x[0] * y[0])
+    return lambda x, y, total: dot(x[1:], y[1:], multiply_add(x[0], y[0], total))
 
 
 def reduce(row: Row, multiplier: Any, by: Row) -> Row:

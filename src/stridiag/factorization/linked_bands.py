@@ -38,14 +38,23 @@ class LinkedTwoEnded:
         Its classes.
     around : Around
         What `stridiag._kernels.linked_bands.correct` takes.
+
+    Attributes
+    ----------
+    trusted : bool
+        Whether the diagonals are not singular.
     """
 
     def __init__(self, lu: TwoEndedLU, chain: ChainLayout, around: Around) -> None:
         self._lu, self._chain, self._around = lu, chain, around
+        self.trusted = lu.trusted
 
     @classmethod
     def of(cls, apart: LinksApart | None, values: Array, sides: Array | None = None) -> Self | None:
-        """Return it for values by slot; None where it does not serve. See `TwoEndedLU` for `sides`."""
+        """Return it for values by slot; None where it does not serve. See `TwoEndedLU` for `sides`.
+
+        They are used up once it is made, even if it cannot be trusted.
+        """
         if apart is None or values.dtype != np.float64:
             return None
         around = _around(apart, values)
@@ -54,7 +63,7 @@ class LinkedTwoEnded:
         # More do not go along at once, and a kernel for each number of them would be compiled.
         along = sides if sides is not None and sides.shape[0] == 2 else None
         lu = TwoEndedLU(apart.layout, values[: apart.layout.structure.nnz], apart.band, along)
-        return cls(lu, apart.band.chain, around) if lu.trusted else None
+        return cls(lu, apart.band.chain, around)
 
     def solve_chains(self, x: Array, *, begun: bool = False) -> None:
         """Overwrite right-hand sides in class order, (r, n), with the solutions.

@@ -47,8 +47,11 @@ class LinkedLanes(Probed, SolvesFewSides):
         self._layout, self._values = layout, values
         self._links = values[layout.link_slots]
         # Where the main diagonal dominates, nothing has to be condensed; and two sides go along.
-        self._apart = LinkedTwoEnded.of(layout.apart, values, None if x is None else x[:2])
-        self.trusted = self._apart is not None or self._condense(order, x)
+        apart = LinkedTwoEnded.of(layout.apart, values, None if x is None else x[:2])
+        self._apart = apart if apart is not None and apart.trusted else None
+        # What went along with it is used up; without links or with them, the matrix is as good as singular.
+        used_up = apart is not None and not apart.trusted and x is not None
+        self.trusted = self._apart is not None or (not used_up and self._condense(order, x))
 
     def _condense(self, order: Index, x: Array | None) -> bool:
         """Condense, right-hand sides too; return whether the numbers can be believed."""
@@ -150,8 +153,9 @@ class LinkedLanes(Probed, SolvesFewSides):
                 layout, source = self._layout.transposed
                 order = layout.alike
                 assert order is not None
+                given, begun = x.copy(), True
                 self._adjoint = LinkedLanes(layout, self._values[source], order, x)
-                begun = True
+                x = x if self._adjoint.trusted else given
             other = self._adjoint
         if not other.trusted:
             stored = self._stored.solve(np.ascontiguousarray(rows_from_chains(chain, x).T), adjoint=adjoint)

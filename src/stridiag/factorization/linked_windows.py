@@ -38,6 +38,8 @@ _NORMED, _LANES = 3, 8
 _DENSE = 128
 # Pairs of links that may feel each other, for each link.
 _PAIRS = 8
+# How much stronger than an unknown that links meet what they make of it may be, for a determinant.
+_STRONG = 128.0
 
 
 class LinkedWindows:
@@ -141,19 +143,26 @@ class LinkedWindows:
             return None
         factors = np.empty(rows.size)
         kernels.peel(pair_ends, pair_rows, pairs, factors)
-        remaining = np.flatnonzero(np.isnan(factors))
+        alone = ~np.isnan(factors)
+        remaining = np.flatnonzero(~alone)
+        count = pair_ends[rows.size]
+        inside = np.isin(pair_rows[:count], remaining)
+        joined = pairs[:count][inside]
+        # Beyond, the chains may be that much nearer to a singular matrix than the whole is: the digits that cancel here
+        # are those which their determinant has lost. Accepts the good, so that NaN is not.
+        if not max(np.abs(factors[alone]).max(initial=0.0), np.abs(joined).max(initial=0.0)) <= _STRONG:
+            return None
         chains = chain_determinant(self._chain, self._values) if remaining.size <= _DENSE else None
         if chains is None:
             return None
         sign, log = chains
-        parts = [phase_and_log(factors[~np.isnan(factors)])]
+        parts = [phase_and_log(factors[alone])]
         if remaining.size:
-            places, ends = np.repeat(np.arange(rows.size), np.diff(pair_ends[: rows.size + 1])), pair_ends[rows.size]
+            places = np.repeat(np.arange(rows.size), np.diff(pair_ends[: rows.size + 1]))
             small = np.zeros((rows.size, remaining.size))
             small[remaining, np.arange(remaining.size)] = 1.0
-            inside = np.isin(pair_rows[:ends], remaining)
-            columns = np.searchsorted(remaining, pair_rows[:ends][inside])
-            np.add.at(small, (places[inside], columns), pairs[:ends][inside])
+            columns = np.searchsorted(remaining, pair_rows[:count][inside])
+            np.add.at(small, (places[inside], columns), joined)
             parts.append(np.linalg.slogdet(small[remaining]))
         for phase, part in parts:
             sign, log = sign * float(phase), log + float(part)

@@ -36,6 +36,8 @@ _DOUBLE = np.dtype(np.float64)
 # Of the rough condition number, from which on the true one is asked for.
 _LIMIT = 1.0 / eps_of(_DOUBLE)
 _LOW, _HIGH = bounds(_DOUBLE)
+# Of a solution for the probe: where the squares that its norm is made of are lost, nothing is known of it.
+_TINY = 2.0**-500
 # Rows of a solution that may be made in the memory of an earlier one.
 _LARGE = 1 << 20
 
@@ -96,7 +98,8 @@ def solve_once(planned: Plan, matrix: StridiagMatrix, b: Array, once: SolvesOnce
         return None
     largest, smallest, size = found
     # Accepts the good, so that NaN goes the general way.
-    if not (_LOW <= largest < _HIGH and 100.0 * math.sqrt(n) * largest * structure.longest_line * size < _LIMIT):
+    rough = 100.0 * math.sqrt(n) * largest * structure.longest_line * size
+    if not (_LOW <= largest < _HIGH and size > _TINY and rough < _LIMIT):
         return None
     return None if smallest == 0.0 and evident_singularity(planned, matrix) is not None else x
 
@@ -137,7 +140,7 @@ class Single:
         made = self._made
         if made is None:
             found = self._kind.factor_and_solve(self._planned.layout, self._matrix.values, b)
-            if found is None:
+            if found is None or not found[2] > _TINY:
                 return None
             made, x, largest = found
             rough = self._scale * largest
