@@ -36,15 +36,14 @@ class WindowLU(AsBand):
     Parameters
     ----------
     layout : WindowShape
-    values : ndarray, (nnz,)
-        By slot.
+    values : ndarray
+        The numbers that the layout takes its entries from: by slot, (nnz,), or more.
     """
 
     name = "banded LU with partial pivoting, in a moving window"
 
     def __init__(self, layout: WindowShape, values: Array) -> None:
         self._layout = layout
-        self._values = values
         self._dtype = values.dtype
         self._wide = double_type(values.dtype)
         n, places = layout.n, int(layout.heights.max(initial=0))
