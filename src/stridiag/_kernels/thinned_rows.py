@@ -78,9 +78,7 @@ def _taken(numbers: Array, slot: int) -> Any:
 
 
 @borrowing
-def _subtract_row(
-    numbers: Array, targets: Array, aim: int, factor: Any, upper: Array, up: int, more: int
-) -> None:
+def _subtract_row(numbers: Array, targets: Array, aim: int, factor: Any, upper: Array, up: int, more: int) -> None:
     """Subtract a multiple of a row of U: most have two or three entries, which need no loop."""
     if more == 2:
         t0, t1 = targets[aim], targets[aim + 1]
