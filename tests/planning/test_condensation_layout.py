@@ -57,13 +57,14 @@ def test_lanes_sort_segments(n, stride, links):
     np.testing.assert_array_equal(layout.lanes, np.argsort(lengths, kind="stable"))
 
 
-def test_evident_chains_are_planned_without_other_methods(monkeypatch):
+@pytest.mark.parametrize("links", [30, 1250])
+def test_evident_chains_are_planned_without_other_methods(links, monkeypatch):
     def refuse(*_):
         raise AssertionError("nothing else has to be asked")
 
     monkeypatch.setattr(choice, "_first_applicable", refuse)
     monkeypatch.setattr(choice, "_applicable", refuse)
-    structure = stridiag.random(10_000, (-4, 0, 4), 30, rng=0).structure
+    structure = stridiag.random(10_000, (-4, 0, 4), links, rng=0).structure
     layout, reason = choice.cheapest(structure)
     assert layout.method == "chain"
     assert "too few for another method" in reason
@@ -71,15 +72,16 @@ def test_evident_chains_are_planned_without_other_methods(monkeypatch):
 
 @pytest.mark.parametrize(
     ("n", "offsets", "links"),
-    [(1999, (-1, 0, 1), 5), (10_000, (-4, 0, 4, 9_000), 30), (10_000, (-4, 4), 30), (10_000, (-4, 0, 4), 200)],
+    [(1999, (-1, 0, 1), 5), (10_000, (-4, 0, 4, 9_000), 30), (10_000, (-4, 4), 30), (10_000, (-4, 0, 4), 1251)],
 )
 def test_other_structures_are_not_evident(n, offsets, links):
     structure = stridiag.random(n, offsets, links, rng=0).structure
     assert not choice._evidently_chains(structure, *choice.best_stride(structure))
 
 
-def test_evident_chains_are_not_dearer_than_what_would_have_been_asked(monkeypatch):
-    structure = stridiag.random(6_000, (-2, 0, 2), 90, rng=0).structure
+@pytest.mark.parametrize("links", [90, 750])
+def test_evident_chains_are_not_dearer_than_what_would_have_been_asked(links, monkeypatch):
+    structure = stridiag.random(6_000, (-2, 0, 2), links, rng=0).structure
     evident, _ = choice.cheapest(structure)
     monkeypatch.setattr(choice, "_evidently_chains", lambda *_: False)
     asked, _ = choice.cheapest(structure)

@@ -47,11 +47,11 @@ def test_entries_are_those_of_a_simulation(n, offsets, links):
     assert (low, up, aim) == (thinning.lower.size, thinning.upper.size, thinning.targets.size)
     assert aim <= MAX_PRODUCTS * n
     assert sorted([*thinning.order, *thinning.kept]) == list(range(n))
-    left = set(zip(rows[thinning.sources].tolist(), columns[thinning.sources].tolist(), strict=True))
+    left = set(zip(rows[thinning.window.sources].tolist(), columns[thinning.window.sources].tolist(), strict=True))
     kept = np.zeros(n, bool)
     kept[thinning.kept] = True
     assert left == set(zip(*np.nonzero(filled & kept & kept[:, None]), strict=True))
-    assert len(left) == thinning.sources.size
+    assert len(left) == thinning.window.sources.size
     assert thinning.window.n == thinning.kept.size
 
 

@@ -22,7 +22,7 @@ from stridiag._kernels.compile import borrowing, kernel
 
 __all__ = [
     "eliminate",
-    "largest_if_flat",
+    "flat",
     "multiply_lower",
     "multiply_upper",
     "solve_lower",
@@ -35,19 +35,63 @@ Array = NDArray[Any]
 
 
 @kernel
-def largest_if_flat(values: Array, columns: Array, main: int, steepest: float) -> float:
-    """Return the largest magnitude; NaN if an entry is more than `steepest` times the diagonal's in its column.
+def flat(values: Array, offsets: Array, starts: Array, links: Array, steepest: float) -> bool:
+    """Return whether no entry is more than `steepest` times the diagonal's in its column.
 
-    `main`: the first slot of the diagonal.
+    Parameters
+    ----------
+    values : (nnz,)
+        By slot.
+    offsets, starts
+        Of the diagonals, ascending, one of them zero; the first slot of each, and that of the links.
+    links
+        Columns of the links.
+    steepest
+        The limit.
     """
-    largest = 0.0
-    for s in range(values.size):
-        size = abs(values[s])
-        # Accepts the good, so that NaN is none.
-        if not size <= steepest * abs(values[main + columns[s]]):
-            return np.nan
-        largest = max(largest, size)
-    return largest
+    main = 0
+    while offsets[main] != 0:
+        main += 1
+    diagonal = values[starts[main] : starts[main + 1]]
+    found = True
+    for k in range(offsets.size):
+        first = max(0, offsets[k])
+        entries = values[starts[k] : starts[k + 1]]
+        part = diagonal[first : first + entries.size]
+        for i in range(entries.size):
+            # Accepts the good, here and below, so that NaN is not.
+            found &= abs(entries[i]) <= steepest * abs(part[i])
+        if not found:
+            return False
+    entries = values[starts[offsets.size] :]
+    for i in range(links.size):
+        found &= abs(entries[i]) <= steepest * abs(diagonal[links[i]])
+    return found
+
+
+@borrowing
+def _taken(numbers: Array, slot: int) -> Any:
+    """Return a number, and make it zero: another entry may take the slot."""
+    number = numbers[slot]
+    numbers[slot] = 0
+    return number
+
+
+@borrowing
+def _subtract_row(numbers: Array, targets: Array, aim: int, factor: Any, upper: Array, up: int, more: int) -> None:
+    """Subtract a multiple of a row of U: most have two or three entries, which need no loop."""
+    if more == 2:
+        t0, t1 = targets[aim], targets[aim + 1]
+        n0, n1 = numbers[t0] - factor * upper[up], numbers[t1] - factor * upper[up + 1]
+        numbers[t0], numbers[t1] = n0, n1
+    elif more == 3:
+        t0, t1, t2 = targets[aim], targets[aim + 1], targets[aim + 2]
+        n0, n1 = numbers[t0] - factor * upper[up], numbers[t1] - factor * upper[up + 1]
+        n2 = numbers[t2] - factor * upper[up + 2]
+        numbers[t0], numbers[t1], numbers[t2] = n0, n1, n2
+    else:
+        for c in range(more):
+            numbers[targets[aim + c]] -= factor * upper[up + c]
 
 
 @kernel
@@ -88,21 +132,17 @@ def eliminate(
         largest = max(largest, abs(pivot))
         many, more = counts[k, 0], counts[k, 1]
         for c in range(up, up + more):
-            upper[c] = numbers[upper_slots[c]]
-            # Another entry may take the slot.
-            numbers[upper_slots[c]] = 0
+            upper[c] = _taken(numbers, upper_slots[c])
             largest = max(largest, abs(upper[c]))
         inverse = 1 / pivot
         for r in range(low, low + many):
-            factor = numbers[lower_slots[r]] * inverse
-            numbers[lower_slots[r]] = 0
+            factor = _taken(numbers, lower_slots[r]) * inverse
             if not abs(factor) <= steepest:
                 return 2 * steepest, largest
             slope = max(slope, abs(factor))
             lower[r] = factor
-            for c in range(up, up + more):
-                numbers[targets[aim]] -= factor * upper[c]
-                aim += 1
+            _subtract_row(numbers, targets, aim, factor, upper, up, more)
+            aim += more
         low += many
         up += more
     return slope, largest

@@ -107,7 +107,7 @@ def decompose_members(planned: Plan, matrix: StridiagMatrix, found: Survey | Non
     members: list[Decomposition] = []
     for place, member in zip(np.ndindex(matrix.batch_shape), matrix.members, strict=True):
         try:
-            members.append(decompose_member(planned, member))
+            members.append(decompose_member(planned, member, None if matrix.batch_shape else found))
         except (NotHermitianError, NotPositiveDefiniteError) as error:
             if matrix.batch_shape:
                 raise error.of_member(place) from None
@@ -115,11 +115,12 @@ def decompose_members(planned: Plan, matrix: StridiagMatrix, found: Survey | Non
     return MemberList(members)
 
 
-def decompose_member(planned: Plan, matrix: StridiagMatrix) -> Decomposition:
-    """Put the values of a single matrix into a plan."""
-    decomposition = decompose_in_range(matrix.values, matrix.structure.shape[0], partial(decompose, planned))
+def decompose_member(planned: Plan, matrix: StridiagMatrix, found: Survey | None = None) -> Decomposition:
+    """Put the values of a single matrix into a plan; `found` is the survey of the values, if known."""
+    order, largest = matrix.structure.shape[0], None if found is None else found.largest
+    decomposition = decompose_in_range(matrix.values, order, partial(decompose, planned), largest)
     # Rounding may leave a pivot where structure or zeros allow none.
-    decomposition.singularity = decomposition.singularity or evident_singularity(planned, matrix)
+    decomposition.singularity = decomposition.singularity or evident_singularity(planned, matrix, found)
     return decomposition
 
 

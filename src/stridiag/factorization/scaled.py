@@ -34,9 +34,15 @@ Array = NDArray[Any]
 _SAFE = 0.9
 
 
-def decompose_in_range(values: Array, order: int, decompose: Callable[[Array], Decomposition]) -> Decomposition:
-    """Return the decomposition of the values of a matrix of some order, scaled where they need it."""
-    exponent = int(exponents_out_of_range(values[None])[0])
+def decompose_in_range(
+    values: Array, order: int, decompose: Callable[[Array], Decomposition], largest: float | None = None
+) -> Decomposition:
+    """Return the decomposition of the values of a matrix of some order, scaled where they need it.
+
+    `largest` is the largest magnitude of real values, if known.
+    """
+    known = None if largest is None else np.array([largest], values.dtype)
+    exponent = int(exponents_out_of_range(values[None], known)[0])
     if exponent == 0:
         return decompose(values)
     return Scaled(decompose(times_power(values, -exponent)), exponent, order, values.real.dtype)

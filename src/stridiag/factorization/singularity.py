@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stridiag.errors import SingularMatrixError
+from stridiag.factorization.survey import Survey
 from stridiag.planning import Plan
 from stridiag.structure import StridiagMatrix
 from stridiag.structure.norms import column_sums
@@ -38,11 +39,15 @@ def info_of(found: Singularity | None) -> int:
     return -1 if place is None else place + 1
 
 
-def evident_singularity(planned: Plan, matrix: StridiagMatrix) -> Singularity | None:
-    """Return what the structure, or a row or column of stored zeros, shows at sight."""
+def evident_singularity(planned: Plan, matrix: StridiagMatrix, found: Survey | None = None) -> Singularity | None:
+    """Return what the structure, or a row or column of stored zeros, shows at sight.
+
+    `found` is the survey of the values, if known.
+    """
     if planned.unmatched is not None:
         return Singularity(column=planned.unmatched)
-    if np.count_nonzero(matrix.values) == matrix.nnz:
+    zeros = np.count_nonzero(matrix.values) < matrix.nnz if found is None else found.zeros
+    if not zeros:
         return None
     zero_columns = np.flatnonzero(column_sums(matrix) == 0.0)
     if zero_columns.size:

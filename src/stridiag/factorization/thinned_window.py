@@ -8,7 +8,6 @@ matrix goes the way with partial pivoting from its beginning.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -25,6 +24,7 @@ from stridiag.factorization.condition import probe
 from stridiag.factorization.determinant import phase_and_log
 from stridiag.factorization.elementary import columns_of_triangle
 from stridiag.factorization.simple_factor import SimpleFactor
+from stridiag.factorization.survey import largest_magnitude
 from stridiag.factorization.window_lu import WindowLU
 
 if TYPE_CHECKING:
@@ -82,9 +82,10 @@ class ThinnedLU(AsBand):
         if layout.n < FROM:
             return None
         # Before anything is planned that only such values need.
-        main = layout.structure.diagonal_slots(0).start
-        size = kernels.largest_if_flat(values, layout.entry_columns, main, _STEEPEST)
-        thinning = None if math.isnan(size) else layout.thinning
+        structure = layout.structure
+        diagonals = np.array(structure.offsets), np.array(structure.starts)
+        flat = kernels.flat(values, *diagonals, structure.link_columns, _STEEPEST)
+        thinning = layout.thinning if flat else None
         if thinning is None:
             return None
         wide = double_type(values.dtype)
@@ -98,7 +99,8 @@ class ThinnedLU(AsBand):
         )  # fmt: skip
         if not steepest <= _STEEPEST:
             return None
-        inner = WindowLU(thinning.window, numbers[thinning.sources])
+        inner = WindowLU(thinning.window, numbers)
+        size = largest_magnitude(values)
         # Accepts the good, so that NaN is refused.
         grown = float(np.maximum(largest, inner.largest)) * max(steepest, 1.0)
         if not grown <= MILD_GROWTH * size or inner.singularity is not None:

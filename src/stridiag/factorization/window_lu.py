@@ -14,6 +14,7 @@ from stridiag._kernels import window_lu as kernels
 from stridiag._kernels.permutations import permutation_sign
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.window_block import PANEL
+from stridiag._recycled import recycled
 from stridiag._results import aligned
 from stridiag.factorization.as_band import AsBand
 from stridiag.factorization.determinant import phase_and_log
@@ -36,15 +37,17 @@ class WindowLU(AsBand):
     Parameters
     ----------
     layout : WindowShape
-    values : ndarray, (nnz,)
-        By slot.
+    values : ndarray
+        The numbers that the layout takes its entries from: by slot, (nnz,), or more.
     """
 
     name = "banded LU with partial pivoting, in a moving window"
 
     def __init__(self, layout: WindowShape, values: Array) -> None:
         self._layout = layout
-        self._values = values
+        if layout.plain is not None:
+            # For the band itself, which knows entries of the inverse.
+            self._values = values
         self._dtype = values.dtype
         self._wide = double_type(values.dtype)
         n, places = layout.n, int(layout.heights.max(initial=0))
@@ -53,8 +56,9 @@ class WindowLU(AsBand):
         step += PANEL * (1 - step // PANEL % 2)
         window = aligned((places * step,), self._wide)
         window[:] = 0
-        self._lower = np.empty(PANEL * int(layout.heights.sum()), self._wide)
-        self._upper = np.empty(PANEL * int(layout.widths.sum()), self._wide)
+        # So that no vector crosses the lines of the caches.
+        self._lower = aligned((PANEL * int(layout.heights.sum()),), self._wide, recycled)
+        self._upper = aligned((PANEL * int(layout.widths.sum()),), self._wide, recycled)
         self._pivots = np.empty(n, self._wide)
         # The place of each pivot row, which row it is, and the places that rows took when they entered.
         self._chosen, self._origin, self._taken = np.empty((3, n), np.int32)

@@ -48,8 +48,9 @@ _ANALYSED, _ANALYSED_EACH = 2e5, 150.0
 # Up to so many entries the band is asked for, too: an order that makes links a narrow one is found at once.
 _FEW = 2000
 
-# So many rows for each link, for each chain, and in all leave no doubt that links are best condensed.
-_ROWS_A_LINK, _ROWS_A_CHAIN, _LONG = 64, 64, 2000
+# So many rows for each link, for each chain, and in all leave no doubt that links are best condensed. A link keeps four
+# columns at most: with eight rows for each, half of them.
+_ROWS_A_LINK, _ROWS_A_CHAIN, _LONG = 8, 64, 2000
 
 # Trees are peeled off a core if at least one row in so many is on them: the core is a matrix of its own to set up.
 _LEAST_TREES = 5

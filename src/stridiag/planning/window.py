@@ -91,11 +91,6 @@ class WindowLayout(WindowShape):
         """What may be eliminated beforehand, where the diagonal can be taken as pivots; None if nothing."""
         return thin(self.structure, self.band)
 
-    @cached_property
-    def entry_columns(self) -> NDArray[np.int32]:
-        """The column of each entry, (nnz,)."""
-        return self.structure.coordinates()[1].astype(np.int32)
-
     @property
     def plain(self) -> BandLayout | None:
         """The band that the matrix is, if there are no links."""

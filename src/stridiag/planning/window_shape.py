@@ -45,6 +45,8 @@ class WindowShape:
         Columns that come into the ring: with which panel, from which slot, to which.
     moves : int
         Rows that change their places, at most.
+    sources : ndarray or None
+        Where the entries stand among the numbers that are given; None if one behind the other.
     """
 
     columns: Index
@@ -58,6 +60,7 @@ class WindowShape:
     _row_panels: Index
     _rows: Index
     _places: Index
+    sources: Array | None = None
 
     @classmethod
     def over(cls, rows: Index, entries: Index, columns: Index, width: int, **more: Any) -> Self:
@@ -141,6 +144,8 @@ class WindowShape:
             entries,
             slots,
         )
+        if self.sources is not None:
+            entries = self.sources[entries].astype(np.int64)
         return row_starts, order, entry_starts, entries, slots
 
     @property

@@ -41,24 +41,22 @@ class Thinning:
 
     Attributes
     ----------
-    order : ndarray of int32, (k,)
+    order : ndarray of uint32, (k,)
         The eliminated unknowns, in their order.
-    main : ndarray of int32, (n,)
+    main : ndarray of uint32, (n,)
         Slots of the diagonal.
-    counts : ndarray of int32, (k, 2)
+    counts : ndarray of uint32, (k, 2)
         How many other entries the column and the row of each have when it is eliminated.
-    lower, lower_rows, upper, upper_columns : ndarray of int32
+    lower, lower_rows, upper, upper_columns : ndarray of uint32
         The slots of these entries, and where they stand.
-    targets : ndarray of int32
+    targets : ndarray of uint32
         Slots from which products are subtracted.
     slots : int
         Of the entries of the matrix, and of those that elimination adds.
     kept : ndarray of int64, (n - k,)
         The unknowns that are left, in the order in which the window counts them.
-    sources : ndarray of int32
-        Slots of the entries between these.
     window : WindowShape
-        For these entries.
+        For the entries between these.
     """
 
     order: Array
@@ -71,7 +69,6 @@ class Thinning:
     targets: Array
     slots: int
     kept: Index
-    sources: Array
     window: WindowShape
 
 
@@ -108,21 +105,22 @@ def thin(structure: Structure, band: BandLayout, *, rounds: int = _ROUNDS) -> Th
     row, column = left[:count].astype(np.int64), right[:count].astype(np.int64)
     lower, upper = _sides(row - column, kept.size, 4 * width)
     try:
-        window = WindowShape.over(row, column, put_off(kept.size, row, column, lower), lower + upper)
+        order_left = put_off(kept.size, row, column, lower)
+        window = WindowShape.over(row, column, order_left, lower + upper, sources=sources[:count].copy())
     except NotApplicable:
         return None
+    # Without a sign, so that kernels do not ask of each index whether it counts from the end.
     return Thinning(
-        original[order[:done]],
-        main[at],
-        counts[:done].copy(),
-        lower_slots[:low].copy(),
-        original[lower_rows[:low]],
-        upper_slots[:up].copy(),
-        original[upper_columns[:up]],
-        targets[:aims].copy(),
+        original[order[:done]].view(np.uint32),
+        main[at].view(np.uint32),
+        counts[:done].astype(np.uint32),
+        lower_slots[:low].astype(np.uint32),
+        original[lower_rows[:low]].view(np.uint32),
+        upper_slots[:up].astype(np.uint32),
+        original[upper_columns[:up]].view(np.uint32),
+        targets[:aims].astype(np.uint32),
         used,
         original[kept].astype(np.int64),
-        sources[:count].copy(),
         window,
     )
 
