@@ -29,8 +29,8 @@ __all__ = ["TwoEndedLU"]
 Array = NDArray[Any]
 
 # Rows from which on each end has a thread of its own. Below, the ends take turns on one: what waits for no memory
-# takes hardly longer so than one end alone.
-_FACTOR_ROWS = 20_000
+# takes hardly longer so than one end alone, and a second thread loses where it is far away.
+_FACTOR_ROWS = 150_000
 # Solutions wait for memory before they are worth a second thread, which gains little then, and loses a third where it
 # comes late: the ends do not take turns.
 _SOLVE_ROWS = 2_000_000
