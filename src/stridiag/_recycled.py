@@ -2,8 +2,8 @@
 
 That takes longer than most of what this library does with a number. So memory of some size goes back to a store once
 nobody holds the array, or a view of it, any more, and the next array takes it from there. There are two stores: one for
-what belongs to the plan or the factor of a reduced system, and one for large results. The latter asks the system for
-whole pages, and leaves them to it while nobody uses them: it may take them back when memory is short, without a word.
+arrays of 128 KiB to 16 MiB, and one for larger results. The latter asks the system for whole pages, and leaves them to
+it while nobody uses them: it may take them back when memory is short, without a word.
 
 Each holds a number of bytes at most; more is given back to the system.
 """
@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["KEPT", "KEPT_RESULTS", "LARGEST", "LARGE_PAGE", "recycled", "release_memory", "result"]
+__all__ = ["KEPT", "KEPT_RESULTS", "LARGEST", "LARGE_PAGE", "SMALLEST", "recycled", "release_memory", "result"]
 
-KEPT = 1 << 25
+KEPT = 1 << 26
 """Bytes that are kept at most."""
 
-LARGEST = 1 << 23
-"""Bytes of the largest block that is kept."""
+SMALLEST, LARGEST = 1 << 17, 1 << 24
+"""Bytes of the smallest and of the largest block that is kept."""
 
 KEPT_RESULTS = 1 << 27
 """Bytes of large results that are kept at most, in one block or in several."""
@@ -35,7 +35,6 @@ KEPT_RESULTS = 1 << 27
 LARGE_PAGE = 1 << 21
 """Bytes that the operating system hands out at once, if asked to."""
 
-_SMALLEST = 1 << 17
 _SMALLEST_RESULT = 1 << 24
 _LINE = 64
 _PAGE = 4096
@@ -51,7 +50,7 @@ def recycled(shape: int | tuple[int, ...], kind: Any = np.float64) -> NDArray[An
     dtype = np.dtype(kind)
     lengths = shape if isinstance(shape, tuple) else (int(shape),)
     count = dtype.itemsize * math.prod(lengths)
-    if not _SMALLEST <= count <= LARGEST or dtype.hasobject:
+    if not SMALLEST <= count <= LARGEST or dtype.hasobject:
         return np.empty(shape, dtype)
     return np.asarray(_Block(_small, _small.take(_rounded(count))[0], lengths, dtype))
 
@@ -77,15 +76,16 @@ def result(
 def release_memory(*, most: int | None = None) -> None:
     """Give memory that is kept for later results back to the operating system.
 
-    Large results, of 16 to 128 MiB, are made in the memory of earlier ones that nobody holds any more: fresh memory
-    has to be cleared by the system, which can take longer than to solve. At most 128 MiB are kept, and 32 MiB of what
-    belonged to plans and factors. On Linux and macOS the system may take kept results back when memory is short, but
-    counts them as used by the process until then.
+    Results and what is needed on the way are made in the memory of earlier ones that nobody holds any more: fresh
+    memory has to be cleared by the system, which can take longer than to solve. At most 128 MiB of large results are
+    kept, each of 16 MiB or more, and 64 MiB of smaller arrays, each of 128 KiB or more. On Linux and macOS the system
+    may take kept large results back when memory is short, but counts them as used by the process until then.
 
     Parameters
     ----------
     most : int, optional
-        From now on, keep so many bytes of results at most, in this process and in those forked from it; 0 for none.
+        From now on, keep so many bytes of large results at most, in this process and in those forked from it; 0 for
+        none.
 
     Raises
     ------

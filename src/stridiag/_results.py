@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.threads import run_ranges
-from stridiag._recycled import LARGE_PAGE, result
+from stridiag._recycled import LARGE_PAGE, LARGEST, SMALLEST, recycled, result
 
-__all__ = ["ALIGNMENT", "aligned", "fresh", "unfilled"]
+__all__ = ["ALIGNMENT", "aligned", "copied", "fresh", "unfilled"]
 
 Array = NDArray[Any]
 
@@ -36,6 +36,8 @@ def fresh(shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
     """
     count = math.prod(shape) * kind.itemsize
     x = result(shape, kind, _touch)
+    if x is None and SMALLEST <= count <= LARGEST:
+        x = recycled(shape, kind)
     if x is None:
         x = _at_multiple(LARGE_PAGE if count >= 8 * LARGE_PAGE else ALIGNMENT, shape, kind, np.empty)
         if count >= 4 * LARGE_PAGE:
@@ -44,9 +46,16 @@ def fresh(shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
 
 
 def unfilled(shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
-    """Return an array, not filled: in the memory of an earlier result where it is large, else an ordinary one."""
+    """Return an array, not filled: in the memory of an earlier one unless it is small, else an ordinary one."""
     x = result(shape, kind, _touch)
-    return np.empty(shape, kind) if x is None else x
+    return recycled(shape, kind) if x is None else x
+
+
+def copied(x: Array) -> Array:
+    """Return a copy, in C order, in memory that `unfilled` gives."""
+    result = unfilled(x.shape, x.dtype)
+    result[...] = x
+    return result
 
 
 def _at_multiple(of: int, shape: tuple[int, ...], kind: np.dtype[Any], make: Callable[[int, Any], Array]) -> Array:

@@ -20,6 +20,7 @@ from stridiag._kernels.band_lanes import ABSENT
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.lane_groups import ROWS, group_size
 from stridiag._kernels.threads import run_ranges
+from stridiag._results import unfilled
 from stridiag.factorization import chain_windows
 from stridiag.factorization.chain_windows import AGREED, SHRUNK, frozen, mostly_zero, settled
 from stridiag.factorization.condition import probe
@@ -91,7 +92,7 @@ class BandWindows:
         chain = self._band.chain
         if chain.stride == 1:
             return self._solve_in_order(frozen(b), x)
-        y = np.empty(b.size)
+        y = unfilled(b.shape, _DOUBLE)
         found = self._solve_in_order(frozen(chain.to_chains(b)), y)
         x[:] = chain.from_chains(y)
         return found

@@ -17,6 +17,8 @@ from stridiag._dtypes import double_type
 from stridiag._kernels import continuants as kernels
 from stridiag._kernels import inverse_rows, tame_chain
 from stridiag._kernels.threads import run_ranges
+from stridiag._recycled import recycled
+from stridiag._results import unfilled
 from stridiag.factorization.determinant import chain_diagonals, is_as_it_stands
 from stridiag.factorization.panels import numbers_beyond, passes_caches, writes_panels
 from stridiag.planning.chain import ChainLayout
@@ -45,7 +47,7 @@ Index = NDArray[np.int64]
 def chain_diagonal(layout: ChainLayout, values: Array) -> Array | None:
     """Return the diagonal of the inverse, (n,), in the original order."""
     dl, d, du = chain_diagonals(layout, values)
-    out, forwards = np.empty_like(d), _tame_continuants(dl, d, du)
+    out, forwards = unfilled(d.shape, d.dtype), _tame_continuants(dl, d, du)
     if forwards is not None and tame_chain.tame_diagonal(dl, d, du, *forwards[:2], out) < 0:
         return layout.from_chains(out).astype(values.dtype, copy=False)
     found = _continuants(dl, d, du)
@@ -71,10 +73,10 @@ def room_for_pattern(
     And, where these are views of it, the result by slot, whose links are not filled; else None.
     """
     if is_as_it_stands(layout) and dtype == double_type(dtype):
-        result = np.empty(layout.structure.nnz, dtype)
+        result = unfilled((layout.structure.nnz,), dtype)
         lower, main, upper = (result[layout.structure.diagonal_slots(k)] for k in (-1, 0, 1))
         return result, (upper, main, lower) if transpose else (lower, main, upper)
-    lower, main, upper = parts = np.empty((3, layout.n), double_type(dtype))
+    lower, main, upper = parts = unfilled((3, layout.n), double_type(dtype))
     parts[:, -1:] = 0
     return None, (lower, main, upper)
 
@@ -180,14 +182,14 @@ def _tame_continuants(dl: Array, d: Array, du: Array) -> tuple[Array, Array, NDA
     """Return the continuants from the first row on, for `tame_chain`; None unless it serves."""
     if not d.size or not all(tame_chain.all_tame(part.view(np.uint64), tame_chain.TAME) for part in (dl, d, du)):
         return None
-    f, before = np.empty((2, d.size), d.dtype)
-    units = np.empty(d.size, np.int32)
+    f, before = unfilled((2, d.size), d.dtype)
+    units = recycled(d.size, np.int32)
     tame_chain.leading(dl, d, du, f, before, units)
     return f, before, units
 
 
 def _continuants(dl: Array, d: Array, du: Array) -> tuple[Array, Index]:
-    mantissa, exponent = np.empty((4, d.size), d.dtype), np.empty((4, d.size), np.int64)
+    mantissa, exponent = unfilled((4, d.size), d.dtype), recycled((4, d.size), np.int64)
     both = (kernels.leading, kernels.trailing)
 
     def run(first: int, last: int) -> None:

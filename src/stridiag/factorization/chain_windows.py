@@ -18,6 +18,7 @@ from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.lane_groups import ROWS, group_size
 from stridiag._kernels.shared_units import Units, new_units
 from stridiag._kernels.threads import run_shared
+from stridiag._results import unfilled
 from stridiag.factorization.condition import probe
 from stridiag.planning.chain import ChainLayout
 
@@ -137,7 +138,7 @@ class Windows:
         if mostly_zero(b):
             return None
         if self._stride != self._chain.stride:
-            y = np.empty(b.size)
+            y = unfilled(b.shape, _DOUBLE)
             found = self._solve_in_order(self._chain.to_chains(b), y, probing=probing)
             x[:] = self._chain.from_chains(y)
             return found

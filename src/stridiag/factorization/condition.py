@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
 from stridiag._kernels.scatter import scatter
+from stridiag._results import unfilled
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.inverse_entries import norm_of_inverse
 from stridiag.factorization.norm_estimate import ALL_COLUMNS, inverse_one_norm
@@ -83,7 +84,7 @@ def probe(n: int, dtype: np.dtype[Any]) -> Array:
 
 
 def _make_probe(n: int, dtype: np.dtype[Any]) -> Array:
-    result = np.empty(n, dtype)
+    result = unfilled((n,), dtype)
     scatter(result, 0)
     result.setflags(write=False)
     return result

@@ -14,6 +14,7 @@ from stridiag._kernels import front_householder as kernels
 from stridiag._kernels import front_order as places
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.permutations import permutation_sign
+from stridiag._recycled import recycled
 from stridiag._results import aligned
 from stridiag.factorization.columns import in_fronts, serve
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
@@ -47,7 +48,8 @@ class FrontHouseholder:
         self._plan = plan
         self._dtype = data.dtype
         self._wide = double_type(data.dtype)
-        self._values = np.zeros(plan.numbers, self._wide)
+        self._values = recycled(plan.numbers, self._wide)
+        self._values[:] = 0
         self._tau = np.empty(plan.order)
         self._seen = False
         self._packed: tuple[Array, Array] | None = None

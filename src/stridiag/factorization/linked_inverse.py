@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels import linked_inverse as kernels
 from stridiag._kernels.strong_rows import dominance
+from stridiag._results import unfilled
 from stridiag.factorization.chain_inverse import fill_pattern, in_slots, room_for_pattern
 from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.determinant import chain_diagonals
@@ -30,7 +31,7 @@ _MOST, _PAIRS, _CHANGES = 2000, 16, 256
 
 def linked_diagonal(layout: ChainLayout, values: Array) -> Array | None:
     """Return the diagonal of the inverse, (n,), in the original order."""
-    found = _filled(layout, values, tuple(np.empty((3, layout.n))), transpose=False)
+    found = _filled(layout, values, tuple(unfilled((3, layout.n), np.dtype(np.float64))), transpose=False)
     return None if found is None else layout.from_chains(found[0][1]).astype(values.dtype, copy=False)
 
 

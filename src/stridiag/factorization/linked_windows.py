@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stridiag._cached import cached_property
 from stridiag._kernels import linked_windows as kernels
 from stridiag._kernels.window_columns import columns
+from stridiag._recycled import recycled
 from stridiag.factorization.chain_windows import Windows, frozen
 from stridiag.factorization.determinant import chain_determinant, phase_and_log
 from stridiag.planning.chain import ChainLayout
@@ -86,7 +87,7 @@ class LinkedWindows:
     def _look_around(
         self, margin: int, rows: Array, ends: Array, pair_ends: Array, _: float
     ) -> tuple[_Around, Array, Array]:
-        near, (sizes, ended) = np.empty((rows.size, 2 * margin + 1)), np.empty((2, rows.size))
+        near, (sizes, ended) = recycled((rows.size, 2 * margin + 1)), np.empty((2, rows.size))
         pair_rows, pairs = np.empty(pair_ends[-1], np.int64), np.empty(pair_ends[-1])
         stride = self._chain.stride
         columns(*self._windows.tridiagonal, stride, margin, rows, near, sizes, ended)

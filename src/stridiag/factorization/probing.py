@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from stridiag._kernels.leftover_size import sum_without
 from stridiag._kernels.scatter import scatter
-from stridiag._recycled import LARGEST, recycled
-from stridiag._results import fresh
+from stridiag._results import fresh, unfilled
 from stridiag.planning.chain import ChainLayout
 
 __all__ = ["Probed", "beside_probes", "one_norm_of", "random_rows", "split"]
@@ -64,7 +63,7 @@ def beside_probes(chain: ChainLayout, b: Array, count: int) -> Array:
     """Return a right-hand side, (n,), real, and behind it 1 or 2 random ones, in chain order: (1 + count, n)."""
     n = b.size
     shape = (1 + count, n)
-    sides: Array = recycled(shape, b.dtype) if (1 + count) * b.nbytes <= LARGEST else fresh(shape, b.dtype)
+    sides = fresh(shape, b.dtype)
     sides[0] = chain.to_chains(b)
     if chain.stride == 1:
         scatter(sides[1:].reshape(count * n), 0)
@@ -90,6 +89,6 @@ def one_norm_of(x: Array) -> float:
 
 def random_rows(count: int, n: int, dtype: np.dtype[Any], first: int) -> Array:
     """Return vectors first ... first + count - 1 of those of which `probe` is number 0: (count, n)."""
-    result = np.empty(count * n, dtype)
+    result = unfilled((count * n,), dtype)
     scatter(result, first * n)
     return result.reshape(count, n)

@@ -38,8 +38,8 @@ _LIMIT = 1.0 / eps_of(_DOUBLE)
 _LOW, _HIGH = bounds(_DOUBLE)
 # Of a solution for the probe: where the squares that its norm is made of are lost, nothing is known of it.
 _TINY = 2.0**-500
-# Rows of a solution that may be made in the memory of an earlier one.
-_LARGE = 1 << 20
+# Rows from which on a solution may be made in the memory of an earlier one.
+_LARGE = 1 << 14
 
 
 class SolvesAtOnce(Decomposition, Protocol):

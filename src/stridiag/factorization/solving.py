@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stridiag._results import unfilled
 from stridiag._validate import as_values, require_finite, warn_user
 from stridiag.errors import IllConditionedWarning
 from stridiag.factorization.batch import Members
@@ -79,7 +80,7 @@ def solve_as(
         both = solve_as(run, np.concatenate((b.real, b.imag), axis=-1), trans, dtype, check_finite=check_finite)
         return np.asarray(both[..., : b.shape[-1]] + 1j * both[..., b.shape[-1] :])
     conjugate = trans == "T" and dtype.kind == "c"
-    right = np.empty(b.shape, dtype)
+    right = unfilled(b.shape, dtype)
     if conjugate:
         np.conjugate(b, out=right, casting="same_kind")
     else:

@@ -21,6 +21,7 @@ from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.lane_groups import group_size
 from stridiag._kernels.lane_steps import FACTORS, STEADY
 from stridiag._kernels.threads import run_ranges
+from stridiag._results import unfilled
 from stridiag.factorization.again import LONGEST, Again
 from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.condition import probe
@@ -146,7 +147,7 @@ class Sweeps:
         if tree.tail.size and nodes is not None:
             trees.substitute_nodes(nodes, layout.tree.places, tree.around, tree.tail, *links, flat, z)
         known = np.empty((segments, 5, count))
-        x = np.empty(b.size, self._values.dtype) if x is None else x
+        x = unfilled(b.shape, self._values.dtype) if x is None else x
         total = kept_columns.spread(layout.columns, layout.neighbours, *links, z, known, x)
         squares = np.empty(self._groups)
         numbers = self._numbers if probing else None

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._cached import cached_property
+from stridiag._results import unfilled
 from stridiag.factorization.chain_windows import Windows
 from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.condition import norm_bounds, probe
@@ -131,7 +132,7 @@ class _Swept(Generic[Stored]):
         """
         windows = self._adjoint_windows if adjoint else self._windows
         if windows is not None and not windows.refused:
-            x = np.empty(b.size)
+            x = unfilled(b.shape, b.dtype)
             found = windows.solve(b, x, probing=probing)
             if found is not None:
                 return x, found[1]
@@ -342,7 +343,7 @@ class SweptCondensation(_Swept[Condensation]):
     def _probed(self, b: Array) -> tuple[Array, float] | None:
         """See `_Swept._probed`."""
         if self._windows is None and "_sweeps" not in self.__dict__:
-            windows, x = self._windows_once(), np.empty(b.size)
+            windows, x = self._windows_once(), unfilled(b.shape, b.dtype)
             found = None if windows is None else windows.solve(b, x)
             if found is not None:
                 return x, found[1]

@@ -14,6 +14,7 @@ from stridiag._kernels import two_ended_solve as kernels
 from stridiag._kernels.band_lanes import ABSENT
 from stridiag._kernels.threads import run_ranges
 from stridiag._recycled import recycled
+from stridiag._results import unfilled
 from stridiag.factorization.band import BandLU
 from stridiag.factorization.band_lanes import is_finite, rows_from_chains, rows_to_chains
 from stridiag.factorization.band_windows import BandWindows
@@ -131,7 +132,7 @@ class TwoEndedLU(Probed, SolvesFewSides):
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
         chain = self._band.chain
-        x = np.empty(b.size, b.dtype)
+        x = unfilled(b.shape, b.dtype)
         self._solve_pair(chain.to_chains(b), x, (0,))
         # Back substitution goes outwards, and what is not finite makes all that comes later so.
         return chain.from_chains(x) if math.isfinite(x[0]) and math.isfinite(x[-1]) else None
@@ -209,7 +210,8 @@ class TwoEndedLU(Probed, SolvesFewSides):
         above, below = self._widths
         if band.chain.stride > 1:
             return None
-        x = np.zeros(n, b.dtype)
+        x = unfilled((n,), b.dtype)
+        x[:first] = x[last:] = 0
         x[first:last] = b
         like, small = (*below, *above), float(np.finfo(b.dtype).eps)
         if last <= band.steps[0]:

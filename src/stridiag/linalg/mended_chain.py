@@ -30,6 +30,7 @@ from stridiag._kernels import small_basis, window_columns
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.extremes import magnitudes
 from stridiag._kernels.strong_rows import weak_rows
+from stridiag._results import copied, unfilled
 from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.ridge import ChainWithLinks
 from stridiag.factorization.survey import survey
@@ -115,7 +116,7 @@ class MendedChain(QuickChain):
         # Null vectors would go on where a link begins or ends.
         if (np.abs(ends[:, None] - weak) <= _MARGIN + 1).any():
             return False
-        values = self._matrix.values.copy()
+        values = copied(self._matrix.values)
         main = values[self._matrix.structure.diagonal_slots(0)]
         # As if the largest sum of a row stood on the diagonal.
         main[weak] = np.copysign(bounds[3], chain.d[weak])
@@ -130,7 +131,7 @@ class MendedChain(QuickChain):
 
     def _columns(self, b: Array, *, adjoint: bool) -> Array:
         """See `QuickChain`."""
-        columns = [self._product(np.array(b[:, k], np.float64), adjoint) for k in range(b.shape[1])]
+        columns = [self._product(copied(b[:, k].astype(np.float64, copy=False)), adjoint) for k in range(b.shape[1])]
         return columns[0][:, None] if len(columns) == 1 else np.array(columns).reshape(-1, self.shape[0]).T
 
     def _product(self, b: Array, adjoint: bool) -> Array:
@@ -154,7 +155,7 @@ class MendedChain(QuickChain):
             return y
 
         x = once(b)
-        residual = np.empty_like(b)
+        residual = unfilled(b.shape, b.dtype)
         chain.residual(b, x, residual)
         x += once(residual)
         return x

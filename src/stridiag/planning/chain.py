@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._cached import cached_property
+from stridiag._recycled import recycled
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.inverse_cost import chain_inverse
 from stridiag.planning.layout import plural
@@ -96,7 +97,7 @@ class ChainLayout:
         """Return `x`, (n, ...), contiguous, with its first axis in chain order; a copy if that differs."""
         if self.stride == 1:
             return x
-        result = np.empty_like(x)
+        result = recycled(x.shape, x.dtype)
         self._put(x, result)
         return result
 
@@ -104,7 +105,7 @@ class ChainLayout:
         """Return `y`, (n, ...), contiguous and in chain order, in the original order; a copy if that differs."""
         if self.stride == 1:
             return y
-        result = np.empty_like(y)
+        result = recycled(y.shape, y.dtype)
         if self._in_blocks(y):
             from stridiag._kernels import chain_order
 
@@ -157,7 +158,7 @@ class ChainLayout:
 
     def tridiagonal(self, values: Array) -> tuple[Array, Array, Array]:
         """Return ``dl``, ``d``, ``du``, each (n,), in chain order, from the values by slot; fresh arrays."""
-        dl, d, du = (np.empty(self.n, values.dtype) for _ in range(3))
+        dl, d, du = (recycled(self.n, values.dtype) for _ in range(3))
         self.fill(values, dl, d, du)
         return dl, d, du
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from stridiag._arrays import as_array, is_array
+from stridiag._results import copied
 from stridiag._validate import VALUE_TYPES, as_values
 from stridiag.errors import StructureError
 from stridiag.structure.structure import Structure, diagonal_length
@@ -91,7 +92,7 @@ class StridiagMatrix:
         if array.ndim == 0 or array.shape[-1] != structure.nnz:
             raise StructureError(f"values must have shape (..., {structure.nnz}) for {structure}, got {array.shape}")
         if copy and np.may_share_memory(array, given):
-            array = array.copy()
+            array = copied(array)
         array = np.ascontiguousarray(array).view()
         array.setflags(write=False)
         self._structure = structure
