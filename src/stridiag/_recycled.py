@@ -21,7 +21,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["KEPT", "KEPT_RESULTS", "LARGEST", "LARGE_PAGE", "SMALLEST", "recycled", "release_memory", "result"]
+__all__ = [
+    "KEPT",
+    "KEPT_RESULTS",
+    "LARGEST",
+    "LARGE_PAGE",
+    "SMALLEST",
+    "copied",
+    "recycled",
+    "release_memory",
+    "result",
+]
 
 KEPT = 1 << 26
 """Bytes that are kept at most."""
@@ -53,6 +63,13 @@ def recycled(shape: int | tuple[int, ...], kind: Any = np.float64) -> NDArray[An
     if not SMALLEST <= count <= LARGEST or dtype.hasobject:
         return np.empty(shape, dtype)
     return np.asarray(_Block(_small, _small.take(_rounded(count))[0], lengths, dtype))
+
+
+def copied(x: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy, in C order, in memory that `recycled` gives."""
+    array = recycled(x.shape, x.dtype)
+    array[...] = x
+    return array
 
 
 def result(

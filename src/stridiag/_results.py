@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stridiag._kernels.threads import run_ranges
 from stridiag._recycled import LARGE_PAGE, LARGEST, SMALLEST, recycled, result
 
-__all__ = ["ALIGNMENT", "aligned", "copied", "fresh", "unfilled"]
+__all__ = ["ALIGNMENT", "aligned", "fresh", "unfilled"]
 
 Array = NDArray[Any]
 
@@ -49,13 +49,6 @@ def unfilled(shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
     """Return an array, not filled: in the memory of an earlier one unless it is small, else an ordinary one."""
     x = result(shape, kind, _touch)
     return recycled(shape, kind) if x is None else x
-
-
-def copied(x: Array) -> Array:
-    """Return a copy, in C order, in memory that `unfilled` gives."""
-    result = unfilled(x.shape, x.dtype)
-    result[...] = x
-    return result
 
 
 def _at_multiple(of: int, shape: tuple[int, ...], kind: np.dtype[Any], make: Callable[[int, Any], Array]) -> Array:

@@ -30,7 +30,8 @@ from stridiag._kernels import small_basis, window_columns
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.extremes import magnitudes
 from stridiag._kernels.strong_rows import weak_rows
-from stridiag._results import copied, unfilled
+from stridiag._recycled import copied
+from stridiag._results import unfilled
 from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.ridge import ChainWithLinks
 from stridiag.factorization.survey import survey

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from stridiag._arrays import as_array, is_array
-from stridiag._results import copied
+from stridiag._recycled import copied
 from stridiag._validate import VALUE_TYPES, as_values
 from stridiag.errors import StructureError
 from stridiag.structure.structure import Structure, diagonal_length

@@ -37,9 +37,9 @@ _METHOD = """\
 Each method starts from the form of the matrix that it likes best, made outside the clock, and is timed to the answer in
 natural order. Methods take turns, so that whatever else the machine does meets all of them; first calls, which
 compile, are not counted. Results lie in memory that is newly asked for; as much has been touched just before, outside
-the clock, or whoever comes first would pay for what a virtual machine gave back to its host. Ours of 16 to 128 MiB (64
-right-hand sides, dense inverses) lie in the memory of an earlier result, as users have it too: that saves the
-operating system's clearing, 2.5 to 4 ms of 64 right-hand sides. Ours includes the checks of all input and, but where
+the clock, or whoever comes first would pay for what a virtual machine gave back to its host. Ours of 128 KiB to 128 MiB
+lie in the memory of earlier arrays, as users have it too: that saves the operating system's clearing, 2.5 to 4 ms of 64
+right-hand sides. Ours includes the checks of all input and, but where
 "again" or "known" is said, a plan made afresh. All methods may use all cores where no other
 number of threads is given. Names end in * where a method takes pivots as they come. A rival that was over six times
 slower than the fastest at 100,000 rows is not run at a million, nor one that was so at 10,000 rows, and slow, at
