@@ -13,7 +13,7 @@ demo: $(VENV)/.demo
 
 ## test: all tests and documented examples
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 ## check: everything that must hold before a change goes in
 check: test static docs oldest
@@ -44,7 +44,7 @@ pages: $(VENV)/.check
 ## oldest: the tests against the oldest dependencies that pyproject.toml allows (on Python 3.11 or 3.12, which they support)
 # SCIPY_ARRAY_API: without it that scikit-learn's checks cannot be imported beside an array API package.
 oldest: $(VENV)-oldest/.test
-	SCIPY_ARRAY_API=1 $(VENV)-oldest/bin/python -m pytest -n 2
+	SCIPY_ARRAY_API=1 $(VENV)-oldest/bin/python -m pytest -n 2 --dist worksteal
 
 $(VENV)-oldest/.test: pyproject.toml requirements/oldest.txt
 	$(PYTHON) -m venv $(VENV)-oldest

@@ -5,6 +5,7 @@ import pytest
 from numba import config
 
 from stridiag._kernels import band_lanes as kernels
+from stridiag.factorization.chain_windows import frozen
 from stridiag.testing import count, counted
 
 LOWER, WIDTH = 2, 5
@@ -36,7 +37,7 @@ def run(lanes, table, base, starts, lengths, x):
     """Return leftovers, factors for links, right-hand sides carried, and solutions for known columns of ones."""
     more = -starts.size % lanes
     starts, lengths = (np.concatenate((part, np.repeat(part[-1:], more))) for part in (starts, lengths))
-    flat, count, marks = table.ravel(), starts.size, (0,) * lanes
+    flat, count, marks = frozen(table.ravel()), starts.size, (0,) * lanes
     out = [np.empty((count, *rest), table.dtype) for rest in ((WIDTH, 2 * WIDTH), (WIDTH + 1,), (len(x), WIDTH), (2,))]
     work = aligned(kernels.condense_size(WIDTH, len(x), lanes), table.dtype)
     given = (flat, base, starts, lengths, 0, count // lanes)

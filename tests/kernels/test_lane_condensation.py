@@ -7,6 +7,7 @@ import stridiag
 from stridiag._kernels import lane_condensation, lane_substitution
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.lane_groups import group_size
+from stridiag.factorization.chain_windows import frozen
 from stridiag.planning.chain import ChainLayout
 from stridiag.planning.condensation import CondensationLayout
 
@@ -37,6 +38,11 @@ def laid_out(n, stride, links, segment, dtype, scale=1.0, dominant=None):
     return layout, (dl.astype(dtype), d.astype(dtype), du.astype(dtype))
 
 
+def read_only(*given):
+    """As factorizations have them: what may be written to is another type, for which everything is compiled again."""
+    return [None if part is None else frozen(part) for part in given]
+
+
 def reduced(kernel, layout, tridiagonal, b, probe, products=None, reflecting=True):
     segments = layout.first.size
     leftover = np.full((segments, 2, 5), np.nan)
@@ -44,7 +50,7 @@ def reduced(kernel, layout, tridiagonal, b, probe, products=None, reflecting=Tru
     groups = -(-segments // group_size(tridiagonal[1].dtype))
     dependent = np.full(groups, 7)
     around = (layout.first, layout.last, layout.neighbours, layout.lanes)
-    kernel(reflecting, *tridiagonal, b, probe, *around, 0, groups, leftover, sides, dependent, products)
+    kernel(reflecting, *read_only(*tridiagonal, b, probe), *around, 0, groups, leftover, sides, dependent, products)
     return leftover, sides, dependent
 
 
@@ -52,7 +58,7 @@ def expanded(kernel, layout, tridiagonal, b, probe, known, reflecting=True):
     groups = -(-layout.first.size // group_size(tridiagonal[1].dtype))
     x, squares = np.full(b.size, 7, b.dtype), np.full(groups, np.nan)
     around = (layout.first, layout.last, layout.neighbours, layout.lanes)
-    kernel(reflecting, *tridiagonal, b, probe, known, *around, 0, groups, x, squares)
+    kernel(reflecting, *read_only(*tridiagonal, b, probe), known, *around, 0, groups, x, squares)
     return x, squares
 
 
@@ -159,9 +165,8 @@ def test_pieces_do_not_matter():
     leftover, sides, dependent = np.empty((segments, 2, 5)), np.empty((segments, 2, 2)), np.empty(groups, np.int64)
     around = (layout.first, layout.last, layout.neighbours, layout.lanes)
     for group in reversed(range(groups)):
-        lane_condensation.reduce(
-            True, *tridiagonal, np.ones(2000), None, *around, group, group + 1, leftover, sides, dependent, None
-        )
+        given = read_only(*tridiagonal, np.ones(2000))
+        lane_condensation.reduce(True, *given, None, *around, group, group + 1, leftover, sides, dependent, None)
     assert (leftover == whole[0]).all()
     assert (sides[:, :, 0] == whole[1][:, :, 0]).all()
 

@@ -6,6 +6,7 @@ import pytest
 from stridiag._kernels import lane_windows, window_checks
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.shared_units import new_units
+from stridiag.factorization.chain_windows import frozen
 
 pytestmark = pytest.mark.skipif(not COMPILES, reason="explicit vectors exist in compiled code only")
 
@@ -34,6 +35,8 @@ def solved(kernel, how, dl, d, du, b, stride, probing, *, from_end=False):
     groups = -(-height // (lanes * PIECE)) * (1 if stride == 1 else stride // beside)
     margin = MARGINS[how]
     probe = np.random.default_rng(1).normal(size=PIECE + 2 * margin) if probing else None
+    # As factorizations have them: what may be written to is another type, for which everything is compiled again.
+    dl, d, du, b, probe = (None if part is None else frozen(part) for part in (dl, d, du, b, probe))
     x, borders = np.full(d.size, 7.0), np.zeros((groups, 4, 16))
     largest, squares = np.empty((2, groups))
     kernel(

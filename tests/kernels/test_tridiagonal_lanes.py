@@ -7,6 +7,7 @@ from numba import config
 from stridiag._kernels import tridiagonal_lanes, tridiagonal_lu
 from stridiag._kernels.vectors import BYTES
 from stridiag._results import aligned
+from stridiag.factorization.chain_windows import frozen
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="vectors exist in compiled code only")
 
@@ -41,6 +42,8 @@ def run(values, source, slots, stride, b, x, c, z, growth, sizes):
     lanes = BYTES // values.itemsize
     starts, reached = np.arange(members), np.empty(members, np.int64)
     tile = aligned((2 * lanes * tridiagonal_lanes.ROW * n,), values.dtype)
+    # As factorizations have them: what may be written to is another type, for which everything is compiled again.
+    values, b, c = (None if part is None else frozen(part) for part in (values, b, c))
     tridiagonal_lanes.solve_groups(
         values,
         starts * values.shape[1],
@@ -107,7 +110,7 @@ class TestAgainstPlainLoops:
         starts = np.arange(members) * values.shape[1]
         groups = -(-members // (2 * lanes))
         tridiagonal_lanes.determinant_groups(
-            values, starts, source, slots, stride, unit, products, units, ordinary, tile, lanes, 0, groups
+            frozen(values), starts, source, slots, stride, unit, products, units, ordinary, tile, lanes, 0, groups
         )
         assert ordinary.all()
         for k in range(members):
