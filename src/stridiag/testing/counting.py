@@ -12,6 +12,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -230,10 +231,12 @@ def count(kernel: Any, *arguments: Any) -> int:
 class _Recorder:
     """Stands for a kernel: runs its counting twin on copies, and puts the numbers back."""
 
-    def __init__(self, kernel: Any, tally: list[int]) -> None:
+    def __init__(self, kernel: Any, tally: list[int], known: dict[int, Any]) -> None:
         self.py_func = kernel.py_func
-        self._twin = plain_twin(kernel)
+        # What the twin of another kernel finds here.
+        self.plain = getattr(kernel, "plain", kernel)
         self._tally = tally
+        self._known = known
 
     def __call__(self, *arguments: Any) -> Any:
         copies: dict[int, tuple[Any, Any]] = {}
@@ -248,7 +251,8 @@ class _Recorder:
 
         passed = [replaced(argument) for argument in arguments]
         Counted.total = 0
-        result = self._twin(*passed)
+        # Of all kernels a few are called: twins are made when they are.
+        result = _twin(self.plain, self._known)(*passed)
         self._tally[0] += Counted.total
         for original, copy in copies.values():
             if original.flags.writeable:
@@ -256,6 +260,15 @@ class _Recorder:
         if isinstance(result, tuple):
             return tuple(float(part) if isinstance(part, Counted) else part for part in result)
         return float(result) if isinstance(result, Counted) else result
+
+
+@cache
+def _import_rooms() -> None:
+    """Import now what would bring compiled kernels in later, when first needed."""
+    for room in ("planning", "factorization", "linalg"):
+        package = import_module(f"stridiag.{room}")
+        for info in iter_modules(package.__path__):
+            import_module(f"stridiag.{room}.{info.name}")
 
 
 @contextmanager
@@ -279,12 +292,9 @@ def recording() -> Iterator[list[int]]:
     >>> executed[0] == F.plan.operations.slogdet
     True
     """
-    # What is imported only when first needed would bring the compiled kernels in.
-    for room in ("planning", "factorization", "linalg"):
-        package = import_module(f"stridiag.{room}")
-        for info in iter_modules(package.__path__):
-            import_module(f"stridiag.{room}.{info.name}")
+    _import_rooms()
     tally = [0]
+    known: dict[int, Any] = {}
     replaced: list[tuple[Any, str, Any]] = []
     try:
         # Vectors hold no numbers that count: the loops that do the same are counted. And plans promise reflections.
@@ -297,7 +307,7 @@ def recording() -> Iterator[list[int]]:
                 for attribute, value in list(vars(module).items()):
                     if hasattr(value, "py_func") and value.__module__.startswith("stridiag._kernels"):
                         replaced.append((module, attribute, value))
-                        setattr(module, attribute, _Recorder(value, tally))
+                        setattr(module, attribute, _Recorder(value, tally, known))
         yield tally
     finally:
         for module, attribute, value in replaced:
