@@ -117,9 +117,9 @@ def test_what_decays_slowly_somewhere_is_solved_again(tried, b, monkeypatch):
     def noted(self, b, margin, made):
         run = solver(self, b, margin, made)
 
-        def counted(begin, end):
-            margins.extend([margin] * (end - begin))
-            run(begin, end)
+        def counted(units, from_end):
+            margins.append(margin)
+            run(units, from_end)
 
         return counted
 

@@ -7,6 +7,7 @@ import stridiag
 from stridiag._kernels import band_window_checks, band_windows
 from stridiag._kernels.band_lanes import ABSENT
 from stridiag._kernels.compile import COMPILES
+from stridiag._kernels.shared_units import new_units
 from stridiag.planning.chain import ChainLayout
 from stridiag.planning.two_ended_band import TwoEndedBand
 
@@ -38,9 +39,9 @@ class Case:
         x, borders = np.full(self.n, 7.0), np.zeros((self.groups, self.lower + self.upper, 16))
         largest, squares = np.empty((2, self.groups))
         given = (*self.given(), sides, self.b, probe, PIECE, margin)
-        # Groups by themselves do what all do together.
-        kernel(*given, 0, 1, x, borders, largest, squares)
-        kernel(*given, 1, self.groups, x, borders, largest, squares)
+        # Groups by themselves do what all do together, from either end.
+        kernel(*given, new_units(0, 1), False, x, borders, largest, squares)
+        kernel(*given, new_units(1, self.groups), True, x, borders, largest, squares)
         return x, borders, largest, squares
 
     def disagreeing(self, x, borders, limit=2 * EPS):

@@ -55,6 +55,7 @@ from stridiag._kernels.lane_tuples import (
 )
 from stridiag._kernels.lane_window_rows import ask_for_room, bring, bring_back
 from stridiag._kernels.lane_window_steps import SLACK
+from stridiag._kernels.shared_units import Units, take, take_the_rest
 from stridiag._kernels.vectors import both, every, less, load, store
 
 __all__ = ["plain_solve_windows", "solve_windows"]
@@ -79,8 +80,8 @@ def plain_solve_windows(
     probe: Array,
     piece: int,
     margin: int,
-    begin: int,
-    end: int,
+    units: Units,
+    from_end: bool,
     x: Array,
     borders: Array,
     largest: Array,
@@ -94,7 +95,8 @@ def plain_solve_windows(
     rows = np.empty((lower + steps, upper + right), b.dtype)
     known = np.empty((steps + upper, right), b.dtype)
     new = np.empty(lower + upper + 1 + right, b.dtype)
-    for group in range(begin, end):
+    group = take(units, from_end)
+    while group >= 0:
         total = most = 0.0
         trusted = True
         for lane in range(size):
@@ -140,6 +142,9 @@ def plain_solve_windows(
             total += known[margin - lower, 0] * 0.0
         largest[group] = most if trusted else math.nan
         squares[group] = total if trusted else math.nan
+        if not trusted:
+            take_the_rest(units)
+        group = take(units, from_end)
 
 
 @borrowing
@@ -240,20 +245,21 @@ def solve_windows(
     probe: Array,
     piece: int,
     margin: int,
-    begin: int,
-    end: int,
+    units: Units,
+    from_end: bool,
     x: Array,
     borders: Array,
     largest: Array,
     squares: Array,
 ) -> None:
-    """Solve the windows of the groups `begin` ... `end` - 1, and fill in their pieces of `x`, (n,).
+    """Solve the windows of the groups that are taken, see `shared_units`, and fill in their pieces of `x`, (n,).
 
     `piece` and `margin` are multiples of a tile's rows; `probe` has at least as many numbers as a window has rows, or
     none where there is one side. Of each group: ``borders[group]``, (u + l, lanes), become the unknowns behind the
     piece, and those before it, backwards; ``largest[group]`` the largest magnitude of an entry of the matrix;
     ``squares[group]`` the sum of the squares of the probe's solution, NaN if a number of x is not finite or a pivot is
-    not to be trusted. Then the groups behind are not solved, and theirs are NaN too, as is what is largest.
+    not to be trusted, as is then what is largest. Then those not yet taken are not solved, and nothing is known of
+    theirs.
     """
     n, size = b.size, group_size_of(b)
     half = size // 2
@@ -268,7 +274,8 @@ def solve_windows(
     dropped = margin - ROWS
     rows = np.empty((steps - dropped) * width + half, b.dtype)
     origin = aligned(rows)
-    for group in range(begin, end):
+    group = take(units, from_end)
+    while group >= 0:
         for lane in range(size):
             starts[lane] = (group * size + lane) * piece - margin
             tile[place + lane] = weight(group * size + lane)
@@ -291,8 +298,9 @@ def solve_windows(
                     other, tile, at + half, given, weights_other, rows, to + half, size, fine_other, most
                 )
         if not every(both(fine, fine_other)):
-            squares[group:end] = np.nan
-            largest[group:end] = np.nan
+            squares[group] = np.nan
+            largest[group] = np.nan
+            take_the_rest(units)
             break
         store(tile, place, most)
         largest[group] = 0.0
@@ -338,6 +346,7 @@ def solve_windows(
         for lane in range(half):
             ends += tile[place + lane]
         squares[group] = ends
+        group = take(units, from_end)
 
 
 @borrowing

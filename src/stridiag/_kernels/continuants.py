@@ -16,9 +16,7 @@ made from the same rounded F_j and G_j. So column j is, but for the |i - j| roun
 the exact inverse of a matrix within 3 units of rounding of A, entry by entry; hence
 :math:`|\delta Z| \le c\,u\,|Z||A||Z|`. Nothing is divided by a continuant, so zero ones do no harm.
 
-**Range.** Continuants leave the exponent range near n = 300. A number here is a pair (m, e), which stands for
-:math:`m\,2^{200 e}`, with m = 0 or :math:`2^{-100} \le |m| \le 2^{100}`: sums and products of pairs neither
-overflow nor lose a digit to underflow, whatever the entries and the order.
+**Range.** Continuants leave the exponent range near n = 300: they are pairs of `stridiag._kernels.extended_range`.
 
 **The whole inverse** is :math:`Z_{ij} = X_i Y_j` on and above, :math:`V_i W_j` below the diagonal, with
 
@@ -44,7 +42,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.compile import borrowing, inlined, kernel
+from stridiag._kernels.extended_range import UNIT, ZERO_UNIT, normal, number, one, plus, size_of
 
 __all__ = [
     "block_columns",
@@ -60,14 +59,6 @@ __all__ = [
 Array = NDArray[Any]
 Index = NDArray[np.int64]
 
-UNIT = 200
-"""Exponents count powers of two to this."""
-_UP = 2.0**UNIT
-_DOWN = 2.0**-UNIT
-_LARGE = 2.0 ** (UNIT // 2)
-_SMALL = 2.0 ** -(UNIT // 2)
-# The exponent of zero: so low that no sum notices it.
-_FLOOR = -(1 << 40)
 # Units by which the exponents of one block of columns may differ from its own.
 _SPREAD = 1
 
@@ -77,90 +68,29 @@ X, Y, V, W = range(4)
 
 
 @inlined
-def _one(like: Any) -> Any:
-    """Return a one of the same type."""
-    return like * 0 + 1
-
-
-@inlined
-def _size(m: Any) -> float:
-    """Return the magnitude within a factor of two; without the root that that of a complex number takes."""
-    size: float = max(abs(m.real), abs(m.imag))
-    return size
-
-
-@inlined
-def _normal(m: Any, e: int) -> tuple[Any, int]:
-    """Bring a mantissa into its range."""
-    size = _size(m)
-    if not _SMALL <= size <= _LARGE:
-        if size == 0.0:
-            return m, _FLOOR
-        while size < _SMALL:
-            m, size, e = m * _UP, size * _UP, e - 1
-        # NaN, which no number of steps would bring there, passes.
-        while np.inf > size > _LARGE:
-            m, size, e = m * _DOWN, size * _DOWN, e + 1
-    return m, e
-
-
-@inlined
-def _share(distance: int) -> float:
-    """Return the power of two for a term so many units below the other; 0 where rounding loses it."""
-    if distance == 1:
-        return _DOWN
-    if distance == 2:
-        return _DOWN * _DOWN
-    return _DOWN * _DOWN * _DOWN if distance == 3 else 0.0
-
-
-@inlined
-def _plus(m: Any, e: int, other: Any, f: int) -> tuple[Any, int]:
-    """Return the sum of two terms, each a product of at most three numbers in range."""
-    if e == f:
-        return _normal(m + other, e)
-    if e > f:
-        return _normal(m + other * _share(e - f), e)
-    return _normal(m * _share(f - e) + other, f)
-
-
-@inlined
-def _number(m: Any, e: int) -> Any:
-    """Return a pair as an ordinary number; its mantissa may be a product of three."""
-    while e > 0 and _size(m) < np.inf and _size(m) > 0.0:
-        m, e = m * _UP, e - 1
-    while e < 0 and _size(m) > 0.0:
-        # The last step rounds, where the result is subnormal; no earlier one may.
-        if e < -1 and _size(m) < _DOWN * _DOWN:
-            return m * 0
-        m, e = m * _DOWN, e + 1
-    return m
-
-
-# Scalars only: numba counts references of an array that a helper takes, with an atomic operation each.
-@inlined
 def _following(
     lower: Any, main: Any, upper: Any, this: Any, unit: int, share: Any, of_share: int
 ) -> tuple[Any, int, Any, int]:
     """Return the continuant with one more row, and the one without it, times the entries that join it to the next."""
     if lower == 0.0 and upper == 0.0:
         zero = this * 0
-        return _one(zero), 0, zero, _FLOOR
-    m, e = _normal(main, 0)
-    m, e = _plus(m * this, e + unit, -share, of_share)
-    lower, el = _normal(lower, 0)
-    upper, eu = _normal(upper, 0)
-    beta, eb = _normal(lower * upper, el + eu)
-    share, of_share = _normal(beta * this, eb + unit)
+        return one(zero), 0, zero, ZERO_UNIT
+    m, e = normal(main, 0)
+    m, e = plus(m * this, e + unit, -share, of_share)
+    lower, el = normal(lower, 0)
+    upper, eu = normal(upper, 0)
+    beta, eb = normal(lower * upper, el + eu)
+    share, of_share = normal(beta * this, eb + unit)
     return m, e, share, of_share
 
 
-@inlined
-def _whole(main: Any, f: Any, ef: int, before: Any, eb: int, g: Any, eg: int, behind: Any, eh: int) -> tuple[Any, int]:
+@borrowing
+def _whole(d: Any, mantissa: Any, exponent: Any, j: Any) -> tuple[Any, int]:
     """Return D_j, from what `continuants` found."""
-    m, e = _normal(main, 0)
-    m, e = _plus(m * g, e + eg, -behind, eh)
-    return _plus(m * f, e + ef, -before * g, eb + eg)
+    g, eg = mantissa[G, j], exponent[G, j]
+    m, e = normal(d[j], 0)
+    m, e = plus(m * g, e + eg, -mantissa[G_BEHIND, j], exponent[G_BEHIND, j])
+    return plus(m * mantissa[F, j], e + exponent[F, j], -mantissa[F_BEFORE, j] * g, exponent[F_BEFORE, j] + eg)
 
 
 @kernel
@@ -180,8 +110,8 @@ def leading(dl: Array, d: Array, du: Array, mantissa: Array, exponent: Index) ->
     if n == 0:
         return
     zero = d[0] * 0
-    this, unit = _one(zero), 0
-    share, of_share = zero, _FLOOR
+    this, unit = one(zero), 0
+    share, of_share = zero, ZERO_UNIT
     for j in range(n):
         mantissa[F, j], exponent[F, j] = this, unit
         mantissa[F_BEFORE, j], exponent[F_BEFORE, j] = share, of_share
@@ -197,8 +127,8 @@ def trailing(dl: Array, d: Array, du: Array, mantissa: Array, exponent: Index) -
     if n == 0:
         return
     zero = d[0] * 0
-    this, unit = _one(zero), 0
-    share, of_share = zero, _FLOOR
+    this, unit = one(zero), 0
+    share, of_share = zero, ZERO_UNIT
     for j in range(n - 1, -1, -1):
         mantissa[G, j], exponent[G, j] = this, unit
         mantissa[G_BEHIND, j], exponent[G_BEHIND, j] = share, of_share
@@ -215,17 +145,11 @@ def chain_diagonal(d: Array, mantissa: Array, exponent: Index, out: Array, first
     """
     for j in range(first, last):
         f, ef, g, eg = mantissa[F, j], exponent[F, j], mantissa[G, j], exponent[G, j]
-        before, eb, behind, eh = (
-            mantissa[F_BEFORE, j],
-            exponent[F_BEFORE, j],
-            mantissa[G_BEHIND, j],
-            exponent[G_BEHIND, j],
-        )
-        whole, unit = _whole(d[j], f, ef, before, eb, g, eg, behind, eh)
+        whole, unit = _whole(d, mantissa, exponent, j)
         # Accepts the good, and keeps complex division from raising.
-        if not 0.0 < _size(whole) < np.inf:
+        if not 0.0 < size_of(whole) < np.inf:
             return j
-        out[j] = _number(f * g / whole, ef + eg - unit)
+        out[j] = number(f * g / whole, ef + eg - unit)
     return -1
 
 
@@ -249,24 +173,27 @@ def chain_pattern(
     """
     for j in range(first, last):
         f, ef, g, eg = mantissa[F, j], exponent[F, j], mantissa[G, j], exponent[G, j]
-        before, eb, behind, eh = (
-            mantissa[F_BEFORE, j],
-            exponent[F_BEFORE, j],
-            mantissa[G_BEHIND, j],
-            exponent[G_BEHIND, j],
-        )
-        whole, unit = _whole(d[j], f, ef, before, eb, g, eg, behind, eh)
-        if not 0.0 < _size(whole) < np.inf:
+        whole, unit = _whole(d, mantissa, exponent, j)
+        if not 0.0 < size_of(whole) < np.inf:
             return j
-        m, e = _normal(g / whole, eg - unit)
-        main[j] = _number(f * m, ef + e)
+        m, e = normal(g / whole, eg - unit)
+        main[j] = number(f * m, ef + e)
         if j > 0:
-            m, e = _normal(-mantissa[F, j - 1] * m, exponent[F, j - 1] + e)
-            below, el = _normal(dl[j - 1], 0)
-            above, eu = _normal(du[j - 1], 0)
-            lower[j - 1] = _number(below * m, el + e)
-            upper[j - 1] = _number(above * m, eu + e)
+            m, e = normal(-mantissa[F, j - 1] * m, exponent[F, j - 1] + e)
+            below, el = normal(dl[j - 1], 0)
+            above, eu = normal(du[j - 1], 0)
+            lower[j - 1] = number(below * m, el + e)
+            upper[j - 1] = number(above * m, eu + e)
     return -1
+
+
+@inlined
+def _product(p: Any, unit: int, entry: Any) -> tuple[Any, int]:
+    """Return a running product with one more entry, and the sign; begun anew behind a zero."""
+    if entry == 0.0:
+        return one(p * 0), 0
+    m, e = normal(entry, 0)
+    return normal(-p * m, unit + e)
 
 
 @kernel
@@ -276,34 +203,20 @@ def generators(dl: Array, d: Array, du: Array, mantissa: Array, exponent: Index)
     if n == 0:
         return -1
     # The running products, with the signs.
-    p, ep = _one(d[0] * 0), 0
+    p, ep = one(d[0] * 0), 0
     q, eq = p, ep
     for j in range(n):
         f, ef, g, eg = mantissa[F, j], exponent[F, j], mantissa[G, j], exponent[G, j]
-        before, eb, behind, eh = (
-            mantissa[F_BEFORE, j],
-            exponent[F_BEFORE, j],
-            mantissa[G_BEHIND, j],
-            exponent[G_BEHIND, j],
-        )
-        whole, unit = _whole(d[j], f, ef, before, eb, g, eg, behind, eh)
-        if not 0.0 < _size(whole) < np.inf:
+        whole, unit = _whole(d, mantissa, exponent, j)
+        if not 0.0 < size_of(whole) < np.inf:
             return j
-        mantissa[X, j], exponent[X, j] = _normal(f / p, ef - ep)
-        mantissa[Y, j], exponent[Y, j] = _normal(p * g / whole, ep + eg - unit)
-        mantissa[V, j], exponent[V, j] = _normal(q * g, eq + eg)
-        m, e = _normal(q * whole, eq + unit)
-        mantissa[W, j], exponent[W, j] = _normal(f / m, ef - e)
-        if du[j] == 0.0:
-            p, ep = _one(p * 0), 0
-        else:
-            m, e = _normal(du[j], 0)
-            p, ep = _normal(-p * m, ep + e)
-        if dl[j] == 0.0:
-            q, eq = _one(q * 0), 0
-        else:
-            m, e = _normal(dl[j], 0)
-            q, eq = _normal(-q * m, eq + e)
+        mantissa[X, j], exponent[X, j] = normal(f / p, ef - ep)
+        mantissa[Y, j], exponent[Y, j] = normal(p * g / whole, ep + eg - unit)
+        mantissa[V, j], exponent[V, j] = normal(q * g, eq + eg)
+        m, e = normal(q * whole, eq + unit)
+        mantissa[W, j], exponent[W, j] = normal(f / m, ef - e)
+        p, ep = _product(p, ep, du[j])
+        q, eq = _product(q, eq, dl[j])
     return -1
 
 
@@ -334,7 +247,7 @@ def block_columns(mantissa: Array, exponent: Index, coupling: Array, scaled: Arr
     start[count] = n
     for b in range(count):
         for j in range(start[b], start[b + 1]):
-            scaled[j] = _number(mantissa[j], exponent[j] - unit[b])
+            scaled[j] = number(mantissa[j], exponent[j] - unit[b])
     return count
 
 
@@ -440,7 +353,7 @@ def chain_entries(
             left, right = V, W
         out[k] = 0.0
         if here:
-            out[k] = _number(mantissa[left, i] * mantissa[right, j], exponent[left, i] + exponent[right, j])
+            out[k] = number(mantissa[left, i] * mantissa[right, j], exponent[left, i] + exponent[right, j])
 
 
 @kernel
@@ -454,34 +367,28 @@ def largest_column_sum(
     `continuants`; `sums`, `units`, (n,): work.
     """
     n = d.size
-    best, unit = 0.0, _FLOOR
-    sum_, e = 0.0, _FLOOR
+    best, unit = 0.0, ZERO_UNIT
+    sum_, e = 0.0, ZERO_UNIT
     for j in range(n - 1, -1, -1):
         sums[j], units[j] = sum_, e
         if j > 0:
-            sum_, e = _plus(sum_, e, abs(mantissa[G, j]), exponent[G, j])
-            m, em = _normal(abs(dl[j - 1]), 0)
-            sum_, e = _normal(sum_ * m, e + em)
-    sum_, e = 0.0, _FLOOR
+            sum_, e = plus(sum_, e, abs(mantissa[G, j]), exponent[G, j])
+            m, em = normal(abs(dl[j - 1]), 0)
+            sum_, e = normal(sum_ * m, e + em)
+    sum_, e = 0.0, ZERO_UNIT
     for j in range(n):
         f, ef, g, eg = mantissa[F, j], exponent[F, j], mantissa[G, j], exponent[G, j]
-        before, eb, behind, eh = (
-            mantissa[F_BEFORE, j],
-            exponent[F_BEFORE, j],
-            mantissa[G_BEHIND, j],
-            exponent[G_BEHIND, j],
-        )
-        whole, ew = _whole(d[j], f, ef, before, eb, g, eg, behind, eh)
-        if not 0.0 < _size(whole) < np.inf:
+        whole, ew = _whole(d, mantissa, exponent, j)
+        if not 0.0 < size_of(whole) < np.inf:
             return np.inf, 0, j
         size = abs(f)
-        sum_, e = _plus(sum_, e, size, ef)
-        total, et = _plus(sum_ * abs(g), e + eg, sums[j] * size, units[j] + ef)
-        total, et = _normal(total / abs(whole), et - ew)
+        sum_, e = plus(sum_, e, size, ef)
+        total, et = plus(sum_ * abs(g), e + eg, sums[j] * size, units[j] + ef)
+        total, et = normal(total / abs(whole), et - ew)
         # By the sign of the difference, since mantissas with different exponents overlap.
-        difference, _ = _plus(total, et, -best, unit)
+        difference, _ = plus(total, et, -best, unit)
         if difference > 0.0:
             best, unit = total, et
-        m, em = _normal(abs(du[j]), 0)
-        sum_, e = _normal(sum_ * m, e + em)
+        m, em = normal(abs(du[j]), 0)
+        sum_, e = normal(sum_ * m, e + em)
     return best, unit, -1

@@ -172,7 +172,7 @@ def condensed_panels(
 ) -> None:
     """Fill panels of `out`, (n, n), with rows of the inverse in chain order.
 
-    As `stridiag._kernels.condensation.back_substitute`, for a single chain, given the kept rows `z`, (k, m), of some
+    As `stridiag._kernels.condensed_sides.back_substitute`, for one chain, given the kept rows `z`, (k, m), of some
     columns of the inverse; m is a multiple of 32.
 
     Parameters

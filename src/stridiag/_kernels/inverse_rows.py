@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
-from stridiag._kernels.continuants import UNIT, V, X
+from stridiag._kernels.continuants import V, X
+from stridiag._kernels.extended_range import UNIT
 from stridiag._kernels.vectors import choose, less, load, magnitude, splat, store, store_past_caches
 
 __all__ = ["write_rows"]

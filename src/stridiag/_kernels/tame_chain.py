@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import inlined, kernel
+from stridiag._kernels.extended_range import DOWN, LARGE, SMALL, UP, size_of
 from stridiag._kernels.extremes import MAGNITUDE
 
 __all__ = ["TAME", "all_tame", "leading", "tame_diagonal", "tame_pattern"]
@@ -27,15 +28,7 @@ Array = NDArray[Any]
 
 TAME = np.array([2.0**-40, 2.0**40]).view(np.uint64)
 """Bits of the smallest and of the largest tame number."""
-_UP, _DOWN = 2.0**200, 2.0**-200
-_LARGE, _SMALL = 2.0**100, 2.0**-100
 _FAR_ABOVE, _FAR_BELOW = 2.0**300, 2.0**-300
-
-
-@inlined
-def _size(m: Any) -> float:
-    size: float = max(abs(m.real), abs(m.imag))
-    return size
 
 
 @kernel
@@ -60,13 +53,13 @@ def _following(lower: Any, main: Any, upper: Any, this: Any, share: Any, unit: i
         zero = this * 0
         return zero + 1, zero, 0
     this, share = main * this - share, lower * upper * this
-    size = _size(this)
-    if not _SMALL <= size <= _LARGE:
-        size = max(size, _size(share))
-        if size > _LARGE:
-            return this * _DOWN, share * _DOWN, unit + 1
-        if 0.0 < size < _SMALL:
-            return this * _UP, share * _UP, unit - 1
+    size = size_of(this)
+    if not SMALL <= size <= LARGE:
+        size = max(size, size_of(share))
+        if size > LARGE:
+            return this * DOWN, share * DOWN, unit + 1
+        if 0.0 < size < SMALL:
+            return this * UP, share * UP, unit - 1
     return this, share, unit
 
 
@@ -93,7 +86,7 @@ def tame_diagonal(dl: Array, d: Array, du: Array, f: Array, before: Array, out: 
     unit = 0
     for j in range(n - 1, -1, -1):
         whole = (d[j] * g - behind) * f[j] - before[j] * g
-        if not _FAR_BELOW <= _size(whole) <= _FAR_ABOVE:
+        if not _FAR_BELOW <= size_of(whole) <= _FAR_ABOVE:
             return j
         out[j] = f[j] * g / whole
         if j > 0:
@@ -123,7 +116,7 @@ def tame_pattern(
     unit = 0
     for j in range(n - 1, -1, -1):
         whole = (d[j] * g - behind) * f[j] - before[j] * g
-        if not _FAR_BELOW <= _size(whole) <= _FAR_ABOVE:
+        if not _FAR_BELOW <= size_of(whole) <= _FAR_ABOVE:
             return j
         m = g / whole
         main[j] = f[j] * m
@@ -132,7 +125,7 @@ def tame_pattern(
             m = -f[j - 1] * m
             # Where nothing couples two rows, units begin anew, and zeros come out.
             if units[j - 1] != units[j] and not (below == 0.0 and above == 0.0):
-                m = m * (_UP if units[j - 1] > units[j] else _DOWN)
+                m = m * (UP if units[j - 1] > units[j] else DOWN)
             lower[j - 1], upper[j - 1] = below * m, above * m
             g, behind, unit = _following(below, d[j], above, g, behind, unit)
     return -1

@@ -236,31 +236,31 @@ def _up_adjoint_form(carried: Any, x: Any, place: Any, go: Any, n: Any, p: Any, 
 
 
 @borrowing
-def _down(carried: Any, b: Any, x: Any, start: Any, step: Any, n: Any, i: Any, end: Any, below: Any) -> Any:
-    _, lower, pivots = end
+def _down(carried: Any, i: Any, end: Any, sides: Any) -> Any:
+    (_, lower, pivots), (b, x, start, step, n, below) = end, sides
     row: Any = np.uint64(i)
     place = start + step * i
     return down(carried, b, x, place + step * len(below), place, n, int(pivots[row]), load(lower, row, 0, below))
 
 
 @borrowing
-def _up(known: Any, x: Any, start: Any, step: Any, n: Any, i: Any, end: Any, like: Any) -> Any:
-    rows, _, _ = end
+def _up(known: Any, i: Any, end: Any, sides: Any) -> Any:
+    (rows, _, _), (x, start, step, n, like) = end, sides
     row: Any = np.uint64(i)
     return up(known, x, start + step * i, n, rows[row, 0], load(rows, row, 1, like))
 
 
 @borrowing
-def _down_adjoint(waiting: Any, x: Any, start: Any, step: Any, n: Any, i: Any, stop: Any, end: Any, like: Any) -> Any:
-    rows, _, _ = end
+def _down_adjoint(waiting: Any, i: Any, end: Any, sides: Any) -> Any:
+    (rows, _, _), (x, start, step, n, like, stop) = end, sides
     place = start + step * i
     come, taken = place + step * len(like), i + len(like) < stop
     return down_adjoint(waiting, x, come, taken, place, n, rows[i, 0], load(rows, i, 1, like))
 
 
 @borrowing
-def _up_adjoint(carried: Any, x: Any, start: Any, step: Any, n: Any, i: Any, end: Any, below: Any) -> Any:
-    _, lower, pivots = end
+def _up_adjoint(carried: Any, i: Any, end: Any, sides: Any) -> Any:
+    (_, lower, pivots), (x, start, step, n, below) = end, sides
     place = start + step * i
     return up_adjoint(carried, x, place, place + step * len(below), n, int(pivots[i]), load(lower, i, 0, below))
 
@@ -274,6 +274,32 @@ def _steps(top: Any, bottom: Any, first: Any, last: Any) -> Any:
     steps = top[2].size if first == 0 else 0
     turned_steps = bottom[2].size if last == 2 else 0
     return steps, turned_steps, min(steps, turned_steps)
+
+
+@borrowing
+def _inwards(step: Any, one: Any, other: Any, top: Any, bottom: Any, first: Any, last: Any, sides: Any) -> Any:
+    """Take all steps from the ends; what the top and the bottom carry changes from step to step."""
+    steps, turned_steps, both = _steps(top, bottom, first, last)
+    for i in range(both):
+        one, other = step(one, i, top, sides[0]), step(other, i, bottom, sides[1])
+    for i in range(both, steps):
+        one = step(one, i, top, sides[0])
+    for i in range(both, turned_steps):
+        other = step(other, i, bottom, sides[1])
+    return one, other
+
+
+@borrowing
+def _outwards(step: Any, one: Any, other: Any, top: Any, bottom: Any, first: Any, last: Any, sides: Any) -> Any:
+    """Take all steps to the ends, as `_inwards` does from them."""
+    steps, turned_steps, both = _steps(top, bottom, first, last)
+    for i in range(steps - 1, both - 1, -1):
+        one = step(one, i, top, sides[0])
+    for i in range(turned_steps - 1, both - 1, -1):
+        other = step(other, i, bottom, sides[1])
+    for i in range(both - 1, -1, -1):
+        one, other = step(one, i, top, sides[0]), step(other, i, bottom, sides[1])
+    return one, other
 
 
 @kernel
@@ -294,16 +320,10 @@ def forward_substitute(
 
     The rest goes to `x`, which may be `b` itself.
     """
-    steps, turned_steps, both = _steps(top, bottom, first, last)
     flat, w = core.reshape(core.size), core.shape[1]
     one, other = of_sides(b, 0, 1, n, below, sides), of_sides(b, n - 1, -1, n, above, sides)
-    for i in range(both):
-        one = _down(one, b, x, 0, 1, n, i, top, below)
-        other = _down(other, b, x, n - 1, -1, n, i, bottom, above)
-    for i in range(both, steps):
-        one = _down(one, b, x, 0, 1, n, i, top, below)
-    for i in range(both, turned_steps):
-        other = _down(other, b, x, n - 1, -1, n, i, bottom, above)
+    both = (b, x, 0, 1, n, below), (b, x, n - 1, -1, n, above)
+    one, other = _inwards(_down, one, other, top, bottom, first, last, both)
     if first == 0:
         fill_sides(flat, 0, 1, w, one)
     if last == 2:
@@ -324,17 +344,10 @@ def back_substitute(
     core: Array,
 ) -> None:
     """Apply the inverse of U to the sides `x`, (r n,), given the unknowns of the core, (r, w)."""
-    steps, turned_steps, both = _steps(top, bottom, first, last)
     flat, w = core.reshape(core.size), core.shape[1]
     like = (*below, *above)
     one, other = of_sides(flat, 0, 1, w, like, sides), of_sides(flat, w - 1, -1, w, like, sides)
-    for i in range(steps - 1, both - 1, -1):
-        one = _up(one, x, 0, 1, n, i, top, like)
-    for i in range(turned_steps - 1, both - 1, -1):
-        other = _up(other, x, n - 1, -1, n, i, bottom, like)
-    for i in range(both - 1, -1, -1):
-        one = _up(one, x, 0, 1, n, i, top, like)
-        other = _up(other, x, n - 1, -1, n, i, bottom, like)
+    _outwards(_up, one, other, top, bottom, first, last, ((x, 0, 1, n, like), (x, n - 1, -1, n, like)))
 
 
 @kernel
@@ -395,18 +408,11 @@ def forward_substitute_adjoint(
 
     To be summed over the ends. What stands in the core is taken in once, from the top.
     """
-    steps, turned_steps, both = _steps(top, bottom, first, last)
     flat, w = core.reshape(core.size), core.shape[2]
     like = (*below, *above)
     one, other = of_sides(x, 0, 1, n, like, sides), of_sides(x, n - 1, -1, n, like, sides)
-    stop = bottom[2].size
-    for i in range(both):
-        one = _down_adjoint(one, x, 0, 1, n, i, n, top, like)
-        other = _down_adjoint(other, x, n - 1, -1, n, i, stop, bottom, like)
-    for i in range(both, steps):
-        one = _down_adjoint(one, x, 0, 1, n, i, n, top, like)
-    for i in range(both, turned_steps):
-        other = _down_adjoint(other, x, n - 1, -1, n, i, stop, bottom, like)
+    both = (x, 0, 1, n, like, n), (x, n - 1, -1, n, like, bottom[2].size)
+    one, other = _inwards(_down_adjoint, one, other, top, bottom, first, last, both)
     if first == 0:
         fill_sides(flat, 0, 1, w, one)
     if last == 2:
@@ -427,16 +433,10 @@ def back_substitute_adjoint(
     core: Array,
 ) -> None:
     """Apply the inverse of L's transpose, and the exchanges, to the sides `x`, (r n,), given the core's, (r, w)."""
-    steps, turned_steps, both = _steps(top, bottom, first, last)
     flat, w = core.reshape(core.size), core.shape[1]
     one, other = of_sides(flat, 0, 1, w, below, sides), of_sides(flat, w - 1, -1, w, above, sides)
-    for i in range(steps - 1, both - 1, -1):
-        one = _up_adjoint(one, x, 0, 1, n, i, top, below)
-    for i in range(turned_steps - 1, both - 1, -1):
-        other = _up_adjoint(other, x, n - 1, -1, n, i, bottom, above)
-    for i in range(both - 1, -1, -1):
-        one = _up_adjoint(one, x, 0, 1, n, i, top, below)
-        other = _up_adjoint(other, x, n - 1, -1, n, i, bottom, above)
+    both = (x, 0, 1, n, below), (x, n - 1, -1, n, above)
+    one, other = _outwards(_up_adjoint, one, other, top, bottom, first, last, both)
     if first == 0:
         fill_sides(x, 0, 1, n, one)
     if last == 2:

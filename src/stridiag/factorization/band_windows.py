@@ -19,7 +19,8 @@ from stridiag._kernels import band_windows as kernels
 from stridiag._kernels.band_lanes import ABSENT
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.lane_groups import ROWS, group_size
-from stridiag._kernels.threads import run_ranges
+from stridiag._kernels.shared_units import Units, new_units
+from stridiag._kernels.threads import run_shared
 from stridiag._results import unfilled
 from stridiag.factorization import chain_windows
 from stridiag.factorization.chain_windows import AGREED, SHRUNK, frozen, mostly_zero, settled
@@ -39,7 +40,7 @@ _LOOKED_AT, _SPARE, _WIDEST = 512, 1.25, 192
 # Vectors that the pivot rows of half a group may have, so that those of a group take 400 kB: they stay in a common
 # cache of the second level.
 _ROOM = 3200
-# Groups that are worth a thread of their own: decision 0032.
+# Groups that are worth a thread of their own: decision 0043.
 _GRAIN = 3
 
 
@@ -101,7 +102,7 @@ class BandWindows:
         borders = np.empty((self._groups, self._band.width, _SIZE))
         largest, squares = np.empty((2, self._groups))
         made = x, borders, largest, squares
-        run_ranges(self._solver(b, self._margin, made), self._groups, grain=_GRAIN, multiple=1)
+        run_shared(self._solver(b, self._margin, made), self._groups, grain=_GRAIN)
         # Accepts the good, so that NaN does not.
         if not squares.sum() < math.inf:
             return None
@@ -111,15 +112,15 @@ class BandWindows:
             return checks.disagreeing(flat, base, lower, self._piece, x, borders, AGREED * _EPS, found)
 
         solve = self._solver(b, 2 * self._margin, made)
-        if not settled(disagreeing, lambda group: solve(group, group + 1), self._groups):
+        if not settled(disagreeing, lambda group: solve(new_units(group, group + 1), False), self._groups):
             return None
         return float(largest.max()), math.sqrt(squares.sum())
 
-    def _solver(self, b: Array, margin: int, made: tuple[Array, ...]) -> Callable[[int, int], None]:
-        """Return what solves the windows of a range of groups."""
+    def _solver(self, b: Array, margin: int, made: tuple[Array, ...]) -> Callable[[Units, bool], None]:
+        """Return what solves the windows of groups that threads share."""
         numbers = probe(self._piece + 2 * margin, _DOUBLE)
 
-        def run(begin: int, end: int) -> None:
-            kernels.solve_windows(*self._given, (0, 0), b, numbers, self._piece, margin, begin, end, *made)
+        def run(units: Units, from_end: bool) -> None:
+            kernels.solve_windows(*self._given, (0, 0), b, numbers, self._piece, margin, units, from_end, *made)
 
         return run

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stridiag._dtypes import double_type
 from stridiag._kernels import continuants as kernels
 from stridiag._kernels import inverse_rows, tame_chain
+from stridiag._kernels.extended_range import UNIT
 from stridiag._kernels.threads import run_ranges
 from stridiag._recycled import recycled
 from stridiag._results import unfilled
@@ -141,7 +142,7 @@ def chain_norm(layout: ChainLayout, values: Array, *, adjoint: bool) -> tuple[fl
     n = d.size
     work = np.empty(n), np.empty(n, np.int64)
     mantissa, unit, info = kernels.largest_column_sum(dl, d, du, *_continuants(dl, d, du), *work)
-    return None if info >= 0 else (mantissa, kernels.UNIT * unit)
+    return None if info >= 0 else (mantissa, UNIT * unit)
 
 
 def write_chain_inverse(layout: ChainLayout, values: Array, out: Array) -> bool:

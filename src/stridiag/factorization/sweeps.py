@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._kernels import condensation, kept_columns, lane_condensation, lane_replay, lane_substitution
+from stridiag._kernels import condensation, kept_columns, lane_condensation, lane_notes, lane_replay, lane_substitution
 from stridiag._kernels import separator_tree as trees
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.lane_groups import group_size
@@ -323,7 +323,7 @@ class SweepsOnce(Sweeps):
 
 
 class Notes:
-    """The steps of all segments, in the order in which they are replayed: `stridiag._kernels.lane_replay`.
+    """The steps of all segments, in the order in which they are replayed: `stridiag._kernels.lane_notes`.
 
     Attributes
     ----------
@@ -347,15 +347,15 @@ class Notes:
         length = (layout.last - layout.first + 1)[lanes]
         steps = -(-np.maximum.reduceat(length, np.arange(0, lanes.size, size)) // half) * half
         groups, total = np.empty((steps.size, 4), np.int64), int(steps.sum())
-        groups[:, lane_replay.PLACE] = np.cumsum(steps) - steps
+        groups[:, lane_notes.PLACE] = np.cumsum(steps) - steps
         whole, real = np.empty((3, steps.size * size), np.int64), np.empty((6, steps.size * size))
-        turns = np.empty(total * size * lane_replay.turns_of(reflecting) + half, d.dtype)
-        pivots = np.empty(total * size * lane_replay.PIVOTS + half, d.dtype)
+        turns = np.empty(total * size * lane_notes.turns_of(reflecting) + half, d.dtype)
+        pivots = np.empty(total * size * lane_notes.PIVOTS + half, d.dtype)
         noted = np.empty(steps.size, np.bool_)
         around = (layout.first, layout.last, layout.neighbours, lanes)
 
         def note(begin: int, end: int) -> None:
-            lane_replay.note(reflecting, dl, d, du, *around, begin, end, groups, whole, real, turns, pivots, noted)
+            lane_notes.note(reflecting, dl, d, du, *around, begin, end, groups, whole, real, turns, pivots, noted)
 
         _run_groups(note, layout, steps.size, _GRAIN)
         self.useful = bool(noted.all())

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 __all__ = [
     "block_width",
-    "chain_column_sums",
     "chain_diagonal",
     "chain_entries",
     "chain_inverse",
@@ -47,12 +46,6 @@ def chain_pattern(lengths: Iterable[int]) -> int:
 def chain_entries(lengths: Iterable[int], count: int) -> int:
     """Count so many entries of the inverse, each inside a chain; one between two chains costs nothing."""
     return sum(_generators(length) for length in lengths) + count
-
-
-def chain_column_sums(lengths: Iterable[int]) -> int:
-    """Count the largest column sum of magnitudes of the inverse."""
-    several = [length for length in lengths if length]
-    return sum(_continuants(length) + 14 * length for length in several) - (3 if several else 0)
 
 
 def condensed_inverse(n: int, first: Index, last: Index, reflect: Index, rest: int, shared: int = 0) -> int:

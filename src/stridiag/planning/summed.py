@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stridiag._cached import cached_property
 from stridiag._kernels.condensation_layout import compress
 
 if TYPE_CHECKING:
@@ -37,12 +36,6 @@ class SummedColumns:
     indptr: NDArray[np.int32]
     indices: NDArray[np.int32]
     place: Index
-
-    @cached_property
-    def dense_place(self) -> Index:
-        """Where in the flat dense array, by rows, each source is added."""
-        columns = np.repeat(np.arange(self.order), np.diff(self.indptr))
-        return np.asarray((self.indices.astype(np.int64) * self.order + columns)[self.place])
 
     def sum_up(self, sources: Array) -> Array:
         """Return the entries, (entries,): the sums of these sources, in the order of `place`."""
