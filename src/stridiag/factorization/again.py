@@ -12,6 +12,7 @@ from stridiag._kernels import noted_solve as kernels
 from stridiag._results import aligned
 from stridiag.factorization.front_householder import FrontHouseholder
 from stridiag.factorization.front_lu import FrontLU
+from stridiag.factorization.markowitz import MarkowitzLU
 
 if TYPE_CHECKING:
     from stridiag.factorization.decomposition import Decomposition
@@ -38,9 +39,14 @@ class Again:
 
     @classmethod
     def of(
-        cls, layout: CondensationLayout, notes: Notes, nodes: Array, links: Array, reduced: Decomposition | None
+        cls,
+        layout: CondensationLayout,
+        notes: Notes,
+        nodes: Array,
+        links: Array,
+        reduced: Decomposition | MarkowitzLU | None,
     ) -> Self | None:
-        """Return it; None where the reduced system is neither factored in fronts nor left out."""
+        """Return it; None where the reduced system is factored in ways that are not known here, or refined."""
         none = np.empty(0)
         if reduced is None:
             return cls(notes, _program(layout), (none, none, none, nodes, links, none, none))
@@ -52,6 +58,10 @@ class Again:
             parts = (panels.heads, panels.behind, panels.places, reduced.pairs)
             program = _joined_program(layout, kernels.BY_LU, parts, lengths=(panels.length, reduced.widest))
             return cls(notes, program, (values, cosines, sines, nodes, links, lower, upper))
+        if isinstance(reduced, MarkowitzLU) and not reduced.refined:
+            parts = (reduced.ends, reduced.entries, reduced.places, reduced.pairs)
+            program = _joined_program(layout, kernels.BY_MARKOWITZ, parts, lengths=(0, layout.core.size))
+            return cls(notes, program, (reduced.numbers, *reduced.rotations, nodes, links, none, none))
         return None
 
     def solve(self, b: Array) -> tuple[Array, float]:

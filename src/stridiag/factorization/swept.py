@@ -20,12 +20,10 @@ from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.condition import norm_bounds, probe
 from stridiag.factorization.determinant import chain_determinant
 from stridiag.factorization.linked_windows import LinkedWindows
-from stridiag.factorization.markowitz import LARGEST
 from stridiag.factorization.scaled import in_range
 from stridiag.factorization.survey import largest_magnitude, survey
-from stridiag.factorization.sweeps import NOTED, Sweeps, SweepsOnce
+from stridiag.factorization.sweeps import NOTED, Sweeps
 from stridiag.factorization.tridiagonal import TridiagonalLU
-from stridiag.planning.reduced_method import interlaced
 
 if TYPE_CHECKING:
     from stridiag.factorization.decomposition import Decomposition
@@ -99,8 +97,7 @@ class _Swept(Generic[Stored]):
         known = survey(values)
         if known is None or not in_range(known.largest, values.dtype):
             return None
-        kind = SweepsOnce if self._greedy else Sweeps
-        sweeps = kind(self._segments, self._chain.entries(values), values)
+        sweeps = Sweeps(self._segments, self._chain.entries(values), values)
         plain = self._chain.stride == 1
         solution, size = sweeps.solve(self._chain.vector_to_chains(b), probing=True, x=x if plain else None)
         if not plain:
@@ -109,7 +106,7 @@ class _Swept(Generic[Stored]):
 
     @property
     def _greedy(self) -> bool:
-        """Whether a reduced system that is needed once is better not factored."""
+        """Whether the reduced system is factored in so little time that a factor need not be made for one solution."""
         return False
 
     @property
@@ -332,10 +329,9 @@ class SweptChains(_Swept[TridiagonalLU]):
 class SweptCondensation(_Swept[Condensation]):
     """Chains with links: in windows for some solutions, and for all where sweeps would note nothing."""
 
-    @cached_property
+    @property
     def _greedy(self) -> bool:
-        reduced = self._layout.reduced
-        return reduced.order <= LARGEST and interlaced(reduced)
+        return self._layout.greedy is not None
 
     @cached_property
     def _windows(self) -> LinkedWindows | None:
