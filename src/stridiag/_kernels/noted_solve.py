@@ -44,8 +44,8 @@ KIND, PLACES, AROUND, TAIL, LINK_START, LINK_KEPT, COLUMNS, NEIGHBOURS, LEFTOVER
 LINK_SEGMENT, CHAINS = 11, 12
 # Of QR in fronts its heads, what is behind the pivots, and the places of rows; the core is in the order of elimination.
 # Of LU in fronts the heads of its panels, what is behind pivots, the places of rows and columns, and the pairs. Behind
-# the kind then the lengths of the array of the places and of the work space. Of LU by Markowitz's rule where its lines
-# end, their entries, the places of rows and columns, and the pairs.
+# the kind then the lengths of the array of the places and of the work space. Of LU by Markowitz's rule its sizes,
+# entries, the places of rows and columns, and the pairs.
 FIRST, SECOND, THIRD, FOURTH = range(13, 17)
 # The parts of the store: of QR in fronts the turns and the upper factor, of LU the numbers, cosines and sines; the
 # nodes, and the links; of LU the numbers of panels, lower and upper.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import noted_solve as kernels
+from stridiag._kernels.markowitz_solve import LANES
 from stridiag._results import aligned
 from stridiag.factorization.front_householder import FrontHouseholder
 from stridiag.factorization.front_lu import FrontLU
@@ -59,9 +60,9 @@ class Again:
             program = _joined_program(layout, kernels.BY_LU, parts, lengths=(panels.length, reduced.widest))
             return cls(notes, program, (values, cosines, sines, nodes, links, lower, upper))
         if isinstance(reduced, MarkowitzLU) and not reduced.refined:
-            parts = (reduced.ends, reduced.entries, reduced.places, reduced.pairs)
-            program = _joined_program(layout, kernels.BY_MARKOWITZ, parts, lengths=(0, layout.core.size))
-            return cls(notes, program, (reduced.numbers, *reduced.rotations, nodes, links, none, none))
+            lists = (reduced.sizes, reduced.entries, reduced.places, reduced.pairs)
+            program = _joined_program(layout, kernels.BY_MARKOWITZ, lists, lengths=(0, layout.core.size + LANES))
+            return cls(notes, program, (reduced.numbers, reduced.cosines, reduced.sines, nodes, links, none, none))
         return None
 
     def solve(self, b: Array) -> tuple[Array, float]:

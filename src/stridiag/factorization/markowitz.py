@@ -54,9 +54,9 @@ class MarkowitzLU:
     def __init__(self, rotated: RotatedRows, pattern: ReducedPattern, data: Array) -> None:
         self._pattern, self._data, self._refined = pattern, data, False
         self.pairs = rotated.pairs
-        self.rotations, numbers = np.empty((2, self.pairs.shape[0])), np.empty(data.size)
-        parts = (rotated.starts, rotated.first, rotated.second, rotated.tail)
-        row_pairs.rotate_entries(data, *parts, *self.rotations, numbers)
+        self.cosines, self.sines = np.empty((2, self.pairs.shape[0]))
+        numbers, parts = np.empty(data.size), (rotated.starts, rotated.first, rotated.second, rotated.tail)
+        row_pairs.rotate_entries(data, *parts, self.cosines, self.sines, numbers)
         self._complete = self._factor(rotated, numbers)
 
     @classmethod
@@ -93,12 +93,15 @@ class MarkowitzLU:
         dense = aligned((left * row_step(left),), numbers.dtype, recycled)
         if not kernels.factor_rest(rows, columns, row_columns, row_values, ids, seen, buffer, dense):
             return False
-        total = solving.count(rows, order, steps, int(lower_ends[steps - 1]) if steps else 0)
-        self.places, self.ends = np.empty((2, n), np.int64), np.empty(2 * steps, np.int64)
+        lower_size = int(lower_ends[steps - 1]) if steps else 0
+        total = solving.count(rows, order, steps, lower_size)
+        inner = solving.dense_size(left)
+        self.sizes, self.places = np.array([steps, lower_size, inner]), np.empty((2, n), np.int64)
         self.entries = np.empty(total, np.int64)
-        self.numbers = aligned((total + left * left + steps,), numbers.dtype)
+        self.numbers = aligned((inner + n + solving.LANES + total,), numbers.dtype)
+        self.numbers[:] = 0.0
         made = (rows, row_columns, row_values, order, pivots, lower_ends, lower_rows, lower, ids, dense)
-        solving.pack(*made, self.places, self.ends, self.entries, self.numbers)
+        solving.pack(*made, seen, self.sizes, self.places, self.entries, self.numbers)
         return True
 
     def solve(self, b: Array) -> Array:
@@ -110,12 +113,12 @@ class MarkowitzLU:
 
     def _solve(self, x: Array) -> Array:
         """Solve once; overwrites `x`."""
-        row_pairs.rotate_sides(self.pairs, *self.rotations, x)
-        solving.solve(self.places, self.ends, self.entries, self.numbers, x, np.empty(x.shape[0]), x)
+        row_pairs.rotate_sides(self.pairs, self.cosines, self.sines, x)
+        solving.solve(self.places, self.sizes, self.entries, self.numbers, x, np.empty(x.shape[0] + solving.LANES), x)
         return x
 
     def _accurate(self) -> bool:
-        """Return whether a solution for a random vector solves a system close by: see `stridiag.factorization.guard`."""
+        """Return whether the solution for a random vector is one of a system close by: see `guard`."""
         pattern, data = self._pattern, self._data
         entries, work = (pattern.indptr, pattern.indices, data), np.empty(pattern.order)
         norm, _ = compressed_check.norms(*entries, work)
@@ -135,5 +138,5 @@ class MarkowitzLU:
     @property
     def nbytes(self) -> int:
         """Bytes that the stored factors occupy."""
-        parts = (self.rotations, self.places, self.ends, self.entries, self.numbers, self._data)
+        parts = (self.cosines, self.sines, self.places, self.entries, self.numbers, self._data)
         return sum(part.nbytes for part in parts)

@@ -144,7 +144,7 @@ class _Swept(Generic[Stored]):
         which, sweeps = ("_adjoint_windows", "_adjoint_sweeps") if adjoint else ("_windows", "_sweeps")
         self._solutions += 1
         made = sweeps in self.__dict__
-        windows = None if made and self._replaying else getattr(self, which)
+        windows: Windows | LinkedWindows | None = None if made and self._replaying else getattr(self, which)
         if windows is None or not self._replays(windows):
             return windows
         self._replaying = made or self._solutions > BY_WINDOWS
