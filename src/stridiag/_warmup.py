@@ -17,7 +17,6 @@ from stridiag._kernels import polling
 from stridiag._validate import VALUE_TYPES, check_option
 from stridiag.errors import IllConditionedWarning
 from stridiag.factorization.chain_windows import SHORTEST
-from stridiag.factorization.swept import REPLAYED
 from stridiag.structure import StridiagMatrix, random
 
 if TYPE_CHECKING:
@@ -38,8 +37,8 @@ CASES: dict[str, tuple[tuple[int, ...], int]] = {
 # Long chains take other kernels than short ones, and where the main diagonal does not dominate they take others again.
 _SHORT, _LONG = 60, 6000
 _FORMS = ((_SHORT, True), (_LONG, True), (_LONG, False))
-# And chains that are longer still are solved in windows, those that do not dominate even by a factor.
-_WITH_WINDOWS = (*_FORMS, (SHORTEST, True), (REPLAYED + 1, False))
+# And chains that are longer still are solved in windows.
+_WITH_WINDOWS = (*_FORMS, (SHORTEST, True), (SHORTEST, False))
 # Dominant narrow bands are, by `linalg.solve`.
 _WITH_BAND_WINDOWS = (*_FORMS, (SHORTEST, True))
 # So many right-hand sides go into vectors.

@@ -7,6 +7,8 @@ import stridiag
 from stridiag import NonFiniteError, SingularMatrixError
 from stridiag._kernels.compile import COMPILES
 from stridiag.factorization.again import LONGEST
+from stridiag.factorization.front_lu import FrontLU
+from stridiag.factorization.markowitz import MarkowitzLU
 from stridiag.planning.chain import SWEPT
 
 pytestmark = pytest.mark.skipif(not COMPILES, reason="plain loops take no notes")
@@ -52,14 +54,30 @@ def test_several_links_of_one_row():
     assert again_of(F) is not None
 
 
-def test_a_system_whose_solutions_are_refined_goes_on_as_before(monkeypatch):
+@pytest.mark.parametrize("fronts", [False, True])
+def test_a_system_whose_solutions_are_refined_goes_on_as_before(fronts, monkeypatch):
+    if fronts:
+        monkeypatch.setattr(MarkowitzLU, "believed", lambda *_: None)
     A = stridiag.random(6000, (-1, 0, 1), 600, rng=0, dominant=True)
     b = np.ones(6000)
     F = A.factor()
     x = F.solve(b)
-    monkeypatch.setattr("stridiag.factorization.front_lu.FrontLU.arrays", None)
+    monkeypatch.setattr(FrontLU, "arrays", None)
+    monkeypatch.setattr(MarkowitzLU, "refined", True)
     np.testing.assert_array_equal(F.solve(b), x)
     assert again_of(F) is None
+
+
+def test_fronts_solve_again_where_markowitz_rule_fails(monkeypatch):
+    monkeypatch.setattr(MarkowitzLU, "believed", lambda *_: None)
+    A = stridiag.random(6000, (-1, 0, 1), 600, rng=0, dominant=True)
+    b = np.random.default_rng(0).standard_normal(6000)
+    F = A.factor()
+    x = F.solve(b)
+    for _ in range(2):
+        np.testing.assert_array_equal(F.solve(b), x)
+    assert again_of(F) is not None
+    assert isinstance(F._members._made._sweeps._reduced, FrontLU)
 
 
 def test_long_chains_stay_with_several_threads():

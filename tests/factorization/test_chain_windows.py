@@ -98,12 +98,19 @@ def test_a_factor_replays_notes_where_that_takes_less_time(tried, monkeypatch):
     monkeypatch.setattr(swept, "REPLAYED", N)
     A, b = stridiag.random(N, rng=0), np.random.default_rng(0).normal(size=N)
     x = linalg.solve(A, b)
-    assert tried == [True]
     F = A.factor()
+    for _ in range(swept.BY_WINDOWS):
+        assert (F.solve(b) == x).all()
+    assert tried == [True] * (1 + swept.BY_WINDOWS)
     y = F.solve(b)
-    assert (F.solve(b) == y).all()
-    assert tried == [True]
-    assert abs(x - y).max() < 1e-8 * abs(x).max()
+    for _ in range(3):
+        assert (F.solve(b) == y).all()
+    assert len(tried) == 1 + swept.BY_WINDOWS
+    assert 0.0 < abs(x - y).max() < 1e-8 * abs(x).max()
+    # The transpose has windows of its own, and notes when as many solutions have been asked for.
+    z = F.solve(b, trans="T")
+    assert normwise_error(A.T, z, b) < 4 * EPS
+    assert len(tried) == 1 + swept.BY_WINDOWS
 
 
 def test_what_disagrees_is_solved_again_with_wider_margins(tried, monkeypatch):

@@ -473,6 +473,34 @@ def test_factors_of_long_chains(monkeypatch, tried):
     assert other.structure != A.structure
 
 
+def test_notes_are_replayed_once_they_are_worth_their_price(tried):
+    A, b = stridiag.random(N, links=30, rng=3, dominant=True), right()
+    x, F = linalg.solve(A, b), A.factor()
+    assert all((F.solve(b) == x).all() for _ in range(swept.BY_WINDOWS))
+    windows = 1 + swept.BY_WINDOWS
+    assert tried == [True] * windows
+    y = F.solve(b)
+    assert (F.solve(b) == y).all()
+    assert 0.0 < abs(x - y).max() < 1e-13 * abs(x).max()
+    # Other values begin anew, in the same storage too.
+    for overwrite in (False, True):
+        assert (F.refactor(2.0 * A.values, overwrite=overwrite).solve(b) == x / 2.0).all()
+    # Two windows for the new values, and none more for the old ones.
+    assert tried == [True] * (windows + 2)
+
+
+def test_what_windows_refuse_is_swept_from_then_on(tried):
+    # Most entries of the right-hand side are zero, which windows do not serve.
+    A, b, sparse = stridiag.random(N, links=30, rng=3, dominant=True), right(), np.zeros(N)
+    sparse[70] = 1.0
+    F = A.factor()
+    F.solve(b)
+    y = F.solve(sparse)
+    assert normwise_error(A, y, sparse) < 4 * EPS
+    F.solve(b)
+    assert tried == [True, False]
+
+
 @pytest.mark.parametrize("stride", [1, 3])
 def test_what_links_have_to_do_with_each_other(stride):
     n, margin = 60, 16

@@ -1,4 +1,4 @@
-r"""Solving one sparse system, and no more: pivots are chosen as the elimination goes, by Markowitz's rule.
+r"""LU of a sparse matrix whose pivots are chosen as the elimination goes, by Markowitz's rule.
 
 The entries of a row that go with a pivot, and those of its column, are :math:`r` and :math:`c`; that with the least
 :math:`(r - 1)(c - 1)` among those looked at is taken whose magnitude is `threshold` of the largest of its row, or more.
@@ -7,8 +7,9 @@ direction, so rows and columns fill at different rates; an order for the pattern
 and ends with a dense rest of about twice the order. The rest is eliminated as a dense matrix, by
 `stridiag._kernels.front_lu`, once a share of it is filled.
 
-Right-hand sides are reduced along with the rows, so nothing of L is kept. Rows keep their entries in one pool, and move
-to its end when they outgrow their place.
+Rows keep their entries in one pool, and move to its end when they outgrow their place: those of pivots are then rows of
+U. The columns of L go into a pool of their own, one behind the other. `stridiag._kernels.markowitz_solve` puts both in
+the order of use.
 
 Cost: depends on the numbers.
 
@@ -25,13 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels.compile import borrowing, borrowing_kernel
-from stridiag._kernels.dot import dot
 from stridiag._kernels.front_block import PANEL
 from stridiag._kernels.front_lu import _eliminate, row_step
 from stridiag._kernels.front_order import _link, _unlink
 from stridiag._kernels.stretches import clear
 
-__all__ = ["BUFFER", "LISTS", "eliminate", "solve_rest", "substitute"]
+__all__ = ["BUFFER", "DONE", "LISTS", "SIZE", "START", "eliminate", "factor_rest"]
 
 Array = NDArray[Any]
 
@@ -180,7 +180,9 @@ def eliminate(
     spread: Array,
     order: Array,
     pivots: Array,
-    x: Array,
+    ends: Array,
+    lower_rows: Array,
+    lower: Array,
 ) -> int:
     """Eliminate until a share of what is left is filled; return how many pivots that took, or -1.
 
@@ -202,8 +204,8 @@ def eliminate(
         Work space.
     order, pivots : (2, n) and (n,)
         Become the rows and the columns of the pivots, and these.
-    x : (n, m)
-        Right-hand sides: become what is left of them.
+    ends, lower_rows, lower : (n,), (room,) and (room,)
+        Become where the columns of L end, their rows and their entries.
     """
     # Sometimes unsigned: see `stridiag._kernels.front_order`.
     e: Any
@@ -213,7 +215,7 @@ def eliminate(
     for k in range(n):
         seen[k] = -1
         spread[k] = 0.0
-    ticks = 0
+    ticks = down = 0
     for step in range(n):
         left = n - step
         if active >= share * left * left:
@@ -291,8 +293,12 @@ def eliminate(
             ticks += 1
             rows[SIZE, other] = size
             _list(rows, other)
-            for side in range(x.shape[1]):
-                x[other, side] -= factor * x[row, side]
+            if down == lower.size:
+                return -1
+            lower_rows[down] = other
+            lower[down] = factor
+            down += 1
+        ends[step] = down
         for e in range(first, first + width):
             k = np.uint64(row_columns[np.uint64(e)])
             spread[k] = 0.0
@@ -301,7 +307,7 @@ def eliminate(
 
 
 @borrowing_kernel
-def solve_rest(
+def factor_rest(
     rows: Array,
     cols: Array,
     row_columns: Array,
@@ -309,23 +315,20 @@ def solve_rest(
     ids: Array,
     place: Array,
     buffer: Array,
-    work: Array,
     a: Array,
-    x: Array,
-    z: Array,
 ) -> bool:
-    """Solve for what `eliminate` has left, as a dense matrix; return whether that has a solution.
+    """Factor what `eliminate` has left, as a dense matrix with row interchanges; return whether it has all pivots.
 
     Parameters
     ----------
     rows, cols, row_columns, row_values
         From `eliminate`.
-    ids, place, buffer, work : (2, left), (n,), (BUFFER,) and (left,)
+    ids : (2, left)
+        Become its rows, in the order of the pivots, and its columns.
+    place, buffer : (n,), (BUFFER,)
         Work space.
     a : (left * row_step(left),)
-        Work space.
-    x, z : (n, m)
-        Right-hand sides, by rows, and solutions, by columns.
+        Become L and U, by rows.
     """
     n, left = rows.shape[1], ids.shape[1]
     step = row_step(left)
@@ -343,29 +346,4 @@ def solve_rest(
             for e in range(rows[START, row], rows[START, row] + rows[SIZE, row]):
                 a[count * step + place[row_columns[e]]] = row_values[e]
             count += 1
-    if _eliminate(a, step, left, left, 0.0, ids[0], ids[1], buffer) < left:
-        return False
-    for side in range(x.shape[1]):
-        for i in range(left):
-            work[i] = x[ids[0, i], side]
-        for i in range(1, left):
-            work[i] -= dot(a, i * step, work, 0, i)
-        for i in range(left - 1, -1, -1):
-            work[i] = (work[i] - dot(a, i * step + i + 1, work, i + 1, left)) / a[i * step + i]
-            z[ids[1, i], side] = work[i]
-    return True
-
-
-@borrowing_kernel
-def substitute(
-    rows: Array, row_columns: Array, row_values: Array, order: Array, pivots: Array, steps: int, x: Array, z: Array
-) -> None:
-    """Substitute back for the pivots of `eliminate`, the last one first."""
-    for step in range(steps - 1, -1, -1):
-        row = order[0, step]
-        first = rows[START, row]
-        for side in range(x.shape[1]):
-            total = x[row, side]
-            for e in range(first, first + rows[SIZE, row]):
-                total -= row_values[np.uint64(e)] * z[np.uint64(row_columns[np.uint64(e)]), side]
-            z[order[1, step], side] = total / pivots[step]
+    return bool(_eliminate(a, step, left, left, 0.0, ids[0], ids[1], buffer) == left)

@@ -26,15 +26,16 @@ from stridiag._kernels.front_replay import solve as solve_by_qr
 from stridiag._kernels.kept_columns import core_sides
 from stridiag._kernels.lane_replay import fold, unfold
 from stridiag._kernels.lane_substitution import LINKS as SUMS
+from stridiag._kernels.markowitz_solve import solve as solve_by_markowitz
 from stridiag._kernels.row_pairs import rotate_sides
 from stridiag._kernels.separator_tree import WIDTH, reflect_nodes, substitute_nodes
 from stridiag._kernels.vectors import multiply_add
 
-__all__ = ["BY_LU", "BY_QR", "NOTHING", "solve"]
+__all__ = ["BY_LU", "BY_MARKOWITZ", "BY_QR", "NOTHING", "solve"]
 
 Array = NDArray[Any]
 
-NOTHING, BY_QR, BY_LU = range(3)
+NOTHING, BY_QR, BY_LU, BY_MARKOWITZ = range(4)
 """How the reduced system is factored."""
 
 # The parts of a program, in the order in which they stand; before them where each begins, and where the last one ends.
@@ -43,7 +44,8 @@ KIND, PLACES, AROUND, TAIL, LINK_START, LINK_KEPT, COLUMNS, NEIGHBOURS, LEFTOVER
 LINK_SEGMENT, CHAINS = 11, 12
 # Of QR in fronts its heads, what is behind the pivots, and the places of rows; the core is in the order of elimination.
 # Of LU in fronts the heads of its panels, what is behind pivots, the places of rows and columns, and the pairs. Behind
-# the kind then the lengths of the array of the places and of the work space.
+# the kind then the lengths of the array of the places and of the work space. Of LU by Markowitz's rule its sizes,
+# entries, the places of rows and columns, and the pairs.
 FIRST, SECOND, THIRD, FOURTH = range(13, 17)
 # The parts of the store: of QR in fronts the turns and the upper factor, of LU the numbers, cosines and sines; the
 # nodes, and the links; of LU the numbers of panels, lower and upper.
@@ -70,19 +72,22 @@ def _solve_reduced(program: Array, store: Array, starts: Array, x: Array, z: Arr
     # What is passed on to it, and what fills up vectors, is zero at first.
     sides, work = np.zeros(program[kind + 1]), np.empty(program[kind + 2])
     if program[kind] == BY_QR:
-        places = _part(program, program, THIRD)
+        rows = _part(program, program, THIRD)
         for i in range(x.size):
-            sides[np.uint64(places[i])] = x[i, 0]
+            sides[np.uint64(rows[i])] = x[i, 0]
         heads = first.reshape(first.size // HEAD, HEAD)
         solve_by_qr(heads, second, numbers, turns, sides, z.reshape(z.size), work)
+        return
+    rotate_sides(_table(program, program, FOURTH, 3), turns, _part(store, starts, MORE), x)
+    places = _part(program, program, THIRD).reshape(2, x.size)
+    if program[kind] == BY_MARKOWITZ:
+        solve_by_markowitz(places, first, second, numbers, x, work, z)
     else:
-        rotate_sides(_table(program, program, FOURTH, 3), turns, _part(store, starts, MORE), x)
         lower, upper = _part(store, starts, LOWER), _part(store, starts, UPPER)
-        places = _part(program, program, THIRD)
         solve_by_lu(
             first.reshape(first.size // PANEL_HEAD, PANEL_HEAD),
             second.reshape(2, second.size // 2),
-            places.reshape(2, x.size),
+            places,
             numbers,
             lower,
             upper,

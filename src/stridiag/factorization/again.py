@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._kernels import noted_solve as kernels
+from stridiag._kernels.markowitz_solve import LANES
 from stridiag._results import aligned
 from stridiag.factorization.front_householder import FrontHouseholder
 from stridiag.factorization.front_lu import FrontLU
+from stridiag.factorization.markowitz import MarkowitzLU
 
 if TYPE_CHECKING:
     from stridiag.factorization.decomposition import Decomposition
@@ -38,9 +40,14 @@ class Again:
 
     @classmethod
     def of(
-        cls, layout: CondensationLayout, notes: Notes, nodes: Array, links: Array, reduced: Decomposition | None
+        cls,
+        layout: CondensationLayout,
+        notes: Notes,
+        nodes: Array,
+        links: Array,
+        reduced: Decomposition | MarkowitzLU | None,
     ) -> Self | None:
-        """Return it; None where the reduced system is neither factored in fronts nor left out."""
+        """Return it; None where the reduced system is factored in ways that are not known here, or refined."""
         none = np.empty(0)
         if reduced is None:
             return cls(notes, _program(layout), (none, none, none, nodes, links, none, none))
@@ -52,6 +59,10 @@ class Again:
             parts = (panels.heads, panels.behind, panels.places, reduced.pairs)
             program = _joined_program(layout, kernels.BY_LU, parts, lengths=(panels.length, reduced.widest))
             return cls(notes, program, (values, cosines, sines, nodes, links, lower, upper))
+        if isinstance(reduced, MarkowitzLU) and not reduced.refined:
+            lists = (reduced.sizes, reduced.entries, reduced.places, reduced.pairs)
+            program = _joined_program(layout, kernels.BY_MARKOWITZ, lists, lengths=(0, layout.core.size + LANES))
+            return cls(notes, program, (reduced.numbers, reduced.cosines, reduced.sines, nodes, links, none, none))
         return None
 
     def solve(self, b: Array) -> tuple[Array, float]:

@@ -26,14 +26,14 @@ from stridiag.factorization.again import LONGEST, Again
 from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.condition import probe
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
-from stridiag.factorization.markowitz import solve_reduced_once
+from stridiag.factorization.markowitz import MarkowitzLU
 from stridiag.factorization.reduced import factor_reduced
 
 if TYPE_CHECKING:
     from stridiag.factorization.decomposition import Decomposition
     from stridiag.planning.condensation import CondensationLayout
 
-__all__ = ["NOTED", "Notes", "Sweeps", "SweepsOnce"]
+__all__ = ["NOTED", "Notes", "Sweeps"]
 
 Array = NDArray[Any]
 
@@ -78,7 +78,7 @@ class Sweeps:
         self._values = values
         self._links = values[layout.link_slots]
         self._nodes: Array | None = None
-        self._reduced: Decomposition | None = None
+        self._reduced: Decomposition | MarkowitzLU | None = None
         self._notes: Notes | None = None
         self._again: Again | None = None
         self._groups = -(-layout.first.size // group_size(values.dtype))
@@ -96,12 +96,8 @@ class Sweeps:
         """
         sides, core = self.down(b, probing=probing)
         if core.size:
-            core = self._solve_core(core)
+            core = core if self._reduced is None else self._reduced.solve(core)
         return self.up(b, sides, core, probing=probing, x=x)
-
-    def _solve_core(self, core: Array) -> Array:
-        """Solve the reduced system; `core` may be overwritten."""
-        return core if self._reduced is None else self._reduced.solve(core)
 
     def down(self, b: Array, *, probing: bool = False) -> tuple[Array, Array]:
         """Eliminate the interior columns: the first half of `solve`, for `b`, (n,).
@@ -290,14 +286,16 @@ class Sweeps:
         info = trees.eliminate(tree.children, layout.first.size, leftover, nodes, np.empty((4, 7)))
         self.regular = bool(self.regular and info < 0)
         if layout.core.size:
-            self._take(self._assembled(leftover))
+            self._reduced = self._factor_reduced(self._assembled(leftover))
+            self.regular = bool(self.regular and self._reduced.singularity is None)
         self._nodes = nodes
         return nodes
 
-    def _take(self, entries: Array) -> None:
-        """Factor the reduced system."""
-        self._reduced = factor_reduced(entries, self._layout.reduced_method)
-        self.regular = bool(self.regular and self._reduced.singularity is None)
+    def _factor_reduced(self, entries: Array) -> Decomposition | MarkowitzLU:
+        layout, found = self._layout, None
+        if layout.greedy is not None:
+            found = MarkowitzLU.believed(layout.greedy, layout.reduced, entries)
+        return found or factor_reduced(entries, layout.reduced_method)
 
     @property
     def nbytes(self) -> int:
@@ -306,20 +304,6 @@ class Sweeps:
         notes = 0 if self._notes is None else self._notes.nbytes
         notes += 0 if self._again is None else self._again.nbytes
         return nodes + notes + self._links.nbytes + (0 if self._reduced is None else self._reduced.nbytes)
-
-
-class SweepsOnce(Sweeps):
-    """Sweeps for one solution: the reduced system is solved and not factored, which needs no plan.
-
-    See `stridiag.factorization.markowitz`. What cannot be shown to be good is NaN.
-    """
-
-    def _take(self, entries: Array) -> None:
-        self._entries = entries
-
-    def _solve_core(self, core: Array) -> Array:
-        found = solve_reduced_once(self._layout.reduced, self._entries, core)
-        return np.full_like(core, np.nan) if found is None else found
 
 
 class Notes:

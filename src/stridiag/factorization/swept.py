@@ -20,12 +20,10 @@ from stridiag.factorization.condensation import Condensation
 from stridiag.factorization.condition import norm_bounds, probe
 from stridiag.factorization.determinant import chain_determinant
 from stridiag.factorization.linked_windows import LinkedWindows
-from stridiag.factorization.markowitz import LARGEST
 from stridiag.factorization.scaled import in_range
 from stridiag.factorization.survey import largest_magnitude, survey
-from stridiag.factorization.sweeps import NOTED, Sweeps, SweepsOnce
+from stridiag.factorization.sweeps import NOTED, Sweeps
 from stridiag.factorization.tridiagonal import TridiagonalLU
-from stridiag.planning.reduced_method import interlaced
 
 if TYPE_CHECKING:
     from stridiag.factorization.decomposition import Decomposition
@@ -46,6 +44,9 @@ _FEW = 3
 
 REPLAYED = 200_000
 """Rows up to which replaying notes takes less time than windows with interchanges: as long as notes stay in a cache."""
+
+BY_WINDOWS = 8
+"""Solutions by windows, where notes are replayed in less time: as many more cost what sweeps and their notes do."""
 
 
 def sweep(layout: SweptLayout, values: Array) -> Decomposition:
@@ -79,12 +80,13 @@ class _Swept(Generic[Stored]):
         self._values = values
         self._evident: Singularity | None = None
         self._plainly_regular: bool | None = None
+        self._solutions, self._replaying = 0, False
 
     @classmethod
     def solve_once(cls, layout: Any, values: Array, b: Array, x: Array) -> tuple[float, float, float] | None:
         """See `stridiag.factorization.single.SolvesOnce`."""
         self = cls(layout, values)
-        windows = self._windows_once()
+        windows = self._windows
         if windows is None and not self._greedy:
             return None
         found = None if windows is None else windows.solve(b, x, probing=True)
@@ -95,8 +97,7 @@ class _Swept(Generic[Stored]):
         known = survey(values)
         if known is None or not in_range(known.largest, values.dtype):
             return None
-        kind = SweepsOnce if self._greedy else Sweeps
-        sweeps = kind(self._segments, self._chain.entries(values), values)
+        sweeps = Sweeps(self._segments, self._chain.entries(values), values)
         plain = self._chain.stride == 1
         solution, size = sweeps.solve(self._chain.vector_to_chains(b), probing=True, x=x if plain else None)
         if not plain:
@@ -105,16 +106,16 @@ class _Swept(Generic[Stored]):
 
     @property
     def _greedy(self) -> bool:
-        """Whether a reduced system that is needed once is better not factored."""
+        """Whether the reduced system is factored in so little time that a factor need not be made for one solution."""
         return False
-
-    def _windows_once(self) -> Windows | LinkedWindows | None:
-        """Return windows for one solution."""
-        return self._windows
 
     @property
     def _windows(self) -> Windows | LinkedWindows | None:
-        """Windows for all solutions; None where sweeps are better."""
+        """Windows; None where sweeps are better from the first solution on."""
+        raise NotImplementedError
+
+    def _replays(self, windows: Any) -> bool:
+        """Return whether sweeps solve again in less time, once their steps are noted."""
         raise NotImplementedError
 
     @property
@@ -130,7 +131,7 @@ class _Swept(Generic[Stored]):
 
         NaN in place of the latter if a pivot is zero. None if the adjoint has no sweeps.
         """
-        windows = self._adjoint_windows if adjoint else self._windows
+        windows = self._windows_for_now(adjoint=adjoint)
         if windows is not None and not windows.refused:
             x = unfilled(b.shape, b.dtype)
             found = windows.solve(b, x, probing=probing)
@@ -138,9 +139,20 @@ class _Swept(Generic[Stored]):
                 return x, found[1]
         return self._by_sweeps(b, probing=probing, adjoint=adjoint)
 
-    def _probed(self, b: Array) -> tuple[Array, float] | None:
-        """Return the solution for `b`, (n,), by whatever way is quickest, and what `_solved` returns beside it."""
-        return self._solved(b)
+    def _windows_for_now(self, *, adjoint: bool) -> Windows | LinkedWindows | None:
+        """Return windows for the next solution; None where sweeps have been made, or are worth making by now."""
+        which, sweeps = ("_adjoint_windows", "_adjoint_sweeps") if adjoint else ("_windows", "_sweeps")
+        self._solutions += 1
+        made = sweeps in self.__dict__
+        windows: Windows | LinkedWindows | None = None if made and self._replaying else getattr(self, which)
+        if windows is None or not self._replays(windows):
+            return windows
+        self._replaying = made or self._solutions > BY_WINDOWS
+        if not self._replaying:
+            return windows
+        # What is not needed any more takes room.
+        self.__dict__.pop(which, None)
+        return None
 
     def _by_sweeps(self, b: Array, *, probing: bool = False, adjoint: bool = False) -> tuple[Array, float] | None:
         """Do what `_solved` does, in sweeps."""
@@ -187,7 +199,7 @@ class _Swept(Generic[Stored]):
         if self._plainly_regular is None:
             n = self._chain.n
             start = probe(n, self._values.dtype)
-            found = self._probed(start)
+            found = self._solved(start)
             self._plainly_regular = False
             if found is not None and found[1] < math.inf:
                 norm = float(norm_bounds(self._chain.structure, self._values))
@@ -198,12 +210,6 @@ class _Swept(Generic[Stored]):
     @singularity.setter
     def singularity(self, found: Singularity | None) -> None:
         self._evident = found
-
-    def refill(self, values: Array) -> None:
-        """See `Refillable`: nothing of a former matrix is of use."""
-        for made in ("_stored", "_sweeps", "_windows", "_adjoint_sweeps", "_adjoint_windows"):
-            self.__dict__.pop(made, None)
-        self.__init__(self._layout, values)  # type: ignore[misc]
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`."""
@@ -269,21 +275,16 @@ class _Swept(Generic[Stored]):
 class SweptChains(_Swept[TridiagonalLU]):
     """Chains without links: in windows, where that will do."""
 
-    def _windows_once(self) -> Windows | None:
+    @cached_property
+    def _windows(self) -> Windows | None:
         return Windows.of(self._chain, self._values)
 
     @cached_property
-    def _windows(self) -> Windows | None:
-        return self._lasting(self._windows_once())
-
-    @cached_property
     def _adjoint_windows(self) -> Windows | None:
-        return self._lasting(Windows.of(self._chain, self._values, adjoint=True))
+        return Windows.of(self._chain, self._values, adjoint=True)
 
-    def _lasting(self, windows: Windows | None) -> Windows | None:
-        """Return windows that serve a factor as well; None where the notes of sweeps solve again in less time."""
-        noted = windows is not None and windows.interchanging is not None and self._chain.n <= REPLAYED
-        return None if noted else windows
+    def _replays(self, windows: Windows) -> bool:
+        return windows.interchanging is not None and self._chain.n <= REPLAYED
 
     @property
     def _segments(self) -> CondensationLayout:
@@ -326,28 +327,18 @@ class SweptChains(_Swept[TridiagonalLU]):
 
 
 class SweptCondensation(_Swept[Condensation]):
-    """Chains with links: in windows for one solution, and for all where sweeps would note nothing."""
+    """Chains with links: in windows for some solutions, and for all where sweeps would note nothing."""
 
-    def _windows_once(self) -> LinkedWindows | None:
-        return LinkedWindows.of(self._chain, self._values)
-
-    @cached_property
+    @property
     def _greedy(self) -> bool:
-        reduced = self._layout.reduced
-        return reduced.order <= LARGEST and interlaced(reduced)
+        return self._layout.greedy is not None
 
     @cached_property
     def _windows(self) -> LinkedWindows | None:
-        return self._windows_once() if self._chain.n > NOTED else None
+        return LinkedWindows.of(self._chain, self._values)
 
-    def _probed(self, b: Array) -> tuple[Array, float] | None:
-        """See `_Swept._probed`."""
-        if self._windows is None and "_sweeps" not in self.__dict__:
-            windows, x = self._windows_once(), unfilled(b.shape, b.dtype)
-            found = None if windows is None else windows.solve(b, x)
-            if found is not None:
-                return x, found[1]
-        return self._solved(b)
+    def _replays(self, windows: LinkedWindows) -> bool:
+        return self._chain.n <= NOTED
 
     def inverse_diagonal(self) -> Array:
         """See `Decomposition.inverse_diagonal`; from continuants, where links change little."""
@@ -373,7 +364,7 @@ class SweptCondensation(_Swept[Condensation]):
 
     def slogdet_at_once(self) -> tuple[Any, float] | None:
         """See `stridiag.factorization.decomposition.KnowsDeterminant`; by windows, or from one sweep."""
-        windows = self._windows_once()
+        windows = self._windows
         found = None if windows is None else windows.slogdet()
         return self._sweeps.slogdet() if found is None else found
 

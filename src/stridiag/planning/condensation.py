@@ -19,7 +19,8 @@ from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.inverse_cost import condensed_inverse
 from stridiag.planning.layout import plural
 from stridiag.planning.reduced import ReducedPattern
-from stridiag.planning.reduced_method import ReducedMethod
+from stridiag.planning.reduced_method import ReducedMethod, interlaced
+from stridiag.planning.rotated_rows import RotatedRows
 from stridiag.planning.separator_tree import SeparatorTree
 from stridiag.planning.sweep_cost import swept_cost
 from stridiag.structure import Structure
@@ -37,6 +38,9 @@ SEGMENT, LONG_SEGMENT, LONG_CHAIN = 62, 126, 20_000
 where these are alike, as on a chain of constant coefficients, their rounding errors may add up: see
 docs/decisions/0020-steady-errors.md. Neither is a multiple of a power of two, with the two columns of a separator,
 which would bring all lanes to the same place of a cache."""
+
+_LARGEST_GREEDY = 1 << 16
+"""Order of a reduced system up to which `stridiag._kernels.markowitz` serves: what is left dense is a tenth of it."""
 
 LANES = 16
 """Segments that are worth the lanes of vectors."""
@@ -232,6 +236,12 @@ class CondensationLayout:
         order = np.empty(self.first.size, np.int64)
         kernels.by_length(self.first, self.last, np.empty(self.longest + 2, np.int64), order)
         return order
+
+    @cached_property
+    def greedy(self) -> RotatedRows | None:
+        """Rows of a reduced system whose pivots are chosen as it is eliminated; None where fronts serve sweeps too."""
+        reduced = self.reduced
+        return RotatedRows.of(reduced) if reduced.order <= _LARGEST_GREEDY and interlaced(reduced) else None
 
     @cached_property
     def longest(self) -> int:
