@@ -102,6 +102,8 @@ class LinkedLanes(Probed, SolvesFewSides):
 
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
+        if self._apart is not None:
+            return self._apart.solve_vector(b)
         x = self.solve_rows(b[None].copy())[0]
         return x if is_finite(x) else None
 
