@@ -28,6 +28,7 @@ from stridiag._kernels.lane_rows import (
     dot,
     fetch,
     has_many,
+    lessen,
     nothing,
     put,
     read,
@@ -56,7 +57,7 @@ def fold_size(width: int, lanes: int) -> int:
 
 def unfold_size(width: int, lanes: int, longest: int) -> int:
     """Return how many numbers of work space `unfold` takes, for segments of so many columns at most."""
-    return (width + TILE + 3 * longest + width) * lanes
+    return (width + TILE + 2 * longest) * lanes
 
 
 @kernel
@@ -197,6 +198,7 @@ def unfold(
                 state[i * count + k] = edges[first + k, i]
         old = read(state, 0, width, lanes)
         steps = before[group + 1] - before[group]
+        found = steps * count
         ends = count - 1
         for t in range(steps):
             r = t % TILE
@@ -211,10 +213,9 @@ def unfold(
             new, beta = fetch(turns, turn + w * count, lanes), fetch(turns, turn + (w + 1) * count, lanes)
             entry = fetch(tile, r * count, lanes)
             s = beta * dot(v, old, new * entry)
-            put(buffer, 2 * t * count, -(beta * v[0]), lanes)
-            put(buffer, (2 * t + 1) * count, old[0] - s * v[0], lanes)
+            put(buffer, t * count, -(beta * v[0]), lanes)
+            put(buffer, found + t * count, old[0] - s * v[0], lanes)
             old = reduce(old[1:] + (entry,), s, v[1:] + (new,))  # noqa: RUF005
-        found = 2 * steps * count
         # Lanes that end begin with the kept unknowns to their right.
         known = zeros_like(old, nothing(state, lanes))
         ends = 0
@@ -228,8 +229,9 @@ def unfold(
                     ends += 1
                 known = read(state, 0, width, lanes)
             u = read(pivots, (before[group] + t) * w * count, width, lanes)
-            y = fetch(buffer, (2 * t + 1) * count, lanes)
-            value = (y - dot(u[1:], known[1:], u[0] * known[0])) * fetch(buffer, 2 * t * count, lanes)
+            # The solution takes the place of what it is made of.
+            y = fetch(buffer, found + t * count, lanes)
+            value = lessen(y, u, known) * fetch(buffer, t * count, lanes)
             put(buffer, found + t * count, value, lanes)
             known = (value,) + known[:-1]  # noqa: RUF005
         whole = 0
