@@ -69,8 +69,9 @@ class LinkedTwoEnded:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
         x = self._lu.solve_chain(self._chain.to_chains(b))
         # What is not changed is finite.
-        fine = x is not None and kernels.correct(*self._around, x[None])
-        return self._chain.from_chains(x) if fine else None
+        if x is None or not kernels.correct(*self._around, x[None]):
+            return None
+        return self._chain.from_chains(x)
 
     def solve_chains(self, x: Array, *, begun: bool = False) -> None:
         """Overwrite right-hand sides in class order, (r, n), with the solutions.
