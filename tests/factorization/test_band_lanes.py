@@ -5,7 +5,7 @@ import pytest
 
 import stridiag
 from stridiag._kernels.thread_count import num_threads
-from stridiag.factorization import two_ended_band
+from stridiag.factorization import band_again, two_ended_band
 from stridiag.factorization.band import BandLU
 from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.factorization.decompose import decompose
@@ -215,6 +215,31 @@ def test_solutions_that_are_not_finite_are_noticed(rng, kind, offsets):
         assert isinstance(D, TwoEndedLU)
         assert D.solve_vector(large) is None
         assert D.solve_vector(b) is not None
+
+
+@pytest.mark.parametrize("offsets", [OFFSETS, (-6, 0, 4)])
+@pytest.mark.parametrize("kind", ["dominant", "random"])
+def test_with_links_vectors_are_only_read_and_what_is_not_finite_is_noticed(rng, kind, offsets, monkeypatch):
+    A = of_kind(kind, 40, offsets, 2 * N)
+    b, large = A @ rng.standard_normal(2 * N), np.full(2 * N, 1e308)
+    plan = stridiag.plan(A.structure, method="condensation")
+    D = decompose(plan, A.values)
+    assert isinstance(D, LinkedLanes)
+    b.setflags(write=False)
+    first = D.solve_vector(b.copy())
+    # From the second on notes are replayed, in one call or in several; into the right-hand side's own memory too.
+    kept = b.copy()
+    for long in (10**9, 0):
+        monkeypatch.setattr(band_again, "_LONG", long)
+        np.testing.assert_array_equal(D.solve_vector(b), first)
+        np.testing.assert_array_equal(D.solve(b[:, None].copy())[:, 0], first)
+        np.testing.assert_array_equal(b, kept)
+        for place in (0, 1, N, A.structure.link_rows[0], A.structure.link_columns[0], 2 * N - 1):
+            for bad in (np.nan, np.inf):
+                other = b.copy()
+                other[place] = bad
+                assert D.solve_vector(other) is None
+        assert decompose(plan, 1e-3 * A.values).solve_vector(large) is None
 
 
 def test_other_values_in_the_same_storage(rng):

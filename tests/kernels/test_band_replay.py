@@ -62,8 +62,21 @@ def test_replaying_is_eliminating(rng):
     band_replay.fold(kind, marks, LOWER, *again, x, replayed, room(band_replay.fold_size(WIDTH, lanes)))
     np.testing.assert_array_equal(replayed, carried)
     work = room(band_replay.unfold_size(WIDTH, lanes, int(lengths.max())))
-    band_replay.unfold(kind, marks, LOWER, *again, pivots, x, right, work)
+    edges = edges_of(starts, lengths, x)
+    # What stands in the rows that the edges hold is not looked at.
+    b, apart = x.copy(), x.copy()
+    b[(starts - (WIDTH - LOWER))[:, None] + np.arange(WIDTH)] = np.nan
+    b[starts + lengths - 1 + LOWER] = np.nan
+    band_replay.unfold(kind, marks, LOWER, *again, pivots, b, edges, right, apart, work)
+    np.testing.assert_array_equal(apart, solved[0])
+    band_replay.unfold(kind, marks, LOWER, *again, pivots, x, edges, right, x, work)
     np.testing.assert_array_equal(x, solved[0])
+
+
+def edges_of(starts, lengths, x):
+    """Return the first w rows and the last one of each segment, from which nothing is subtracted."""
+    tops = (starts - (WIDTH - LOWER))[:, None] + np.arange(WIDTH)
+    return x[np.column_stack((tops, starts + lengths - 1 + LOWER))]
 
 
 def test_operations_are_counted(rng):
@@ -79,5 +92,5 @@ def test_operations_are_counted(rng):
     assert count(band_replay.fold, (0,) * w, (0,), LOWER, *again, x, carried, work) == columns * (4 * w + 2)
     work = counted(np.zeros(band_replay.unfold_size(w, 1, 12)))
     right = counted(rng.standard_normal((3, 1, w)))
-    unfolding = (*again, pivots, x, right, work)
+    unfolding = (*again, pivots, x, edges_of(starts, lengths, x), right, x, work)
     assert count(band_replay.unfold, (0,) * w, (0,), LOWER, *unfolding) == columns * (6 * w + 6)

@@ -48,6 +48,7 @@ from stridiag._kernels.lane_rows import (
     dot,
     fetch,
     has_many,
+    lessen,
     nothing,
     put,
     read,
@@ -74,8 +75,8 @@ def condense_size(width: int, sides: int, lanes: int) -> int:
 
 def substitute_size(width: int, sides: int, lanes: int, longest: int) -> int:
     """Return how many numbers of work space `substitute` takes, for segments of so many columns at most."""
-    steps = longest + 1
-    return ((width + sides) * width + (width + 1 + sides) * (TILE + steps) + width + steps) * lanes
+    tile_and_rows = (width + 1 + sides) * (TILE + longest)
+    return ((width + sides) * width + tile_and_rows + sides * (longest + width)) * lanes
 
 
 @inlined
@@ -325,40 +326,41 @@ def substitute(
                 s = beta * dot(v, old, new * entry)
                 put(buffer, here + (w + 1 + side) * count, old[0] - s * top, lanes)
                 write(state, at, reduce(old[1:] + (entry,), s, below), lanes)  # noqa: RUF005
-        found = steps * size_u
+        # Solutions of each right-hand side, and behind them the kept unknowns to the right: of lanes that wait, zeros.
+        found, one_side = steps * size_u, (steps + w) * count
         for side in range(sides):
-            known = none
-            end = steps
-            for back in range(steps):
-                t = steps - 1 - back
-                if t + 1 == end:
-                    # Lanes that end here begin with the kept unknowns to their right.
-                    write(buffer, found + (t + 1) * count, known, lanes)
-                    lower_end = 0
-                    for k in range(count):
-                        length = lengths[first + k]
-                        if length == end:
+            write(buffer, found + side * one_side + steps * count, none, lanes)
+        end = steps
+        for back in range(steps):
+            t = steps - 1 - back
+            if t + 1 == end:
+                lower_end = 0
+                for k in range(count):
+                    length = lengths[first + k]
+                    if length == end:
+                        for side in range(sides):
                             for i in range(w):
-                                buffer[found + (t + 1 + i) * count + k] = right[first + k, side, i]
-                        elif length < end:
-                            lower_end = max(lower_end, length)
-                    end = lower_end
-                    known = read(buffer, found + (t + 1) * count, width, lanes)
-                here = t * size_u
-                u = read(buffer, here + count, width, lanes)
+                                buffer[found + side * one_side + (t + 1 + i) * count + k] = right[first + k, side, i]
+                    elif length < end:
+                        lower_end = max(lower_end, length)
+                end = lower_end
+            here = t * size_u
+            turned, u = fetch(buffer, here, lanes), read(buffer, here + count, width, lanes)
+            for side in range(sides):
+                place = found + side * one_side + t * count
                 y = fetch(buffer, here + (w + 1 + side) * count, lanes)
-                value = (y - dot(u[1:], known[1:], u[0] * known[0])) * fetch(buffer, here, lanes)
-                put(buffer, found + t * count, value, lanes)
-                known = (value,) + known[:-1]  # noqa: RUF005
+                put(buffer, place, lessen(y, u, read(buffer, place + count, width, lanes)) * turned, lanes)
+        for side in range(sides):
+            solved = found + side * one_side
             whole = 0
             if has_many(tile, lanes):
                 one = 64 // tile.itemsize
                 whole = shortest // one * one
                 for t in range(0, whole, one):
-                    take_out(flat_x, side * n + t, starts, first, lanes, buffer, found + t * count)
+                    take_out(flat_x, side * n + t, starts, first, lanes, buffer, solved + t * count)
             for k in range(count):
                 for t in range(whole, lengths[first + k]):
-                    x[side, starts[first + k] + t] = buffer[found + t * count + k]
+                    x[side, starts[first + k] + t] = buffer[solved + t * count + k]
 
 
 @kernel

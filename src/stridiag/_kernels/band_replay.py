@@ -7,7 +7,8 @@ same order, and so are the results, bit by bit.
 
 Notes of a group's step are lines of as many numbers as there are lanes: ``turns`` has w + 2, v and beta of the
 reflection; ``pivots`` has w, what stands behind the pivot, whose reciprocal is ``-(beta * v[0])``. ``before[group]`` is
-how many steps the groups before have. Everything else is as in `stridiag._kernels.band_lanes`.
+how many steps the groups before have. Segments stand by descending length in each group; everything else is as in
+`stridiag._kernels.band_lanes`.
 
 Cost of a column: 4 w + 2 operations to fold, 6 w + 6 to unfold.
 """
@@ -18,7 +19,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from stridiag._kernels.band_lanes import ABSENT, begin, next_end
+from stridiag._kernels.band_lanes import ABSENT, begin
 from stridiag._kernels.compile import kernel
 from stridiag._kernels.lane_rows import (
     TILE,
@@ -27,6 +28,7 @@ from stridiag._kernels.lane_rows import (
     dot,
     fetch,
     has_many,
+    lessen,
     nothing,
     put,
     read,
@@ -55,7 +57,7 @@ def fold_size(width: int, lanes: int) -> int:
 
 def unfold_size(width: int, lanes: int, longest: int) -> int:
     """Return how many numbers of work space `unfold` takes, for segments of so many columns at most."""
-    return (width + TILE + 3 * longest + width) * lanes
+    return (width + TILE + 2 * longest) * lanes
 
 
 @kernel
@@ -142,7 +144,7 @@ def fold(
             for k in range(count):
                 state[i * count + k] = x[starts[first + k] - (w - lower) + i]
         old = read(state, 0, width, lanes)
-        end = next_end(lengths, first, count, 0)
+        ends = count - 1
         for t in range(before[group + 1] - before[group]):
             r = t % TILE
             if r == 0:
@@ -154,13 +156,12 @@ def fold(
             entry = fetch(tile, r * count, lanes)
             s = beta * dot(v, old, new * entry)
             old = reduce(old[1:] + (entry,), s, v[1:] + (new,))  # noqa: RUF005
-            if t + 1 == end:
+            if ends >= 0 and t + 1 == lengths[first + ends]:
                 write(state, 0, old, lanes)
-                for k in range(count):
-                    if lengths[first + k] == end:
-                        for i in range(w):
-                            carried[first + k, 0, i] = state[i * count + k]
-                end = next_end(lengths, first, count, end)
+                while ends >= 0 and lengths[first + ends] == t + 1:
+                    for i in range(w):
+                        carried[first + ends, 0, i] = state[i * count + ends]
+                    ends -= 1
 
 
 @kernel
@@ -175,11 +176,17 @@ def unfold(
     before: Array,
     turns: Array,
     pivots: Array,
-    x: Array,
+    b: Array,
+    edges: Array,
     right: Array,
+    x: Array,
     work: Array,
 ) -> None:
-    """Overwrite the interior columns of `x`, (n,), with the solutions, as `substitute` does."""
+    """Fill the interior columns of `x`, (n,), with the solutions, as `substitute` does.
+
+    The right-hand side is `b`, (n,), which may be `x` itself; but `edges`, (segments, w + 1), in the first w rows and
+    in the last row of each segment, from which what kept unknowns contribute has been subtracted.
+    """
     w = len(width)
     count = len(lanes)
     state, tile, buffer = work[: w * count], work[w * count : (w + TILE) * count], work[(w + TILE) * count :]
@@ -188,52 +195,49 @@ def unfold(
         following = starts[min(first + count, starts.size - 1)]
         for i in range(w):
             for k in range(count):
-                state[i * count + k] = x[starts[first + k] - (w - lower) + i]
+                state[i * count + k] = edges[first + k, i]
         old = read(state, 0, width, lanes)
         steps = before[group + 1] - before[group]
-        shortest = steps
-        for k in range(count):
-            shortest = min(shortest, lengths[first + k])
+        found = steps * count
+        ends = count - 1
         for t in range(steps):
             r = t % TILE
             if r == 0:
-                bring(x, 0, starts, first, t + lower, lanes, tile, 0)
-                ask(x, following + t * count, lanes)
+                bring(b, 0, starts, first, t + lower, lanes, tile, 0)
+                ask(b, following + t * count, lanes)
+                while ends >= 0 and lengths[first + ends] <= t + TILE:
+                    tile[(lengths[first + ends] - 1 - t) * count + ends] = edges[first + ends, w]
+                    ends -= 1
             turn = (before[group] + t) * (w + 2) * count
             v = read(turns, turn, width, lanes)
             new, beta = fetch(turns, turn + w * count, lanes), fetch(turns, turn + (w + 1) * count, lanes)
             entry = fetch(tile, r * count, lanes)
             s = beta * dot(v, old, new * entry)
-            put(buffer, 2 * t * count, -(beta * v[0]), lanes)
-            put(buffer, (2 * t + 1) * count, old[0] - s * v[0], lanes)
+            put(buffer, t * count, -(beta * v[0]), lanes)
+            put(buffer, found + t * count, old[0] - s * v[0], lanes)
             old = reduce(old[1:] + (entry,), s, v[1:] + (new,))  # noqa: RUF005
-        found = 2 * steps * count
         # Lanes that end begin with the kept unknowns to their right.
         known = zeros_like(old, nothing(state, lanes))
-        end = steps
+        ends = 0
         for back in range(steps):
             t = steps - 1 - back
-            if t + 1 == end:
+            if ends < count and t + 1 == lengths[first + ends]:
                 write(state, 0, known, lanes)
-                lower_end = 0
-                for k in range(count):
-                    length = lengths[first + k]
-                    if length == end:
-                        for i in range(w):
-                            state[i * count + k] = right[first + k, 0, i]
-                    elif length < end:
-                        lower_end = max(lower_end, length)
-                end = lower_end
+                while ends < count and lengths[first + ends] == t + 1:
+                    for i in range(w):
+                        state[i * count + ends] = right[first + ends, 0, i]
+                    ends += 1
                 known = read(state, 0, width, lanes)
             u = read(pivots, (before[group] + t) * w * count, width, lanes)
-            y = fetch(buffer, (2 * t + 1) * count, lanes)
-            value = (y - dot(u[1:], known[1:], u[0] * known[0])) * fetch(buffer, 2 * t * count, lanes)
+            # The solution takes the place of what it is made of.
+            y = fetch(buffer, found + t * count, lanes)
+            value = lessen(y, u, known) * fetch(buffer, t * count, lanes)
             put(buffer, found + t * count, value, lanes)
             known = (value,) + known[:-1]  # noqa: RUF005
         whole = 0
         if has_many(tile, lanes):
             one = 64 // tile.itemsize
-            whole = shortest // one * one
+            whole = lengths[first + count - 1] // one * one
             for t in range(0, whole, one):
                 take_out(x, t, starts, first, lanes, buffer, found + t * count)
         for k in range(count):

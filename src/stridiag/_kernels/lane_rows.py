@@ -23,6 +23,7 @@ __all__ = [
     "dot",
     "fetch",
     "has_many",
+    "lessen",
     "nothing",
     "put",
     "read",
@@ -183,6 +184,20 @@ def _reduce(row: Any, multiplier: Any, by: Any) -> Any:
         row[0] - multiplier * by[0],
         *reduce(row[1:], multiplier, by[1:]),
     )
+
+
+def lessen(total: Any, x: Row, y: Row) -> Any:
+    """Return `total` less the products, the first of them last: what has just been found keeps nothing else waiting."""
+    for a, b in zip(x[::-1], y[::-1], strict=True):
+        total = multiply_add(-a, b, total)
+    return total
+
+
+@compiled_form(lessen)
+def _lessen(total: Any, x: Any, y: Any) -> Any:
+    if len(x) == 0:
+        return lambda total, x, y: total
+    return lambda total, x, y: multiply_add(-x[0], y[0], lessen(total, x[1:], y[1:]))
 
 
 # ---------------------------------------------------------------------------------- bringing rows in

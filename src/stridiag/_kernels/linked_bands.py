@@ -224,9 +224,12 @@ def correct(
     pair_rows: Array,
     pairs: Array,
     x: Array,
-) -> None:
-    """Turn `x`, (r, n), solutions without links in class order, into those with them."""
-    margin = near.shape[1] // 2
+) -> bool:
+    """Turn `x`, (r, n), solutions without links in class order, into those with them.
+
+    Return whether all that was changed is finite.
+    """
+    margin, fine = near.shape[1] // 2, True
     given, s = np.empty(rows.size), np.empty(rows.size)
     for number in range(x.shape[0]):
         one = x[number]
@@ -234,7 +237,10 @@ def correct(
         for row in range(rows.size):
             start, change = rows[row] - margin, s[row]
             for place in range(np.uint64(spans[row, 0]), np.uint64(spans[row, 1])):
-                one[np.uint64(start + place)] -= near[row, place] * change
+                value = one[np.uint64(start + place)] - near[row, place] * change
+                one[np.uint64(start + place)] = value
+                fine &= abs(value) < np.inf
+    return fine
 
 
 @kernel

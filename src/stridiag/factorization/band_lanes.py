@@ -14,13 +14,15 @@ from stridiag._kernels.extremes import magnitudes
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
 from stridiag._results import aligned
+from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.survey import survey
 from stridiag.planning.chain import ChainLayout
 
-__all__ = ["Lanes", "is_finite", "rows_from_chains", "rows_to_chains"]
+__all__ = ["Lanes", "Notes", "is_finite", "rows_from_chains", "rows_to_chains"]
 
 Array = NDArray[Any]
 Index = NDArray[np.int64]
+Notes = tuple[Index, Array, Array]
 
 NOTED = 2_000_000
 """Columns up to which reflections are noted, 2 w + 2 numbers each: 200 megabytes for w = 5. Outside of caches too that
@@ -58,7 +60,7 @@ class Lanes:
         self._starts, self._lengths = (np.concatenate((part, np.repeat(part[-1:], more))) for part in (starts, lengths))
         self._groups = self._starts.size // len(self._lanes)
         self._carried = False
-        self._notes: tuple[Index, Array, Array] | None = None
+        self._notes: Notes | None = None
 
     def eliminate(self, x: Array | None = None) -> tuple[Array, Array, Array, bool]:
         """Return `leftover`, `entering` and `carried` of `kernels.condense`, and whether the numbers are in range."""
@@ -83,7 +85,7 @@ class Lanes:
         notes = self._noted() if self._carried and x.shape[0] == 1 else None
         self._carried = True
         if notes is not None:
-            return self._fold(x[0], notes)
+            return self.fold(frozen(x[0]), notes)
         none = np.empty((0, self.width, 2 * self.width), x.dtype)
         return self._condense(x, none, none[:, 0], none[:, 0])
 
@@ -103,7 +105,7 @@ class Lanes:
 
     def noted(
         self,
-    ) -> tuple[tuple[int, ...], tuple[Array, Index, Index, Index, Index], tuple[Index, Array, Array]] | None:
+    ) -> tuple[tuple[int, ...], tuple[Array, Index, Index, Index, Index], Notes] | None:
         """Return lanes, segments and notes, as `stridiag._kernels.noted_band_solve` takes them.
 
         None before the first right-hand side, and where there are too many columns for notes.
@@ -113,7 +115,7 @@ class Lanes:
             return None
         return self._lanes, (self._flat, self._base, self._starts, self._lengths, self.places), notes
 
-    def _noted(self) -> tuple[Index, Array, Array] | None:
+    def _noted(self) -> Notes | None:
         if self._notes is None and self._lengths.sum() <= NOTED:
             lanes, w, kind = self._lanes, self.width, self._flat.dtype
             before = np.zeros(self._groups + 1, np.int64)
@@ -131,25 +133,27 @@ class Lanes:
             self._notes = before, turns, pivots
         return self._notes
 
-    def _fold(self, x: Array, notes: tuple[Index, Array, Array]) -> Array:
+    def fold(self, b: Array, notes: Notes) -> Array:
+        """Return what becomes of a right-hand side, (n,), in the leftover rows: (segments, 1, w)."""
         lanes, w = self._lanes, self.width
-        carried = np.empty((self._starts.size, 1, w), x.dtype)
+        carried = np.empty((self._starts.size, 1, w), b.dtype)
 
         def some(first: int, last: int) -> None:
-            work = _aligned(band_replay.fold_size(w, len(lanes)), x.dtype)
-            given = (self._starts, self._lengths, first, last, *notes[:2], x, carried, work)
+            work = aligned((band_replay.fold_size(w, len(lanes)),), b.dtype)
+            given = (self._starts, self._lengths, first, last, *notes[:2], b, carried, work)
             band_replay.fold((0,) * w, lanes, self.lower, *given)
 
         run_ranges(some, self._groups, grain=_NOTED_GRAIN, multiple=1)
         return carried
 
-    def _unfold(self, x: Array, right: Array, notes: tuple[Index, Array, Array]) -> None:
+    def unfold(self, b: Array, edges: Array, right: Array, x: Array, notes: Notes) -> None:
+        """Fill the interior columns of `x`, (n,), as `band_replay.unfold` does."""
         lanes, w = self._lanes, self.width
         longest = int(self._lengths.max())
 
         def some(first: int, last: int) -> None:
-            work = _aligned(band_replay.unfold_size(w, len(lanes), longest), x.dtype)
-            given = (self._starts, self._lengths, first, last, *notes, x, right, work)
+            work = aligned((band_replay.unfold_size(w, len(lanes), longest),), x.dtype)
+            given = (self._starts, self._lengths, first, last, *notes, b, edges, right, x, work)
             band_replay.unfold((0,) * w, lanes, self.lower, *given)
 
         run_ranges(some, self._groups, grain=_NOTED_GRAIN, multiple=1)
@@ -176,7 +180,10 @@ class Lanes:
     def substitute(self, x: Array, right: Array) -> None:
         """Overwrite the interior columns of `x`, (r, n), with the solutions."""
         if self._notes is not None and x.shape[0] == 1:
-            self._unfold(x[0], right, self._notes)
+            side, last = x[0], self._starts + self._lengths - 1 + self.lower
+            tops = (self._starts - (self.width - self.lower))[:, None] + np.arange(self.width)
+            edges = side[np.column_stack((tops, last))]
+            self.unfold(frozen(side), edges, right, side, self._notes)
             return
         lanes, w = self._lanes, self.width
         longest = int(self._lengths.max())

@@ -65,6 +65,14 @@ class LinkedTwoEnded:
         lu = TwoEndedLU(apart.layout, values[: apart.layout.structure.nnz], apart.band, along)
         return cls(lu, apart.band.chain, around)
 
+    def solve_vector(self, b: Array) -> Array | None:
+        """See `stridiag.factorization.single.SolvesAtOnce`."""
+        x = self._lu.solve_chain(self._chain.to_chains(b))
+        # What is not changed is finite.
+        if x is None or not kernels.correct(*self._around, x[None]):
+            return None
+        return self._chain.from_chains(x)
+
     def solve_chains(self, x: Array, *, begun: bool = False) -> None:
         """Overwrite right-hand sides in class order, (r, n), with the solutions.
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stridiag._cached import cached_property
 from stridiag._kernels.band_condensation import FIRST, PLACE
 from stridiag._kernels.noted_band_solve import subtract_links
+from stridiag._results import unfilled
 from stridiag.factorization.band_again import BandAgain
 from stridiag.factorization.band_condensation import BandCondensation
 from stridiag.factorization.band_lanes import Lanes, is_finite, rows_from_chains, rows_to_chains
@@ -102,8 +103,21 @@ class LinkedLanes(Probed, SolvesFewSides):
 
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
-        x = self.solve_rows(b[None].copy())[0]
+        if self._apart is not None:
+            return self._apart.solve_vector(b)
+        again, chain = self._noted(b.dtype), self._layout.band.chain
+        x = unfilled(b.shape, b.dtype)
+        if again is not None:
+            return chain.from_chains(x) if again.solve(chain.to_chains(b), x) else None
+        x[:] = b
+        x = self.solve_rows(x[None])[0]
         return x if is_finite(x) else None
+
+    def _noted(self, kind: np.dtype[Any]) -> BandAgain | None:
+        """Return what replays notes, from the second right-hand side on."""
+        if self._again is None:
+            self._again = BandAgain.of(self._layout, self._lanes, self._links, self._reduced, kind)
+        return self._again
 
     def solve_chains(self, x: Array, *, begun: bool = False) -> None:
         """Overwrite right-hand sides in class order, (r, n), with the solutions.
@@ -115,10 +129,9 @@ class LinkedLanes(Probed, SolvesFewSides):
             return
         layout, lanes = self._layout, self._lanes
         if not begun and x.shape[0] == 1 and x.flags.c_contiguous:
-            if self._again is None:
-                self._again = BandAgain.of(layout, lanes, self._links, self._reduced, x.dtype)
-            if self._again is not None:
-                self._again.solve(x)
+            again = self._noted(x.dtype)
+            if again is not None:
+                again.solve(x[0], x[0])
                 return
         carried = self._carried if begun else lanes.carry(x)
         z = self._reduced.solve(lanes.gather(x, carried, layout.columns, layout.own))

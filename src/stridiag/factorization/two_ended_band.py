@@ -132,10 +132,15 @@ class TwoEndedLU(Probed, SolvesFewSides):
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
         chain = self._band.chain
+        x = self.solve_chain(chain.to_chains(b))
+        return None if x is None else chain.from_chains(x)
+
+    def solve_chain(self, b: Array) -> Array | None:
+        """Return the solution for a right-hand side in class order, (n,); None if it is not finite."""
         x = unfilled(b.shape, b.dtype)
-        self._solve_pair(chain.to_chains(b), x, (0,))
+        self._solve_pair(b, x, (0,))
         # Back substitution goes outwards, and what is not finite makes all that comes later so.
-        return chain.from_chains(x) if math.isfinite(x[0]) and math.isfinite(x[-1]) else None
+        return x if math.isfinite(x[0]) and math.isfinite(x[-1]) else None
 
     @cached_property
     def _stored(self) -> BandLU:
