@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stridiag import StridiagMatrix
+from stridiag import StridiagMatrix, Structure
 
 METHODS = ("auto", "cyclic", "band", "forest", "sparse-lu", "sparse-qr", "dense", "cholesky")
 
@@ -22,3 +22,16 @@ def test_condition_does_not_depend_on_the_size_of_the_numbers(dtype, method, n):
         scaled = A.with_values(np.ldexp(A.values.real, power).astype(dtype)).factor(method=method)
         for p in (1, np.inf):
             np.testing.assert_allclose(scaled.cond(p), expected.cond(p), rtol=100 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("offsets", [(-60, 0, 4), (-29, 0, 17), (-2, 0, 3)])
+def test_condition_of_matrices_of_the_smallest_numbers(offsets, dtype):
+    # A division of one by the order, times the size of the numbers, was zero, and so was the norm of the inverse.
+    structure = Structure(3000, offsets)
+    values = np.random.default_rng(0).integers(-1, 2, structure.nnz).astype(dtype)
+    values[structure.diagonal_slots(0)] = 5
+    expected = StridiagMatrix(structure, values).factor()
+    tiny = StridiagMatrix(structure, values * np.finfo(dtype).smallest_subnormal).factor()
+    for p in (1, np.inf):
+        np.testing.assert_allclose(tiny.cond(p), expected.cond(p), rtol=100 * np.finfo(dtype).eps)
