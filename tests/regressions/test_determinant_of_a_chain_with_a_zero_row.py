@@ -24,6 +24,8 @@ def test_a_row_or_column_of_stored_zeros(n, g, links, by_rows):
     values = A.values.copy()
     values[A.structure.diagonal_slots(0).start + 5] = 0.0
     sign, log = linalg.slogdet(A.with_values(values))
-    expected = np.linalg.slogdet(A.with_values(values).toarray()) if n < 3000 else A.with_values(values).factor().slogdet()
+    expected = (
+        np.linalg.slogdet(A.with_values(values).toarray()) if n < 3000 else A.with_values(values).factor().slogdet()
+    )
     assert sign == expected[0]
     assert log == pytest.approx(expected[1], rel=1e-12)
