@@ -85,6 +85,27 @@ def test_results_are_those_of_the_general_way(n, g, links, kind):
     np.testing.assert_array_equal(F.reconstruct(), reference.reconstruct())
 
 
+@pytest.mark.filterwarnings("ignore::stridiag.IllConditionedWarning")
+@pytest.mark.parametrize("n", [50, 2000])
+def test_the_same_vector_in_another_form_has_the_same_solution(n):
+    A = stridiag.random(n, (-2, 0, 2), 10, rng=n)
+    main = A.structure.diagonal_slots(0)
+    values = A.values.copy()
+    values[main] *= 1e-8  # ill-conditioned enough that a factor looks twice
+    F = A.with_values(values).factor()
+    b = np.random.default_rng(n).integers(-9, 10, n).astype(float)
+    x = F.solve(b)
+    strided = np.zeros((n, 3))
+    strided[:, 1] = b
+    for form in (b[::-1].copy()[::-1], strided[:, 1], b.astype(int), b.astype(np.float32), b.tolist(), b.astype(">f8")):
+        assert np.array_equal(F.solve(form), x)
+        assert np.array_equal(A.with_values(values).factor().solve(form), x)
+    with pytest.raises(ValueError, match="must have shape"):
+        F.solve(b[1:].tolist())
+    with pytest.raises(NonFiniteError):
+        F.solve([*b[:-1].tolist(), np.nan])
+
+
 @pytest.mark.parametrize("links", [0, 3])
 def test_the_short_way_is_gone_and_so_is_linalg(links):
     A = stridiag.random(200, (-1, 0, 1), links, rng=0, dominant=True)

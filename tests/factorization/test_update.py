@@ -261,3 +261,24 @@ def test_auto_updates_at_stored_positions_where_factoring_is_dear():
     assert F.updated([3, 400], [3, 400], [9.0, 9.0]).method == "update of rank 2 of sparse LU by SuperLU"
     everywhere = np.arange(500)
     assert F.updated(everywhere, everywhere, np.full(500, 9.0)).method == "sparse LU by SuperLU"
+
+
+@pytest.mark.parametrize("offsets", [(-2, 0, 3), (-1, 0, 1)])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.filterwarnings("ignore::stridiag.IllConditionedWarning")
+def test_solutions_are_corrected_to_a_unit_of_rounding(offsets, seed):
+    # What a check allows for, some root of n units, and up to 6e-15 here, is no reason to leave a solution as it is.
+    n, rng = 3000, np.random.default_rng(seed)
+    A = stridiag.random(n, offsets, 5, rng=seed)
+    values = np.ones(A.nnz)
+    for offset, number in zip(offsets, (-1.0, 2.0, -1.0), strict=True):
+        values[A.structure.diagonal_slots(offset)] = number
+    rows, columns = np.sort(rng.choice(n, 7, replace=False)), rng.integers(0, n, 7)
+    F = A.with_values(values).factor().updated(rows, columns, rng.standard_normal(7), method="low-rank")
+    assert F.method.startswith("update of rank")
+    b = rng.standard_normal((n, 3))
+    for trans, B in (("N", F.matrix), ("T", F.matrix.T)):
+        x = F.solve(b, trans=trans)
+        norm = np.abs(B.to_scipy()).sum(axis=1).max()
+        errors = np.abs(b - B @ x).max(axis=0) / (norm * np.abs(x).max(axis=0) + np.abs(b).max(axis=0))
+        assert (errors < 1e-15).all()

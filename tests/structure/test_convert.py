@@ -239,3 +239,8 @@ def test_detect_is_lossless_and_consistent(A, min_fill):
     assert 0 <= found.coverage <= 1
     if A.nnz:
         assert found.coverage == (A.nnz - found.links) / A.nnz
+
+
+def test_numbers_without_a_shape():
+    with pytest.raises(StructureError, match="a constant diagonal only with shape"):
+        StridiagMatrix.from_diagonals({0: 1.0})

@@ -34,6 +34,8 @@ Array = NDArray[Any]
 
 # Order up to which probes are kept.
 _SHORT = 1 << 13
+# Powers of two between the right-hand sides that a condition number is estimated with and the smallest normal number.
+_ROOM = 32
 
 
 class Condition(NamedTuple):
@@ -105,10 +107,12 @@ def reciprocal_condition(decomposition: Decomposition, matrix: StridiagMatrix, *
         exact = found is not None or n <= ALL_COLUMNS
         # The norm of the matrix itself may overflow; its product with that of the inverse does not.
         _, power = math.frexp(float(np.abs(matrix.values).max()))
-        # Nor need that of the inverse be a number of the type. One less than the power, which itself may be too large.
+        # Nor need that of the inverse be a number of the type. One less than the power, which itself may be too large;
+        # and not so small that right-hand sides, of entries down to 1 / n, would lose digits or vanish.
+        shift = max(power - 1, int(np.finfo(matrix.dtype).minexp) + _ROOM)
         inverse_norm, exponent = found or (
-            inverse_one_norm(decomposition, n, matrix.dtype, adjoint=adjoint, power=power - 1),
-            1 - power,
+            inverse_one_norm(decomposition, n, matrix.dtype, adjoint=adjoint, power=shift),
+            -shift,
         )
         wide = matrix.astype(double_type(matrix.dtype))
         scaled = wide.with_values(times_power(wide.values, -power), copy=False)

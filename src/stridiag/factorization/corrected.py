@@ -7,6 +7,7 @@ error of LU, times the condition number, is less than one (R. D. Skeel, Math. Co
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from stridiag.factorization.singularity import Singularity
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
-__all__ = ["ACCURATE", "Corrected", "corrected_if_poor"]
+__all__ = ["ACCURATE", "Corrected", "corrected_if_poor", "solve_and_correct"]
 
 Array = NDArray[Any]
 
@@ -37,6 +38,41 @@ def corrected_if_poor(lu: Decomposition, matrix: csc_array[Any] | Array, check: 
     """Return a decomposition of `matrix` that a check has passed: itself, or corrected where its errors are larger."""
     # Accepts the good, so that NaN is corrected.
     return lu if check.error <= ACCURATE * float(np.finfo(matrix.dtype).eps) else Corrected(lu, matrix)
+
+
+def solve_and_correct(
+    solve: Callable[[Array], Array], errors: Callable[[Array, Array], tuple[Array, Array]], b: Array
+) -> tuple[Array, Array]:
+    """Solve for the columns of `b`, (n, m), which is kept, and correct where errors are more than a unit of rounding.
+
+    Parameters
+    ----------
+    solve : callable
+        From a block, which may be overwritten, to the solutions.
+    errors : callable
+        From right-hand sides and solutions to the residuals, (n, m), and the backward errors, (m,).
+
+    Returns
+    -------
+    x, errors : ndarray, (n, m) and (m,)
+        No correction is kept that makes an error larger.
+    """
+    x = solve(b.copy())
+    r, error = errors(b, x)
+    enough = _ENOUGH * float(np.finfo(x.dtype).eps)
+    # Where x is not finite, no number is: nothing is corrected.
+    poor = np.flatnonzero(error > enough)
+    for _ in range(_STEPS):
+        if not poor.size:
+            break
+        y = x[:, poor] + solve(np.ascontiguousarray(r[:, poor]))
+        left, after = errors(b[:, poor], y)
+        # What became no better is left alone.
+        better = after < error[poor]
+        kept = poor[better]
+        x[:, kept], r[:, kept], error[kept] = y[:, better], left[:, better], after[better]
+        poor = kept[error[kept] > enough]
+    return x, error
 
 
 class Corrected:
@@ -54,7 +90,6 @@ class Corrected:
         self.name = inner.name
         self._matrix = matrix
         self._norms = norms(matrix)
-        self._enough = _ENOUGH * float(np.finfo(matrix.dtype).eps)
 
     @property
     def singularity(self) -> Singularity | None:
@@ -67,21 +102,11 @@ class Corrected:
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`; no correction is kept that makes an error larger."""
-        x = self.inner.solve(b.copy(), adjoint=adjoint)
-        r, error = self._errors(b, x, adjoint=adjoint)
-        for _ in range(_STEPS):
-            # Where x is not finite, no number is: nothing is corrected.
-            poor = np.flatnonzero(error > self._enough)
-            if not poor.size:
-                break
-            y = x[:, poor] + self.inner.solve(np.ascontiguousarray(r[:, poor]), adjoint=adjoint)
-            left, after = self._errors(b[:, poor], y, adjoint=adjoint)
-            better = after < error[poor]
-            kept = poor[better]
-            x[:, kept], r[:, kept] = y[:, better], left[:, better]
-            # What became no better is left alone.
-            error[poor] = np.where(better, after, 0.0)
-        return x
+        return solve_and_correct(
+            lambda right: self.inner.solve(right, adjoint=adjoint),
+            lambda right, x: self._errors(right, x, adjoint=adjoint),
+            b,
+        )[0]
 
     def _errors(self, b: Array, x: Array, *, adjoint: bool) -> tuple[Array, Array]:
         with np.errstate(all="ignore"):

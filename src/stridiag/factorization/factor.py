@@ -20,6 +20,7 @@ from stridiag.factorization.simple_factor import MAX_Q_ENTRIES, SimpleFactor, wi
 from stridiag.factorization.single import SolvesOnce, solve_once
 from stridiag.factorization.solving import (
     Transposition,
+    as_plain_vector,
     as_right_side,
     looks_itself,
     solve_all,
@@ -256,8 +257,12 @@ class Factor(Inverting, NormalVectors):
         >>> bool(abs(x - 1).max() <= forward < 1e-15 and backward < 1e-15)
         True
         """
-        if trans == "N" and check_finite and not refine and not return_bounds and type(b) is np.ndarray:
-            short = self._members.solve_vector(b)
+        if trans == "N" and check_finite and not refine and not return_bounds:
+            short = self._members.solve_vector(b) if type(b) is np.ndarray else None
+            if short is None:
+                # What holds the same numbers in another form has the same solution, bit by bit.
+                plain = as_plain_vector(b, self.dtype)
+                short = None if plain is None else self._members.solve_vector(plain)
             if short is not None:
                 if self._members.doubtful and not self._sound:
                     self._sound = not self._warn_if_ill_conditioned()

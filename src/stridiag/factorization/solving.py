@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Transposition",
+    "as_plain_vector",
     "as_right_side",
     "looks_itself",
     "solve_all",
@@ -44,6 +45,16 @@ def as_right_side(b: ArrayLike, n: int, *, check_finite: bool) -> Array:
     if check_finite:
         _require_finite(right)
     return right
+
+
+def as_plain_vector(b: ArrayLike, dtype: np.dtype[Any]) -> Array | None:
+    """Return one vector of another form or type in one block, of type `dtype`; None if it is that, or cannot be."""
+    if type(b) is np.ndarray and (b.ndim != 1 or (b.dtype == dtype and b.flags.c_contiguous)):
+        return None
+    right = as_values(b, "b")
+    if right.ndim != 1 or np.result_type(right, dtype) != dtype:
+        return None
+    return np.ascontiguousarray(right, dtype)
 
 
 def _require_finite(right: Array) -> None:

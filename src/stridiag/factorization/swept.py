@@ -358,7 +358,8 @@ class SweptCondensation(_Swept[Condensation]):
     def slogdet_once(layout: CondensationLayout, values: Array) -> tuple[Any, float] | None:
         """Return sign and logarithm of the determinant, in double precision; None where the general way tells why."""
         known = survey(values) if values.dtype == np.float64 else None
-        if known is None or not in_range(known.largest, values.dtype):
+        # Of a row of stored zeros reflections make rounding errors: the general way looks for such rows first.
+        if known is None or known.zeros or not in_range(known.largest, values.dtype):
             return None
         return SweptCondensation(layout, values).slogdet_at_once()
 

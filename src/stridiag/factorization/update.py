@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._validate import as_index, as_values, require_finite
 from stridiag.errors import StructureError
 from stridiag.factorization.condition import reciprocal_condition
+from stridiag.factorization.corrected import solve_and_correct
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.dense import factor_dense
 from stridiag.factorization.guard import backward_errors, random_vector
@@ -285,15 +286,13 @@ class LowRankUpdate:
         return y
 
     def _checked(self, b: Array, *, adjoint: bool) -> tuple[Array, Array]:
-        """Return a solution, corrected once where that is needed, and its backward errors, (m,)."""
+        """Return a solution, corrected where that is needed, and its backward errors, (m,)."""
         with np.errstate(all="ignore"):
-            x = self._apply(b, adjoint=adjoint)
-            r, error = self._residual(b, x, adjoint=adjoint)
-            bad = np.flatnonzero(~(error <= self._tolerance))
-            if bad.size and np.isfinite(x).all():
-                x[:, bad] += self._apply(np.ascontiguousarray(r[:, bad]), adjoint=adjoint)
-                _, error = self._residual(b, x, adjoint=adjoint)
-        return x, error
+            return solve_and_correct(
+                lambda right: self._apply(right, adjoint=adjoint),
+                lambda right, x: self._residual(right, x, adjoint=adjoint),
+                b,
+            )
 
     def _residual(self, b: Array, x: Array, *, adjoint: bool) -> tuple[Array, Array]:
         return backward_errors(self._matrix, self._norms[adjoint], b, x, adjoint=adjoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import numpy as np
 
 from stridiag._validate import check_option, require_finite
 from stridiag.errors import ConvergenceError, IllConditionedWarning, SizeLimitError
+from stridiag.factorization.scaled import times_power
 from stridiag.linalg._checks import require_matrix
 from stridiag.linalg.blocks import fits, split
 from stridiag.linalg.direct import DirectBlock
@@ -154,6 +156,9 @@ def _cond_single(matrix: StridiagMatrix, p: Order) -> float:
             f"cond of order {p!r} needs the dense inverse, which is made up to order {DENSE_LIMIT}, got "
             f"{matrix.structure.shape}; orders 1, inf and 2 have no such limit"
         )
+    # A power of two changes no digit, and keeps the inverse, and squares of its entries, in the range of the type.
+    _, power = math.frexp(float(np.abs(matrix.values).max(initial=0.0)))
+    matrix = matrix.with_values(times_power(matrix.values, -power), copy=False)
     factor = matrix.factor()
     if factor.singular:
         return float("inf")
