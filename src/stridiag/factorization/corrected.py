@@ -7,6 +7,8 @@ error of LU, times the condition number, is less than one (R. D. Skeel, Math. Co
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,21 +24,49 @@ from stridiag.factorization.singularity import Singularity
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
-__all__ = ["ACCURATE", "Corrected", "corrected_if_poor"]
+__all__ = ["ACCURATE", "Corrected", "correct", "corrected_if_poor"]
 
 Array = NDArray[Any]
 
 ACCURATE = 4.0
 """Units of rounding that the backward error of a check may have if solutions are to be left as they are."""
 
-# The same for one solution, and how often it is corrected.
-_ENOUGH, _STEPS = 1.0, 2
+# How often a solution is corrected.
+_STEPS = 2
 
 
 def corrected_if_poor(lu: Decomposition, matrix: csc_array[Any] | Array, check: Check) -> Decomposition:
     """Return a decomposition of `matrix` that a check has passed: itself, or corrected where its errors are larger."""
     # Accepts the good, so that NaN is corrected.
     return lu if check.error <= ACCURATE * float(np.finfo(matrix.dtype).eps) else Corrected(lu, matrix)
+
+
+def correct(
+    solve: Callable[[Array], Array],
+    errors: Callable[[Array, Array], tuple[Array, Array]],
+    b: Array,
+    x: Array,
+    enough: float,
+) -> Array:
+    """Return solutions `x`, (n, m), for `b`, corrected where they are poor; `x` is overwritten.
+
+    `solve` may overwrite what it is given; `errors` returns, for `b` and `x`, residuals and backward errors. None above
+    `enough` is left that a correction makes smaller.
+    """
+    r, error = errors(b, x)
+    for _ in range(_STEPS):
+        # Where x is not finite, no number is: nothing is corrected.
+        poor = np.flatnonzero(error > enough)
+        if not poor.size:
+            break
+        y = x[:, poor] + solve(np.ascontiguousarray(r[:, poor]))
+        left, after = errors(b[:, poor], y)
+        better = after < error[poor]
+        kept = poor[better]
+        x[:, kept], r[:, kept] = y[:, better], left[:, better]
+        # What became no better is left alone.
+        error[poor] = np.where(better, after, 0.0)
+    return x
 
 
 class Corrected:
@@ -54,7 +84,7 @@ class Corrected:
         self.name = inner.name
         self._matrix = matrix
         self._norms = norms(matrix)
-        self._enough = _ENOUGH * float(np.finfo(matrix.dtype).eps)
+        self._enough = float(np.finfo(matrix.dtype).eps)
 
     @property
     def singularity(self) -> Singularity | None:
@@ -68,20 +98,8 @@ class Corrected:
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`; no correction is kept that makes an error larger."""
         x = self.inner.solve(b.copy(), adjoint=adjoint)
-        r, error = self._errors(b, x, adjoint=adjoint)
-        for _ in range(_STEPS):
-            # Where x is not finite, no number is: nothing is corrected.
-            poor = np.flatnonzero(error > self._enough)
-            if not poor.size:
-                break
-            y = x[:, poor] + self.inner.solve(np.ascontiguousarray(r[:, poor]), adjoint=adjoint)
-            left, after = self._errors(b[:, poor], y, adjoint=adjoint)
-            better = after < error[poor]
-            kept = poor[better]
-            x[:, kept], r[:, kept] = y[:, better], left[:, better]
-            # What became no better is left alone.
-            error[poor] = np.where(better, after, 0.0)
-        return x
+        solve, errors = partial(self.inner.solve, adjoint=adjoint), partial(self._errors, adjoint=adjoint)
+        return correct(solve, errors, b, x, self._enough)
 
     def _errors(self, b: Array, x: Array, *, adjoint: bool) -> tuple[Array, Array]:
         with np.errstate(all="ignore"):

@@ -22,6 +22,7 @@ from stridiag.planning.reduced import ReducedPattern
 from stridiag.planning.reduced_method import ReducedMethod
 from stridiag.planning.separator_tree import SeparatorTree
 from stridiag.planning.sweep_cost import swept_cost
+from stridiag.planning.watched_rows import WatchedRows, left_over
 from stridiag.structure import Structure
 
 __all__ = ["CondensationLayout"]
@@ -37,6 +38,9 @@ SEGMENT, LONG_SEGMENT, LONG_CHAIN = 62, 126, 20_000
 where these are alike, as on a chain of constant coefficients, their rounding errors may add up: see
 docs/decisions/0020-steady-errors.md. Neither is a multiple of a power of two, with the two columns of a separator,
 which would bring all lanes to the same place of a cache."""
+
+# Columns of the shortest segment through which errors of a vector are worth a look.
+_LONG = 32
 
 LANES = 16
 """Segments that are worth the lanes of vectors."""
@@ -111,6 +115,11 @@ class CondensationLayout:
     def swept(self) -> bool:
         """Whether real vectors are solved for in sweeps: `stridiag.factorization.sweeps`."""
         return self.first.size >= LANES and self.chain.n >= SWEPT
+
+    @property
+    def steady(self) -> bool:
+        """Whether errors of a single vector remain small by themselves: in sweeps, and in short segments."""
+        return self.swept or self.longest < _LONG
 
     @cached_property
     def cost(self) -> Cost:
@@ -232,6 +241,11 @@ class CondensationLayout:
         order = np.empty(self.first.size, np.int64)
         kernels.by_length(self.first, self.last, np.empty(self.longest + 2, np.int64), order)
         return order
+
+    @cached_property
+    def watched(self) -> tuple[WatchedRows, WatchedRows]:
+        """Rows in which errors gather, of the matrix and of its transpose."""
+        return left_over(self.structure, self.chain.order[self.columns])
 
     @cached_property
     def longest(self) -> int:
