@@ -23,7 +23,7 @@ SUSPICIOUS = 2.0
 
 def watched_by(planned: Plan, matrix: StridiagMatrix) -> tuple[WatchedRows, WatchedRows] | None:
     """Return the rows to be watched, of a single matrix and of its transpose; None where errors do not add up."""
-    layout = planned.layout
+    layout: Any = planned.layout
     if not hasattr(type(layout), "watched") or not alike(matrix.values, np.array(matrix.structure.starts, np.int64)):
         return None
     found: tuple[WatchedRows, WatchedRows] = layout.watched
