@@ -8,6 +8,7 @@ error of LU, times the condition number, is less than one (R. D. Skeel, Math. Co
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,15 +24,15 @@ from stridiag.factorization.singularity import Singularity
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
-__all__ = ["ACCURATE", "Corrected", "corrected_if_poor", "solve_and_correct"]
+__all__ = ["ACCURATE", "Corrected", "correct", "corrected_if_poor"]
 
 Array = NDArray[Any]
 
 ACCURATE = 4.0
 """Units of rounding that the backward error of a check may have if solutions are to be left as they are."""
 
-# The same for one solution, and how often it is corrected.
-_ENOUGH, _STEPS = 1.0, 2
+# How often a solution is corrected.
+_STEPS = 2
 
 
 def corrected_if_poor(lu: Decomposition, matrix: csc_array[Any] | Array, check: Check) -> Decomposition:
@@ -40,10 +41,14 @@ def corrected_if_poor(lu: Decomposition, matrix: csc_array[Any] | Array, check: 
     return lu if check.error <= ACCURATE * float(np.finfo(matrix.dtype).eps) else Corrected(lu, matrix)
 
 
-def solve_and_correct(
-    solve: Callable[[Array], Array], errors: Callable[[Array, Array], tuple[Array, Array]], b: Array
+def correct(
+    solve: Callable[[Array], Array],
+    errors: Callable[[Array, Array], tuple[Array, Array]],
+    b: Array,
+    x: Array,
+    enough: float,
 ) -> tuple[Array, Array]:
-    """Solve for the columns of `b`, (n, m), which is kept, and correct where errors are more than a unit of rounding.
+    """Correct the columns of `x`, solutions for those of `b`, whose errors are more than `enough`.
 
     Parameters
     ----------
@@ -51,15 +56,17 @@ def solve_and_correct(
         From a block, which may be overwritten, to the solutions.
     errors : callable
         From right-hand sides and solutions to the residuals, (n, m), and the backward errors, (m,).
+    b, x : ndarray, (n, m)
+        Right-hand sides, and solutions, which are overwritten.
+    enough : float
+        No error above it is left that a correction makes smaller.
 
     Returns
     -------
     x, errors : ndarray, (n, m) and (m,)
         No correction is kept that makes an error larger.
     """
-    x = solve(b.copy())
     r, error = errors(b, x)
-    enough = _ENOUGH * float(np.finfo(x.dtype).eps)
     # Where x is not finite, no number is: nothing is corrected.
     poor = np.flatnonzero(error > enough)
     for _ in range(_STEPS):
@@ -90,6 +97,7 @@ class Corrected:
         self.name = inner.name
         self._matrix = matrix
         self._norms = norms(matrix)
+        self._enough = float(np.finfo(matrix.dtype).eps)
 
     @property
     def singularity(self) -> Singularity | None:
@@ -102,11 +110,9 @@ class Corrected:
 
     def solve(self, b: Array, *, adjoint: bool = False) -> Array:
         """See `Decomposition.solve`; no correction is kept that makes an error larger."""
-        return solve_and_correct(
-            lambda right: self.inner.solve(right, adjoint=adjoint),
-            lambda right, x: self._errors(right, x, adjoint=adjoint),
-            b,
-        )[0]
+        x = self.inner.solve(b.copy(), adjoint=adjoint)
+        solve, errors = partial(self.inner.solve, adjoint=adjoint), partial(self._errors, adjoint=adjoint)
+        return correct(solve, errors, b, x, self._enough)[0]
 
     def _errors(self, b: Array, x: Array, *, adjoint: bool) -> tuple[Array, Array]:
         with np.errstate(all="ignore"):

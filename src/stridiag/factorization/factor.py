@@ -14,6 +14,7 @@ from stridiag.errors import StructureError
 from stridiag.factorization.batch import at_once
 from stridiag.factorization.determinant import chain_determinant
 from stridiag.factorization.inverting import Inverting
+from stridiag.factorization.mending import mend
 from stridiag.factorization.refinement import SolveResult
 from stridiag.factorization.sampling import NormalVectors
 from stridiag.factorization.simple_factor import MAX_Q_ENTRIES, SimpleFactor, without_identities
@@ -304,6 +305,8 @@ class Factor(Inverting, NormalVectors):
                 x = solve_all(
                     self._members, columns, batch, trans, self.dtype, check_finite=check_finite, unseen=unseen
                 )
+                if not batch and columns.ndim == 2:
+                    x = mend(self.plan, self._members, self.matrix, columns, x, trans)
             # Behind the solve, which may find out in passing what these ask for.
             require()
         self._warn_if_ill_conditioned()

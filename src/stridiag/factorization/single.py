@@ -25,6 +25,7 @@ from stridiag.factorization.decomposition import Decomposition, spares
 from stridiag.factorization.scaled import bounds, in_range
 from stridiag.factorization.singularity import evident_singularity, info_of
 from stridiag.factorization.survey import Survey, survey
+from stridiag.factorization.watching import sound, watched_by
 from stridiag.planning import Plan
 from stridiag.structure import StridiagMatrix
 
@@ -116,6 +117,7 @@ class Single:
         self._dtype = matrix.dtype
         # What the probe's largest entry is multiplied by: see `rough_condition`.
         self._scale = 100.0 * math.sqrt(n) * largest * matrix.structure.longest_line
+        self._watched = None if getattr(planned.layout, "steady", False) else watched_by(planned, matrix)
         self._made: SolvesAtOnce | None = None
         self._rough: float | None = None
         self._regular = False
@@ -147,11 +149,18 @@ class Single:
             # In this order, since another thread that sees the decomposition takes the rest for known.
             self._settle(made, rough, sound=True)
             self._made = made
-            return x if self._regular else None
+            return x if self._regular and self._shows_sound(b, x) else None
         if self._rough is None:
             self._settle(made, rough_condition(made, self._matrix), sound=False)
         # What could not be trusted, `decompose` has replaced by something else.
-        return made.solve_vector(b) if self._regular and isinstance(made, self._kind) else None
+        if not (self._regular and isinstance(made, self._kind)):
+            return None
+        again = made.solve_vector(b)
+        return again if again is not None and self._shows_sound(b, again) else None
+
+    def _shows_sound(self, b: Array, x: Array) -> bool:
+        # What does not is corrected in the general way.
+        return self._watched is None or sound(self._watched[0], self._matrix.values, b, x)
 
     def _settle(self, made: SolvesAtOnce, rough: float, *, sound: bool) -> None:
         # Accepts the good, so that NaN goes the general way. To find a singularity may cost a solution, and where the

@@ -6,7 +6,7 @@ With the changes :math:`A_1 = A + U V^T`, r columns each,
 
 (Sherman, Morrison, Woodbury). r solves with A and a dense matrix C of order r stand in for a factorization. The
 formula is not stable where A is nearly singular, however harmless :math:`A_1` is; so every solution is checked by its
-backward error, corrected once if need be, and if that does not help the matrix is factored after all. Theory:
+backward error, corrected if need be, and if that does not help the matrix is factored after all. Theory:
 docs/theory/updates.md.
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from stridiag._validate import as_index, as_values, require_finite
 from stridiag.errors import StructureError
 from stridiag.factorization.condition import reciprocal_condition
-from stridiag.factorization.corrected import solve_and_correct
+from stridiag.factorization.corrected import correct
 from stridiag.factorization.decomposition import Decomposition
 from stridiag.factorization.dense import factor_dense
 from stridiag.factorization.guard import backward_errors, random_vector
@@ -288,11 +289,9 @@ class LowRankUpdate:
     def _checked(self, b: Array, *, adjoint: bool) -> tuple[Array, Array]:
         """Return a solution, corrected where that is needed, and its backward errors, (m,)."""
         with np.errstate(all="ignore"):
-            return solve_and_correct(
-                lambda right: self._apply(right, adjoint=adjoint),
-                lambda right, x: self._residual(right, x, adjoint=adjoint),
-                b,
-            )
+            x = self._apply(b, adjoint=adjoint)
+            solve, errors = partial(self._apply, adjoint=adjoint), partial(self._residual, adjoint=adjoint)
+            return correct(solve, errors, b, x, float(np.finfo(x.dtype).eps))
 
     def _residual(self, b: Array, x: Array, *, adjoint: bool) -> tuple[Array, Array]:
         return backward_errors(self._matrix, self._norms[adjoint], b, x, adjoint=adjoint)

@@ -31,6 +31,7 @@ from stridiag.planning.links_apart import LinksApart
 from stridiag.planning.reduced_band import ReducedBand, each, room
 from stridiag.planning.reduced_method import ReducedMethod
 from stridiag.planning.residue_band import MAX_WIDTH, ResidueBand
+from stridiag.planning.watched_rows import WatchedRows, left_over
 from stridiag.structure import Structure
 
 __all__ = ["BandCondensationLayout", "build"]
@@ -187,6 +188,11 @@ class BandCondensationLayout:
     def n(self) -> int:
         """Order of the matrix."""
         return self.band.chain.n
+
+    @cached_property
+    def watched(self) -> tuple[WatchedRows, WatchedRows]:
+        """Rows in which errors gather, of the matrix and of its transpose."""
+        return left_over(self.structure, self.band.chain.order[self.columns])
 
     @cached_property
     def reduced_method(self) -> ReducedMethod:

@@ -23,6 +23,7 @@ from stridiag.planning.reduced_method import ReducedMethod, interlaced
 from stridiag.planning.rotated_rows import RotatedRows
 from stridiag.planning.separator_tree import SeparatorTree
 from stridiag.planning.sweep_cost import swept_cost
+from stridiag.planning.watched_rows import WatchedRows, left_over
 from stridiag.structure import Structure
 
 __all__ = ["CondensationLayout"]
@@ -41,6 +42,9 @@ which would bring all lanes to the same place of a cache."""
 
 _LARGEST_GREEDY = 1 << 16
 """Order of a reduced system up to which `stridiag._kernels.markowitz` serves: what is left dense is a tenth of it."""
+
+# Columns of the shortest segment through which errors of a vector are worth a look.
+_LONG = 32
 
 LANES = 16
 """Segments that are worth the lanes of vectors."""
@@ -115,6 +119,11 @@ class CondensationLayout:
     def swept(self) -> bool:
         """Whether real vectors are solved for in sweeps: `stridiag.factorization.sweeps`."""
         return self.first.size >= LANES and self.chain.n >= SWEPT
+
+    @property
+    def steady(self) -> bool:
+        """Whether errors of a single vector remain small by themselves: in sweeps, and in short segments."""
+        return self.swept or self.longest < _LONG
 
     @cached_property
     def cost(self) -> Cost:
@@ -242,6 +251,11 @@ class CondensationLayout:
         """Rows of a reduced system whose pivots are chosen as it is eliminated; None where fronts serve sweeps too."""
         reduced = self.reduced
         return RotatedRows.of(reduced) if reduced.order <= _LARGEST_GREEDY and interlaced(reduced) else None
+
+    @cached_property
+    def watched(self) -> tuple[WatchedRows, WatchedRows]:
+        """Rows in which errors gather, of the matrix and of its transpose."""
+        return left_over(self.structure, self.chain.order[self.columns])
 
     @cached_property
     def longest(self) -> int:

@@ -24,6 +24,7 @@ from stridiag.planning.compressed import CompressedColumns
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.layout import NotApplicable, plural
 from stridiag.planning.sparse import SparseAnalysis, analyse
+from stridiag.planning.watched_rows import WatchedRows, watched_rows
 from stridiag.planning.window_shape import WindowShape, put_off
 from stridiag.planning.window_thinning import MAX_PRODUCTS, Thinning, thin
 from stridiag.structure import Structure
@@ -67,6 +68,12 @@ class WindowLayout(WindowShape):
         rows, columns = structure.coordinates()
         order = _order(structure, band)
         return cls.over(rows, columns, order, band.lower + band.upper, structure=structure, band=band)
+
+    @cached_property
+    def watched(self) -> tuple[WatchedRows, WatchedRows]:
+        """All rows of the matrix and of its transpose: few entries, beside those of the factors."""
+        rows = np.arange(self.n)
+        return watched_rows(self.structure, rows), watched_rows(self.structure, rows, transposed=True)
 
     @cached_property
     def cost(self) -> Cost:
