@@ -68,6 +68,9 @@ def _foreign(array: Any, name: str) -> NDArray[Any]:
     sparse = sys.modules.get("scipy.sparse")
     if sparse is not None and sparse.issparse(array):
         raise TypeError(f"{told} is sparse: hand over what .toarray() gives")
+    # By its name: what it is made of stands on this module.
+    if type(array).__name__ == "StridiagMatrix":
+        raise TypeError(f"{told} is a matrix, not an array: hand over its .values, by slot, or what .toarray() gives")
     if getattr(array, "requires_grad", False) is True:
         raise TypeError(
             f"{told} requires a gradient, which a NumPy result cannot carry: use stridiag.torch, or hand over "

@@ -292,3 +292,19 @@ def test_chains_with_links_go_member_by_member():
     F = A.with_values(np.array([[1.0], [2.0]]) * A.values).factor(method="chain")
     assert isinstance(F._members, MemberList)
     np.testing.assert_array_equal(F.solve(np.ones(30))[0], A.factor(method="chain").solve(np.ones(30)))
+
+
+@pytest.mark.parametrize("options", [{}, {"refine": True}])
+def test_batch_axes_that_do_not_fit_are_told(options):
+    A = stridiag.random(50, offsets=(-1, 0, 1), links=3, rng=0)
+    F = A.with_values(np.stack([A.values] * 3)).factor()
+    with pytest.raises(ValueError, match=r"batch axes \(2,\).* of the matrices, \(3,\): give b the shape \(3, 50, 4\)"):
+        F.solve(np.ones((2, 50, 4)), **options)
+
+
+def test_a_matrix_is_no_array():
+    A = stridiag.random(50, offsets=(-1, 0, 1), links=3, rng=0)
+    F = A.factor()
+    for run in (F.solve, F.refactor, lambda matrix: stridiag.linalg.solve(A, matrix)):
+        with pytest.raises(TypeError, match=r"is a matrix, not an array: hand over its \.values"):
+            run(A)

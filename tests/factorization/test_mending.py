@@ -119,6 +119,19 @@ def test_random_values_are_not_alike_and_are_left_alone(monkeypatch):
             A.factor().solve(sides(1000), trans="T")
 
 
+@pytest.mark.parametrize(("case", "n"), [((1, 4, 5), 3000), ((2, 3, 12), 9000), ((1, 1, 268), 8000)])
+def test_small_numbers_at_random_beside_ones_are_alike(case, n):
+    A, b = Problem(Case(*case), n, "random").matrix, sides(n)
+    values = 0.1 * np.random.default_rng(0).standard_normal(A.nnz)
+    values[A.structure.diagonal_slots(0)] = 1.0
+    A = A.with_values(values)
+    for form in (alike, alike.py_func):
+        assert form(values, np.array(A.structure.starts))
+    for trans in ("N", "T"):
+        # Six before.
+        assert worst(A, b, A.factor().solve(b, trans=trans), trans) < LIMIT
+
+
 @pytest.mark.parametrize("change", ["none", "half", "periodic", "noise", "short"])
 def test_alike_means_a_stretch_of_like_magnitudes(change):
     A = constant((1, 1, 10), 20 if change == "short" else 1000, NEAR)

@@ -357,3 +357,23 @@ def test_other_values_in_the_same_factor():
     F.refactor(other.values, overwrite=True)
     assert backward_error(other, F.solve(b), b) < 5 * EPS
     assert backward_error(other.T, F.solve(b, trans="T"), b) < 5 * EPS
+
+
+def test_singular_by_rounding_is_singular_for_determinant_and_solve():
+    rng, found = np.random.default_rng(0), 0
+    for n in rng.integers(2000, 9000, 12).tolist():
+        structure = stridiag.Structure(n, (-1, 0, 1), tuple(rng.integers(0, n, (2, 30))))
+        values = np.ones(structure.nnz)
+        values[structure.diagonal_slots(-1)], values[structure.diagonal_slots(1)] = 3.0, 0.2
+        F = stridiag.StridiagMatrix(structure, values).factor()
+        # Before anything else is asked.
+        sign = F.slogdet().sign
+        assert F.singular == (sign == 0)
+        if F.singular:
+            found += 1
+            assert F.rcond == 0
+            for b in (np.ones(n), np.ones((n, 5))):
+                for trans in ("N", "T"):
+                    with pytest.raises(stridiag.errors.SingularMatrixError):
+                        F.solve(b, trans=trans)
+    assert found

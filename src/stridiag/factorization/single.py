@@ -221,12 +221,14 @@ class Single:
     def slogdet(self) -> tuple[Sequence[Any] | Array, Sequence[float] | Array]:
         """See `Members`."""
         member = self._member
+        # Asked first, though another way to the determinant may make a small number of a zero pivot: a factor that
+        # solves nothing has determinant zero.
+        if member.singularity is not None:
+            return [0.0], [-np.inf]
         # By its name: asking whether it is a `KnowsDeterminant` takes as long as a small matrix does.
         at_once = getattr(member, "slogdet_at_once", None)
         found = None if at_once is None else at_once()
-        if found is not None:
-            return [found[0]], [found[1]]
-        sign, log = (0.0, -np.inf) if member.singularity is not None else member.slogdet()
+        sign, log = member.slogdet() if found is None else found
         return [sign], [log]
 
     def inverse_diagonal(self) -> Array:

@@ -124,7 +124,7 @@ def solve_all(
             _require_finite(columns)
         return found
     kind = np.result_type(dtype, columns.dtype)
-    batch = np.broadcast_shapes(batch_shape, columns.shape[:-2])
+    batch = _joint_batch(batch_shape, columns)
     n, m = columns.shape[-2:]
     if batch == batch_shape:
         # The count is spelled out, since -1 cannot be told from a block without entries.
@@ -156,7 +156,7 @@ def solve_with_errors(
 ) -> SolveResult:
     """Solve as `solve_all`, one member after another, with refinement or bounds; NaN for singular members."""
     dtype = matrices[0].dtype if matrices else columns.dtype
-    batch = np.broadcast_shapes(batch_shape, columns.shape[:-2])
+    batch = _joint_batch(batch_shape, columns)
     n, m = columns.shape[-2:]
     x = np.full((*batch, n, m), np.nan, np.result_type(dtype, columns.dtype))
     backward, forward = np.full((2, *batch, m), np.nan)
@@ -167,6 +167,18 @@ def solve_with_errors(
             found = solve_with_bounds(matrices[k], solve, b, trans, refine=refine, bounds=bounds)
             x[place], backward[place], forward[place], steps[place] = found
     return SolveResult(x, backward, forward, steps)
+
+
+def _joint_batch(batch_shape: tuple[int, ...], columns: Array) -> tuple[int, ...]:
+    """Return the batch axes of solutions."""
+    given = columns.shape[:-2]
+    try:
+        return np.broadcast_shapes(batch_shape, given)
+    except ValueError:
+        raise ValueError(
+            f"b of shape {columns.shape} has batch axes {given}, which do not broadcast against those of the "
+            f"matrices, {batch_shape}: give b the shape {(*batch_shape, *columns.shape[-2:])}, or no batch axes"
+        ) from None
 
 
 def _solve_in(run: Callable[[Array, bool], Array], dtype: np.dtype[Any], b: Array, trans: Transposition) -> Array:

@@ -43,6 +43,9 @@ def slogdet(a: StridiagMatrix, *, assume_a: Assumption = "gen") -> SlogdetResult
     is made, and about 9 operations a row take the place of both. See docs/theory/chains.md. As
     ``numpy.linalg.slogdet``.
 
+    What is singular but for rounding may have a tiny determinant here, where no factor is made, while a factor meets a
+    pivot of exactly zero: `Factor.slogdet` agrees with `Factor.singular` and with what `Factor.solve` raises.
+
     Examples
     --------
     The determinant of the second difference of order n is (-1)^n (n + 1):
