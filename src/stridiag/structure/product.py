@@ -34,7 +34,9 @@ def product(matrix: StridiagMatrix, x: Array) -> Array:
     kind = np.result_type(matrix.dtype, x.dtype)
     structure = matrix.structure
     if not matrix.batch_shape and x.ndim == 2:
-        return _single(structure, matrix.values.astype(kind, copy=False), x.astype(kind, copy=False))
+        # What a matrix holds is read-only already.
+        values = matrix.values if kind == matrix.dtype else frozen(matrix.values.astype(kind))
+        return _single(structure, values, x.astype(kind, copy=False))
     return _of_batch(matrix, x, kind)
 
 
@@ -76,7 +78,7 @@ def _places(structure: Structure) -> tuple[Array, Array, Array, Array]:
 
 
 def _single(structure: Structure, values: Array, x: Array) -> Array:
-    where = (frozen(np.ascontiguousarray(values)), *_places(structure))
+    where = (values, *_places(structure))
     rows, vectors = structure.shape[0], x.shape[1]
     kernels = _kernels_for(x.dtype)
     each = max(1, len(structure.offsets)) * max(1, vectors)
