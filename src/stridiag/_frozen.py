@@ -16,7 +16,7 @@ def frozen(array: Array) -> Array:
     """Return a read-only view, for a kernel that only reads."""
     view = array.view()
     # By place: by name it takes as long as the view.
-    view.setflags(False)
+    view.setflags(False)  # type: ignore[call-arg]
     return view
 
 
