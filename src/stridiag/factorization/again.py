@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._frozen import writable
 from stridiag._kernels import noted_solve as kernels
 from stridiag._kernels.markowitz_solve import LANES
 from stridiag._results import aligned
@@ -67,8 +68,8 @@ class Again:
 
     def solve(self, b: Array) -> tuple[Array, float]:
         """Return the solution for `b`, (n,), contiguous; and zero, or NaN where it is not finite."""
-        x = np.empty(b.size)
-        return x, kernels.solve(self._reflecting, self._program, self._starts, self._store, b, *self._notes, x)
+        x, given = np.empty(b.size), (self._program, self._starts, self._store)
+        return x, kernels.solve(self._reflecting, *given, writable(b), *self._notes, x)
 
     @property
     def nbytes(self) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._cached import cached_property
+from stridiag._frozen import frozen
 from stridiag._kernels import band_columns, band_lu
 from stridiag._kernels.threads import run_ranges
 from stridiag._results import aligned, fresh
@@ -195,7 +196,7 @@ class BandLU:
 
     def solve_spared(self, b: Array) -> tuple[Array, bool]:
         """See `Sparing`; `stridiag._kernels.band_columns`."""
-        layout, (n, m) = self._layout, b.shape
+        layout, (n, m), b = self._layout, b.shape, frozen(b)
         x, order = fresh(b.shape, b.dtype), layout.original
         past, reach, (lower, width) = straight(x), self._reach, (layout.lower, layout.width)
         # What is carried along stays in registers, if there is room for it.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._frozen import frozen
 from stridiag._kernels import band_condensation as kernels
 from stridiag._kernels import condensed_band_columns
 from stridiag._kernels.band_condensation import FIRST, LAST, LEFT_COLUMNS, LEFT_ROWS, PLACE, RIGHT_COLUMNS, RIGHT_ROWS
@@ -85,7 +86,7 @@ class BandCondensation:
 
     def solve_spared(self, b: Array) -> tuple[Array, bool]:
         """See `Sparing`; `stridiag._kernels.condensed_band_columns`."""
-        layout, m = self._layout, b.shape[1]
+        layout, m, b = self._layout, b.shape[1], frozen(b)
         segments, lower = layout.segments, layout.band.lower
         order, block = layout.band.chain.order, max(_BLOCK, layout.band.width)
         widths = (0,) * layout.band.width

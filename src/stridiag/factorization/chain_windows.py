@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._frozen import frozen
 from stridiag._kernels import lane_windows, window_checks
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.lane_groups import ROWS, group_size
@@ -252,12 +253,3 @@ def _margin(dl: Array, d: Array, du: Array, stride: int) -> tuple[int | None, bo
 def natural(chain: ChainLayout, piece: int = _PIECE) -> bool:
     """Whether chains fill vectors as they lie in memory, and are long enough for that; one chain does not matter."""
     return chain.stride == 1 or (chain.stride % (_SIZE // 2) == 0 and 2 * chain.n >= 3 * piece * chain.stride)
-
-
-def frozen(array: Array) -> Array:
-    """Return a read-only view: to the compiler an array that may be written to is another type."""
-    if not array.flags.writeable:
-        return array
-    view = array.view()
-    view.setflags(write=False)
-    return view

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stridiag._cached import cached_property
 from stridiag._dtypes import double_type
+from stridiag._frozen import frozen, writable
 from stridiag._kernels import condensation as kernels
 from stridiag._kernels import condensed_columns, condensed_sides, condensed_solve
 from stridiag._kernels import separator_tree as node_kernels
@@ -85,7 +86,7 @@ class Condensation:
         program, kept, needed = _program(layout)
         store, x = np.empty(kept), np.empty(b.size)
         start = probe(b.size, values.dtype)
-        size = condensed_solve.factor_solve_probe(program, values, b, start, store, np.empty(needed), x)
+        size = condensed_solve.factor_solve_probe(program, values, writable(b), start, store, np.empty(needed), x)
         # Accepts the good, so that NaN goes the other way.
         if not size < np.inf:
             return None
@@ -109,7 +110,7 @@ class Condensation:
             reduced = self._reduced.arrays  # type: ignore[attr-defined]
             self._store = np.concatenate([part.ravel() for part in (self._rows, self._nodes, self._links, *reduced)])
         x = np.empty(b.size)
-        return x if condensed_solve.solve_vector(program, b, self._store, np.empty(needed), x) else None
+        return x if condensed_solve.solve_vector(program, writable(b), self._store, np.empty(needed), x) else None
 
     # What was factored and solved at once stands in the store, and is taken apart when that is asked for.
 
@@ -151,7 +152,7 @@ class Condensation:
         self._factor(values, self._scratch)
 
     def _factor(self, values: Array, tridiagonal: tuple[Array, Array, Array]) -> None:
-        layout = self._layout
+        layout, (dl, d, du) = self._layout, map(frozen, tridiagonal)
         tree, segments = layout.tree, layout.first.size
         nodes = tree.children.shape[0]
         self._links = values[layout.link_slots]
@@ -161,14 +162,14 @@ class Condensation:
         def condense(first: int, last: int) -> None:
             here = slice(first, last)
             given = (layout.first[here], layout.last[here], layout.neighbours[here], self._rows, leftover[here])
-            named[first] = kernels.condense(*tridiagonal, *given)
+            named[first] = kernels.condense(dl, d, du, *given)
 
         run_ranges(condense, segments, grain=max(1, _ROWS * segments // layout.chain.n))
         info = int(named[np.argmax(named >= 0)]) if segments else -1
         # In double precision, since the squares of single numbers have no room in their own.
         work = np.empty((4, 7), double_type(values.dtype))
         node_info = node_kernels.eliminate(tree.children, segments, leftover, self._nodes, work)
-        self._take(layout.reduced.assemble(leftover, self._links, *tridiagonal, values))
+        self._take(layout.reduced.assemble(leftover, self._links, dl, d, du, values))
         self.singularity: Singularity | None = None
         if info >= 0:
             self.singularity = Singularity(column=layout.chain.index(info))
@@ -238,7 +239,7 @@ class Condensation:
 
     def solve_spared(self, b: Array) -> tuple[Array, bool]:
         """See `Sparing`; `stridiag._kernels.condensed_columns`."""
-        layout, m, kind = self._layout, b.shape[1], b.dtype
+        layout, m, kind, b = self._layout, b.shape[1], b.dtype, frozen(b)
         order, segments = layout.chain.order, layout.first.size
         outside, slots, node_slots, leftover, own = layout.places_outside
         y = recycled((outside.size, m), kind)

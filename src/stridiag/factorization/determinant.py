@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._dtypes import double_type
+from stridiag._frozen import frozen
 from stridiag._kernels import lane_continuants as lanes
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.determinant import log_product, unit_product
@@ -95,7 +96,8 @@ def is_as_it_stands(layout: ChainLayout) -> bool:
 
 def chain_diagonals(layout: ChainLayout, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Return dl, d and du in chain order and double precision; views of the values where they are that already."""
-    values = values.astype(double_type(values.dtype), copy=False)
+    values = frozen(values.astype(double_type(values.dtype), copy=False))
     if is_as_it_stands(layout):
         return layout.entries(values)
-    return layout.tridiagonal(values)
+    dl, d, du = map(frozen, layout.tridiagonal(values))
+    return dl, d, du

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._frozen import writable
 from stridiag._kernels import static_lu as kernels
 from stridiag._kernels import static_order
 from stridiag.factorization.condition import probe
@@ -28,7 +29,7 @@ def solve_once(layout: CondensationLayout, values: Array, b: Array, x: Array) ->
     program = _program(layout)
     if program is None:
         return None
-    found: tuple[float, float, float] = kernels.solve_once(program, values, b, x)
+    found: tuple[float, float, float] = kernels.solve_once(program, values, writable(b), x)
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._frozen import frozen
 from stridiag._kernels.extremes import extreme_bits
 from stridiag._kernels.threads import run_ranges
 
@@ -44,7 +45,7 @@ def survey(values: Array) -> Survey | None:
         return None
     integers, clear, pack, unpack = known
     bits: Array = values.view(integers)
-    bits = bits if bits.ndim == 1 else bits.ravel()
+    bits = frozen(bits if bits.ndim == 1 else bits.ravel())
     if bits.size < 2 * _GRAIN:
         largest, smallest = extreme_bits(bits, clear)
     else:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._cached import cached_property
+from stridiag._frozen import frozen, writable
 from stridiag._kernels import chain_solve, column_lanes, tridiagonal_lu
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.wide_vectors import COLUMNS
@@ -64,7 +65,7 @@ class TridiagonalLU:
         n, start = b.size, probe(b.size, values.dtype)
         factors, swapped, x = np.empty((4, n)), np.empty(n, np.bool_), np.empty(n)
         stride, work = layout.chain.stride, np.empty(n)
-        info, largest = chain_solve.factor_solve_probe(values, stride, b, start, factors, swapped, x, work)
+        info, largest = chain_solve.factor_solve_probe(values, stride, writable(b), start, factors, swapped, x, work)
         if info != -1:
             return None
         dl, d, du, du2 = factors
@@ -77,13 +78,13 @@ class TridiagonalLU:
         if not chain.plain:
             return None
         start = probe(b.size, values.dtype)
-        found: tuple[float, float, float] = chain_solve.solve_once(values, chain.stride, b, start, x)
+        found: tuple[float, float, float] = chain_solve.solve_once(values, chain.stride, writable(b), start, x)
         return found
 
     def solve_vector(self, b: Array) -> Array | None:
         """See `stridiag.factorization.single.SolvesAtOnce`."""
         x = np.empty(b.size, b.dtype)
-        return x if chain_solve.solve_vector(*self._factors, self._layout.stride, b, x) else None
+        return x if chain_solve.solve_vector(*self._factors, self._layout.stride, writable(b), x) else None
 
     def refill(self, values: Array) -> None:
         """See `Refillable`; without any new array of n numbers."""
@@ -111,6 +112,7 @@ class TridiagonalLU:
 
     def solve_spared(self, b: Array) -> tuple[Array, bool]:
         """See `Sparing`; `stridiag._kernels.column_lanes`."""
+        b = frozen(b)
         kind: np.dtype[Any] = b.dtype
         x = fresh(b.shape, kind)
         past, order, (n, m) = straight(x), self._layout.order, b.shape

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from stridiag._cached import cached_property
 from stridiag._dtypes import double_type
+from stridiag._frozen import frozen
 from stridiag._kernels import window_entries, window_solve
 from stridiag._kernels import window_lu as kernels
 from stridiag._kernels.permutations import permutation_sign
@@ -65,7 +66,7 @@ class WindowLU(AsBand):
         self._moved = np.empty((layout.moves, 2), np.int32)
         self._until = np.empty(layout.heights.size + 1, np.int32)
         info, largest = kernels.factor(
-            values.astype(self._wide, copy=False),
+            frozen(values.astype(self._wide, copy=False)),
             layout.heights,
             layout.firsts,
             layout.ring,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._cached import cached_property
+from stridiag._frozen import frozen
 from stridiag._recycled import recycled
 from stridiag.planning.cost import Cost, Operations, determinant
 from stridiag.planning.inverse_cost import chain_inverse
@@ -197,7 +198,7 @@ class ChainLayout:
         if self._in_blocks(given):
             from stridiag._kernels import chain_order
 
-            chain_order.to_chains(given, self.starts, part)
+            chain_order.to_chains(frozen(given), self.starts, part)
             return
         for original, chained in self._blocks(given, part):
             chained[...] = original
@@ -207,7 +208,7 @@ class ChainLayout:
         if self._in_blocks(given):
             from stridiag._kernels import chain_order
 
-            chain_order.to_chains(given, self.starts, part)
+            chain_order.to_chains(frozen(given), self.starts, part)
             return
         g = self.stride
         height = -(-self.n // g)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._cached import cached_property
+from stridiag._frozen import frozen
 from stridiag._kernels.band_lanes import ABSENT
 from stridiag.planning.chain import ChainLayout
 from stridiag.structure import Structure
@@ -127,9 +128,9 @@ class ResidueBand:
         if self.chain.stride == 1 and not self._folds.any():
             for k in self.offsets:
                 base[k + self.lower] = structure.diagonal_slots(k).start - max(0, -k)
-            return values, base
+            return frozen(values), base
         base[self.present] = self.present * self.chain.n
-        return np.ascontiguousarray(self.fill(values).T).ravel(), base
+        return frozen(np.ascontiguousarray(self.fill(values).T).ravel()), base
 
     @cached_property
     def links(self) -> tuple[Index, Index, Index]:

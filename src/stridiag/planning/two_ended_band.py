@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._cached import cached_property
+from stridiag._frozen import frozen
 from stridiag._kernels.band_lanes import ABSENT
 from stridiag.planning.chain import ChainLayout
 from stridiag.planning.cost import Cost, Operations, determinant
@@ -81,7 +82,7 @@ class TwoEndedBand:
         if stride == 1:
             for k, start in zip(structure.offsets, structure.starts[:-1], strict=True):
                 base[k + self.lower] = start - max(0, -k)
-            return values, base
+            return frozen(values), base
         flat = np.zeros((len(structure.offsets), self.n), values.dtype)
         padded = np.empty(self.n, values.dtype)
         for number, k in enumerate(structure.offsets):
@@ -92,7 +93,7 @@ class TwoEndedBand:
             padded[first + slots.stop - slots.start :] = 0
             flat[number] = self.chain.to_chains(padded)
             base[k // stride + self.lower] = number * self.n
-        return flat.ravel(), base
+        return frozen(flat.ravel()), base
 
     @cached_property
     def cost(self) -> Cost:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._frozen import frozen
 from stridiag._kernels import compile as compiler
 from stridiag._kernels import product_lanes, products
 from stridiag._kernels.threads import run_ranges
@@ -33,7 +34,9 @@ def product(matrix: StridiagMatrix, x: Array) -> Array:
     kind = np.result_type(matrix.dtype, x.dtype)
     structure = matrix.structure
     if not matrix.batch_shape and x.ndim == 2:
-        return _single(structure, matrix.values.astype(kind, copy=False), x.astype(kind, copy=False))
+        # What a matrix holds is read-only already.
+        values = matrix.values if kind == matrix.dtype else frozen(matrix.values.astype(kind))
+        return _single(structure, values, x.astype(kind, copy=False))
     return _of_batch(matrix, x, kind)
 
 
@@ -48,10 +51,10 @@ def _of_batch(matrix: StridiagMatrix, x: Array, kind: np.dtype[Any]) -> Array:
         np.broadcast_to(np.arange(math.prod(own)).reshape(own), batch).ravel()
         for own in (matrix.batch_shape, x.shape[:-2])
     )
-    values = np.ascontiguousarray(matrix.values.astype(kind, copy=False))
+    values = frozen(np.ascontiguousarray(matrix.values.astype(kind, copy=False)))
     values = values.reshape(math.prod(matrix.batch_shape), matrix.nnz)
     alone = vectors == 1
-    blocks = np.ascontiguousarray(x.astype(kind, copy=False))
+    blocks = frozen(np.ascontiguousarray(x.astype(kind, copy=False)))
     blocks = blocks.reshape(math.prod(x.shape[:-2]), *((1, columns) if alone else (columns, vectors)))
     y = np.empty((members, 1, rows) if alone else (members, rows, vectors), kind)
     kernels = _kernels_for(kind)
@@ -75,7 +78,7 @@ def _places(structure: Structure) -> tuple[Array, Array, Array, Array]:
 
 
 def _single(structure: Structure, values: Array, x: Array) -> Array:
-    where = (np.ascontiguousarray(values), *_places(structure))
+    where = (values, *_places(structure))
     rows, vectors = structure.shape[0], x.shape[1]
     kernels = _kernels_for(x.dtype)
     each = max(1, len(structure.offsets)) * max(1, vectors)
@@ -84,10 +87,10 @@ def _single(structure: Structure, values: Array, x: Array) -> Array:
     # Vectors that lie contiguously are multiplied one after another, interleaved ones all together.
     if vectors == 1 or (x.flags.f_contiguous and not x.flags.c_contiguous):
         y = np.empty((vectors, rows), x.dtype)
-        turned = np.ascontiguousarray(x.T)
+        turned = frozen(np.ascontiguousarray(x.T))
         run_ranges(lambda first, last: kernels.multiply_rows(*where, turned, y, first, last), rows, grain=grain)
         return y.T
-    block = np.ascontiguousarray(x)
+    block = frozen(np.ascontiguousarray(x))
     past = kernels is product_lanes and vectors * x.itemsize % ALIGNMENT == 0 and rows * vectors * x.itemsize > _LARGE
     out = fresh((rows, vectors), x.dtype) if past else np.empty((rows, vectors), x.dtype)
     further = (past,) if kernels is product_lanes else ()
