@@ -128,7 +128,6 @@ def test_small_numbers_at_random_beside_ones_are_alike(case, n):
     for form in (alike, alike.py_func):
         assert form(values, np.array(A.structure.starts))
     for trans in ("N", "T"):
-        # Six before.
         assert worst(A, b, A.factor().solve(b, trans=trans), trans) < LIMIT
 
 

@@ -286,16 +286,17 @@ class Sweeps:
         info = trees.eliminate(tree.children, layout.first.size, leftover, nodes, np.empty((4, 7)))
         self.regular = bool(self.regular and info < 0)
         if layout.core.size:
-            self._reduced = self._factor_reduced(self._assembled(leftover))
-            self.regular = bool(self.regular and self._reduced.singularity is None)
+            self._take(self._assembled(leftover))
         self._nodes = nodes
         return nodes
 
-    def _factor_reduced(self, entries: Array) -> Decomposition | MarkowitzLU:
+    def _take(self, entries: Array) -> None:
+        """Factor the reduced system."""
         layout, found = self._layout, None
         if layout.greedy is not None:
             found = MarkowitzLU.believed(layout.greedy, layout.reduced, entries)
-        return found or factor_reduced(entries, layout.reduced_method)
+        self._reduced = found or factor_reduced(entries, layout.reduced_method)
+        self.regular = bool(self.regular and self._reduced.singularity is None)
 
     @property
     def nbytes(self) -> int:
