@@ -26,7 +26,9 @@ def test_steps_are_announced_and_timed():
 
 
 @pytest.mark.parametrize("operation", ["solve", "solve-refined", "slogdet", "inv", "pinv", "product"])
-@pytest.mark.parametrize("case", ["chain", "strided-chain", "chain-with-links", "band", "band-with-links"])
+@pytest.mark.parametrize(
+    "case", ["chain", "strided-chain", "chain-with-links", "chain-with-many-links", "band", "band-with-links"]
+)
 def test_every_operation_runs_on_every_case(operation, case):
     stridiag.warmup(operation, cases=case)
     assert stridiag.warmup(operation, cases=case).compiled == 0

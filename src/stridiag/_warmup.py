@@ -29,6 +29,7 @@ CASES: dict[str, tuple[tuple[int, ...], int]] = {
     "chain": ((-1, 0, 1), 0),
     "strided-chain": ((-8, 0, 8), 0),
     "chain-with-links": ((-1, 0, 1), 3),
+    "chain-with-many-links": ((-1, 0, 1), 600),
     "band": ((-3, 0, 2), 0),
     "band-with-links": ((-3, 0, 2), 3),
     "wide-band-with-links": ((-29, 0, 17), 3),
@@ -61,8 +62,9 @@ def _solve(matrix: StridiagMatrix) -> None:
         factor.solve(right)
     factor.solve(vector, trans="T")
     linalg.solve(matrix, vector)
-    if n > _SHORT and not matrix.structure.link_count:
-        # Solutions of second differences do not forget what is far away: many of them take other kernels.
+    if n > _SHORT:
+        # Solutions of second differences do not forget what is far away: many of them take other kernels. And where
+        # coefficients are alike, solutions are looked at.
         values = np.full(matrix.nnz, -1, matrix.dtype)
         values[matrix.structure.diagonal_slots(0)] = len(matrix.structure.offsets) - 1
         matrix.with_values(values).factor().solve(np.ones((n, _MANY), matrix.dtype))
@@ -147,7 +149,7 @@ def warmup(
         Of the values: float32, float64, complex64, complex128.
     cases : str or iterable of str
         Kinds of matrices: ``"chain"`` (offsets -1, 0, 1), ``"strided-chain"`` (-8, 0, 8), ``"chain-with-links"``,
-        ``"band"`` (-3, 0, 2), ``"band-with-links"``.
+        ``"chain-with-many-links"``, ``"band"`` (-3, 0, 2), ``"band-with-links"``, ``"wide-band-with-links"``.
     progress : callable, optional
         Called before each step as ``progress(index, count, name)``.
 
@@ -193,6 +195,9 @@ def warmup(
 
 def _forms(name: str, kind: str) -> tuple[tuple[int, bool], ...]:
     """Return orders of the matrices that take other kernels each, and whether their diagonal dominates."""
+    if kind == "chain-with-many-links":
+        # Short ones are not sparse, and the longest ones are solved in the windows of those with few links.
+        return _FORMS[1:]
     if name in ("solve", "slogdet") and "chain" in kind:
         return _WITH_WINDOWS
     return _WITH_BAND_WINDOWS if (name, kind) == ("solve", "band") else _FORMS

@@ -76,7 +76,10 @@ def warmup(
     ] = ["float64"],  # noqa: B006
     case: Annotated[
         list[str],
-        typer.Option("--case", help="chain, strided-chain, chain-with-links, band or band-with-links; repeatable."),
+        typer.Option(
+            "--case",
+            help="chain, strided-chain, chain-with-links, chain-with-many-links, band, band-with-links, wide-band-with-links; repeatable.",
+        ),
     ] = ["chain", "strided-chain", "chain-with-links"],  # noqa: B006
     as_json: JsonOption = False,
     quiet: QuietOption = False,
