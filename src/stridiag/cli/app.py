@@ -78,7 +78,8 @@ def warmup(
         list[str],
         typer.Option(
             "--case",
-            help="chain, strided-chain, chain-with-links, chain-with-many-links, band, band-with-links, wide-band-with-links; repeatable.",
+            help="chain, strided-chain, chain-with-links, chain-with-many-links, band, band-with-links or "
+            "wide-band-with-links; repeatable.",
         ),
     ] = ["chain", "strided-chain", "chain-with-links"],  # noqa: B006
     as_json: JsonOption = False,
