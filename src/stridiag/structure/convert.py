@@ -204,7 +204,7 @@ def assemble(
         if len(sizes) != 1:
             told = {offset: entries.shape for offset, entries in given.items()}
             raise StructureError(
-                f"a diagonal at offset k must have n - |k| entries, with one n for all; got lengths {told} "
+                f"without shape, a diagonal at offset k must have n - |k| entries, with one n for all; got lengths {told} "
                 "(a number stands for a constant diagonal only with shape)"
             )
         shape = sizes.pop()
