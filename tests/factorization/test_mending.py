@@ -133,7 +133,7 @@ def test_small_numbers_at_random_beside_ones_are_alike(case, n):
 
 @pytest.mark.parametrize("change", ["none", "half", "periodic", "noise", "short"])
 def test_alike_means_a_stretch_of_like_magnitudes(change):
-    A = constant((1, 1, 10), 20 if change == "short" else 1000, NEAR)
+    A = constant((1, 1, 10), 40 if change == "short" else 1000, NEAR)
     values, rng = A.values.copy(), np.random.default_rng(0)
     rows = A.structure.coordinates()[0]
     if change == "half":

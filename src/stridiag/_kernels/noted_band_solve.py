@@ -1,8 +1,8 @@
 r"""Solving again with long bands that have links: what stands between the two replays of a segment's reflections.
 
 The steps are those of `stridiag._kernels.band_replay`, of `stridiag._kernels.front_replay`, and between the two, which
-`stridiag.factorization.linked_lanes` takes one after another for what has no notes. `solve` takes them in one call: for
-some thousand rows calls by themselves, and a thread's waking, take as long as the steps. Results are the same.
+`stridiag.factorization.linked_lanes` takes one after another for what has no notes. `solve` takes them in one call:
+calls by themselves, and a thread's waking, take a good part of the time that the steps take. Results are the same.
 
 The right-hand side is only read: the rows of a segment that kept unknowns contribute to are its first w and its last,
 which are copied.

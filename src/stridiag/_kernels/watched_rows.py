@@ -19,14 +19,14 @@ __all__ = ["alike", "look"]
 Array = NDArray[Any]
 
 # How many stretches are looked at, and of how many rows.
-_STRETCHES, _LENGTH = 8, 16
+_STRETCHES, _LENGTH = 8, 32
 
 
 @kernel
 def alike(values: Array, starts: Array) -> bool:
     """Whether there is a stretch in which the numbers of some diagonal differ by less than a factor of two.
 
-    Diagonal k has the slots ``starts[k]`` to ``starts[k + 1]``. Numbers drawn at random hardly ever do so sixteen
+    Diagonal k has the slots ``starts[k]`` to ``starts[k + 1]``. Numbers drawn at random hardly ever do so 32
     times in a row. One diagonal is enough: beside ones, small numbers at random lose the same digits again, too.
     """
     for k in range(starts.size - 1):

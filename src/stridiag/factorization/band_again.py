@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._frozen import frozen
 from stridiag._kernels import band_replay
 from stridiag._kernels import noted_band_solve as kernels
 from stridiag._kernels.compile import COMPILES
 from stridiag._results import aligned
-from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.front_householder import FrontHouseholder
 
 if TYPE_CHECKING:

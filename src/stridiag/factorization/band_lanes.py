@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._frozen import frozen
 from stridiag._kernels import band_lanes as kernels
 from stridiag._kernels import band_replay
 from stridiag._kernels.extremes import magnitudes
 from stridiag._kernels.threads import run_ranges
 from stridiag._kernels.vectors import BYTES
 from stridiag._results import aligned
-from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.survey import survey
 from stridiag.planning.chain import ChainLayout
 

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._frozen import frozen
 from stridiag._kernels import band_window_checks as checks
 from stridiag._kernels import band_windows as kernels
 from stridiag._kernels.band_lanes import ABSENT
@@ -23,7 +24,7 @@ from stridiag._kernels.shared_units import Units, new_units
 from stridiag._kernels.threads import run_shared
 from stridiag._results import unfilled
 from stridiag.factorization import chain_windows
-from stridiag.factorization.chain_windows import AGREED, SHRUNK, frozen, mostly_zero, settled
+from stridiag.factorization.chain_windows import AGREED, SHRUNK, mostly_zero, settled
 from stridiag.factorization.condition import probe
 from stridiag.planning.two_ended_band import TwoEndedBand
 

@@ -23,7 +23,7 @@ from stridiag._results import unfilled
 from stridiag.factorization.condition import probe
 from stridiag.planning.chain import ChainLayout
 
-__all__ = ["AGREED", "SHORTEST", "SHRUNK", "Windows", "frozen", "mostly_zero", "natural", "settled"]
+__all__ = ["AGREED", "SHORTEST", "SHRUNK", "Windows", "mostly_zero", "natural", "settled"]
 
 Array = NDArray[Any]
 

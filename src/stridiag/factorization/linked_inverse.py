@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._frozen import frozen
 from stridiag._kernels import linked_inverse as kernels
 from stridiag._kernels.strong_rows import dominance
 from stridiag._results import unfilled
 from stridiag.factorization.chain_inverse import fill_pattern, in_slots, room_for_pattern
-from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.determinant import chain_diagonals
 from stridiag.planning.chain import ChainLayout
 

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._cached import cached_property
+from stridiag._frozen import frozen
 from stridiag._kernels import linked_windows as kernels
 from stridiag._kernels.window_columns import columns
 from stridiag._recycled import recycled
-from stridiag.factorization.chain_windows import Windows, frozen
+from stridiag.factorization.chain_windows import Windows
 from stridiag.factorization.determinant import chain_determinant, phase_and_log
 from stridiag.planning.chain import ChainLayout
 

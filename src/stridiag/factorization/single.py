@@ -5,7 +5,8 @@ function to another. So a decomposition may offer to factor, to solve for one ve
 at once (`SolvesAtOnce`). That is an offer for what is ordinary: wherever something is not (a zero pivot, numbers that
 are not finite, a condition number that may be large), the general way is gone as if this one did not exist, and says
 what is to be said. Results are the same, bit by bit; but `solve_once`, which keeps no factor, may have a way of its own
-(`stridiag.factorization.static_lu`), whose results agree to rounding errors.
+(`stridiag.factorization.static_lu`), and so have the first solutions of a factor of long chains
+(`stridiag.factorization.swept`): their results agree to rounding errors.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._frozen import frozen
 from stridiag._kernels import condensation, kept_columns, lane_condensation, lane_notes, lane_replay, lane_substitution
 from stridiag._kernels import separator_tree as trees
 from stridiag._kernels.compile import COMPILES
@@ -23,7 +24,6 @@ from stridiag._kernels.lane_steps import FACTORS, STEADY
 from stridiag._kernels.threads import run_ranges
 from stridiag._results import unfilled
 from stridiag.factorization.again import LONGEST, Again
-from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.condition import probe
 from stridiag.factorization.determinant import phase_and_log, sign_of_flips
 from stridiag.factorization.markowitz import MarkowitzLU

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stridiag._cached import cached_property
+from stridiag._frozen import frozen
 from stridiag._kernels import band_lu, two_ended_lu, two_ended_near
 from stridiag._kernels import two_ended_solve as kernels
 from stridiag._kernels.band_lanes import ABSENT
@@ -19,7 +20,6 @@ from stridiag.factorization.band import BandLU
 from stridiag.factorization.band_lanes import is_finite, rows_from_chains, rows_to_chains
 from stridiag.factorization.band_windows import BandWindows
 from stridiag.factorization.beside import SolvesFewSides
-from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.probing import Probed, beside_probes, split
 from stridiag.factorization.singularity import Singularity
 from stridiag.planning.band import BandLayout

@@ -26,13 +26,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stridiag._frozen import frozen
 from stridiag._kernels import small_basis, window_columns
 from stridiag._kernels.compile import COMPILES
 from stridiag._kernels.extremes import magnitudes
 from stridiag._kernels.strong_rows import weak_rows
 from stridiag._recycled import copied
 from stridiag._results import unfilled
-from stridiag.factorization.chain_windows import frozen
 from stridiag.factorization.ridge import ChainWithLinks
 from stridiag.factorization.survey import survey
 from stridiag.linalg.direct_chain import chain_survey, cutoff_bounds, far_entries

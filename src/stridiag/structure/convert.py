@@ -204,7 +204,7 @@ def assemble(
         if len(sizes) != 1:
             told = {offset: entries.shape for offset, entries in given.items()}
             raise StructureError(
-                f"without shape, a diagonal at offset k must have n - |k| entries, with one n for all; got lengths "
+                "without shape, a diagonal at offset k must have n - |k| entries, with one n for all; got lengths "
                 f"{told} (a number stands for a constant diagonal only with shape)"
             )
         shape = sizes.pop()
