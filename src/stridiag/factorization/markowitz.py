@@ -47,17 +47,12 @@ class MarkowitzLU:
         Of which the rows are.
     data : ndarray of float64, (entries,)
         Those of the pattern.
-
-    Attributes
-    ----------
-    refined : bool
-        Whether each solution is corrected once.
     """
 
     singularity = None
 
     def __init__(self, rotated: RotatedRows, pattern: ReducedPattern, data: Array) -> None:
-        self._pattern, self._data, self.refined = pattern, data, False
+        self._pattern, self._data, self._refined = pattern, data, False
         self.pairs = rotated.pairs
         self.cosines, self.sines = np.empty((2, self.pairs.shape[0]))
         numbers, parts = np.empty(data.size), (rotated.starts, rotated.first, rotated.second, rotated.tail)
@@ -73,7 +68,7 @@ class MarkowitzLU:
         if not lu._complete:
             return None
         for refined in (False, True):
-            lu.refined = refined
+            lu._refined = refined
             if lu._accurate():
                 return lu
         return None
@@ -112,7 +107,7 @@ class MarkowitzLU:
     def solve(self, b: Array) -> Array:
         """Return the solutions for `b`, (n, m)."""
         x = self._solve(b.copy())
-        if self.refined:
+        if self._refined:
             x += self._solve(b - self._pattern.compressed(self._data) @ x)
         return x
 
@@ -134,6 +129,11 @@ class MarkowitzLU:
         size = float(np.abs(x).max()) + float(np.abs(b).max()) / norm
         # Accepts the good, so that NaN is not. Divided by the norm first: its product with another may overflow.
         return bool(residual / norm <= _ACCURATE * float(np.finfo(data.dtype).eps) * size < np.inf)
+
+    @property
+    def refined(self) -> bool:
+        """Whether each solution is corrected once."""
+        return self._refined
 
     @property
     def nbytes(self) -> int:
